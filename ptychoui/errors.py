@@ -1,0 +1,55 @@
+"""Every error a user can meet: one sentence and a hint."""
+
+from __future__ import annotations
+
+
+class PtychouiError(Exception):
+    """An error to be shown to a person.
+
+    Parameters
+    ----------
+    message
+        One sentence that says what is wrong, with the number and the unit.
+    hint
+        One sentence that says what to do next; may be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class SettingsError(PtychouiError):
+    """A setting is outside its allowed range, unknown or missing."""
+
+
+class DataError(PtychouiError):
+    """A file cannot be read, or what it holds does not fit together."""
+
+
+class GeometryError(PtychouiError):
+    """The microscope and the LED array do not fit together."""
+
+
+class EngineError(PtychouiError):
+    """A gradient strategy cannot do what it was asked for."""
+
+
+class CertificateError(EngineError):
+    """The reversible strategy did not come back to its starting state bit for bit."""
+
+
+class RunError(PtychouiError):
+    """A run folder cannot be read, written or resumed."""
+
+
+class OutOfMemoryError(PtychouiError):
+    """A run needs more memory than the device has."""
+
+
+class StopRequested(Exception):  # noqa: N818 - a request, not an error
+    """Raised inside a run when the user asked it to stop; never shown."""

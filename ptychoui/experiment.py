@@ -1,0 +1,359 @@
+"""Every setting of a run, as frozen values with units and ranges, and the TOML they are kept in.
+
+A value outside its range is refused where it is made: ``Microscope(objective_na=2.0)`` raises
+`SettingsError` with the number, the unit and the range.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ptychoui.errors import GeometryError, SettingsError
+
+SCHEMA_VERSION = 1
+
+
+class Settings(BaseModel):
+    """Frozen settings whose errors are sentences."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(*_sentence(type(self), error)) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some settings changed, validated again."""
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
+
+def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]:
+    """Turn the first problem that pydantic found into a message and a hint."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    name = f"{owner.__name__.lower()}.{where}" if where else owner.__name__.lower()
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(owner.model_fields)
+        return f"unknown setting {name}", f"known settings: {known}"
+    if first["type"] == "missing":
+        field = owner.model_fields.get(where)
+        return f"the setting {name} is missing", (field.description or "") if field else ""
+    field = owner.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+    text = first["msg"].removeprefix("Value error, ")
+    text = text[0].lower() + text[1:]
+    return f"{name}: {text}{value}", (field.description or "") if field else ""
+
+
+class Microscope(Settings):
+    """The imaging side of the microscope; lengths in micrometre, at the sample unless said otherwise."""
+
+    wavelength_um: float = Field(gt=0.1, lt=5, description="vacuum wavelength in um, 0.1 to 5")
+    objective_na: float = Field(gt=0.005, lt=1.7, description="numerical aperture of the objective")
+    magnification: float = Field(gt=0.05, lt=500, description="total magnification from sample to camera")
+    camera_pixel_um: float = Field(gt=0.05, lt=200, description="pitch of the camera's pixels in um")
+    medium_index: float = Field(1.0, ge=1.0, lt=2.5, description="refractive index before the objective")
+    defocus_um: float = Field(0.0, ge=-2000, le=2000, description="distance of the sample from focus in um")
+    zernike_waves: dict[int, float] = Field(
+        default_factory=dict, description="aberration of the pupil: Noll index -> coefficient in waves RMS"
+    )
+    pixel: Literal["integrating", "point"] = Field(
+        "integrating", description="a camera pixel integrates over its area, or samples a point"
+    )
+
+    @model_validator(mode="after")
+    def _na_below_index(self) -> Self:
+        if self.objective_na >= self.medium_index:
+            raise GeometryError(
+                f"objective NA {self.objective_na:g} is not below the medium's refractive index "
+                f"{self.medium_index:g}",
+                "NA = n sin(angle): use the NA printed on the objective, and its immersion medium's index",
+            )
+        return self
+
+    @field_validator("zernike_waves", mode="before")
+    @classmethod
+    def _integer_keys(cls, value: Any) -> Any:
+        return {int(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @property
+    def pixel_size_um(self) -> float:
+        """Camera pixel referred to the sample, um."""
+        return self.camera_pixel_um / self.magnification
+
+
+class Pose(Settings):
+    """Where the LED array sits relative to the optical axis; applied as flip, swap, rotate, tilt, shift."""
+
+    shift_x_mm: float = Field(0.0, ge=-200, le=200, description="shift of the array along +x in mm")
+    shift_y_mm: float = Field(0.0, ge=-200, le=200, description="shift of the array along +y in mm")
+    rotation_deg: float = Field(0.0, ge=-360, le=360, description="rotation about the axis, from +x to +y")
+    tilt_x_deg: float = Field(0.0, ge=-60, le=60, description="tilt about the x axis in degrees")
+    tilt_y_deg: float = Field(0.0, ge=-60, le=60, description="tilt about the y axis in degrees")
+    flip_x: bool = Field(False, description="mirror the array: x -> -x")
+    flip_y: bool = Field(False, description="mirror the array: y -> -y")
+    swap_xy: bool = Field(False, description="exchange x and y")
+
+
+class Array(Settings):
+    """An LED array: how its LEDs are laid out and where it stands.
+
+    ``height_mm`` is the air path from the LED plane to the sample, or to the lower face of the slide
+    where ``slide_thickness_mm`` is not zero (the convention of the published UConn geometry).
+    """
+
+    kind: Literal["lattice", "spiral", "rings", "dome", "table"] = "lattice"
+    height_mm: float = Field(gt=0, lt=2000, description="air path from LED plane to sample (or slide) in mm")
+    pitch_mm: float | None = Field(None, description="distance of neighbouring LEDs in mm, above 0")
+    rows: int | None = Field(None, ge=1, le=512, description="number of rows of a lattice")
+    columns: int | None = Field(None, ge=1, le=512, description="number of columns of a lattice")
+    serpentine: bool = Field(False, description="every second row runs backwards")
+    disc: bool = Field(False, description="keep only LEDs of a lattice inside its inscribed circle")
+    count: int | None = Field(None, ge=1, le=65536, description="number of LEDs of a spiral")
+    spiral_steps: str = Field("+x+y-x-y", description="directions of a square spiral, in order")
+    center_row: float | None = Field(None, description="row of a lattice that lies on the axis (default: middle)")
+    center_column: float | None = Field(None, description="column of a lattice on the axis (default: middle)")
+    ring_radii_mm: tuple[float, ...] | None = Field(None, description="radii of the rings in mm")
+    ring_counts: tuple[int, ...] | None = Field(None, description="LEDs on each ring")
+    dome_radius_mm: float | None = Field(None, gt=0, description="radius of curvature of a dome in mm")
+    positions_mm: tuple[tuple[float, float, float], ...] | None = Field(
+        None, description="table of x, y, z in mm; z is the height above the array's plane towards the sample"
+    )
+    led_numbers: tuple[int, ...] | None = Field(None, description="firmware number of each LED of a table")
+    slide_thickness_mm: float = Field(0.0, ge=0, le=20, description="glass between LEDs and sample in mm")
+    slide_index: float = Field(1.52, ge=1.0, le=2.5, description="refractive index of the slide")
+    max_illumination_na: float | None = Field(
+        None, gt=0, lt=1.5, description="use only LEDs up to this illumination NA"
+    )
+    falloff: Literal["none", "cos4"] = Field("none", description="brightness of an LED against its angle")
+    pose: Pose = Pose()
+
+    @field_validator("pitch_mm")
+    @classmethod
+    def _pitch_positive(cls, value: float | None) -> float | None:
+        if value is not None and not 0 < value < 200:
+            raise GeometryError(
+                f"LED pitch of {value:g} mm is outside 0 to 200 mm (0 excluded)",
+                "measure the distance between two neighbouring LEDs, in mm",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        needs = {
+            "lattice": ("pitch_mm", "rows", "columns"),
+            "spiral": ("pitch_mm", "count"),
+            "rings": ("ring_radii_mm", "ring_counts"),
+            "dome": ("ring_radii_mm", "ring_counts", "dome_radius_mm"),
+            "table": ("positions_mm",),
+        }[self.kind]
+        missing = [name for name in needs if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"an array of kind {self.kind!r} also needs {', '.join(missing)}")
+        if self.kind in ("rings", "dome") and len(self.ring_radii_mm or ()) != len(self.ring_counts or ()):
+            raise ValueError("ring_radii_mm and ring_counts must have the same length")
+        if self.kind == "table" and self.led_numbers is not None:
+            if len(self.led_numbers) != len(self.positions_mm or ()):
+                raise ValueError("led_numbers and positions_mm must have the same length")
+            if len(set(self.led_numbers)) != len(self.led_numbers):
+                raise ValueError("led_numbers holds a number twice")
+        return self
+
+
+class Geometry(Settings):
+    """A microscope and its LED array: what a geometry file holds."""
+
+    microscope: Microscope
+    array: Array
+
+
+class Measurement(Settings):
+    """What the camera records of one multiplexed exposure (units: photoelectrons, frames, levels)."""
+
+    photons_per_led: float = Field(
+        1e4, gt=0, le=1e9, description="photoelectrons per pixel from one LED on axis at full level, unit exposure"
+    )
+    read_noise: float = Field(2.0, ge=0, le=1e4, description="read noise in electrons RMS per frame")
+    background: float = Field(0.0, ge=0, le=10, description="stray light per unit exposure, in units of one LED")
+    full_well: float = Field(1e5, gt=0, description="electrons at which a pixel saturates")
+    adc_bits: int = Field(12, ge=0, le=24, description="bits of the camera's converter; 0 for none")
+    noise: Literal["physical", "published", "none"] = Field(
+        "physical",
+        description="physical: shot and read noise of the multiplexed exposure; "
+        "published: noisy single-LED images are summed (understates the variance); none",
+    )
+
+
+class Design(Settings):
+    """What is being learned: drive levels of ``rows`` patterns and, where asked, their exposures."""
+
+    bright_field_rows: int = Field(1, ge=0, le=256, description="patterns of bright-field LEDs")
+    dark_field_rows: int = Field(3, ge=0, le=256, description="patterns of dark-field LEDs")
+    start: Literal["dense_random", "random_partition", "hybrid", "singles"] = "dense_random"
+    total_exposure: float | None = Field(
+        None, gt=0, description="sum of the frame times of all rows, in units of one frame (default: one each)"
+    )
+    learn_exposure: bool = Field(False, description="learn how the total exposure is divided")
+    minimum_exposure: float = Field(0.05, gt=0, le=1, description="shortest frame time, in units of one frame")
+    guard_na: float = Field(0.0, ge=0, le=0.5, description="LEDs this close to the objective NA stay dark")
+
+    @model_validator(mode="after")
+    def _some_rows(self) -> Self:
+        if self.bright_field_rows < 1:
+            raise ValueError(
+                "at least one bright-field row is needed: the first estimate comes from it"
+            )
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Number of measurements."""
+        return self.bright_field_rows + self.dark_field_rows
+
+
+class Network(Settings):
+    """The unrolled reconstruction."""
+
+    update: Literal["heavy_ball", "gradient"] = "heavy_ball"
+    unrolls: int = Field(30, ge=1, le=100_000, description="number of unrolled iterations")
+    step: float = Field(0.5, gt=0, le=1e4, description="step size of every unroll at the start")
+    momentum: str = Field("7/8", description="heavy-ball momentum as a ratio n/d of integers below 128, 0 < n/d < 1")
+    learn_step: bool = Field(False, description="learn one step size per unroll")
+
+    @field_validator("momentum")
+    @classmethod
+    def _ratio(cls, value: str) -> str:
+        try:
+            ratio = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError("momentum must be a ratio of integers such as '7/8'") from None
+        if not 0 < ratio < 1 or ratio.denominator > 127:
+            raise ValueError("momentum must lie between 0 and 1 (both excluded), denominator at most 127")
+        return value
+
+
+class Engine(Settings):
+    """How the gradient is obtained, and where."""
+
+    strategy: Literal["store_all", "checkpoint", "reversible"] = "reversible"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["float32", "float64"] = "float32"
+
+
+class Training(Settings):
+    """The optimisation of the design."""
+
+    steps: int = Field(100, ge=0, le=1_000_000, description="number of optimiser steps")
+    batch: int = Field(2, ge=1, le=1024, description="objects per step")
+    learning_rate: float = Field(0.03, gt=0, le=10, description="Adam's step on drive levels in [0, 1]")
+    loss: Literal["complex", "amplitude", "phase"] = "complex"
+    validate_every: int = Field(10, ge=1, description="steps between two scores on the held-out objects")
+    save_every_s: float = Field(60.0, gt=0, description="longest time between two saves in seconds")
+    margin_px: int = Field(4, ge=0, description="border of an object, in camera pixels, left out of loss and score")
+    holdout: float = Field(0.25, gt=0, lt=1, description="share of the sources held out")
+
+
+class DataSource(Settings):
+    """Where the objects come from."""
+
+    path: str = Field("sample:objects", description="a file or folder, or sample:objects / sample:stack")
+    geometry: str | None = Field(None, description="TOML file with [microscope] and [array]")
+    tile_px: int = Field(32, ge=8, le=4096, description="edge of a training tile in camera pixels")
+    pad_px: int = Field(8, ge=0, le=512, description="simulated border around a tile, in camera pixels")
+    tiles: int = Field(24, ge=1, le=100_000, description="tiles cut from a measured stack")
+
+
+class Experiment(Settings):
+    """Every setting of a run."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str = Field("untitled", min_length=1, max_length=120)
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataSource = DataSource()
+    geometry: Geometry | None = None
+    measurement: Measurement = Measurement()
+    design: Design = Design()
+    network: Network = Network()
+    engine: Engine = Engine()
+    training: Training = Training()
+
+    @field_validator("schema_version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value > SCHEMA_VERSION:
+            raise ValueError(
+                f"this file has schema version {value}, this program knows up to {SCHEMA_VERSION}; update ptychoui"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _strategy_fits(self) -> Self:
+        if self.engine.strategy == "reversible" and self.network.update != "heavy_ball":
+            raise SettingsError(
+                "the reversible strategy needs the heavy-ball update: a plain gradient step has no exact inverse",
+                "set network.update = 'heavy_ball', or engine.strategy = 'checkpoint'",
+            )
+        return self
+
+
+PathLike = Annotated[str | Path, "a file path"]
+
+
+def read_toml(path: PathLike) -> dict[str, Any]:
+    """Read a TOML file; a missing or broken one raises `SettingsError`."""
+    try:
+        with Path(path).open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise SettingsError(f"there is no file {str(path)!r}", "check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{Path(path).name} is not a valid TOML file: {error}", "fix that line") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}") from None
+
+
+def load_experiment(path: PathLike) -> Experiment:
+    """Read an experiment from TOML; paths in it are relative to the file."""
+    experiment = Experiment(**migrate(read_toml(path)))
+    base = Path(path).resolve().parent
+
+    def absolute(text: str) -> str:
+        return text if text.startswith("sample:") or Path(text).is_absolute() else str(base / text)
+
+    data = experiment.data
+    return experiment.replace(
+        data=data.replace(
+            path=absolute(data.path), geometry=absolute(data.geometry) if data.geometry else None
+        )
+    )
+
+
+def load_geometry(path: PathLike) -> Geometry:
+    """Read a geometry file with the tables ``[microscope]`` and ``[array]``."""
+    return Geometry(**read_toml(path))
+
+
+def migrate(table: dict[str, Any]) -> dict[str, Any]:
+    """Bring the table of an older file to the present schema; version 1 is the first."""
+    return table
+
+
+def to_toml(settings: Settings) -> str:
+    """Write settings as TOML that `load_experiment` or `load_geometry` reads back to an equal value."""
+    return tomli_w.dumps(_plain(settings.model_dump(mode="json", exclude_none=True)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

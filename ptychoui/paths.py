@@ -1,0 +1,43 @@
+"""Where resources, sample data and the user's folders are, from a checkout or from a wheel."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _beside_or_inside(name: str) -> Path:
+    """Return the folder of a checkout, or the copy that the wheel carries."""
+    inside = _PACKAGE / f"_{name}"
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def resources() -> Path:
+    """Folder of presets, icons, geometries and example experiments."""
+    return _beside_or_inside("resources")
+
+
+def sample_data() -> Path:
+    """Folder of the small data that the project generates itself."""
+    return _beside_or_inside("sample_data")
+
+
+def user_config() -> Path:
+    """Folder of preferences; ``PTYCHOUI_CONFIG`` overrides it."""
+    if override := os.environ.get("PTYCHOUI_CONFIG"):
+        return Path(override)
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", Path.home())) / "ptychoui"
+    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "ptychoui"
+
+
+def user_state() -> Path:
+    """Folder of logs and recovery files; ``PTYCHOUI_STATE`` overrides it."""
+    if override := os.environ.get("PTYCHOUI_STATE"):
+        return Path(override)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "ptychoui"
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "ptychoui"
