@@ -1,0 +1,162 @@
+"""The project's own HDF5 file: self-describing, checked against its own hash, for stacks and training sets.
+
+Layout, version 1. Attributes of the root: ``format``, ``format_version``, ``kind``, ``content_sha256``.
+Arrays with the attributes ``axes`` and ``units``: ``images`` and ``led_numbers`` (a stack), ``objects`` and
+``sources`` (a training set). Texts as UTF-8 bytes: ``geometry_toml`` (may be absent) and ``record_json``.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
+from ptychoui.data.files import sha256_file, write_atomic
+from ptychoui.data.formats.common import geometry_conflicts, parsing
+from ptychoui.data.formats.hdf5 import read_array
+from ptychoui.errors import DataError
+from ptychoui.experiment import Geometry, to_toml
+
+FORMAT = "ptychoui dataset"
+VERSION = 1
+DESCRIPTION = {
+    "images": ("LED, row, column", "intensity in units of unit_counts of the original file"),
+    "led_numbers": ("LED", "number of the LED in its array"),
+    "objects": ("object, row, column", "complex transmission; pixels of pixel_size_um at the sample"),
+    "sources": ("object", "index into source_names of the record"),
+    "geometry_toml": ("byte", "UTF-8 text, TOML; lengths in the unit that each name carries"),
+    "record_json": ("byte", "UTF-8 text, JSON"),
+}
+
+
+def save_hdf5(path: str | Path, dataset: ImageStack | TrainingSet) -> Path:
+    """Write a stack or a training set as HDF5, atomically.
+
+    Raises
+    ------
+    DataError
+        If the disk is full or the folder cannot be written.
+    """
+    arrays = _arrays(dataset)
+    kind = "led_stack" if isinstance(dataset, ImageStack) else "training_objects"
+
+    def write(file: BinaryIO) -> None:
+        # Format 1.10 protects all structure by checksums; fletcher32 protects the arrays.
+        with h5py.File(file, "w", libver=("v110", "v110")) as target:
+            target.attrs["format"] = np.bytes_(FORMAT)
+            target.attrs["format_version"] = VERSION
+            target.attrs["kind"] = np.bytes_(kind)
+            target.attrs["content_sha256"] = np.bytes_(array_sha256(*arrays.values()))
+            for name, array in arrays.items():
+                chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
+                stored = target.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+                axes, units = DESCRIPTION[name]
+                stored.attrs["axes"], stored.attrs["units"] = np.bytes_(axes), np.bytes_(units)
+
+    return write_atomic(path, write)
+
+
+def is_native(path: Path) -> bool:
+    """Whether an HDF5 file carries this format's name."""
+    with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
+        return _text(file.attrs.get("format")) == FORMAT
+
+
+def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
+    """Read a file written by `save_hdf5`; a geometry that is given wins over the file's.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged (its content does not match its hash) or of a newer version.
+    """
+    with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
+        version = int(file.attrs.get("format_version", -1))
+        if version > VERSION:
+            raise DataError(
+                f"{path.name} has format version {version}; this program knows up to {VERSION}",
+                "update ptychoui",
+            )
+        kind = _text(file.attrs.get("kind"))
+        names = {"led_stack": ("images", "led_numbers"), "training_objects": ("objects", "sources")}.get(kind)
+        if names is None or version < 1:
+            raise DataError(
+                f"{path.name}: unknown kind of dataset {kind!r} (version {version})", "save it again"
+            )
+        wanted = [*names, "record_json", *(["geometry_toml"] if "geometry_toml" in file else [])]
+        arrays = {name: read_array(file, name, path) for name in wanted}
+        if array_sha256(*arrays.values()) != _text(file.attrs.get("content_sha256")):
+            raise DataError(
+                f"{path.name} is damaged: its content does not match the hash stored in it",
+                "copy the file again",
+            )
+        record = json.loads(arrays["record_json"].tobytes())
+        toml = arrays["geometry_toml"].tobytes().decode() if "geometry_toml" in arrays else ""
+        stored = Geometry(**tomllib.loads(toml)) if toml else None
+        notes = tuple(str(note) for note in record["notes"])
+    if given is not None and stored is not None:
+        notes += tuple(geometry_conflicts(given, stored, path.name))
+    provenance = Provenance(
+        source=str(path), layout=f"ptychoui HDF5 of {record['source']}", sha256=sha256_file(path), notes=notes
+    )
+    return _dataset(kind, arrays, record, given or stored, provenance)
+
+
+def _arrays(dataset: ImageStack | TrainingSet) -> dict[str, NDArray[Any]]:
+    """Everything that is stored, as arrays, in the order of the hash."""
+    source = dataset.provenance
+    record: dict[str, Any] = {
+        "source": source.source,
+        "source_sha256": source.sha256,
+        "notes": list(source.notes),
+    }
+    if isinstance(dataset, ImageStack):
+        arrays: dict[str, NDArray[Any]] = {"images": dataset.images, "led_numbers": dataset.led_numbers}
+        record["unit_counts"] = dataset.unit_counts
+    else:
+        arrays = {"objects": dataset.objects, "sources": dataset.sources}
+        record |= {"pixel_size_um": dataset.pixel_size_um, "source_names": list(dataset.source_names)}
+    arrays["record_json"] = _bytes(json.dumps(record))
+    if dataset.geometry is not None:
+        arrays["geometry_toml"] = _bytes(to_toml(dataset.geometry))
+    return arrays
+
+
+def _dataset(
+    kind: str,
+    arrays: dict[str, NDArray[Any]],
+    record: dict[str, Any],
+    geometry: Geometry | None,
+    source: Provenance,
+) -> ImageStack | TrainingSet:
+    if kind == "led_stack":
+        return ImageStack(
+            images=arrays["images"],
+            led_numbers=arrays["led_numbers"],
+            geometry=geometry,
+            unit_counts=float(record["unit_counts"]),
+            provenance=source,
+        )
+    return TrainingSet(
+        objects=arrays["objects"],
+        sources=arrays["sources"],
+        pixel_size_um=float(record["pixel_size_um"]),
+        source_names=tuple(record["source_names"]),
+        geometry=geometry,
+        provenance=source,
+    )
+
+
+def _bytes(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def _text(value: Any) -> str:
+    """Text of an attribute; anything else reads as its representation, which matches nothing."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

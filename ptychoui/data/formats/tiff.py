@@ -1,0 +1,169 @@
+"""Multi-page TIFF and OME-TIFF: one page per LED, with the geometry in a file beside it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.data.files import sha256_file, write_atomic
+from ptychoui.data.formats.common import (
+    check_claim,
+    check_count,
+    conflict,
+    finish_stack,
+    geometry_for,
+    need_geometry,
+    parsing,
+    sidecar_path,
+)
+from ptychoui.errors import DataError
+from ptychoui.experiment import Geometry, to_toml
+
+UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
+
+
+def read_tiff_stack(path: Path, given: Geometry | None) -> ImageStack:
+    """Read a multi-page TIFF whose pages are the images of the LEDs, in the array's order."""
+    notes: list[str] = []
+    geometry = need_geometry(path, geometry_for(path, given, notes))
+    with parsing(path, "TIFF file"), _quiet(), tifffile.TiffFile(path) as tiff:
+        raw, ome = _pages(tiff, path, geometry), tiff.ome_metadata
+    layout = "OME-TIFF" if ome else "multi-page TIFF"
+    if ome:
+        _compare_pixel(ome, geometry, notes)
+    return finish_stack(raw, geometry, path=path, layout=layout, sha256=sha256_file(path), notes=notes)
+
+
+def read_tiff_image(path: Path) -> NDArray[Any]:
+    """Read a TIFF of one grey page: (row, column), in the file's own type."""
+    with parsing(path, "TIFF file"), _quiet(), tifffile.TiffFile(path) as tiff:
+        if len(tiff.pages) != 1:
+            raise DataError(
+                f"{path.name} has {len(tiff.pages)} pages, expected one image per file",
+                "open the multi-page file itself, not its folder",
+            )
+        return _page(tiff.pages[0], path, 0)
+
+
+def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
+    """Write a stack as OME-TIFF, one float32 page per LED in the file's own counts.
+
+    The geometry goes to ``NAME.geometry.toml`` beside it, because OME has no field for an LED array.
+
+    Raises
+    ------
+    DataError
+        If the stack has no geometry or lacks images of some LEDs (HDF5 keeps both), or the disk is full.
+    """
+    path = Path(path)
+    if stack.geometry is None:
+        raise DataError("this stack has no geometry, which a TIFF needs beside it", "save it as HDF5 instead")
+    check_count(len(stack.images), stack.geometry, path.name)
+    pixel = stack.geometry.microscope.pixel_size_um
+
+    def write(file: BinaryIO) -> None:
+        tifffile.imwrite(
+            file,
+            (stack.images * np.float64(stack.unit_counts)).astype(np.float32),
+            ome=True,
+            photometric="minisblack",
+            metadata={
+                "axes": "TYX",
+                "PhysicalSizeX": pixel,
+                "PhysicalSizeXUnit": "µm",
+                "PhysicalSizeY": pixel,
+                "PhysicalSizeYUnit": "µm",
+                "Description": "one page per LED, in the order of the array",
+            },
+        )
+
+    written = write_atomic(path, write)
+    write_atomic(sidecar_path(path), to_toml(stack.geometry))
+    return written
+
+
+def _pages(tiff: tifffile.TiffFile, path: Path, geometry: Geometry) -> NDArray[Any]:
+    """(LED, row, column) of all pages; the count is checked before anything is read."""
+    pages = tiff.pages
+    if len(pages) == 1 and len(tiff.series) == 1 and len(tiff.series[0].shape) == 3 and tiff.is_imagej:
+        # ImageJ writes a stack above 4 GiB as one page followed by bare images.
+        series = tiff.series[0]
+        check_count(series.shape[0], geometry, path.name)
+        if series.dataoffset is None or series.dataoffset + series.nbytes > path.stat().st_size:
+            raise DataError(f"{path.name} is cut short: its images end beyond the file", "copy it again")
+        return np.asarray(series.asarray())
+    check_count(len(pages), geometry, path.name)
+    first = _page(pages[0], path, 0)
+    raw = np.empty((len(pages), *first.shape), dtype=first.dtype)
+    for number, page in enumerate(pages):
+        image = _page(page, path, number)
+        if image.shape != first.shape or image.dtype != first.dtype:
+            raise DataError(
+                f"{path.name}: page {number} is {image.shape} {image.dtype}, "
+                f"page 0 is {first.shape} {first.dtype}",
+                "all images of a stack must have the same size and type",
+            )
+        raw[number] = image
+    return raw
+
+
+def _page(page: Any, path: Path, number: int) -> NDArray[Any]:
+    """Read one grey page after its claims were checked against the file's size."""
+    page = page.aspage()
+    if page.samplesperpixel != 1 or len(page.shape) != 2 or page.dtype is None:
+        raise DataError(
+            f"{path.name}: page {number} has the shape {page.shape} ({page.photometric.name}), expected grey",
+            "convert colour images to one channel first",
+        )
+    size = path.stat().st_size
+    ends = [
+        offset + count
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
+        if count > 0
+    ]
+    if len(ends) != len(page.databytecounts) or not ends or max(ends) > size:
+        raise DataError(f"{path.name} is cut short: page {number} ends beyond the file", "copy it again")
+    check_claim(path, f"page {number}", int(page.nbytes), int(sum(page.databytecounts)))
+    return np.asarray(page.asarray())
+
+
+def _compare_pixel(ome: str, geometry: Geometry, notes: list[str]) -> None:
+    """Note an OME pixel size that differs from the geometry's."""
+    try:
+        root = ElementTree.parse(io.StringIO(ome)).getroot()
+        pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
+        text = None if pixels is None else pixels.get("PhysicalSizeX")
+        if pixels is None or text is None:
+            return
+        unit = pixels.get("PhysicalSizeXUnit", "µm")
+        scale = UM_PER_UNIT.get(unit)
+        if scale is None:
+            notes.append(f"the OME pixel size of {text} {unit} was not compared: unknown unit")
+            return
+        conflict(
+            "the pixel at the sample", geometry.microscope.pixel_size_um, float(text) * scale, "um", notes
+        )
+    except (ElementTree.ParseError, ValueError):
+        notes.append("the OME header could not be read, so its pixel size was not compared")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep tifffile's log of every oddity off the screen: what matters is raised as a sentence."""
+    logger = logging.getLogger("tifffile")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

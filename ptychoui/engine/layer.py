@@ -1,0 +1,80 @@
+"""The layer contract: all that the engine knows of a network.
+
+A layer is a map h that says how the state should move at the point x. An *update rule* (`update.py`) turns
+increments into the next state, and a *strategy* (`strategy.py`) decides what is kept for the backward pass.
+The three choices are independent.
+
+A layer owes the engine
+
+* ``increment(x)``: h(x);
+* ``linearise(x)``: the same h(x), bit for bit, and a pullback that maps a cotangent p to the vector-Jacobian
+  product J_x^T p and adds the derivatives of Re<p, h> in every input to an accumulator;
+* where it has one, ``inverse(z)``: the x with x + h(x) = z;
+* where it is known, ``contraction_bound``: an upper bound of the Lipschitz constant of h.
+
+Complex tensors are pairs of real numbers: the inner product is Re<a, b> = Re sum conj(a) b throughout.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+from ptychoui.engine.scratch import Scratch
+from ptychoui.errors import EngineError
+
+Inputs = Mapping[str, Tensor]
+"""Named tensors that all layers share: weights, measurements, step sizes, kernels."""
+
+Gradients = dict[str, Tensor]
+"""Accumulated derivatives of the loss, one entry for each input that is asked for."""
+
+
+class Linearisation(Protocol):
+    """A layer at one point."""
+
+    @property
+    def increment(self) -> Tensor:
+        """h(x), computed on first use."""
+        ...
+
+    def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
+        """Return J_x^T p and add the derivatives in the inputs to ``into`` (only names present there)."""
+        ...
+
+
+class Layer(ABC):
+    """One unroll as a map x -> h(x)."""
+
+    name: str = "layer"
+
+    @abstractmethod
+    def linearise(self, x: Tensor, inputs: Inputs, scratch: Scratch) -> Linearisation:
+        """Evaluate the layer at x, keeping in ``scratch`` what the pullback needs.
+
+        The linearisation is valid until the next call with the same scratch.
+        """
+
+    def increment(self, x: Tensor, inputs: Inputs, scratch: Scratch) -> Tensor:
+        """h(x). By default the linearisation's, so that both are the same bits."""
+        return self.linearise(x, inputs, scratch).increment
+
+    def contraction_bound(self, inputs: Inputs) -> float | None:
+        """Upper bound of the Lipschitz constant of h, or None where none is known."""
+        return None
+
+    def inverse(self, z: Tensor, inputs: Inputs, scratch: Scratch) -> Tensor:
+        """The x with x + h(x) = z, in closed form.
+
+        Raises
+        ------
+        EngineError
+            Where the layer has none; use ``checkpoint``, or ``reversible`` with a heavy-ball update.
+        """
+        raise EngineError(
+            f"the layer {self.name!r} has no closed-form inverse",
+            "use the strategy checkpoint, or reversible with a heavy-ball update",
+        )

@@ -1,0 +1,128 @@
+"""How much memory a pass takes: measured by a meter of live storages, predicted from a one-layer probe.
+
+Saved-tensor hooks see autograd graphs only and read zero for closed-form products, so the meter follows every
+tensor storage that an operation makes: integer states, remainder words and workspaces included. What a library
+allocates inside one operation (transform plans, matrix-product panels) is not seen; `bench` cross-checks with the
+peak resident set of a fresh process.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from ptychoui.engine.layer import Inputs
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.strategy import Chain, strategy
+
+
+class MemoryMeter(TorchDispatchMode):
+    """Count bytes of tensor storages made while the meter is on.
+
+    Attributes
+    ----------
+    live
+        Bytes alive now.
+    peak
+        Largest value of ``live`` so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0
+        self.peak = 0
+        self._seen: dict[int, weakref.ReferenceType[Any]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        for tensor in tree_iter((args, kwargs)):
+            if isinstance(tensor, Tensor):
+                self._note(tensor, 0)
+        result = func(*args, **kwargs)
+        for tensor in tree_iter(result):
+            if isinstance(tensor, Tensor):
+                self._note(tensor, None)
+        return result
+
+    def _note(self, tensor: Tensor, nbytes: int | None) -> None:
+        """Register a storage once; storages first seen as arguments were made before the meter: zero bytes."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        known = self._seen.get(key)
+        if known is not None and known() is not None:
+            return
+        size = storage.nbytes() if nbytes is None else nbytes
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+        def forget(_reference: Any, key: int = key, size: int = size) -> None:
+            self.live -= size
+            if (entry := self._seen.get(key)) is not None and entry() is None:
+                del self._seen[key]
+
+        self._seen[key] = weakref.ref(storage, forget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCost:
+    """Memory of one unroll in bytes, from a probe.
+
+    Attributes
+    ----------
+    retained
+        What back-propagation keeps per unroll.
+    point
+        One point of linearisation.
+    fixed
+        Everything that does not grow with the number of unrolls.
+    """
+
+    retained: int
+    point: int
+    fixed: int
+
+
+def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> LayerCost:
+    """Run one and two layers of a chain under the meter and split the peak into fixed and growing parts."""
+    peaks = {}
+    for name in ("store_all", "reversible" if chain.update.reversible else "checkpoint"):
+        for depth in (1, 2):
+            layers = [chain.layers[0]] * depth
+            peaks[name, depth] = measure(Chain(layers, chain.update), x, inputs, wanted, name)
+    point = x.numel() * x.element_size()
+    lean = peaks["reversible" if chain.update.reversible else "checkpoint", 1]
+    return LayerCost(
+        retained=peaks["store_all", 2] - peaks["store_all", 1],
+        point=point,
+        fixed=lean,
+    )
+
+
+def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], strategy_name: str) -> int:
+    """Peak bytes above what was there before of one forward and backward pass, workspaces included."""
+    meter = MemoryMeter()
+    with meter:
+        trace = strategy(strategy_name).forward(chain, x, inputs, Scratch())
+        trace.backward(torch.zeros_like(trace.output), wanted)
+    return meter.peak
+
+
+def predict(cost: LayerCost, chain: Chain, x: Tensor, strategy_name: str) -> int:
+    """Peak bytes of a pass of a chain under a strategy, workspaces included."""
+    unrolls = len(chain)
+    if strategy_name == "store_all":
+        return cost.fixed + cost.retained * (unrolls - 1)
+    if strategy_name == "checkpoint":
+        return cost.fixed + cost.point * (unrolls - 1)
+    reals = x.numel() * (2 if x.is_complex() else 1)
+    words = chain.update.stored_bits(unrolls) - chain.update.stored_bits(1)
+    return cost.fixed + int(reals * words / 8)

@@ -1,0 +1,291 @@
+"""Update rules: how increments move the state, forwards, backwards and in the adjoint.
+
+* `Plain`: x' = x + h(x). No exact inverse.
+* `HeavyBall`: v' = beta v + h(x), x' = x + v' with beta = n/d, carried out in integers so that it can be undone
+  bit for bit: x = x' - v', v = (v' - h(x)) / beta. What integer division by d loses is kept in a buffer, log2(d/n)
+  bits per number and unroll (Maclaurin, Duvenaud, Adams, "Gradient-based hyperparameter optimization through
+  reversible learning", ICML 2015, section 3).
+
+The adjoint treats the rounding as the identity: with p = q_x' + q_v',
+q_x = q_x' + J_h^T p and q_v = beta p.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptychoui.errors import EngineError
+
+FRACTION_BITS = 44
+"""States are integers in units of 2^-44: 6e-14, below the rounding of double-precision increments of order one."""
+
+LIMIT = 256.0
+"""Largest magnitude of a state or increment: 2^8 leaves room for a factor below 128 in 63 bits."""
+
+_UNIT = 2.0**FRACTION_BITS
+_WORD = 2**62
+
+
+class Update(ABC):
+    """How increments move a state. States are mutable and belong to one pass."""
+
+    name: str
+    reversible: bool = False
+
+    @abstractmethod
+    def start(self, x: Tensor) -> Any:
+        """State at the input of the chain."""
+
+    @abstractmethod
+    def point(self, state: Any) -> Tensor:
+        """Where the next layer is evaluated; safe to keep."""
+
+    @abstractmethod
+    def advance(self, state: Any, increment: Tensor) -> None:
+        """Take one step, in place."""
+
+    @abstractmethod
+    def check(self, state: Any) -> None:
+        """Raise `EngineError` if a state or an increment was not finite, or overflowed."""
+
+    @abstractmethod
+    def start_adjoint(self, cotangent: Tensor) -> Any:
+        """Cotangent of the state at the output of the chain."""
+
+    @abstractmethod
+    def increment_cotangent(self, adjoint: Any) -> Tensor:
+        """Cotangent p of the increment of the last step not yet undone."""
+
+    @abstractmethod
+    def advance_adjoint(self, adjoint: Any, cotangent: Tensor, product: Tensor) -> Any:
+        """Cotangent of the state before that step, given p and J_h^T p."""
+
+    @abstractmethod
+    def finish_adjoint(self, adjoint: Any) -> Tensor:
+        """Cotangent of the input of the chain."""
+
+    def previous_point(self, state: Any) -> Tensor:
+        """Undo the position of the last step, in place, and return where its layer was evaluated."""
+        raise EngineError(
+            f"the update rule {self.name!r} has no exact inverse", "use heavy_ball, or the strategy checkpoint"
+        )
+
+    def retreat(self, state: Any, increment: Tensor) -> None:
+        """Undo the rest of the last step, in place, given its increment."""
+        raise NotImplementedError
+
+    def is_start(self, state: Any, x: Tensor) -> bool:
+        """True if the state is, bit for bit, ``start(x)``."""
+        raise NotImplementedError
+
+    def stored_bits(self, unrolls: int) -> float:
+        """Bits kept per real number to undo so many unrolls, in whole words."""
+        return 0.0
+
+
+class Plain(Update):
+    """x' = x + h(x), in floating point."""
+
+    name = "plain"
+
+    def start(self, x: Tensor) -> list[Tensor]:
+        """A one-element list: the state is replaced, never written into."""
+        return [x]
+
+    def point(self, state: list[Tensor]) -> Tensor:
+        """x itself."""
+        return state[0]
+
+    def advance(self, state: list[Tensor], increment: Tensor) -> None:
+        """x <- x + h."""
+        state[0] = state[0] + increment
+
+    def check(self, state: list[Tensor]) -> None:
+        """Refuse NaN and infinity."""
+        if not bool(torch.isfinite(torch.view_as_real(state[0]) if state[0].is_complex() else state[0]).all()):
+            raise _diverged()
+
+    def start_adjoint(self, cotangent: Tensor) -> Tensor:
+        """q."""
+        return cotangent
+
+    def increment_cotangent(self, adjoint: Tensor) -> Tensor:
+        """p = q'."""
+        return adjoint
+
+    def advance_adjoint(self, adjoint: Tensor, cotangent: Tensor, product: Tensor) -> Tensor:
+        """q = q' + J^T p."""
+        return adjoint + product
+
+    def finish_adjoint(self, adjoint: Tensor) -> Tensor:
+        """q."""
+        return adjoint
+
+
+@dataclass(slots=True)
+class HeavyBallState:
+    """Integers in units of 2^-44, and what division lost."""
+
+    x: Tensor
+    v: Tensor
+    remainder: Tensor
+    words: list[Tensor] = field(default_factory=list)
+    steps: int = 0
+    largest: Tensor | None = None
+    complex: bool = False
+    dtype: torch.dtype = torch.float32
+
+
+class HeavyBall(Update):
+    """Heavy-ball momentum, exactly reversible.
+
+    Parameters
+    ----------
+    beta
+        Momentum as a ratio n/d with 0 < n < d < 128.
+
+    Raises
+    ------
+    EngineError
+        If beta is not such a ratio. It is fixed: learning it would need a gradient through integers.
+    """
+
+    name = "heavy_ball"
+    reversible = True
+
+    def __init__(self, beta: Fraction | str) -> None:
+        self.beta = Fraction(beta)
+        if not 0 < self.beta < 1 or self.beta.denominator > 127:
+            raise EngineError(
+                f"momentum {self.beta} is not a ratio n/d with 0 < n < d < 128", "use for example 7/8 or 9/10"
+            )
+        self._n, self._d = self.beta.numerator, self.beta.denominator
+        self.steps_per_word = self._count_steps_per_word()
+
+    def _count_steps_per_word(self) -> int:
+        """Steps until a remainder buffer that starts at zero might not fit a word any more."""
+        bound = steps = 0
+        while bound * self._d + self._d - 1 < _WORD:
+            bound = (bound * self._d + self._d - 1) // self._n
+            steps += 1
+        return steps
+
+    def stored_bits(self, unrolls: int) -> float:
+        """64 bits for each begun word of the remainder buffer."""
+        return 64.0 * max(1, -(-unrolls // self.steps_per_word))
+
+    def start(self, x: Tensor) -> HeavyBallState:
+        """x in integers, no velocity, an empty buffer."""
+        integers = self._to_integers(x)
+        return HeavyBallState(
+            x=integers,
+            v=torch.zeros_like(integers),
+            remainder=torch.zeros_like(integers),
+            complex=x.is_complex(),
+            dtype=x.real.dtype if x.is_complex() else x.dtype,
+            largest=_magnitude(x),
+        )
+
+    def point(self, state: HeavyBallState) -> Tensor:
+        """x rounded to the working precision."""
+        x = (state.x.to(torch.float64) / _UNIT).to(state.dtype)
+        return torch.view_as_complex(x) if state.complex else x
+
+    def advance(self, state: HeavyBallState, increment: Tensor) -> None:
+        """v <- n/d v + h, x <- x + v, keeping what the division loses."""
+        assert state.largest is not None
+        state.largest = torch.maximum(state.largest, _magnitude(increment))
+        if state.steps and state.steps % self.steps_per_word == 0:
+            state.words.append(state.remainder)
+            state.remainder = torch.zeros_like(state.v)
+        v, r = state.v, state.remainder
+        low = torch.remainder(v, self._d)
+        v.sub_(low).div_(self._d, rounding_mode="floor").mul_(self._n)
+        r.mul_(self._d).add_(low)
+        low = torch.remainder(r, self._n)
+        v.add_(low)
+        r.sub_(low).div_(self._n, rounding_mode="floor")
+        v.add_(self._to_integers(increment))
+        state.x.add_(v)
+        state.steps += 1
+        state.largest = torch.maximum(state.largest, state.x.abs().amax().to(torch.float64) / _UNIT)
+
+    def check(self, state: HeavyBallState) -> None:
+        """Refuse NaN, infinity and anything above `LIMIT`: beyond it integers could wrap."""
+        largest = float(state.largest) if state.largest is not None else 0.0
+        if not largest < LIMIT:
+            raise _diverged(largest)
+
+    def previous_point(self, state: HeavyBallState) -> Tensor:
+        """x <- x' - v'."""
+        state.x.sub_(state.v)
+        return self.point(state)
+
+    def retreat(self, state: HeavyBallState, increment: Tensor) -> None:
+        """v <- d/n (v' - h), taking back what the division lost."""
+        v, r = state.v, state.remainder
+        v.sub_(self._to_integers(increment))
+        low = torch.remainder(v, self._n)
+        v.sub_(low).div_(self._n, rounding_mode="floor").mul_(self._d)
+        r.mul_(self._n).add_(low)
+        low = torch.remainder(r, self._d)
+        v.add_(low)
+        r.sub_(low).div_(self._d, rounding_mode="floor")
+        state.steps -= 1
+        if state.steps and state.steps % self.steps_per_word == 0:
+            if bool(r.any()):
+                # A word must be empty again when the one below it is opened; `is_start` will report it.
+                return
+            state.remainder = state.words.pop()
+
+    def is_start(self, state: HeavyBallState, x: Tensor) -> bool:
+        """True if x, v and the buffer are back where `start` put them, bit for bit."""
+        return (
+            state.steps == 0
+            and not state.words
+            and bool(torch.equal(state.x, self._to_integers(x)))
+            and not bool(state.v.any())
+            and not bool(state.remainder.any())
+        )
+
+    def start_adjoint(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """(q_x, q_v) = (q, 0)."""
+        return cotangent, torch.zeros_like(cotangent)
+
+    def increment_cotangent(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
+        """p = q_x' + q_v'."""
+        return adjoint[0] + adjoint[1]
+
+    def advance_adjoint(
+        self, adjoint: tuple[Tensor, Tensor], cotangent: Tensor, product: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """q_x = q_x' + J^T p, q_v = beta p."""
+        return adjoint[0] + product, cotangent * float(self.beta)
+
+    def finish_adjoint(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
+        """q_x: the initial velocity is a constant."""
+        return adjoint[0]
+
+    @staticmethod
+    def _to_integers(x: Tensor) -> Tensor:
+        real = torch.view_as_real(x) if x.is_complex() else x
+        return (real.to(torch.float64) * _UNIT).round_().to(torch.int64)
+
+
+def _magnitude(x: Tensor) -> Tensor:
+    """Largest real or imaginary part, as float64 on the device; NaN stays NaN."""
+    real = torch.view_as_real(x) if x.is_complex() else x
+    return real.abs().amax().to(torch.float64)
+
+
+def _diverged(largest: float | None = None) -> EngineError:
+    text = "is not finite" if largest is None or largest != largest else f"grew to {largest:.3g} (limit {LIMIT:g})"
+    return EngineError(
+        f"the reconstruction diverged: its state {text}", "use a smaller step size or less momentum"
+    )

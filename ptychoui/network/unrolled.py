@@ -1,0 +1,108 @@
+"""The unrolled reconstruction: data-consistency gradients of the Fourier ptychographic model, joined by an update rule.
+
+One unroll is h_k(x) = -alpha_k g(x) with g = dD/dx* of `FourierPtychography`. With the plain update this is
+gradient descent (Kellman et al. 2020, equation 5); with heavy ball the momentum makes it reversible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ptychoui.engine.layer import Gradients, Inputs, Layer
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
+from ptychoui.engine.update import HeavyBall, Plain
+from ptychoui.experiment import Network
+from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised
+
+INPUTS = ("weights", "offset", "amplitude", "step")
+"""Inputs of every layer: see `DataTerm`; ``step`` holds one step size per unroll."""
+
+
+class GradientUnroll(Layer):
+    """h(x) = -alpha_k g(x).
+
+    Parameters
+    ----------
+    physics
+        The forward model.
+    index
+        Place of this unroll's step size in the input ``step``.
+    variance_floor
+        The constant c of the variance-stabilising square root.
+    """
+
+    def __init__(self, physics: FourierPtychography, index: int, variance_floor: float) -> None:
+        self.name = f"gradient {index + 1}"
+        self._physics, self._index, self._floor = physics, index, variance_floor
+
+    def linearise(self, x: Tensor, inputs: Inputs, scratch: Scratch) -> _LinearisedGradient:
+        """One transform per LED; the increment and the pullback take the rest."""
+        data = DataTerm(inputs["weights"], inputs["offset"], inputs["amplitude"], self._floor)
+        at = self._physics.linearise(x, data, scratch)
+        return _LinearisedGradient(self._physics, at, data, inputs["step"][self._index], self._index)
+
+
+class _LinearisedGradient:
+    def __init__(
+        self, physics: FourierPtychography, at: Linearised, data: DataTerm, step: Tensor, index: int
+    ) -> None:
+        self._physics, self._at, self._data, self._step, self._index = physics, at, data, step, index
+
+    @property
+    def increment(self) -> Tensor:
+        return self._physics.gradient(self._at).mul_(-self._step)
+
+    def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
+        """J^T p = -alpha H p, and -alpha times the derivatives of Re<p, g>."""
+        result = self._physics.product(self._at, cotangent, self._data)
+        for name, derivative in (
+            ("weights", result.weights),
+            ("offset", result.offset),
+            ("amplitude", result.amplitude),
+        ):
+            if name in into:
+                into[name].sub_(derivative.mul_(self._step))
+        if "step" in into:
+            into["step"][self._index].sub_(result.along)
+        return result.hessian.mul_(-self._step)
+
+
+class UnrolledNetwork:
+    """N unrolls on one tile.
+
+    Parameters
+    ----------
+    physics
+        The forward model.
+    settings
+        Update rule, number of unrolls, momentum.
+    variance_floor
+        The constant c of the variance-stabilising square root, from the measurement model.
+    """
+
+    def __init__(self, physics: FourierPtychography, settings: Network, variance_floor: float) -> None:
+        self.physics, self.settings, self.variance_floor = physics, settings, variance_floor
+        update = HeavyBall(settings.momentum) if settings.update == "heavy_ball" else Plain()
+        layers: Sequence[Layer] = [
+            GradientUnroll(physics, index, variance_floor) for index in range(settings.unrolls)
+        ]
+        self.chain = Chain(layers, update)
+        self._scratch = Scratch()
+
+    def initial_step(self) -> Tensor:
+        """(N,) step sizes at the start."""
+        return torch.full(
+            (self.settings.unrolls,), self.settings.step, dtype=self.physics.dtype, device=self.physics.device
+        )
+
+    def forward(self, strategy: Strategy, x: Tensor, inputs: Inputs, between: Between) -> Trace:
+        """Run with a way back."""
+        return strategy.forward(self.chain, x, inputs, self._scratch, between)
+
+    def infer(self, x: Tensor, inputs: Inputs, between: Between = lambda: None) -> Tensor:
+        """Run without a way back."""
+        return infer(self.chain, x, inputs, self._scratch, between)

@@ -1,0 +1,206 @@
+"""LED ids, positions and illumination directions. NumPy only.
+
+Frame: +x to the right and +y up on the LED array, z towards the sample, origin on the optical axis in
+the LED plane. Positions are in mm, because every vendor's table is; directions are direction cosines in
+air times one, that is illumination NA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.errors import GeometryError
+from ptychoui.experiment import Array, Pose
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedArray:
+    """The LEDs of an array after its pose.
+
+    Attributes
+    ----------
+    numbers
+        (LED,) firmware number of each LED.
+    positions_mm
+        (LED, 3) x, y, z in mm in the laboratory frame; the sample is at z = height.
+    illumination_na
+        (LED, 2) direction cosines (x, y) of the light at the sample, for the field point asked for.
+    gain
+        (LED,) brightness relative to an LED on axis.
+    """
+
+    numbers: NDArray[np.int64]
+    positions_mm: FloatArray
+    illumination_na: FloatArray
+    gain: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def radius_na(self) -> FloatArray:
+        """(LED,) illumination NA of each LED."""
+        return np.hypot(self.illumination_na[:, 0], self.illumination_na[:, 1])
+
+    def bright_field(self, objective_na: float) -> NDArray[np.bool_]:
+        """(LED,) True where the direct light passes the objective."""
+        return self.radius_na < objective_na
+
+    def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> LedArray:
+        """Return the LEDs that a mask or a list of places picks."""
+        return LedArray(
+            numbers=self.numbers[keep],
+            positions_mm=self.positions_mm[keep],
+            illumination_na=self.illumination_na[keep],
+            gain=self.gain[keep],
+        )
+
+
+def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) -> LedArray:
+    """Build the LEDs of an array as seen from a point of the field.
+
+    Parameters
+    ----------
+    array
+        Layout, pose, height and slide.
+    field_point_um
+        x, y of the point at the sample in um, the tile's centre: off-axis tiles see other angles.
+
+    Raises
+    ------
+    GeometryError
+        If an LED lies at or above the sample, or no LED is left below ``max_illumination_na``.
+    """
+    numbers, flat = layout(array)
+    positions = apply_pose(flat, array.pose)
+    offset = positions[:, :2] - np.asarray(field_point_um) * 1e-3
+    air_mm = array.height_mm - positions[:, 2]
+    if np.any(air_mm <= 0):
+        bad = int(numbers[np.argmin(air_mm)])
+        raise GeometryError(
+            f"LED {bad} lies {-air_mm.min():.3g} mm above the sample",
+            "the array's height must exceed the largest z of its LEDs; check height_mm and the tilt",
+        )
+    lateral = np.hypot(offset[:, 0], offset[:, 1])
+    sine = _sine_in_air(lateral, air_mm, array.slide_thickness_mm, array.slide_index)
+    direction = np.divide(offset, lateral[:, None], out=np.zeros_like(offset), where=lateral[:, None] > 0)
+    gain = (1 - sine**2) ** 2 if array.falloff == "cos4" else np.ones_like(sine)
+    leds = LedArray(
+        numbers=numbers, positions_mm=positions, illumination_na=direction * sine[:, None], gain=gain
+    )
+    if array.max_illumination_na is None:
+        return leds
+    keep = sine <= array.max_illumination_na
+    if not keep.any():
+        raise GeometryError(
+            f"no LED lies below the illumination NA of {array.max_illumination_na:g}",
+            f"the smallest is {sine.min():.3g}: raise max_illumination_na or check the array's shift",
+        )
+    return leds.select(keep)
+
+
+def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
+    """LED numbers and positions before the pose: (LED,), (LED, 3) in mm."""
+    if array.kind == "lattice":
+        xy, numbers = _lattice(array)
+    elif array.kind == "spiral":
+        xy = _spiral(int(array.count or 0), array.spiral_steps) * float(array.pitch_mm or 0)
+        numbers = np.arange(len(xy))
+    elif array.kind == "table":
+        positions = np.asarray(array.positions_mm, dtype=float).reshape(-1, 3)
+        given = array.led_numbers
+        return np.arange(len(positions)) if given is None else np.asarray(given), positions
+    else:
+        xy = _rings(array)
+        numbers = np.arange(len(xy))
+    z = np.zeros(len(xy))
+    if array.kind == "dome":
+        radius = float(array.dome_radius_mm or 0)
+        lateral = np.hypot(xy[:, 0], xy[:, 1])
+        if lateral.max() > radius:
+            raise GeometryError(
+                f"a ring of {lateral.max():g} mm does not fit a dome of radius {radius:g} mm",
+                "dome_radius_mm must be at least the largest ring radius",
+            )
+        z = radius - np.sqrt(radius**2 - lateral**2)
+    return numbers.astype(np.int64), np.column_stack([xy, z])
+
+
+def apply_pose(positions_mm: FloatArray, pose: Pose) -> FloatArray:
+    """Flip, swap, rotate, tilt and shift (LED, 3) positions in mm."""
+    x, y, z = positions_mm.T
+    if pose.flip_x:
+        x = -x
+    if pose.flip_y:
+        y = -y
+    if pose.swap_xy:
+        x, y = y, x
+    angle, tilt_x, tilt_y = np.deg2rad([pose.rotation_deg, pose.tilt_x_deg, pose.tilt_y_deg])
+    x, y = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    y, z = y * np.cos(tilt_x) - z * np.sin(tilt_x), y * np.sin(tilt_x) + z * np.cos(tilt_x)
+    x, z = x * np.cos(tilt_y) + z * np.sin(tilt_y), -x * np.sin(tilt_y) + z * np.cos(tilt_y)
+    return np.column_stack([x + pose.shift_x_mm, y + pose.shift_y_mm, z])
+
+
+def _lattice(array: Array) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Row-major lattice from the top left, +y up."""
+    rows, columns = int(array.rows or 0), int(array.columns or 0)
+    center_row = (rows - 1) / 2 if array.center_row is None else array.center_row
+    center_column = (columns - 1) / 2 if array.center_column is None else array.center_column
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    if array.serpentine:
+        column = np.where(row % 2 == 1, columns - 1 - column, column)
+    xy = np.column_stack([column - center_column, center_row - row]) * float(array.pitch_mm or 0)
+    numbers = np.arange(rows * columns)
+    if array.disc:
+        inside = np.hypot(*xy.T) <= (min(rows, columns) / 2) * float(array.pitch_mm or 0)
+        return xy[inside], numbers[inside]
+    return xy, numbers
+
+
+def _spiral(count: int, steps: str) -> FloatArray:
+    """Square spiral from the centre with run lengths 1, 1, 2, 2, 3, 3, ... in LED pitches."""
+    moves = {"+x": (1, 0), "-x": (-1, 0), "+y": (0, 1), "-y": (0, -1)}
+    directions = [steps[i : i + 2] for i in range(0, len(steps), 2)]
+    if len(directions) != 4 or any(d not in moves for d in directions):
+        raise GeometryError(f"spiral_steps {steps!r} is not four of +x -x +y -y", "for example '+x+y-x-y'")
+    points, place, run = [(0, 0)], np.zeros(2, dtype=int), 0
+    while len(points) < count:
+        move = np.array(moves[directions[run % 4]])
+        for _ in range(run // 2 + 1):
+            place = place + move
+            points.append((int(place[0]), int(place[1])))
+        run += 1
+    return np.array(points[:count], dtype=float)
+
+
+def _rings(array: Array) -> FloatArray:
+    """Concentric rings, each starting on +x and running towards +y."""
+    rings = [
+        np.array([[r * np.cos(a), r * np.sin(a)] for a in 2 * np.pi * np.arange(n) / max(n, 1)])
+        for r, n in zip(array.ring_radii_mm or (), array.ring_counts or (), strict=True)
+        if n > 0
+    ]
+    return np.concatenate(rings)
+
+
+def _sine_in_air(lateral_mm: FloatArray, air_mm: FloatArray, slide_mm: float, slide_index: float) -> FloatArray:
+    """Sine of the angle in air of the ray from an LED to the field point, refracted in the slide.
+
+    Solves lateral = air tan(t) + slide tan(asin(sin(t)/n)) for sin(t) by bisection: sin(t) survives the
+    refraction at a plane slide, and the right-hand side grows with it.
+    """
+    if slide_mm == 0:
+        return lateral_mm / np.hypot(lateral_mm, air_mm)
+    low, high = np.zeros_like(lateral_mm), np.ones_like(lateral_mm)
+    for _ in range(60):
+        sine = (low + high) / 2
+        inside = sine / slide_index
+        reach = air_mm * sine / np.sqrt(1 - sine**2) + slide_mm * inside / np.sqrt(1 - inside**2)
+        low, high = np.where(reach < lateral_mm, sine, low), np.where(reach < lateral_mm, high, sine)
+    return np.where(lateral_mm > 0, (low + high) / 2, 0.0)
