@@ -51,10 +51,7 @@ def write_atomic(path: str | Path, content: Content, error: type[PtychouiError] 
         # A short name: the target's own name may already be as long as the file system allows.
         temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
         try:
-            descriptor = os.open(
-                temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-            )
-            with os.fdopen(descriptor, "w+b") as file:
+            with temporary.open("x+b") as file:
                 _fill(file, content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -112,8 +112,9 @@ def geometry_conflicts(used: Geometry, other: Geometry, name: str) -> list[str]:
 def conflict(what: str, used: float, stated: float, unit: str, notes: list[str]) -> None:
     """Note a number of the data file that differs from the geometry's (which wins)."""
     if not math.isclose(used, stated, rel_tol=1e-3, abs_tol=1e-9):
+        unit = f" {unit}" if unit else ""
         notes.append(
-            f"{what} is {used:g} {unit} in the geometry and {stated:g} {unit} in the data file; "
+            f"{what} is {used:g}{unit} in the geometry and {stated:g}{unit} in the data file; "
             "the geometry's value was used"
         )
 
@@ -165,7 +166,8 @@ def check_count(images: int, geometry: Geometry, name: str) -> None:
     if expected is not None and images != expected:
         raise DataError(
             f"{name} holds {images} images but the array in the geometry has {expected} LEDs",
-            "correct rows and columns, count or the table in the geometry, or remove dark frames",
+            "correct rows and columns, count or the table in the geometry, remove dark frames, "
+            "or copy the file again if it was cut short",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
 
 KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
+END_OF_PNG = b"IEND\xaeB`\x82"
 GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L"}
 
 
@@ -91,15 +93,15 @@ def _image(path: Path) -> NDArray[Any]:
 def _png(path: Path) -> NDArray[Any]:
     """Read a grey PNG, 8 or 16 bits: (row, column)."""
     with parsing(path, "PNG file"):
-        header = path.open("rb")
-        with header:
-            start = header.read(33)
-        if start[:8] != b"\x89PNG\r\n\x1a\n" or len(start) < 33:
+        raw = path.read_bytes()
+        if raw[:8] != b"\x89PNG\r\n\x1a\n":
             raise DataError(f"{path.name} is not a PNG file", "save it again as PNG")
-        width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+        if END_OF_PNG not in raw:
+            raise DataError(f"{path.name} is cut short: the end of the PNG is missing", "copy the file again")
+        width, height = int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
         # At least one bit per pixel: enough to refuse a damaged header before memory is taken.
-        check_claim(path, "the image", width * height // 8, path.stat().st_size)
-        with Image.open(path, formats=["PNG"]) as image:
+        check_claim(path, "the image", width * height // 8, len(raw))
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
             if image.mode not in GREY_MODES:
                 raise DataError(
                     f"{path.name} is a colour or palette image (mode {image.mode}), expected grey",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -38,3 +39,60 @@ def numeric_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
 def read_array(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
     """Read a dataset of numbers after `numeric_dataset` found it sound."""
     return np.asarray(numeric_dataset(file, name, path)[()])
+
+
+class PatientFile(io.RawIOBase):
+    """A file for h5py to write to, which keeps the first error instead of raising it.
+
+    HDF5 cannot unwind from a write that fails: it tries again while objects are collected and prints what
+    it cannot raise. So writing goes on into the void, and whoever made this file raises ``error`` at the end.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:  # noqa: D102
+        if self.error is None:
+            try:
+                return self.file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:  # noqa: D102
+        if self.error is None:
+            try:
+                self.file.flush()
+            except OSError as error:
+                self.error = error
+
+    def truncate(self, size: int | None = None) -> int:  # noqa: D102
+        if self.error is None:
+            try:
+                return self.file.truncate(size)
+            except OSError as error:
+                self.error = error
+        return size or 0
+
+    def readinto(self, buffer: Any) -> int:  # noqa: D102
+        if self.error is None:
+            try:
+                data = self.file.read(len(buffer))
+                buffer[: len(data)] = data
+                return len(data)
+            except OSError as error:
+                self.error = error
+        buffer[:] = bytes(len(buffer))
+        return len(buffer)
+
+    def seek(self, offset: int, whence: int = 0) -> int:  # noqa: D102
+        if self.error is None:
+            try:
+                return self.file.seek(offset, whence)
+            except OSError as error:
+                self.error = error
+        return offset
+
+    def tell(self) -> int:  # noqa: D102
+        return self.file.tell() if self.error is None else 0

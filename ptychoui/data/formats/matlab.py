@@ -1,4 +1,4 @@
-"""MATLAB files (5 to 7.2 by SciPy, 7.3 by h5py) as named numeric arrays in MATLAB's axis order."""
+"""MATLAB files (5 to 7.2, and 7.3, which is HDF5) as named numeric arrays in MATLAB's axis order."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
-from ptychoui.data.formats.common import check_claim, parsing
+from ptychoui.data.formats.common import parsing
 from ptychoui.data.formats.hdf5 import numeric_dataset, read_array
+from ptychoui.data.formats.mat5 import Variable, list_variables, read_variable
 from ptychoui.errors import DataError
-
-NUMERIC = {"double", "single", "logical", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +24,13 @@ class MatFile:
     ----------
     shapes
         Name -> shape in MATLAB's axis order.
+    variables
+        Where each variable lies in a file of version 5 to 7.2; None for 7.3.
     """
 
     path: Path
-    is_hdf5: bool
     shapes: dict[str, tuple[int, ...]]
+    variables: dict[str, Variable] | None
 
     def __contains__(self, name: str) -> bool:
         return name in self.shapes
@@ -43,15 +42,10 @@ class MatFile:
                 f"{self.path.name} lacks the variable {name!r}", f"it holds: {', '.join(self.shapes)}"
             )
         with parsing(self.path, "MATLAB file"):
-            if self.is_hdf5:
-                with h5py.File(self.path, "r") as file:
-                    return read_array(file, name, self.path).T
-            # At least one byte per number is stored, whatever its class.
-            check_claim(self.path, name, math.prod(self.shapes[name]), self.path.stat().st_size)
-            value = np.asarray(scipy.io.loadmat(self.path, variable_names=[name])[name])
-            if value.dtype.kind not in "fiubc":
-                raise DataError(f"{self.path.name}: {name!r} holds {value.dtype}, not numbers")
-            return value
+            if self.variables is not None:
+                return read_variable(self.path, self.variables[name])
+            with h5py.File(self.path, "r") as file:
+                return read_array(file, name, self.path).T
 
     def scalar(self, name: str) -> float:
         """Read a variable that holds one finite number (MATLAB saves a zero as uint8)."""
@@ -80,8 +74,6 @@ def open_mat(path: Path) -> MatFile:
                     and isinstance(file.get(name), h5py.Dataset)
                     and file[name].dtype.kind in "fiubc"
                 }
-            return MatFile(path, True, shapes)
-        listed = scipy.io.whosmat(path)
-        return MatFile(
-            path, False, {name: tuple(map(int, shape)) for name, shape, kind in listed if kind in NUMERIC}
-        )
+            return MatFile(path, shapes, None)
+        variables = list_variables(path)
+        return MatFile(path, {name: variable.shape for name, variable in variables.items()}, variables)

@@ -37,7 +37,7 @@ def read_matlab_stack(mat: MatFile, given: Geometry | None) -> ImageStack:
                 f"{path.name}: {amplitude} holds amplitudes, not intensities", "square it and save again"
             )
         raise DataError(
-            f"{path.name} holds neither an LED stack nor a training set, but {', '.join(mat.shapes) or 'no numbers'}",
+            f"{path.name} holds no LED images and no training set; found {', '.join(mat.shapes) or 'none'}",
             f"images are expected as {', '.join(IMAGE_NAMES)} (row, column, LED), or objects as truth",
         )
     geometry = need_geometry(path, geometry_for(path, given, notes), _known(mat), _example(name))

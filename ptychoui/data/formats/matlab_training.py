@@ -119,7 +119,12 @@ def _geometry_of_file(mat: MatFile, stated: dict[str, float | None], notes: list
         f"LED positions were made from na_list, taken as (y, x), on a flat array {TABLE_HEIGHT_MM:g} mm "
         "below the sample; LEDs are numbered in the file's order"
     )
-    scope = {"wavelength_um": "wl", "objective_na": "na", "camera_pixel_um": "ps", "magnification": "mag"}
+    scope: dict[str, Any] = {
+        "wavelength_um": stated["wl"],
+        "objective_na": stated["na"],
+        "camera_pixel_um": stated["ps"],
+        "magnification": stated["mag"],
+    }
     table: dict[str, Any] = {
         "kind": "table",
         "height_mm": TABLE_HEIGHT_MM,
@@ -127,8 +132,6 @@ def _geometry_of_file(mat: MatFile, stated: dict[str, float | None], notes: list
         "max_illumination_na": stated["na_illum"],
     }
     try:
-        return Geometry(
-            microscope=Microscope(**{key: stated[name] for key, name in scope.items()}), array=Array(**table)
-        )
+        return Geometry(microscope=Microscope(**scope), array=Array(**table))
     except PtychouiError as error:
         raise DataError(f"{mat.path.name}: {error.message}", error.hint) from None

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
 from ptychoui.data.files import sha256_file, write_atomic
 from ptychoui.data.formats.common import geometry_conflicts, parsing
-from ptychoui.data.formats.hdf5 import read_array
+from ptychoui.data.formats.hdf5 import PatientFile, read_array
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 
@@ -48,7 +48,8 @@ def save_hdf5(path: str | Path, dataset: ImageStack | TrainingSet) -> Path:
 
     def write(file: BinaryIO) -> None:
         # Format 1.10 protects all structure by checksums; fletcher32 protects the arrays.
-        with h5py.File(file, "w", libver=("v110", "v110")) as target:
+        patient = PatientFile(file)
+        with h5py.File(patient, "w", libver=("v110", "v110")) as target:
             target.attrs["format"] = np.bytes_(FORMAT)
             target.attrs["format_version"] = VERSION
             target.attrs["kind"] = np.bytes_(kind)
@@ -58,6 +59,8 @@ def save_hdf5(path: str | Path, dataset: ImageStack | TrainingSet) -> Path:
                 stored = target.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
                 axes, units = DESCRIPTION[name]
                 stored.attrs["axes"], stored.attrs["units"] = np.bytes_(axes), np.bytes_(units)
+        if patient.error is not None:
+            raise patient.error
 
     return write_atomic(path, write)
 

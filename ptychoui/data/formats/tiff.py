@@ -36,7 +36,7 @@ def read_tiff_stack(path: Path, given: Geometry | None) -> ImageStack:
     """Read a multi-page TIFF whose pages are the images of the LEDs, in the array's order."""
     notes: list[str] = []
     geometry = need_geometry(path, geometry_for(path, given, notes))
-    with parsing(path, "TIFF file"), _quiet(), tifffile.TiffFile(path) as tiff:
+    with _opened(path, notes) as tiff:
         raw, ome = _pages(tiff, path, geometry), tiff.ome_metadata
     layout = "OME-TIFF" if ome else "multi-page TIFF"
     if ome:
@@ -46,7 +46,7 @@ def read_tiff_stack(path: Path, given: Geometry | None) -> ImageStack:
 
 def read_tiff_image(path: Path) -> NDArray[Any]:
     """Read a TIFF of one grey page: (row, column), in the file's own type."""
-    with parsing(path, "TIFF file"), _quiet(), tifffile.TiffFile(path) as tiff:
+    with _opened(path) as tiff:
         if len(tiff.pages) != 1:
             raise DataError(
                 f"{path.name} has {len(tiff.pages)} pages, expected one image per file",
@@ -153,17 +153,33 @@ def _compare_pixel(ome: str, geometry: Geometry, notes: list[str]) -> None:
         conflict(
             "the pixel at the sample", geometry.microscope.pixel_size_um, float(text) * scale, "um", notes
         )
-    except (ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
         notes.append("the OME header could not be read, so its pixel size was not compared")
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep tifffile's log of every oddity off the screen: what matters is raised as a sentence."""
+def _opened(path: Path, notes: list[str] | None = None) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF; what tifffile only logs is refused (a broken chain of pages) or noted, never printed."""
+    logged: list[str] = []
+
+    def collect(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            logged.append(record.getMessage())
+        return False
+
     logger = logging.getLogger("tifffile")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    logger.addFilter(collect)
     try:
-        yield
+        with parsing(path, "TIFF file"), tifffile.TiffFile(path) as tiff:
+            pages = len(tiff.pages)
+            broken = next((text for text in logged if "TiffPages" in text), None)
+            if broken:
+                raise DataError(
+                    f"{path.name} is cut short or damaged: no page could be found after the first {pages}",
+                    "copy the file again and compare its size",
+                )
+            yield tiff
+        if logged and notes is not None:
+            notes.append(f"tifffile says of {path.name}: {logged[0].splitlines()[0][:160]}")
     finally:
-        logger.setLevel(before)
+        logger.removeFilter(collect)

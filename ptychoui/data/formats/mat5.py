@@ -1,0 +1,160 @@
+"""Numeric variables of MATLAB files of version 5 to 7.2, from the published description of the format.
+
+SciPy reads these files too, but its compiled reader ends the whole process on some damaged files; a reader
+that checks each length against the bytes that are there refuses them with a sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.formats.common import check_claim
+from ptychoui.errors import DataError
+
+MATRIX, COMPRESSED, INT32, UINT32, INT8 = 14, 15, 5, 6, 1
+STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
+COMPLEX_FLAG = 0x0800
+HEADER_BYTES = 4096  # flags, shape and name of a variable fit in this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """Where a numeric variable lies in the file and what its header says."""
+
+    name: str
+    shape: tuple[int, ...]
+    is_complex: bool
+    offset: int
+    length: int
+    compressed: bool
+    order: str
+
+
+def list_variables(path: Path) -> dict[str, Variable]:
+    """Numeric variables by name, without reading their values; others (text, structures) are left out."""
+    found: dict[str, Variable] = {}
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order = {b"IM": "<", b"MI": ">"}.get(file.read(128)[126:128])
+        if order is None:
+            raise ValueError("the header does not state the byte order")
+        offset = 128
+        while offset < size:
+            file.seek(offset)
+            kind, length = struct.unpack(f"{order}II", file.read(8))
+            if offset + 8 + length > size:
+                raise ValueError(
+                    f"a variable of {length} bytes begins {size - offset - 8} bytes before the end"
+                )
+            if kind in (MATRIX, COMPRESSED):
+                variable = _header(file, kind == COMPRESSED, offset + 8, length, order)
+                if variable is not None:
+                    found[variable.name] = variable
+            offset += 8 + length
+    return found
+
+
+def read_variable(path: Path, variable: Variable) -> NDArray[Any]:
+    """Read the values of one variable, in MATLAB's axis order."""
+    with path.open("rb") as file:
+        file.seek(variable.offset)
+        body = file.read(variable.length)
+    if variable.compressed:
+        body = _inflate(path, variable, body)
+    parts = _Elements(body, variable.order)
+    for _ in range(3):  # flags, shape, name
+        parts.take()
+    real = _values(parts, variable)
+    if not variable.is_complex:
+        return real
+    return np.asarray(real + 1j * _values(parts, variable))
+
+
+def _values(parts: _Elements, variable: Variable) -> NDArray[Any]:
+    """One part of a variable; MATLAB may store it in a smaller type than its class."""
+    kind, data = parts.take()
+    if kind not in STORED:
+        raise ValueError(f"{variable.name} has values of the unknown type {kind}")
+    flat = np.frombuffer(data, dtype=np.dtype(variable.order + STORED[kind]))
+    if flat.size != math.prod(variable.shape):
+        raise ValueError(f"{variable.name} has the shape {variable.shape} but {flat.size} values")
+    return flat.astype(flat.dtype.newbyteorder("=")).reshape(variable.shape, order="F")
+
+
+def _header(file: BinaryIO, compressed: bool, offset: int, length: int, order: str) -> Variable | None:
+    """Flags, shape and name of a variable; None if it is not numeric."""
+    file.seek(offset)
+    start = file.read(min(length, HEADER_BYTES))
+    if compressed:
+        start = zlib.decompressobj().decompress(start, HEADER_BYTES)
+        if struct.unpack_from(f"{order}I", start)[0] != MATRIX:
+            return None
+        start = start[8:]
+    if not start:
+        return None  # MATLAB writes an empty matrix for a deleted variable
+    parts = _Elements(start, order)
+    (flag_kind, flags), (shape_kind, shape), (name_kind, name) = parts.take(), parts.take(), parts.take()
+    if (flag_kind, shape_kind, name_kind) != (UINT32, INT32, INT8) or len(flags) != 8 or len(shape) % 4:
+        raise ValueError("a variable's header is damaged")
+    bits = struct.unpack_from(f"{order}I", flags)[0]
+    extents = struct.unpack(f"{order}{len(shape) // 4}i", shape)
+    if (bits & 0xFF) not in NUMERIC_CLASSES:
+        return None
+    if min(extents, default=-1) < 0:
+        raise ValueError(f"a variable has the shape {extents}")
+    return Variable(
+        name=name.decode("ascii"),
+        shape=extents,
+        is_complex=bool(bits & COMPLEX_FLAG),
+        offset=offset,
+        length=length,
+        compressed=compressed,
+        order=order,
+    )
+
+
+def _inflate(path: Path, variable: Variable, packed: bytes) -> bytes:
+    """Unpack a compressed variable and check the checksum at its end."""
+    unpacker = zlib.decompressobj()
+    tag = unpacker.decompress(packed, 8)
+    kind, length = struct.unpack(f"{variable.order}II", tag)
+    check_claim(path, variable.name, length, len(packed))
+    body = unpacker.decompress(unpacker.unconsumed_tail, max(length, 1))
+    rest = unpacker.decompress(unpacker.unconsumed_tail, 8) if not unpacker.eof else b""
+    if kind != MATRIX or len(body) != length or rest or not unpacker.eof:
+        raise DataError(
+            f"{path.name}: {variable.name} is cut short or damaged: {len(body)} of {length} bytes unpacked",
+            "copy the file again and compare its size",
+        )
+    return body
+
+
+class _Elements:
+    """The data elements inside a variable, one after the other."""
+
+    def __init__(self, body: bytes, order: str) -> None:
+        self.body, self.order, self.place = body, order, 0
+
+    def take(self) -> tuple[int, bytes]:
+        """Return type and bytes of the next element."""
+        kind, length = struct.unpack_from(f"{self.order}II", self.body, self.place)
+        if kind >> 16:  # the short form: type and length share a word, up to four bytes of data follow
+            kind, length, start = kind & 0xFFFF, kind >> 16, self.place + 4
+            self.place += 8
+            if length > 4:
+                raise ValueError("a short data element is longer than 4 bytes")
+        else:
+            start = self.place + 8
+            self.place = start + (length + 7) // 8 * 8
+        if start + length > len(self.body):
+            raise ValueError(f"a data element of {length} bytes ends beyond its variable")
+        return kind, self.body[start : start + length]
