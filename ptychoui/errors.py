@@ -51,5 +51,5 @@ class OutOfMemoryError(PtychouiError):
     """A run needs more memory than the device has."""
 
 
-class StopRequested(Exception):  # noqa: N818 - a request, not an error
+class StopRequested(Exception):
     """Raised inside a run when the user asked it to stop; never shown."""

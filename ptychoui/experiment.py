@@ -73,8 +73,7 @@ class Microscope(Settings):
     def _na_below_index(self) -> Self:
         if self.objective_na >= self.medium_index:
             raise GeometryError(
-                f"objective NA {self.objective_na:g} is not below the medium's refractive index "
-                f"{self.medium_index:g}",
+                f"objective NA {self.objective_na:g} is not below the medium's refractive index {self.medium_index:g}",
                 "NA = n sin(angle): use the NA printed on the objective, and its immersion medium's index",
             )
         return self
@@ -208,9 +207,7 @@ class Design(Settings):
     @model_validator(mode="after")
     def _some_rows(self) -> Self:
         if self.bright_field_rows < 1:
-            raise ValueError(
-                "at least one bright-field row is needed: the first estimate comes from it"
-            )
+            raise ValueError("at least one bright-field row is needed: the first estimate comes from it")
         return self
 
     @property
@@ -330,9 +327,7 @@ def load_experiment(path: PathLike) -> Experiment:
 
     data = experiment.data
     return experiment.replace(
-        data=data.replace(
-            path=absolute(data.path), geometry=absolute(data.geometry) if data.geometry else None
-        )
+        data=data.replace(path=absolute(data.path), geometry=absolute(data.geometry) if data.geometry else None)
     )
 
 

@@ -52,21 +52,22 @@ class Layer(ABC):
     name: str = "layer"
 
     @abstractmethod
-    def linearise(self, x: Tensor, inputs: Inputs, scratch: Scratch) -> Linearisation:
-        """Evaluate the layer at x, keeping in ``scratch`` what the pullback needs.
+    def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Linearisation:
+        """Evaluate the layer at x.
 
-        The linearisation is valid until the next call with the same scratch.
+        What the pullback needs lies in buffers of ``keep``; the linearisation is valid until the next call with
+        the same one. ``work`` is for everything else, shared by all layers.
         """
 
-    def increment(self, x: Tensor, inputs: Inputs, scratch: Scratch) -> Tensor:
+    def increment(self, x: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
         """h(x). By default the linearisation's, so that both are the same bits."""
-        return self.linearise(x, inputs, scratch).increment
+        return self.linearise(x, inputs, work, work).increment
 
     def contraction_bound(self, inputs: Inputs) -> float | None:
         """Upper bound of the Lipschitz constant of h, or None where none is known."""
         return None
 
-    def inverse(self, z: Tensor, inputs: Inputs, scratch: Scratch) -> Tensor:
+    def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
         """The x with x + h(x) = z, in closed form.
 
         Raises

@@ -92,21 +92,21 @@ class Strategy(ABC):
             raise EngineError("a network needs at least one unroll", "set network.unrolls to 1 or more")
 
     @abstractmethod
-    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, scratch: Scratch, between: Between = _go_on) -> Trace:
+    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = _go_on) -> Trace:
         """Run the chain on x, storing what the strategy needs for the way back."""
 
 
-def infer(chain: Chain, x: Tensor, inputs: Inputs, scratch: Scratch, between: Between = _go_on) -> Tensor:
+def infer(chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = _go_on) -> Tensor:
     """Run the chain without a way back: the state of one layer is all that is kept."""
     with torch.no_grad():
-        return chain.update.point(_run(chain, x, inputs, scratch, between))
+        return chain.update.point(_run(chain, x, inputs, work, between))
 
 
 def _run(
     chain: Chain,
     x: Tensor,
     inputs: Inputs,
-    scratch: Scratch,
+    work: Scratch,
     between: Between,
     keep: Callable[[Tensor], None] = lambda _point: None,
 ) -> Any:
@@ -117,7 +117,7 @@ def _run(
         between()
         point = update.point(state)
         keep(point)
-        update.advance(state, layer.increment(point, inputs, scratch))
+        update.advance(state, layer.increment(point, inputs, work))
     update.check(state)
     return state
 
@@ -155,7 +155,7 @@ class StoreAll(Strategy):
     name = "store_all"
 
     @torch.no_grad()
-    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, scratch: Scratch, between: Between = _go_on) -> Trace:
+    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = _go_on) -> Trace:
         """Every layer gets buffers of its own."""
         self.check(chain)
         update = chain.update
@@ -163,7 +163,7 @@ class StoreAll(Strategy):
         kept: list[Linearisation] = []
         for layer in chain.layers:
             between()
-            at = layer.linearise(update.point(state), inputs, Scratch())
+            at = layer.linearise(update.point(state), inputs, Scratch(), work)
             update.advance(state, at.increment)
             kept.append(at)
         update.check(state)
@@ -187,19 +187,17 @@ class Checkpoint(Strategy):
     name = "checkpoint"
 
     @torch.no_grad()
-    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, scratch: Scratch, between: Between = _go_on) -> Trace:
+    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = _go_on) -> Trace:
         """A point is tiny next to a linearised layer."""
         self.check(chain)
         points: list[Tensor] = []
-        state = _run(chain, x, inputs, scratch, between, points.append)
-        return _CheckpointTrace(chain, inputs, scratch, points, chain.update.point(state))
+        state = _run(chain, x, inputs, work, between, points.append)
+        return _CheckpointTrace(chain, inputs, work, points, chain.update.point(state))
 
 
 class _CheckpointTrace(Trace):
-    def __init__(
-        self, chain: Chain, inputs: Inputs, scratch: Scratch, points: list[Tensor], output: Tensor
-    ) -> None:
-        self._chain, self._inputs, self._scratch = chain, inputs, scratch
+    def __init__(self, chain: Chain, inputs: Inputs, work: Scratch, points: list[Tensor], output: Tensor) -> None:
+        self._chain, self._inputs, self._work = chain, inputs, work
         self._points, self.output = points, output
 
     @torch.no_grad()
@@ -207,7 +205,7 @@ class _CheckpointTrace(Trace):
         into = _zeros(self._inputs, wanted)
 
         def again(index: int) -> Linearisation:
-            return self._chain.layers[index].linearise(self._points.pop(), self._inputs, self._scratch)
+            return self._chain.layers[index].linearise(self._points.pop(), self._inputs, self._work, self._work)
 
         return Backward(_walk_back(self._chain, cotangent, into, again, between), into)
 
@@ -227,16 +225,16 @@ class Reversible(Strategy):
             )
 
     @torch.no_grad()
-    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, scratch: Scratch, between: Between = _go_on) -> Trace:
+    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = _go_on) -> Trace:
         """The state is updated in place; the remainders of its divisions are all that grows."""
         self.check(chain)
-        state = _run(chain, x, inputs, scratch, between)
-        return _ReversibleTrace(chain, inputs, scratch, x, state)
+        state = _run(chain, x, inputs, work, between)
+        return _ReversibleTrace(chain, inputs, work, x, state)
 
 
 class _ReversibleTrace(Trace):
-    def __init__(self, chain: Chain, inputs: Inputs, scratch: Scratch, x: Tensor, state: Any) -> None:
-        self._chain, self._inputs, self._scratch = chain, inputs, scratch
+    def __init__(self, chain: Chain, inputs: Inputs, work: Scratch, x: Tensor, state: Any) -> None:
+        self._chain, self._inputs, self._work = chain, inputs, work
         self._x, self._state = x, state
         self._threads = torch.get_num_threads()
         self.output = chain.update.point(state)
@@ -247,8 +245,7 @@ class _ReversibleTrace(Trace):
             raise EngineError("a reversible pass can be walked back once only", "run the forward pass again")
         if torch.get_num_threads() != self._threads:
             raise EngineError(
-                f"the forward pass ran on {self._threads} threads, the way back would run on "
-                f"{torch.get_num_threads()}",
+                f"the forward pass ran on {self._threads} threads, the way back would run on {torch.get_num_threads()}",
                 "sums may round differently: keep torch.set_num_threads as it was",
             )
         update, state = self._chain.update, self._state
@@ -256,7 +253,7 @@ class _ReversibleTrace(Trace):
 
         def undo(index: int) -> Linearisation:
             point = update.previous_point(state)
-            return self._chain.layers[index].linearise(point, self._inputs, self._scratch)
+            return self._chain.layers[index].linearise(point, self._inputs, self._work, self._work)
 
         q = _walk_back(
             self._chain, cotangent, into, undo, between, lambda _index, at: update.retreat(state, at.increment)

@@ -99,11 +99,11 @@ class Plain(Update):
         return [x]
 
     def point(self, state: list[Tensor]) -> Tensor:
-        """x itself."""
+        """X itself."""
         return state[0]
 
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
-        """x <- x + h."""
+        """X <- x + h."""
         state[0] = state[0] + increment
 
     def check(self, state: list[Tensor]) -> None:
@@ -112,19 +112,19 @@ class Plain(Update):
             raise _diverged()
 
     def start_adjoint(self, cotangent: Tensor) -> Tensor:
-        """q."""
+        """Q."""
         return cotangent
 
     def increment_cotangent(self, adjoint: Tensor) -> Tensor:
-        """p = q'."""
+        """P = q'."""
         return adjoint
 
     def advance_adjoint(self, adjoint: Tensor, cotangent: Tensor, product: Tensor) -> Tensor:
-        """q = q' + J^T p."""
+        """Q = q' + J^T p."""
         return adjoint + product
 
     def finish_adjoint(self, adjoint: Tensor) -> Tensor:
-        """q."""
+        """Q."""
         return adjoint
 
 
@@ -181,7 +181,7 @@ class HeavyBall(Update):
         return 64.0 * max(1, -(-unrolls // self.steps_per_word))
 
     def start(self, x: Tensor) -> HeavyBallState:
-        """x in integers, no velocity, an empty buffer."""
+        """X in integers, no velocity, an empty buffer."""
         integers = self._to_integers(x)
         return HeavyBallState(
             x=integers,
@@ -193,12 +193,12 @@ class HeavyBall(Update):
         )
 
     def point(self, state: HeavyBallState) -> Tensor:
-        """x rounded to the working precision."""
+        """X rounded to the working precision."""
         x = (state.x.to(torch.float64) / _UNIT).to(state.dtype)
         return torch.view_as_complex(x) if state.complex else x
 
     def advance(self, state: HeavyBallState, increment: Tensor) -> None:
-        """v <- n/d v + h, x <- x + v, keeping what the division loses."""
+        """V <- n/d v + h, x <- x + v, keeping what the division loses."""
         assert state.largest is not None
         state.largest = torch.maximum(state.largest, _magnitude(increment))
         if state.steps and state.steps % self.steps_per_word == 0:
@@ -223,12 +223,12 @@ class HeavyBall(Update):
             raise _diverged(largest)
 
     def previous_point(self, state: HeavyBallState) -> Tensor:
-        """x <- x' - v'."""
+        """X <- x' - v'."""
         state.x.sub_(state.v)
         return self.point(state)
 
     def retreat(self, state: HeavyBallState, increment: Tensor) -> None:
-        """v <- d/n (v' - h), taking back what the division lost."""
+        """V <- d/n (v' - h), taking back what the division lost."""
         v, r = state.v, state.remainder
         v.sub_(self._to_integers(increment))
         low = torch.remainder(v, self._n)
@@ -259,7 +259,7 @@ class HeavyBall(Update):
         return cotangent, torch.zeros_like(cotangent)
 
     def increment_cotangent(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
-        """p = q_x' + q_v'."""
+        """P = q_x' + q_v'."""
         return adjoint[0] + adjoint[1]
 
     def advance_adjoint(
@@ -286,6 +286,4 @@ def _magnitude(x: Tensor) -> Tensor:
 
 def _diverged(largest: float | None = None) -> EngineError:
     text = "is not finite" if largest is None or largest != largest else f"grew to {largest:.3g} (limit {LIMIT:g})"
-    return EngineError(
-        f"the reconstruction diverged: its state {text}", "use a smaller step size or less momentum"
-    )
+    return EngineError(f"the reconstruction diverged: its state {text}", "use a smaller step size or less momentum")

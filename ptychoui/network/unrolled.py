@@ -39,26 +39,33 @@ class GradientUnroll(Layer):
         self.name = f"gradient {index + 1}"
         self._physics, self._index, self._floor = physics, index, variance_floor
 
-    def linearise(self, x: Tensor, inputs: Inputs, scratch: Scratch) -> _LinearisedGradient:
+    def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedGradient:
         """One transform per LED; the increment and the pullback take the rest."""
         data = DataTerm(inputs["weights"], inputs["offset"], inputs["amplitude"], self._floor)
-        at = self._physics.linearise(x, data, scratch)
-        return _LinearisedGradient(self._physics, at, data, inputs["step"][self._index], self._index)
+        at = self._physics.linearise(x, data, keep, work)
+        return _LinearisedGradient(self._physics, at, data, inputs["step"][self._index], self._index, work)
 
 
 class _LinearisedGradient:
     def __init__(
-        self, physics: FourierPtychography, at: Linearised, data: DataTerm, step: Tensor, index: int
+        self,
+        physics: FourierPtychography,
+        at: Linearised,
+        data: DataTerm,
+        step: Tensor,
+        index: int,
+        work: Scratch,
     ) -> None:
-        self._physics, self._at, self._data, self._step, self._index = physics, at, data, step, index
+        self._physics, self._at, self._data, self._work = physics, at, data, work
+        self._step, self._index = step, index
 
     @property
     def increment(self) -> Tensor:
-        return self._physics.gradient(self._at).mul_(-self._step)
+        return self._physics.gradient(self._at, self._work).mul_(-self._step)
 
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
         """J^T p = -alpha H p, and -alpha times the derivatives of Re<p, g>."""
-        result = self._physics.product(self._at, cotangent, self._data)
+        result = self._physics.product(self._at, cotangent, self._data, self._work)
         for name, derivative in (
             ("weights", result.weights),
             ("offset", result.offset),
@@ -87,11 +94,13 @@ class UnrolledNetwork:
     def __init__(self, physics: FourierPtychography, settings: Network, variance_floor: float) -> None:
         self.physics, self.settings, self.variance_floor = physics, settings, variance_floor
         update = HeavyBall(settings.momentum) if settings.update == "heavy_ball" else Plain()
-        layers: Sequence[Layer] = [
-            GradientUnroll(physics, index, variance_floor) for index in range(settings.unrolls)
-        ]
+        layers: Sequence[Layer] = [GradientUnroll(physics, index, variance_floor) for index in range(settings.unrolls)]
         self.chain = Chain(layers, update)
-        self._scratch = Scratch()
+        self._work = Scratch()
+
+    def forget_workspaces(self) -> None:
+        """Free the buffers kept between passes."""
+        self._work.clear()
 
     def initial_step(self) -> Tensor:
         """(N,) step sizes at the start."""
@@ -101,8 +110,8 @@ class UnrolledNetwork:
 
     def forward(self, strategy: Strategy, x: Tensor, inputs: Inputs, between: Between) -> Trace:
         """Run with a way back."""
-        return strategy.forward(self.chain, x, inputs, self._scratch, between)
+        return strategy.forward(self.chain, x, inputs, self._work, between)
 
     def infer(self, x: Tensor, inputs: Inputs, between: Between = lambda: None) -> Tensor:
         """Run without a way back."""
-        return infer(self.chain, x, inputs, self._scratch, between)
+        return infer(self.chain, x, inputs, self._work, between)

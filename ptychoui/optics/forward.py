@@ -73,6 +73,8 @@ class FourierPtychography:
     dtype
         ``torch.float32`` or ``torch.float64``, the real type.
 
+    Methods take the buffers they may use: ``keep`` for what later products need, ``work`` for the rest.
+
     Raises
     ------
     GeometryError
@@ -104,41 +106,40 @@ class FourierPtychography:
         self._camera = torch.from_numpy(_camera_matrix(microscope, grids)).to(self.device, dtype)
         self._interpolation = torch.from_numpy(_interpolation_matrix(grids)).to(self.device, dtype)
         self._area = float((grids.object_px / grids.span_px) ** 2)
-        self._scratch = Scratch()
 
     # Fields -----------------------------------------------------------------------------------------
 
-    def field(self, x: Tensor, scratch: Scratch | None = None, name: str = "field") -> Tensor:
-        """Fields u_l of an object: (B, N, N) complex -> (B, L, n, n) complex, in a buffer of ``scratch``."""
-        scratch = scratch or self._scratch
+    def field(self, x: Tensor, work: Scratch, keep: Scratch | None = None, name: str = "field") -> Tensor:
+        """Fields u_l of an object: (B, N, N) complex -> (B, L, n, n) complex, in the buffer ``name`` of ``keep``."""
         batch, leds, n, w = len(x), len(self.leds), self.grids.field_px, self.window_px
         spectrum = torch.fft.fft2(x).reshape(batch, -1)
-        box = self._scratch.get("box", (batch, leds * w * w), x, self.complex_dtype)
+        box = work.get("box", (batch, leds * w * w), x, self.complex_dtype)
         torch.index_select(spectrum, 1, self._crop, out=box)
         windows = box.view(batch, leds, w, w)
         windows.mul_(self._pupil)
-        padded = self._scratch.get("padded", (batch, leds, n, n), x, self.complex_dtype, zero=True)
+        # Only the corners are ever written, so the rest stays zero; no other model may share this buffer.
+        padded = work.get(f"padded {id(self)}", (batch, leds, n, n), x, self.complex_dtype, zero=True)
         for big, small in self._corners():
             padded[..., big[0], big[1]] = windows[..., small[0], small[1]]
-        out = scratch.get(name, (batch, leds, n, n), x, self.complex_dtype)
+        out = (keep or work).get(name, (batch, leds, n, n), x, self.complex_dtype)
         return torch.fft.ifft2(padded, out=out)
 
-    def field_adjoint(self, fields: Tensor) -> Tensor:
+    def field_adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
         """Adjoint of `field` as a real-linear map: (B, L, n, n) -> (B, N, N). Overlaps add in LED order."""
         batch, leds, w = len(fields), len(self.leds), self.window_px
-        transformed = self._scratch.get("transformed", tuple(fields.shape), fields, self.complex_dtype)
+        transformed = work.get("transformed", tuple(fields.shape), fields, self.complex_dtype)
         torch.fft.fft2(fields, out=transformed)
-        box = self._scratch.get("box", (batch, leds * w * w), fields, self.complex_dtype)
+        box = work.get("box", (batch, leds * w * w), fields, self.complex_dtype)
         windows = box.view(batch, leds, w, w)
         for big, small in self._corners():
             windows[..., small[0], small[1]] = transformed[..., big[0], big[1]]
         windows.mul_(self._pupil_adjoint)
         # Every spectral sample gathers its contributions in LED order: no atomics, the same bits each time.
         overlaps, samples = self._source.shape
-        parts = self._scratch.get("parts", (batch, overlaps * samples), fields, self.complex_dtype)
+        parts = work.get("parts", (batch, overlaps * samples), fields, self.complex_dtype)
         torch.index_select(box, 1, self._source.view(-1), out=parts)
-        spectrum = self._scratch.get(
-            "spectrum", (batch, self.grids.object_px**2), fields, self.complex_dtype, zero=True
+        spectrum = work.get(
+            f"spectrum {id(self)}", (batch, self.grids.object_px**2), fields, self.complex_dtype, zero=True
         )
         spectrum[:, self._target] = parts.view(batch, overlaps, samples).sum(1)
         size = self.grids.object_px
@@ -160,14 +161,14 @@ class FourierPtychography:
         """Adjoint of `camera`: (..., T, T) -> (..., n, n)."""
         return self._camera.T @ image @ self._camera
 
-    def intensities(self, x: Tensor) -> Tensor:
+    def intensities(self, x: Tensor, work: Scratch | None = None) -> Tensor:
         """Single-LED images of an object at gain one: (B, N, N) complex -> (B, L, T, T) real."""
-        u = self.field(x)
+        u = self.field(x, work or Scratch())
         return self.camera(u.real.square() + u.imag.square())
 
     def predict(self, x: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
         """Noise-free multiplexed measurements y_m: (B, N, N) -> (B, M, T, T)."""
-        return self._mix(weights, _real(self.field(x)).square()) + offset[:, None, None]
+        return self._mix(weights, _real(self.field(x, Scratch())).square()) + offset[:, None, None]
 
     def first_estimate(self, amplitude: Tensor, brightness: Tensor) -> Tensor:
         """Object of zero phase from bright-field rows: sqrt(mean_m(s^_m^2 / brightness_m)), interpolated.
@@ -193,27 +194,27 @@ class FourierPtychography:
 
     # Data consistency ---------------------------------------------------------------------------------
 
-    def linearise(self, x: Tensor, data: DataTerm, scratch: Scratch | None = None) -> Linearised:
-        """Fields, predicted amplitudes and residuals at x; L transforms."""
-        u = self.field(x, scratch)
-        squared = torch.square(_real(u), out=self._pairs("pairs", u))
+    def linearise(self, x: Tensor, data: DataTerm, keep: Scratch, work: Scratch) -> Linearised:
+        """Fields, predicted amplitudes and residuals at x, in buffers of ``keep``; L transforms."""
+        u = self.field(x, work, keep)
+        squared = torch.square(_real(u), out=self._pairs("pairs", u, work))
         intensity = self._mix(data.weights, squared) + data.offset[:, None, None]
         predicted = torch.sqrt(intensity.clamp_min_(0).add_(data.variance_floor))
         residual = 1 - data.amplitude / predicted
-        w = self._unmix(data.weights, residual, scratch or self._scratch, "led_weight")
+        w = self._unmix(data.weights, residual, keep, "led_weight")
         return Linearised(u, w, predicted, residual)
 
-    def gradient(self, at: Linearised) -> Tensor:
-        """g = dD/dx* = a sum_l B_l^H [w_l u_l]; L transforms. (B, N, N) complex."""
-        product = self._pairs("pairs", at.field)
+    def gradient(self, at: Linearised, work: Scratch) -> Tensor:
+        """G = dD/dx* = a sum_l B_l^H [w_l u_l]; L transforms. (B, N, N) complex."""
+        product = self._pairs("pairs", at.field, work)
         torch.mul(_real(at.field), at.led_weight, out=product)
-        return self.field_adjoint(_complex(product)).mul_(self._area)
+        return self.field_adjoint(_complex(product), work).mul_(self._area)
 
     def objective(self, at: Linearised, data: DataTerm) -> Tensor:
         """D(x) per object: (B,)."""
         return self._area * (at.predicted - data.amplitude).square().sum((1, 2, 3))
 
-    def product(self, at: Linearised, q: Tensor, data: DataTerm) -> ProductResult:
+    def product(self, at: Linearised, q: Tensor, data: DataTerm, work: Scratch) -> ProductResult:
         """Product with the Hessian and the derivatives of Re<q, g> in every constant; 2 L transforms.
 
         With b_l = B_l q, dI_l = 2 Re(conj(u_l) b_l), dy_m = sum_l C_ml R dI_l, dr_m = s^_m dy_m / (2 s_m^3):
@@ -231,27 +232,47 @@ class FourierPtychography:
             (B, N, N) complex direction.
         """
         u = at.field
-        b = self.field(q, self._scratch, "direction")
-        cross = self._pairs("cross", u)  # Re(conj(u) b) = half of dI, as the sum of its pairs
+        b = self.field(q, work, name="direction")
+        cross = self._pairs("cross", u, work)  # Re(conj(u) b) = half of dI, as the sum of its pairs
         torch.mul(_real(u), _real(b), out=cross)
         dy = 2 * self._mix(data.weights, cross)
         dr = data.amplitude * dy / (2 * at.predicted**3)
-        dw = self._unmix(data.weights, dr, self._scratch, "dw")
-        total = self._pairs("pairs", u)
+        dw = self._unmix(data.weights, dr, work, "dw")
+        total = self._pairs("pairs", u, work)
         torch.square(_real(u), out=total)
-        d_weights = self._area * (
-            self._correlate(at.residual, cross) + 0.5 * self._correlate(dr, total)
-        )
+        d_weights = self._area * (self._correlate(at.residual, cross) + 0.5 * self._correlate(dr, total))
         along = self._area * torch.dot(at.led_weight.reshape(-1), cross.view(-1))
         torch.mul(_real(b), at.led_weight, out=total)
         total.addcmul_(_real(u), dw)
         return ProductResult(
-            hessian=self.field_adjoint(_complex(total)).mul_(self._area),
+            hessian=self.field_adjoint(_complex(total), work).mul_(self._area),
             weights=d_weights,
             offset=0.5 * self._area * dr.sum((0, 2, 3)),
             amplitude=-0.5 * self._area * dy / at.predicted,
             along=along,
         )
+
+    # Every LED on its own ---------------------------------------------------------------------------------
+
+    @property
+    def largest_overlap(self) -> int:
+        """Largest number of pupils over one spectral sample: bounds the curvature of a full-stack fit."""
+        return int(self._source.shape[0])
+
+    def single_led_gradient(self, x: Tensor, amplitude: Tensor, variance_floor: float, work: Scratch) -> Tensor:
+        """Gradient of the full-stack fit, where every LED is a measurement of its own.
+
+        The same as `gradient` with the identity for weights, without its matrix products.
+
+        Parameters
+        ----------
+        amplitude
+            (B, L, T, T) square roots of the measured images.
+        """
+        u = self.field(x, work)
+        intensity = self.camera(u.real.square() + u.imag.square())
+        residual = 1 - amplitude / torch.sqrt(intensity.clamp_min_(0).add_(variance_floor))
+        return self.field_adjoint(u.mul_(self.camera_adjoint(residual)), work).mul_(self._area)
 
     # Mixing LEDs into measurements. Real views keep (re, im) pairs side by side, so that every product over
     # pixels is contiguous and every sum over LEDs is one matrix product. -------------------------------
@@ -262,11 +283,11 @@ class FourierPtychography:
         mixed = torch.matmul(weights, pairs.view(batch, leds, -1)).view(batch, -1, n, n, 2)
         return self.camera(mixed[..., 0] + mixed[..., 1])
 
-    def _unmix(self, weights: Tensor, image: Tensor, scratch: Scratch, name: str) -> Tensor:
+    def _unmix(self, weights: Tensor, image: Tensor, keep: Scratch, name: str) -> Tensor:
         """R^T sum_m C_ml image_m, every value twice: (B, M, T, T) -> (B, L, n, 2n)."""
         n, batch, leds = self.grids.field_px, len(image), len(self.leds)
         spread = self.camera_adjoint(image).unsqueeze(-1).expand(-1, -1, -1, -1, 2).reshape(batch, -1, 2 * n * n)
-        out = scratch.get(name, (batch, leds, 2 * n * n), image, self.dtype)
+        out = (keep or work).get(name, (batch, leds, 2 * n * n), image, self.dtype)
         torch.matmul(weights.T, spread, out=out)
         return out.view(batch, leds, n, 2 * n)
 
@@ -276,9 +297,9 @@ class FourierPtychography:
         spread = self.camera_adjoint(image).unsqueeze(-1).expand(-1, -1, -1, -1, 2).reshape(batch, -1, 2 * n * n)
         return torch.matmul(spread, pairs.view(batch, len(self.leds), -1).transpose(1, 2)).sum(0)
 
-    def _pairs(self, name: str, like: Tensor) -> Tensor:
+    def _pairs(self, name: str, like: Tensor, work: Scratch) -> Tensor:
         batch, leds, n, _ = like.shape
-        return self._scratch.get(name, (batch, leds, n, 2 * n), like, self.dtype)
+        return work.get(name, (batch, leds, n, 2 * n), like, self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +323,7 @@ def _complex(pairs: Tensor) -> Tensor:
     return torch.view_as_complex(pairs.unflatten(-1, (-1, 2)))
 
 
-def _windows(
-    microscope: Microscope, leds: LedArray, grids: Sampling
-) -> tuple[np.ndarray, np.ndarray]:
+def _windows(microscope: Microscope, leds: LedArray, grids: Sampling) -> tuple[np.ndarray, np.ndarray]:
     """Places in the flat object spectrum and pupil values of every LED's window, in transform order."""
     step = grids.step_per_um
     k = leds.illumination_na / microscope.wavelength_um / step  # (L, 2) in frequency samples
@@ -334,9 +353,7 @@ def _windows(
     return crop, pupil_function(microscope, fx, fy, step)
 
 
-def _gather_of_scatter(
-    crop: np.ndarray, pupil: np.ndarray, object_px: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _gather_of_scatter(crop: np.ndarray, pupil: np.ndarray, object_px: int) -> tuple[np.ndarray, np.ndarray]:
     """For every spectral sample that some pupil covers, where its contributions lie, in LED order.
 
     Returns

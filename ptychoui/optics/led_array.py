@@ -90,9 +90,7 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     sine = _sine_in_air(lateral, air_mm, array.slide_thickness_mm, array.slide_index)
     direction = np.divide(offset, lateral[:, None], out=np.zeros_like(offset), where=lateral[:, None] > 0)
     gain = (1 - sine**2) ** 2 if array.falloff == "cos4" else np.ones_like(sine)
-    leds = LedArray(
-        numbers=numbers, positions_mm=positions, illumination_na=direction * sine[:, None], gain=gain
-    )
+    leds = LedArray(numbers=numbers, positions_mm=positions, illumination_na=direction * sine[:, None], gain=gain)
     if array.max_illumination_na is None:
         return leds
     keep = sine <= array.max_illumination_na

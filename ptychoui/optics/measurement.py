@@ -33,7 +33,7 @@ class MeasurementModel:
 
     @property
     def variance_floor(self) -> float:
-        """c of sqrt(y + c): Anscombe's 3/8 plus read and rounding variance, in units of one LED.
+        """C of sqrt(y + c): Anscombe's 3/8 plus read and rounding variance, in units of one LED.
 
         Source: Anscombe, Biometrika 35, 246 (1948), with a Gaussian read noise added.
         """

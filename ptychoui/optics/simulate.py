@@ -1,0 +1,189 @@
+"""Objects and image stacks made by the program itself, from a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
+from ptychoui.experiment import Geometry, Measurement
+from ptychoui.optics.forward import FourierPtychography
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.measurement import MeasurementModel
+from ptychoui.optics.microscope import Sampling, sampling
+
+SOURCES = (
+    "cell",
+    "ihc",
+    "retina",
+    "coins",
+    "moon",
+    "hubble",
+    "gravel",
+    "grass",
+    "brick",
+    "camera",
+    "clock",
+    "blobs",
+)
+"""Images that scikit-image ships, and one it draws; ``cell`` is a measured quantitative phase image."""
+
+
+def source_image(name: str) -> NDArray[np.float64]:
+    """One source as a grey image in [0, 1]."""
+    from skimage import color, data, exposure
+
+    loaders = {
+        "ihc": "immunohistochemistry",
+        "hubble": "hubble_deep_field",
+        "clock": "clock",
+    }
+    if name == "blobs":
+        image = data.binary_blobs(length=384, blob_size_fraction=0.05, volume_fraction=0.4, rng=7).astype(float)
+    else:
+        image = getattr(data, loaders.get(name, name))()
+    if image.ndim == 3:
+        image = color.rgb2gray(image)
+    return np.asarray(exposure.rescale_intensity(image.astype(float), out_range=(0.0, 1.0)))
+
+
+def training_objects(
+    pixel_size_um: float,
+    object_px: int,
+    per_source: int,
+    seed: int,
+    phase_rad: float = 1.5,
+    absorption: float = 0.25,
+    sources: tuple[str, ...] = SOURCES,
+) -> TrainingSet:
+    """Complex objects cut from the sources: phase from the image, absorption from another place of it.
+
+    Crops are taken at random places, scales, turns and flips of images that are blurred by half a pixel; phase spans
+    ``phase_rad`` radians and amplitude falls to 1 - ``absorption``.
+
+    Parameters
+    ----------
+    pixel_size_um
+        Object pixel in um.
+    object_px
+        Edge of each object in pixels.
+    per_source
+        Objects from each source.
+    """
+    from skimage.transform import resize
+
+    rng = np.random.default_rng(seed)
+    objects, numbers = [], []
+
+    def crop(image: NDArray[np.float64]) -> NDArray[np.float64]:
+        edge = int(min(object_px * rng.uniform(0.8, 1.6), *image.shape))
+        row = int(rng.integers(0, image.shape[0] - edge + 1))
+        column = int(rng.integers(0, image.shape[1] - edge + 1))
+        part = resize(image[row : row + edge, column : column + edge], (object_px, object_px), anti_aliasing=True)
+        part = np.rot90(part, int(rng.integers(4)))
+        return np.asarray(part[:, ::-1] if rng.integers(2) else part)
+
+    for number, name in enumerate(sources):
+        image = source_image(name)
+        for _ in range(per_source):
+            phase = phase_rad * (crop(image) - 0.5)
+            amplitude = 1 - absorption * crop(image)
+            objects.append((amplitude * np.exp(1j * phase)).astype(np.complex64))
+            numbers.append(number)
+    array = np.stack(objects)
+    return TrainingSet(
+        objects=array,
+        sources=np.array(numbers),
+        pixel_size_um=pixel_size_um,
+        source_names=sources,
+        provenance=Provenance(
+            source=f"simulated, seed {seed}",
+            layout="simulation",
+            sha256=array_sha256(array),
+            notes=("images that scikit-image ships; cell is a measured quantitative phase image",),
+        ),
+    )
+
+
+def low_pass(objects: NDArray[np.complex64], pixel_size_um: float, cutoff_per_um: float) -> NDArray[np.complex64]:
+    """Remove frequencies beyond a cut-off: what no microscope of that synthetic aperture can see.
+
+    (object, row, column) complex in and out; the cut-off is in 1/um.
+    """
+    frequency = np.fft.fftfreq(objects.shape[-1], pixel_size_um)
+    inside = np.hypot(frequency[:, None], frequency[None, :]) <= cutoff_per_um
+    return np.asarray(np.fft.ifft2(np.fft.fft2(objects) * inside)).astype(np.complex64)
+
+
+def field_of_objects(geometry: Geometry, leds: LedArray, objects_px: int, pixel_size_um: float) -> Sampling:
+    """The grids that simulate whole objects: their span in camera pixels, no padding."""
+    span = round(objects_px * pixel_size_um / geometry.microscope.pixel_size_um)
+    return sampling(geometry.microscope, leds, span, 0)
+
+
+def single_led_images(
+    geometry: Geometry, leds: LedArray, objects: NDArray[np.complex64], grids: Sampling, batch: int = 4
+) -> NDArray[np.float32]:
+    """Noise-free single-LED images of objects at gain one: (object, LED, row, column) float32.
+
+    Objects are (object, N, N) on the grid of ``grids``.
+    """
+    physics = FourierPtychography(geometry.microscope, leds, grids, torch.float32)
+    parts = []
+    with torch.no_grad():
+        for first in range(0, len(objects), batch):
+            x = torch.from_numpy(np.array(objects[first : first + batch]))
+            parts.append(physics.intensities(x).clamp_min_(0).numpy())
+    return np.concatenate(parts)
+
+
+def simulate_stack(
+    true_geometry: Geometry,
+    nominal_geometry: Geometry,
+    measurement: Measurement,
+    image_px: int,
+    seed: int,
+) -> tuple[ImageStack, NDArray[np.complex64]]:
+    """A measured-looking LED stack: physical noise, and a microscope that is not quite what its owner believes.
+
+    Parameters
+    ----------
+    true_geometry
+        What the images are made with: misplaced array, aberrated pupil.
+    nominal_geometry
+        What the file says.
+    image_px
+        Edge of the images in camera pixels.
+
+    Returns
+    -------
+    The stack, with the nominal geometry, and the object (row, column) on the true object's grid, cropped to the field.
+    """
+    leds = led_array(true_geometry.array)
+    border = image_px // 4
+    grids = sampling(true_geometry.microscope, leds, image_px + 2 * border, 0)
+    objects = training_objects(grids.object_pixel_um, grids.object_px, 1, seed, sources=("cell",))
+    clean = single_led_images(true_geometry, leds, objects.objects, grids)
+    inner = slice(border, border + image_px)
+    clean = clean[:, :, inner, inner]
+    model = MeasurementModel(measurement, torch.from_numpy(leds.gain).float())
+    generator = torch.Generator().manual_seed(seed)
+    count = len(leds)
+    recorded = model.record(
+        torch.from_numpy(clean.copy()), torch.eye(count), torch.ones(count), generator, poisson=True
+    )
+    fine = slice(border * grids.upsampling, (border + image_px) * grids.upsampling)
+    stack = ImageStack(
+        images=recorded[0].numpy(),
+        led_numbers=leds.numbers,
+        geometry=nominal_geometry,
+        unit_counts=measurement.photons_per_led,
+        provenance=Provenance(
+            source=f"simulated, seed {seed}",
+            layout="simulation",
+            sha256=array_sha256(recorded.numpy()),
+            notes=("simulated with a misplaced array and an aberrated pupil: not the geometry given here",),
+        ),
+    )
+    return stack, objects.objects[0][fine, fine]

@@ -1,0 +1,133 @@
+"""What a run tells the world: immutable values, no torch, safe to hand to another thread or process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events; ``step`` counts optimiser steps done."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Event):
+    """The run is set up: sizes, predictions and what can be said before the first step.
+
+    Attributes
+    ----------
+    predicted_bytes
+        Predicted peak of one step for each strategy, in bytes.
+    feasibility
+        The feasibility line.
+    """
+
+    steps: int
+    device: str
+    strategy: str
+    predicted_bytes: Mapping[str, int]
+    feasibility: str
+    warnings: tuple[str, ...]
+    led_numbers: NDArray[np.int64]
+    illumination_na: NDArray[np.float64]
+    objective_na: float
+    row_names: tuple[str, ...]
+    run_folder: str | None = None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone(Event):
+    """One optimiser step.
+
+    Attributes
+    ----------
+    loss
+        Mean training loss of the batch before the step.
+    memory_bytes
+        Measured peak of a step (by the meter on a CPU, by the allocator on CUDA); the newest figure.
+    certificate
+        Proof of exact reversal of this step, empty for strategies that do not reverse.
+    seconds_left
+        Estimate from the steps so far.
+    """
+
+    loss: float
+    seconds: float
+    memory_bytes: int
+    certificate: str
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated(Event):
+    """Scores on the held-out objects, with fixed noise: see `objectives.scores`."""
+
+    loss: float
+    complex_error: float
+    amplitude_error: float
+    phase_error_rad: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Event):
+    """Pictures of the present design: only when somebody wants them.
+
+    Attributes
+    ----------
+    levels
+        (row, LED) drive levels.
+    exposures
+        (row,) frame times.
+    amplitude, phase_rad
+        (row, column) of the reconstruction of the first held-out object, phase aligned to the truth.
+    true_amplitude, true_phase_rad
+        The same of the truth (or of the full-stack reconstruction).
+    """
+
+    levels: NDArray[np.float32]
+    exposures: NDArray[np.float32]
+    amplitude: NDArray[np.float32]
+    phase_rad: NDArray[np.float32]
+    true_amplitude: NDArray[np.float32]
+    true_phase_rad: NDArray[np.float32]
+    pixel_size_um: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved(Event):
+    """The run folder holds everything up to this step."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Event):
+    """The last step was done."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(Event):
+    """The user stopped the run; everything up to this step is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The run ended with an error; ``kind`` is the error's class name."""
+
+    kind: str
+    message: str
+    hint: str = ""
+    traceback_text: str = field(default="", repr=False)
+
+
+TERMINAL = (Finished, Stopped, Failed)
+"""Exactly one of these is the last event of a run."""

@@ -1,0 +1,328 @@
+"""An experiment made concrete: operators, masks and examples on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.design import starts
+from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
+from ptychoui.experiment import Experiment, Geometry, load_geometry
+from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.optics.forward import FourierPtychography
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.measurement import MeasurementModel
+from ptychoui.optics.microscope import Sampling, good_padding, sampling
+from ptychoui.optics.reconstruct import reconstruct
+from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
+from ptychoui.paths import sample_data
+
+SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Objects with what every single LED would show of them.
+
+    Attributes
+    ----------
+    intensities
+        (example, LED, row, column) single-LED images of the tile at gain one.
+    truth
+        (example, row, column) complex object under the tile, without the margin.
+    sources
+        (example,) number of the image or field it was cut from.
+    """
+
+    intensities: Tensor
+    truth: Tensor
+    sources: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def pick(self, places: Tensor | list[int] | NDArray[np.int64]) -> Examples:
+        """Return some of the examples."""
+        index = torch.as_tensor(np.asarray(places), device=self.truth.device)
+        return Examples(
+            intensities=self.intensities[index],
+            truth=self.truth[index],
+            sources=self.sources[np.asarray(index.cpu())],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Everything a run works on.
+
+    Attributes
+    ----------
+    mask
+        (M, LED) bool, which LEDs each row may light.
+    training, held_out
+        Examples that share no source image (simulation) or no pixel (measured stack).
+    reference
+        What ``truth`` is: the simulated object, or the full-stack reconstruction.
+    """
+
+    experiment: Experiment
+    geometry: Geometry
+    leds: LedArray
+    grids: Sampling
+    physics: FourierPtychography
+    measurement: MeasurementModel
+    mask: Tensor
+    training: Examples
+    held_out: Examples
+    reference: str
+    data_sha256: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def objective_na(self) -> float:
+        """Numerical aperture of the objective."""
+        return self.geometry.microscope.objective_na
+
+    def network(self, **changes: object) -> UnrolledNetwork:
+        """The experiment's network, with some settings changed."""
+        settings = self.experiment.network.replace(**changes)
+        return UnrolledNetwork(self.physics, settings, self.measurement.variance_floor)
+
+    def object_of(self, output: Tensor) -> Tensor:
+        """The part of a reconstruction that is compared with the truth."""
+        window = self.grids.object_window(self.experiment.training.margin_px)
+        return output[:, window, window]
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device.
+
+    Raises
+    ------
+    SettingsError
+        If a GPU is asked for and there is none.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        have = "no CUDA GPU" if not count else f"only {count} CUDA GPU(s)"
+        raise SettingsError(f"{name} was asked for, but this machine has {have}", "use --device cpu or auto")
+    return device
+
+
+def find_dataset(experiment: Experiment) -> tuple[ImageStack | TrainingSet, Geometry | None]:
+    """Open the experiment's data; geometry from the experiment, else its geometry file, else the data's own."""
+    source = experiment.data
+    path = str(sample_data() / SAMPLES[source.path]) if source.path in SAMPLES else source.path
+    if path.startswith("sample:"):
+        raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
+    geometry = experiment.geometry
+    if geometry is None and source.geometry:
+        geometry = load_geometry(source.geometry)
+    dataset = open_dataset(path, geometry)
+    return dataset, dataset.geometry if dataset.geometry is not None else geometry
+
+
+def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | None = None) -> Problem:
+    """Open the data of an experiment and make its operators and examples.
+
+    Raises
+    ------
+    PtychouiError
+        If the data, the geometry and the settings do not fit together.
+    """
+    if dataset is None:
+        dataset, geometry = find_dataset(experiment)
+    else:
+        geometry = experiment.geometry or dataset.geometry
+    if geometry is None:
+        raise GeometryError("the data carry no geometry", "give a TOML file with [microscope] and [array] (--geometry)")
+    device = pick_device(experiment.engine.device)
+    dtype = torch.float32 if experiment.engine.precision == "float32" else torch.float64
+    leds = led_array(geometry.array)
+    source = experiment.data
+    grids = sampling(geometry.microscope, leds, source.tile_px, good_padding(source.tile_px, source.pad_px))
+    if 2 * experiment.training.margin_px >= source.tile_px:
+        raise SettingsError(
+            f"a margin of {experiment.training.margin_px} pixels on both sides leaves nothing of a tile of "
+            f"{source.tile_px} pixels",
+            "lower training.margin_px or raise data.tile_px",
+        )
+    if isinstance(dataset, TrainingSet):
+        make, reference = _from_objects, "simulated objects"
+    else:
+        make, reference = _from_stack, "full-stack reconstruction"
+    training, held_out, notes = make(experiment, geometry, leds, grids, dataset)  # type: ignore[arg-type]
+    complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
+
+    def place(examples: Examples) -> Examples:
+        return Examples(
+            intensities=examples.intensities.to(device, dtype),
+            truth=examples.truth.to(device, complex_dtype),
+            sources=examples.sources,
+        )
+
+    return Problem(
+        experiment=experiment,
+        geometry=geometry,
+        leds=leds,
+        grids=grids,
+        physics=FourierPtychography(geometry.microscope, leds, grids, dtype, device),
+        measurement=MeasurementModel(experiment.measurement, torch.from_numpy(leds.gain.copy()).to(device, dtype)),
+        mask=torch.from_numpy(starts.band_masks(experiment.design, leds, geometry.microscope.objective_na)).to(device),
+        training=place(training),
+        held_out=place(held_out),
+        reference=reference,
+        data_sha256=dataset.provenance.sha256,
+        notes=(*dataset.provenance.notes, *notes),
+    )
+
+
+def split_sources(sources: NDArray[np.int64], holdout: float, seed: int) -> tuple[NDArray[np.bool_], int]:
+    """Choose the held-out sources: (example,) bool, and how many sources that are."""
+    names = np.unique(sources)
+    if len(names) < 2:
+        raise DataError(
+            "the training set has a single source image, so nothing can be held out",
+            "add objects from another image; crops of one image are not independent",
+        )
+    count = min(max(1, round(holdout * len(names))), len(names) - 1)
+    chosen = np.random.default_rng(seed).permutation(names)[:count]
+    return np.isin(sources, chosen), count
+
+
+def _from_objects(
+    experiment: Experiment, geometry: Geometry, leds: LedArray, grids: Sampling, dataset: TrainingSet
+) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """Simulate single-LED images of whole objects, which are larger than the tile and do not repeat."""
+    if abs(dataset.pixel_size_um / grids.object_pixel_um - 1) > 1e-3:
+        dataset = _resampled(dataset, grids.object_pixel_um)
+    size = dataset.objects.shape[-1]
+    needed = grids.object_px
+    span = size // grids.upsampling
+    if span < grids.span_px:
+        raise DataError(
+            f"the objects are {size} pixels wide, the tile and its padding need {needed} pixels of "
+            f"{grids.object_pixel_um:.3g} um",
+            "use a smaller data.tile_px or data.pad_px, or larger objects",
+        )
+    objects = dataset.objects[:, : span * grids.upsampling, : span * grids.upsampling]
+    whole = field_of_objects(geometry, leds, span * grids.upsampling, grids.object_pixel_um)
+    if whole.upsampling != grids.upsampling:
+        whole = Sampling(
+            tile_px=span,
+            pad_px=0,
+            pixel_size_um=grids.pixel_size_um,
+            oversampling=whole.oversampling,
+            upsampling=grids.upsampling,
+        )
+    images = single_led_images(geometry, leds, objects, whole)
+    first = (span - grids.tile_px) // 2
+    inner = slice(first, first + grids.tile_px)
+    cutoff = (geometry.microscope.objective_na + leds.radius_na.max()) / geometry.microscope.wavelength_um
+    seen = low_pass(objects, grids.object_pixel_um, float(cutoff))
+    margin = experiment.training.margin_px
+    r = grids.upsampling
+    window = slice((first + margin) * r, (first + grids.tile_px - margin) * r)
+    everything = Examples(
+        intensities=torch.from_numpy(np.ascontiguousarray(images[:, :, inner, inner])),
+        truth=torch.from_numpy(np.ascontiguousarray(seen[:, window, window])),
+        sources=np.array(dataset.sources),
+    )
+    held, count = split_sources(everything.sources, experiment.training.holdout, experiment.seed)
+    note = f"{count} of {len(np.unique(everything.sources))} source images are held out"
+    return everything.pick(np.flatnonzero(~held)), everything.pick(np.flatnonzero(held)), (note,)
+
+
+def _resampled(dataset: TrainingSet, pixel_size_um: float) -> TrainingSet:
+    """Bring objects to another pixel size by linear interpolation of real and imaginary part."""
+    from dataclasses import replace
+
+    from scipy.ndimage import zoom
+
+    factor = dataset.pixel_size_um / pixel_size_um
+    scaled = np.stack([zoom(o.real, factor, order=1) + 1j * zoom(o.imag, factor, order=1) for o in dataset.objects])
+    return replace(dataset, objects=scaled.astype(np.complex64), pixel_size_um=pixel_size_um)
+
+
+def _from_stack(
+    experiment: Experiment, geometry: Geometry, leds: LedArray, grids: Sampling, stack: ImageStack
+) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """Cut tiles from a measured stack; their truth is the reconstruction of the whole stack.
+
+    The field is divided by a vertical band as wide as the margin: tiles for training lie left of it, held-out tiles
+    right of it, so that they share no pixel.
+    """
+    stack = _matched(stack, leds)
+    rows, columns = stack.images.shape[1:]
+    side, tile = min(rows, columns), grids.tile_px
+    guard = max(2, experiment.training.margin_px)
+    border = columns - guard - max(tile, round(experiment.training.holdout * columns))
+    if border < tile or rows < tile:
+        raise DataError(
+            f"an image of {rows} x {columns} pixels is too small for separate training and held-out tiles of "
+            f"{tile} pixels",
+            f"set data.tile_px to at most {min(rows, (columns - guard) // 2)}",
+        )
+    full = sampling(geometry.microscope, leds, side, good_padding(side, grids.pad_px))
+    full = Sampling(
+        tile_px=side,
+        pad_px=full.pad_px,
+        pixel_size_um=full.pixel_size_um,
+        oversampling=full.oversampling,
+        upsampling=grids.upsampling,
+    )
+    result = reconstruct(geometry.microscope, leds, full, stack.images[:, :side, :side])
+    object_ = result.object[full.object_window(), full.object_window()]
+    margin, r = experiment.training.margin_px, grids.upsampling
+    rng = np.random.default_rng(experiment.seed)
+
+    def cut(places: list[tuple[int, int]], source: int) -> Examples:
+        images = np.stack([stack.images[:, y : y + tile, x : x + tile] for y, x in places])
+        truth = np.stack(
+            [
+                object_[(y + margin) * r : (y + tile - margin) * r, (x + margin) * r : (x + tile - margin) * r]
+                for y, x in places
+            ]
+        )
+        return Examples(
+            intensities=torch.from_numpy(images).clamp_min(0),
+            truth=torch.from_numpy(np.ascontiguousarray(truth)),
+            sources=np.full(len(places), source),
+        )
+
+    limit_row, limit_column = side - tile, border - tile
+    places = [
+        (int(rng.integers(limit_row + 1)), int(rng.integers(limit_column + 1))) for _ in range(experiment.data.tiles)
+    ]
+    held_columns = sorted({border + guard, min(columns, side) - tile})
+    held_rows = np.unique(np.linspace(0, side - tile, max(1, side // tile)).round().astype(int))
+    held = [(int(y), int(x)) for y in held_rows for x in held_columns if x + tile <= side]
+    note = (
+        f"full-stack reconstruction: amplitude residual {result.amplitude_residual:.4f}; "
+        f"{len(held)} held-out tiles right of column {border + guard}, {len(places)} training tiles left of {border}"
+    )
+    return cut(places, 0), cut(held, 1), (note,)
+
+
+def _matched(stack: ImageStack, leds: LedArray) -> ImageStack:
+    """Bring a stack's images into the order of the array's LEDs."""
+    place = {int(number): index for index, number in enumerate(stack.led_numbers)}
+    missing = [int(n) for n in leds.numbers if int(n) not in place]
+    if missing:
+        raise PtychouiError(
+            f"the stack has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
+            "check the LED numbers of the geometry",
+        )
+    order = [place[int(n)] for n in leds.numbers]
+    from dataclasses import replace
+
+    return replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order])

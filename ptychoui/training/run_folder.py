@@ -1,0 +1,247 @@
+"""A run on disk: settings, state and history, written so that a kill at any moment loses no more than one save.
+
+    experiment.toml   every setting, with absolute data paths
+    run.json          format version, versions of the program and its libraries, hash of the data
+    state.npz         arrays of the newest save; state.previous.npz is the one before
+    events.jsonl      one line per step and score, appended
+    lock              held while a process works on the run
+
+Arrays are plain NumPy without pickles; every state carries a hash of its own content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui import __version__
+from ptychoui.data.files import write_atomic
+from ptychoui.errors import RunError, SettingsError
+from ptychoui.experiment import Experiment, load_experiment, to_toml
+
+FORMAT_VERSION = 1
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    import torch
+
+    return {
+        "ptychoui": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+
+
+class RunFolder:
+    """One run on disk.
+
+    Use `create` or `open`; both take the lock until `close`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def create(cls, path: str | Path, experiment: Experiment, data_sha256: str) -> RunFolder:
+        """Make a new run.
+
+        Raises
+        ------
+        RunError
+            If the folder holds a run already, is in use, or cannot be written.
+        """
+        folder = cls(Path(path))
+        if (folder.path / "run.json").exists():
+            raise RunError(f"{folder.path} already holds a run", "resume it with --resume, or name another folder")
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {folder.path}: {error.strerror}", "choose another place") from None
+        folder._take_lock()
+        try:
+            write_atomic(folder.path / "experiment.toml", to_toml(experiment).encode())
+            record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
+            write_atomic(folder.path / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path, lock: bool = True) -> RunFolder:
+        """Open an existing run, for work (``lock``) or for reading.
+
+        Raises
+        ------
+        RunError
+            If there is no run, it comes from a newer version, or another process works on it.
+        """
+        folder = cls(Path(path))
+        record = folder.record()
+        version = record.get("format_version")
+        if not isinstance(version, int) or version < 1:
+            raise RunError(f"{folder.path / 'run.json'} names no format version", "the file is damaged")
+        if version > FORMAT_VERSION:
+            raise RunError(
+                f"{folder.path} was written by a newer ptychoui (format {version}, this one knows {FORMAT_VERSION})",
+                "update ptychoui to open it",
+            )
+        if lock:
+            folder._take_lock()
+        return folder
+
+    def record(self) -> dict[str, Any]:
+        """What run.json holds."""
+        try:
+            record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{self.path} is not a run folder: it has no run.json", "check the path") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.path / 'run.json'} is damaged: {error}", "restore it from a copy") from None
+        except OSError as error:
+            raise RunError(f"cannot read {self.path / 'run.json'}: {error.strerror}") from None
+        if not isinstance(record, dict):
+            raise RunError(f"{self.path / 'run.json'} is damaged: not an object", "restore it from a copy")
+        return record
+
+    def experiment(self) -> Experiment:
+        """The run's settings."""
+        try:
+            return load_experiment(self.path / "experiment.toml")
+        except SettingsError as error:
+            raise RunError(f"the settings of {self.path} cannot be read: {error.message}", error.hint) from None
+
+    def save(self, arrays: Arrays) -> None:
+        """Write a new state; the one before is kept until the next save."""
+        newest, previous = self.path / "state.npz", self.path / "state.previous.npz"
+        content = _pack(arrays)
+        if newest.exists():
+            # A link, not a move: at no moment is there no newest state.
+            kept = self.path / "state.previous.tmp"
+            kept.unlink(missing_ok=True)
+            try:
+                os.link(newest, kept)
+            except OSError:
+                write_atomic(kept, newest.read_bytes())
+            os.replace(kept, previous)
+        write_atomic(newest, content)
+
+    def load(self) -> dict[str, NDArray[Any]] | None:
+        """The newest state that is whole, or None where nothing was saved yet.
+
+        Raises
+        ------
+        RunError
+            If states exist but none can be read.
+        """
+        problems = []
+        for name in ("state.npz", "state.previous.npz"):
+            path = self.path / name
+            if not path.exists():
+                continue
+            try:
+                return _unpack(path.read_bytes())
+            except Exception as error:  # a damaged archive raises many kinds
+                problems.append(f"{name}: {error}")
+        if problems:
+            raise RunError(f"no saved state of {self.path} can be read ({'; '.join(problems)})", "start the run again")
+        return None
+
+    def append_event(self, values: Mapping[str, Any]) -> None:
+        """Append one line to the history."""
+        try:
+            with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write the history of {self.path}: {error.strerror}", "free some space, then resume the run"
+            ) from None
+
+    def events(self) -> list[dict[str, Any]]:
+        """The history; a last line cut by a kill is left out."""
+        path = self.path / "events.jsonl"
+        if not path.exists():
+            return []
+        found = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return found
+
+    def keep_events_until(self, step: int) -> None:
+        """Drop history beyond a step: those steps will be done again."""
+        kept = [event for event in self.events() if event.get("step", 0) <= step]
+        write_atomic(self.path / "events.jsonl", "".join(json.dumps(event) + "\n" for event in kept).encode())
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        """Lock by the operating system: a killed process holds nothing."""
+        try:
+            lock = (self.path / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"cannot write into {self.path}: {error.strerror}", "choose another folder") from None
+        try:
+            _lock_file(lock)
+        except OSError:
+            lock.close()
+            raise RunError(
+                f"another window or process is working on {self.path}", "stop that one, or use another folder"
+            ) from None
+        self._lock = lock
+
+
+def _lock_file(file: IO[str]) -> None:
+    """Take an exclusive lock without waiting; OSError where somebody has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.shape}{array.dtype.str}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _pack(arrays: Arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, __sha256__=np.array(_digest(arrays)), **arrays)
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    expected = str(arrays.pop("__sha256__"))
+    if _digest(arrays) != expected:
+        raise RunError("its content does not match its hash")
+    return arrays

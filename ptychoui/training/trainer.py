@@ -1,0 +1,584 @@
+"""One run: learn drive levels, and where asked exposures and step sizes, as an iterator of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ptychoui.design import starts
+from ptychoui.design.feasibility import feasibility
+from ptychoui.design.patterns import PatternSet
+from ptychoui.engine.memory import LayerCost, MemoryMeter, predict, probe
+from ptychoui.engine.strategy import STRATEGIES, Between, strategy
+from ptychoui.errors import EngineError, RunError, StopRequested
+from ptychoui.experiment import Experiment
+from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.training.control import RunControl
+from ptychoui.training.events import Event, Finished, Saved, Snapshot, Started, StepDone, Stopped, Validated
+from ptychoui.training.objectives import LOSSES, Scores, align, scores
+from ptychoui.training.problem import Examples, Problem, build_problem
+from ptychoui.training.run_folder import RunFolder, library_versions
+
+
+@dataclass(slots=True)
+class Parameters:
+    """What is learned, on the device.
+
+    Attributes
+    ----------
+    levels
+        (M, LED) drive levels in [0, 1].
+    exposures
+        (M,) frame times.
+    step
+        (N,) step sizes.
+    """
+
+    levels: Tensor
+    exposures: Tensor
+    step: Tensor
+
+    def items(self) -> list[tuple[str, Tensor]]:
+        """Names and tensors."""
+        return [("levels", self.levels), ("exposures", self.exposures), ("step", self.step)]
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """Loss and derivatives of one batch."""
+
+    loss: float
+    gradients: dict[str, Tensor]
+    certificate: str
+
+
+def reconstruct_batch(
+    problem: Problem,
+    network: UnrolledNetwork,
+    parameters: Parameters,
+    examples: Examples,
+    generator: torch.Generator | None,
+    between: Between = lambda: None,
+) -> Tensor:
+    """Measure examples with a design and reconstruct them: (B, N, N) objects. True Poisson noise."""
+    with torch.no_grad():
+        inputs, x = _inputs(problem, parameters, examples, generator, poisson=True)
+        return network.infer(x, inputs, between)
+
+
+def _inputs(
+    problem: Problem,
+    parameters: Parameters,
+    examples: Examples,
+    generator: torch.Generator | None,
+    poisson: bool,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Measurements of examples as inputs of the network, and the first estimate made from them alone."""
+    model = problem.measurement
+    levels, exposures = parameters.levels * problem.mask, parameters.exposures
+    recorded = model.record(examples.intensities, levels, exposures, generator, poisson)
+    amplitude = model.amplitude(recorded)
+    rows = problem.experiment.design.bright_field_rows
+    bright = torch.from_numpy(problem.leds.bright_field(problem.objective_na)).to(levels.device)
+    brightness = model.brightness(levels, exposures, bright)[:rows].clamp_min(1e-6)
+    x = problem.physics.first_estimate(amplitude[:, :rows], brightness)
+    inputs = {
+        "weights": model.weights(levels, exposures),
+        "offset": model.offset(exposures),
+        "amplitude": amplitude,
+        "step": parameters.step,
+    }
+    return inputs, x
+
+
+def loss_and_gradients(
+    problem: Problem,
+    network: UnrolledNetwork,
+    strategy_name: str,
+    parameters: Parameters,
+    examples: Examples,
+    generator: torch.Generator | None,
+    wanted: tuple[str, ...] = ("levels",),
+    between: Between = lambda: None,
+) -> StepResult:
+    """Mean loss of a batch and its derivatives in levels, exposures and step sizes.
+
+    The measurement model is differentiated by autograd once; the unrolled network by the strategy, which hands back
+    derivatives in weights, offsets, measured amplitudes and the first estimate.
+    """
+    leaves = {name: tensor.detach().clone().requires_grad_(name in wanted) for name, tensor in parameters.items()}
+    with torch.enable_grad():
+        inputs, x = _inputs(problem, Parameters(**leaves), examples, generator, poisson=False)
+    constants = {name: tensor.detach() for name, tensor in inputs.items()}
+    trace = network.forward(strategy(strategy_name), x.detach(), constants, between)
+    output = trace.output.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = LOSSES[problem.experiment.training.loss](problem.object_of(output), examples.truth).mean()
+    (cotangent,) = torch.autograd.grad(loss, output)
+    asked = [name for name, tensor in inputs.items() if tensor.requires_grad]
+    back = trace.backward(cotangent, asked, between)
+    roots = [(inputs[name], back.inputs[name]) for name in asked]
+    if x.requires_grad:
+        roots.append((x, back.x))
+    torch.autograd.backward([root for root, _ in roots], [derivative for _, derivative in roots])
+    gradients = {}
+    for name in wanted:
+        gradient = leaves[name].grad
+        gradients[name] = torch.zeros_like(leaves[name]) if gradient is None else gradient
+    return StepResult(float(loss.detach()), gradients, back.certificate or "")
+
+
+def project(parameters: Parameters, problem: Problem) -> None:
+    """Bring parameters back to what hardware can show, in place.
+
+    Levels lie in [0, 1] on the row's band; exposures are at least the minimum and add up to the total; steps are
+    positive.
+    """
+    design = problem.experiment.design
+    parameters.levels.clamp_(0, 1).mul_(problem.mask)
+    total = float(starts.start_exposures(design).sum())
+    exposures = parameters.exposures.clamp_(min=design.minimum_exposure)
+    spare = total - design.minimum_exposure * len(exposures)
+    above = exposures - design.minimum_exposure
+    share = above / above.sum() if float(above.sum()) > 0 else torch.full_like(above, 1 / len(above))
+    exposures.copy_(design.minimum_exposure + share * spare)
+    parameters.step.clamp_(min=1e-6)
+
+
+class Trainer:
+    """A run that can be stepped through, saved and resumed bit for bit (on a CPU with the same threads).
+
+    Parameters
+    ----------
+    problem
+        From `build_problem`.
+    folder
+        Where to save, or None.
+    control
+        Pause and stop.
+    want_images
+        Asked between steps; a `Snapshot` is made only when it says yes.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        folder: RunFolder | None = None,
+        control: RunControl | None = None,
+        want_images: Callable[[], bool] = lambda: False,
+        start: Parameters | None = None,
+    ) -> None:
+        self.problem, self.folder = problem, folder
+        self.control = control or RunControl()
+        self.want_images = want_images
+        experiment = problem.experiment
+        self.network = problem.network()
+        self.parameters = start or start_parameters(problem)
+        self.wanted = ("levels",)
+        if experiment.design.learn_exposure:
+            self.wanted += ("exposures",)
+        if experiment.network.learn_step:
+            self.wanted += ("step",)
+        rate = experiment.training.learning_rate
+        scale = {"levels": 1.0, "exposures": 1.0, "step": experiment.network.step}
+        self.optimiser = torch.optim.Adam(
+            [{"params": [t], "lr": rate * scale[n]} for n, t in self.parameters.items() if n in self.wanted]
+        )
+        self.generator = torch.Generator(device=problem.physics.device).manual_seed(experiment.seed)
+        self.order = np.random.default_rng(experiment.seed)
+        self.step = 0
+        self.elapsed_s = 0.0
+        self.memory_bytes = 0
+        self.cost: LayerCost | None = None
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+        self._pending: list[dict[str, Any]] = []
+        self._validated: Validated | None = None
+
+    def run(self) -> Iterator[Event]:
+        """Do the remaining steps; the last event is `Finished` or `Stopped`."""
+        training = self.problem.experiment.training
+        try:
+            yield self._started()
+            if self.step == 0:
+                yield self.validate()
+                if self.folder is not None:
+                    yield self._save()
+            while self.step < training.steps:
+                if self.want_images():
+                    yield self.snapshot()
+                yield self._one_step()
+                if self.step % training.validate_every == 0 or self.step == training.steps:
+                    yield self.validate()
+                    if self.folder is not None:
+                        yield self._save()
+                elif self.folder is not None and time.monotonic() - self._saved_at > training.save_every_s:
+                    yield self._save()
+            if self.want_images():
+                yield self.snapshot()
+            yield Finished(step=self.step, seconds=self.elapsed_s)
+        except StopRequested:
+            if self.folder is not None and self._saved_step != self.step:
+                yield self._save()
+            yield Stopped(step=self.step)
+
+    def _between(self) -> None:
+        self.control.checkpoint(self._save_if_needed)
+
+    def _save_if_needed(self) -> None:
+        if self.folder is not None and self._saved_step != self.step:
+            self._save()
+
+    def _started(self) -> Started:
+        problem = self.problem
+        experiment = problem.experiment
+        self.cost, chain, x = self._probe()
+        predicted = {
+            name: predict(self.cost, chain, x, name)
+            for name in STRATEGIES
+            if name != "reversible" or chain.update.reversible
+        }
+        judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
+        return Started(
+            step=self.step,
+            steps=experiment.training.steps,
+            device=str(problem.physics.device),
+            strategy=experiment.engine.strategy,
+            predicted_bytes=predicted,
+            feasibility=judged.line(),
+            warnings=(*judged.warnings, *problem.notes),
+            led_numbers=problem.leds.numbers,
+            illumination_na=problem.leds.illumination_na,
+            objective_na=problem.objective_na,
+            row_names=starts.row_names(experiment.design),
+            run_folder=str(self.folder.path) if self.folder else None,
+            resumed=self.step > 0,
+        )
+
+    def _probe(self) -> tuple[LayerCost, Any, Tensor]:
+        """Cost of one unroll at the size of a batch; noise is left out so that no random number is used."""
+        problem = self.problem
+        batch = min(problem.experiment.training.batch, len(problem.training))
+        examples = problem.training.pick(list(range(batch)))
+        with torch.no_grad():
+            inputs, x = _inputs(problem, self.parameters, examples, None, poisson=False)
+        return probe(self.network.chain, x, inputs, tuple(inputs)), self.network.chain, x
+
+    def _one_step(self) -> StepDone:
+        training = self.problem.experiment.training
+        batch = min(training.batch, len(self.problem.training))
+        random_state = self.order.bit_generator.state, self.generator.get_state()
+        began = time.monotonic()
+        places = self.order.choice(len(self.problem.training), batch, replace=False)
+        try:
+            result = self._measured_gradients(self.problem.training.pick(places))
+        except StopRequested:
+            # The batch was not finished: forget that it was drawn, so that a resumed run draws it again.
+            self.order.bit_generator.state = random_state[0]
+            self.generator.set_state(random_state[1])
+            raise
+        if not np.isfinite(result.loss) or not all(bool(torch.isfinite(g).all()) for g in result.gradients.values()):
+            raise EngineError(
+                f"the loss or its gradient is not finite at step {self.step + 1}",
+                "use a smaller step size or learning rate; the last saved state is kept",
+            )
+        for name, tensor in self.parameters.items():
+            tensor.grad = result.gradients.get(name)
+        self.optimiser.step()
+        with torch.no_grad():
+            project(self.parameters, self.problem)
+        self.step += 1
+        seconds = time.monotonic() - began
+        self.elapsed_s += seconds
+        self._note(kind="step", loss=result.loss, seconds=seconds)
+        return StepDone(
+            step=self.step,
+            loss=result.loss,
+            seconds=seconds,
+            memory_bytes=self.memory_bytes,
+            certificate=result.certificate,
+            seconds_left=self.elapsed_s / self.step * (training.steps - self.step),
+        )
+
+    def _measured_gradients(self, examples: Examples) -> StepResult:
+        """Gradients of a batch; memory is measured at the first step and then at every score."""
+        device = self.problem.physics.device
+        arguments = (
+            self.problem,
+            self.network,
+            self.problem.experiment.engine.strategy,
+            self.parameters,
+            examples,
+            self.generator,
+            self.wanted,
+            self._between,
+        )
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            result = loss_and_gradients(*arguments)
+            self.memory_bytes = torch.cuda.max_memory_allocated(device) - before
+            return result
+        if self.memory_bytes and self.step % self.problem.experiment.training.validate_every:
+            return loss_and_gradients(*arguments)
+        # Workspaces that outlive a step are made before the meter starts: fresh ones are counted instead.
+        self.network.forget_workspaces()
+        with MemoryMeter() as meter:
+            result = loss_and_gradients(*arguments)
+        self.memory_bytes = meter.peak
+        return result
+
+    def validate(self) -> Validated:
+        """Score the held-out objects with the same noise every time."""
+        found = evaluate(self.problem, self.network, self.parameters, self.problem.held_out, between=self._between)
+        loss_of = {"complex": found.complex_error, "amplitude": found.amplitude_error, "phase": found.phase_error_rad}[
+            self.problem.experiment.training.loss
+        ]
+        self._validated = Validated(
+            step=self.step,
+            loss=float(loss_of.square().mean()),
+            complex_error=float(found.complex_error.mean()),
+            amplitude_error=float(found.amplitude_error.mean()),
+            phase_error_rad=float(found.phase_error_rad.mean()),
+        )
+        self._note(
+            kind="validated",
+            loss=self._validated.loss,
+            complex_error=self._validated.complex_error,
+            amplitude_error=self._validated.amplitude_error,
+            phase_error_rad=self._validated.phase_error_rad,
+        )
+        return self._validated
+
+    def snapshot(self) -> Snapshot:
+        """Reconstruct the first held-out object with the present design, as pictures."""
+        examples = self.problem.held_out.pick([0])
+        generator = torch.Generator(device=self.problem.physics.device).manual_seed(1)
+        output = reconstruct_batch(self.problem, self.network, self.parameters, examples, generator, self._between)
+        truth = examples.truth[0]
+        x = align(self.problem.object_of(output), examples.truth)[0]
+        # Both turned by the truth's mean phase, so that pictures are centred on zero.
+        turn = truth.mean().conj() / truth.mean().abs().clamp_min(1e-30)
+        levels, exposures = self.design_arrays()
+        return Snapshot(
+            step=self.step,
+            levels=_picture(levels),
+            exposures=_picture(exposures),
+            amplitude=_picture(x.abs().cpu().numpy()),
+            phase_rad=_picture(torch.angle(x * turn).cpu().numpy()),
+            true_amplitude=_picture(truth.abs().cpu().numpy()),
+            true_phase_rad=_picture(torch.angle(truth * turn).cpu().numpy()),
+            pixel_size_um=self.problem.grids.object_pixel_um,
+        )
+
+    def design_arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Levels (M, LED) and exposures (M,) as they are now."""
+        levels = (self.parameters.levels * self.problem.mask).detach().cpu().numpy().astype(np.float64)
+        return levels, self.parameters.exposures.detach().cpu().numpy().astype(np.float64)
+
+    def patterns(self) -> PatternSet:
+        """The present design, ready to be exported."""
+        levels, exposures = self.design_arrays()
+        return pattern_set(self.problem, levels, exposures, self.step)
+
+    # Saving and resuming -------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that a resumed run needs, as plain arrays."""
+        arrays: dict[str, NDArray[Any]] = {
+            "step": np.array(self.step),
+            "elapsed_s": np.array(self.elapsed_s),
+            "generator": self.generator.get_state().numpy(),
+            "order": np.array(_order_to_text(self.order.bit_generator.state)),
+        }
+        for name, tensor in self.parameters.items():
+            arrays[f"parameter_{name}"] = tensor.detach().cpu().numpy()
+            for key, value in self.optimiser.state.get(tensor, {}).items():
+                arrays[f"adam_{name}_{key}"] = torch.as_tensor(value).detach().cpu().numpy()
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up a saved state.
+
+        Raises
+        ------
+        RunError
+            If it belongs to another experiment.
+        """
+        try:
+            for name, tensor in self.parameters.items():
+                saved = torch.from_numpy(np.array(arrays[f"parameter_{name}"]))
+                if saved.shape != tensor.shape:
+                    raise RunError(
+                        f"the saved {name} have the shape {tuple(saved.shape)}, the experiment needs "
+                        f"{tuple(tensor.shape)}",
+                        "the run's experiment.toml or data were changed; start a new run",
+                    )
+                with torch.no_grad():
+                    tensor.copy_(saved)
+                prefix = f"adam_{name}_"
+                state = {
+                    key.removeprefix(prefix): torch.from_numpy(np.array(value))
+                    for key, value in arrays.items()
+                    if key.startswith(prefix)
+                }
+                if state:
+                    self.optimiser.state[tensor] = {
+                        key: value if key == "step" else value.to(tensor.device) for key, value in state.items()
+                    }
+            self.step = int(arrays["step"])
+            self.elapsed_s = float(arrays["elapsed_s"])
+            self.generator.set_state(torch.from_numpy(np.array(arrays["generator"])))
+            self.order.bit_generator.state = _order_from_text(str(arrays["order"]))
+        except KeyError as error:
+            raise RunError(f"the saved state lacks {error}", "start the run again") from None
+        self._saved_step = self.step
+
+    def _save(self) -> Saved:
+        assert self.folder is not None
+        self.folder.save(self.state())
+        for event in self._pending:
+            self.folder.append_event(event)
+        self._pending.clear()
+        self._saved_step, self._saved_at = self.step, time.monotonic()
+        return Saved(step=self.step, path=str(self.folder.path))
+
+    def _note(self, **values: Any) -> None:
+        if self.folder is not None:
+            self._pending.append({"step": self.step, **values})
+
+
+def start_parameters(problem: Problem, levels: NDArray[np.float64] | None = None) -> Parameters:
+    """Levels of the experiment's start (or given ones), equal exposures, equal step sizes."""
+    experiment = problem.experiment
+    if levels is None:
+        rng = np.random.default_rng(experiment.seed)
+        make = starts.STARTS[experiment.design.start]
+        levels = make(experiment.design, problem.leds, problem.objective_na, rng)
+    physics = problem.physics
+    return Parameters(
+        levels=torch.from_numpy(levels.copy()).to(physics.device, physics.dtype),
+        exposures=torch.from_numpy(starts.start_exposures(experiment.design)).to(physics.device, physics.dtype),
+        step=torch.full(
+            (experiment.network.unrolls,), experiment.network.step, dtype=physics.dtype, device=physics.device
+        ),
+    )
+
+
+def evaluate(
+    problem: Problem,
+    network: UnrolledNetwork,
+    parameters: Parameters,
+    examples: Examples,
+    seed: int = 1,
+    batch: int = 8,
+    between: Between = lambda: None,
+) -> Scores:
+    """Score a design on examples with true Poisson noise from a seed of its own."""
+    generator = torch.Generator(device=problem.physics.device).manual_seed(seed)
+    parts = []
+    for first in range(0, len(examples), batch):
+        some = examples.pick(list(range(first, min(first + batch, len(examples)))))
+        output = reconstruct_batch(problem, network, parameters, some, generator, between)
+        parts.append(scores(problem.object_of(output), some.truth))
+    return Scores(
+        complex_error=torch.cat([p.complex_error for p in parts]),
+        amplitude_error=torch.cat([p.amplitude_error for p in parts]),
+        phase_error_rad=torch.cat([p.phase_error_rad for p in parts]),
+    )
+
+
+def pattern_set(problem: Problem, levels: NDArray[np.float64], exposures: NDArray[np.float64], step: int) -> PatternSet:
+    """A design with everything that hardware and a reader of the file need."""
+    experiment = problem.experiment
+    return PatternSet(
+        levels=np.clip(levels, 0, 1),
+        exposures=exposures,
+        led_numbers=problem.leds.numbers,
+        positions_mm=problem.leds.positions_mm,
+        illumination_na=problem.leds.illumination_na,
+        row_names=starts.row_names(experiment.design),
+        geometry=problem.geometry,
+        name=experiment.name,
+        record={
+            "experiment": experiment.model_dump(mode="json", exclude_none=True),
+            "seed": experiment.seed,
+            "steps": step,
+            "data_sha256": problem.data_sha256,
+            "versions": library_versions(),
+        },
+    )
+
+
+def new_run(
+    experiment: Experiment,
+    folder: str | Path | None,
+    control: RunControl | None = None,
+    want_images: Callable[[], bool] = lambda: False,
+) -> Trainer:
+    """Set up a run; with a folder it is saved there."""
+    problem = build_problem(experiment)
+    run = RunFolder.create(folder, experiment, problem.data_sha256) if folder is not None else None
+    return Trainer(problem, run, control, want_images)
+
+
+def resume_run(
+    folder: str | Path,
+    control: RunControl | None = None,
+    want_images: Callable[[], bool] = lambda: False,
+    changes: Callable[[Experiment], Experiment] = lambda experiment: experiment,
+) -> Trainer:
+    """Take up a run where its newest whole state left it.
+
+    Raises
+    ------
+    RunError
+        If the folder is no run, is in use, comes from a newer version or its data changed.
+    """
+    run = RunFolder.open(folder)
+    try:
+        problem = build_problem(changes(run.experiment()))
+        expected = run.record().get("data_sha256")
+        if expected != problem.data_sha256:
+            raise RunError(
+                f"the data of {run.path} have changed since the run was started", "restore them or start a new run"
+            )
+        trainer = Trainer(problem, run, control, want_images)
+        saved = run.load()
+        if saved is not None:
+            trainer.restore(saved)
+        run.keep_events_until(trainer.step if saved is not None else -1)
+    except BaseException:
+        run.close()
+        raise
+    return trainer
+
+
+def _picture(array: NDArray[Any]) -> NDArray[np.float32]:
+    """A frozen, contiguous float32 copy: a view would tear when the buffer is used again."""
+    copy = np.array(array, dtype=np.float32, order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+def _order_to_text(state: Mapping[str, Any]) -> str:
+    inner = state["state"]
+    return f"{inner['state']}:{inner['inc']}:{state['has_uint32']}:{state['uinteger']}"
+
+
+def _order_from_text(text: str) -> dict[str, Any]:
+    state, inc, has, uinteger = (int(part) for part in text.split(":"))
+    return {
+        "bit_generator": "PCG64",
+        "state": {"state": state, "inc": inc},
+        "has_uint32": has,
+        "uinteger": uinteger,
+    }
