@@ -1,0 +1,43 @@
+"""Pattern sets on a small lattice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptychoui.design.patterns import PatternSet
+from ptychoui.experiment import Geometry
+
+MICROSCOPE = {"wavelength_um": 0.53, "objective_na": 0.1, "magnification": 4.0, "camera_pixel_um": 5.0}
+
+
+@pytest.fixture
+def make_patterns() -> Callable[..., PatternSet]:
+    """``make(levels, **changes)``: patterns on a 5 x 5 lattice, or on as many LEDs as the levels have."""
+
+    def make(levels: Any = None, **changes: Any) -> PatternSet:
+        if levels is None:
+            levels = np.random.default_rng(0).random((3, 25))
+            levels[levels < 0.3] = 0
+        levels = np.asarray(levels, dtype=float)
+        count = levels.shape[1]
+        side = int(np.ceil(np.sqrt(count)))
+        place = np.stack(np.divmod(np.arange(count), side)[::-1], axis=1) - (side - 1) / 2
+        array = {"kind": "lattice", "rows": 5, "columns": 5, "pitch_mm": 4.0, "height_mm": 80.0}
+        values: dict[str, Any] = {
+            "levels": levels,
+            "exposures": np.linspace(0.5, 1.5, len(levels)),
+            "led_numbers": np.arange(count) * 3 + 7,
+            "positions_mm": np.column_stack([place * 4, np.zeros(count)]),
+            "illumination_na": place * 0.05,
+            "row_names": tuple(f"row {i + 1}" for i in range(len(levels))),
+            "geometry": Geometry(microscope=MICROSCOPE, array=array),  # type: ignore[arg-type]
+            "name": "test design",
+            "record": {"seed": 1, "loss": np.float64("nan"), "steps": (1, 2)},
+        }
+        return PatternSet(**values | changes)
+
+    return make
