@@ -74,9 +74,7 @@ def sha256_file(path: str | Path) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
-        raise DataError(
-            f"cannot read {str(path)!r}: {problem.strerror or problem}", "check the path"
-        ) from None
+        raise DataError(f"cannot read {str(path)!r}: {problem.strerror or problem}", "check the path") from None
 
 
 def _fill(file: BinaryIO, content: Content) -> None:

@@ -72,7 +72,7 @@ def write_illuminate(patterns: PatternSet, path: Path, options: Options, dialect
     header = [
         f"# LED patterns written by ptychoui for the illuminate firmware, dialect {dialect}",
         f"# sha256 of levels, exposures and LED numbers: {design_hash(patterns)}",
-        f"# {len(values)} patterns, {options.bits} bit(s) per level; exposures assume frames of {options.frame_ms:g} ms",
+        f"# {len(values)} patterns, {options.bits} bit(s) per level, exposures for frames of {options.frame_ms:g} ms",
         "# Send each line that does not begin with # and a newline, and wait for the reply -==- (firmware 2.x",
         "# answers an error with ERROR and no -==-). On arrays with colours choose one first, such as sc.green.",
     ]

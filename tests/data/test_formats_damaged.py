@@ -157,9 +157,7 @@ def _ring() -> None:
     _Alarm.rung = True
 
 
-@pytest.mark.parametrize(
-    "name", ["a.npy", "a.npz", "a.pkl", "a.pt", "renamed.mat", "renamed.tif", "renamed.zip"]
-)
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.pkl", "a.pt", "renamed.mat", "renamed.tif", "renamed.zip"])
 def test_pickles_are_refused_unread(name: str, tmp_path: Path, geometry: Geometry) -> None:
     path = tmp_path / name
     with path.open("wb") as file:
@@ -207,9 +205,7 @@ def mat5_claiming(shape: tuple[int, ...], stored: int, packed: bool) -> bytes:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_huge_mat_does_not_take_memory(
-    packed: bool, tmp_path: Path, make_geometry: Callable[..., Geometry]
-) -> None:
+def test_huge_mat_does_not_take_memory(packed: bool, tmp_path: Path, make_geometry: Callable[..., Geometry]) -> None:
     path = tmp_path / "u.mat"
     path.write_bytes(mat5_claiming((8000, 8000, 8), 64, packed))
     with pytest.raises(DataError, match=r"has the shape|claims") as caught:
@@ -217,9 +213,7 @@ def test_huge_mat_does_not_take_memory(
     assert "u.mat" in caught.value.message
 
 
-def test_huge_hdf5_does_not_take_memory(
-    tmp_path: Path, geometry: Geometry, mat73: Callable[..., Path]
-) -> None:
+def test_huge_hdf5_does_not_take_memory(tmp_path: Path, geometry: Geometry, mat73: Callable[..., Path]) -> None:
     path = mat73(tmp_path / "u.mat", {"wlength": 6e-7})
     with h5py.File(path, "r+") as file:
         file.create_dataset("imlow_HDR", shape=(9, 100_000, 100_000), dtype="f4", chunks=(1, 100, 100))
@@ -245,9 +239,7 @@ def test_huge_tiff_and_png_do_not_take_memory(tmp_path: Path, make_geometry: Cal
         open_dataset(folder, one)
 
 
-def test_links_to_other_files_are_not_followed(
-    tmp_path: Path, geometry: Geometry, images: np.ndarray
-) -> None:
+def test_links_to_other_files_are_not_followed(tmp_path: Path, geometry: Geometry, images: np.ndarray) -> None:
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:
         file["imlow_HDR"] = images

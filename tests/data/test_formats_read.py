@@ -71,9 +71,7 @@ def test_image_count_must_be_the_led_count(
 # ----------------------------------------------------------------------------------------- UConn
 
 
-def test_uconn_fills_what_the_geometry_leaves_open(
-    tmp_path: Path, write_layout: Any, geometry: Geometry
-) -> None:
+def test_uconn_fills_what_the_geometry_leaves_open(tmp_path: Path, write_layout: Any, geometry: Geometry) -> None:
     read = open_dataset(write_layout("uconn", tmp_path), geometry)
     assert read.geometry is not None
     assert read.geometry.microscope.defocus_um == pytest.approx(10)
@@ -106,17 +104,13 @@ def test_uconn_shift_is_turned_with_the_array(
     assert (pose.rotation_deg, pose.shift_x_mm, pose.shift_y_mm) == pytest.approx((90, 0, 1))
 
 
-def test_uconn_absurd_defocus_is_refused(
-    tmp_path: Path, uconn_variables: dict[str, Any], geometry: Geometry
-) -> None:
+def test_uconn_absurd_defocus_is_refused(tmp_path: Path, uconn_variables: dict[str, Any], geometry: Geometry) -> None:
     scipy.io.savemat(tmp_path / "u.mat", uconn_variables | {"z": 10.0})
     with pytest.raises(DataError, match=r"z stands for 1e\+07 um, outside -2000 to 2000 um"):
         open_dataset(tmp_path / "u.mat", geometry)
 
 
-def test_led_axis_first_is_recognised_by_the_count(
-    tmp_path: Path, images: np.ndarray, geometry: Geometry
-) -> None:
+def test_led_axis_first_is_recognised_by_the_count(tmp_path: Path, images: np.ndarray, geometry: Geometry) -> None:
     scipy.io.savemat(tmp_path / "u.mat", {"imlow_HDR": images})
     read = open_dataset(tmp_path / "u.mat", geometry)
     assert read.images.shape == images.shape  # type: ignore[union-attr]
@@ -131,18 +125,14 @@ def test_ambiguous_axes_are_told(tmp_path: Path, geometry: Geometry) -> None:
     np.testing.assert_allclose(read.images[1] * read.unit_counts, cube[:, :, 1], rtol=1e-6)  # type: ignore[union-attr]
 
 
-def test_disc_is_not_counted(
-    tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]
-) -> None:
+def test_disc_is_not_counted(tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]) -> None:
     disc = make_geometry(rows=9, columns=9, disc=True)
     assert array_led_count(disc.array) is None
     read = open_dataset(write_layout("uconn", tmp_path), disc)
     assert "the LEDs of a disc are not counted while reading: 9 images" in notes_of(read)
 
 
-def test_table_gives_the_led_numbers(
-    tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]
-) -> None:
+def test_table_gives_the_led_numbers(tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]) -> None:
     numbers = (4, 9, 2, 3, 8, 1, 0, 7, 5)
     table = make_geometry(kind="table", positions_mm=[(i, 0, 0) for i in range(9)], led_numbers=numbers)
     read = open_dataset(write_layout("uconn", tmp_path), table)
@@ -302,17 +292,11 @@ def test_tiff_needs_all_images_and_a_geometry(tmp_path: Path, stack: ImageStack)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ome_pixel_size_conflict(
-    tmp_path: Path, stack: ImageStack, make_geometry: Callable[..., Geometry]
-) -> None:
+def test_ome_pixel_size_conflict(tmp_path: Path, stack: ImageStack, make_geometry: Callable[..., Geometry]) -> None:
     path = save_stack_tiff(tmp_path / "s.ome.tif", stack)
     read = open_dataset(path, make_geometry({"magnification": 4.0}))
-    assert "the pixel at the sample is 0.9225 um in the geometry and 1.845 um in the data file" in notes_of(
-        read
-    )
-    assert "microscope.magnification: 4 in the geometry used, 2 in s.geometry.toml (not used)" in notes_of(
-        read
-    )
+    assert "the pixel at the sample is 0.9225 um in the geometry and 1.845 um in the data file" in notes_of(read)
+    assert "microscope.magnification: 4 in the geometry used, 2 in s.geometry.toml (not used)" in notes_of(read)
 
 
 def test_geometry_beside_the_file(tmp_path: Path, write_layout: Any, geometry: Geometry) -> None:
@@ -369,9 +353,7 @@ def test_hdf5_says_its_units(tmp_path: Path, stack: ImageStack) -> None:
         assert b"unit_counts" in file["images"].attrs["units"]
 
 
-def test_hdf5_given_geometry_wins(
-    tmp_path: Path, stack: ImageStack, make_geometry: Callable[..., Geometry]
-) -> None:
+def test_hdf5_given_geometry_wins(tmp_path: Path, stack: ImageStack, make_geometry: Callable[..., Geometry]) -> None:
     given = make_geometry(height_mm=80.0)
     read = open_dataset(save_hdf5(tmp_path / "s.h5", stack), given)
     assert read.geometry == given

@@ -69,9 +69,7 @@ def sidecar_path(path: Path) -> Path:
 
 def geometry_for(path: Path, given: Geometry | None, notes: list[str]) -> Geometry | None:
     """The geometry given, else that of the file beside the data; conflicts between the two are noted."""
-    beside = (
-        [path / "geometry.toml"] if path.is_dir() else [sidecar_path(path), path.with_name("geometry.toml")]
-    )
+    beside = [path / "geometry.toml"] if path.is_dir() else [sidecar_path(path), path.with_name("geometry.toml")]
     found = next((candidate for candidate in beside if candidate.is_file()), None)
     if found is None:
         return given
@@ -138,9 +136,7 @@ def finish_stack(
     """
     check_count(len(raw), geometry, path.name)
     if array_led_count(geometry.array) is None:
-        notes.append(
-            f"the LEDs of a disc are not counted while reading: {len(raw)} images were numbered 0, 1, 2, ..."
-        )
+        notes.append(f"the LEDs of a disc are not counted while reading: {len(raw)} images were numbered 0, 1, 2, ...")
     images, unit = normalised(raw, path.name)
     stack = ImageStack(
         images=images,

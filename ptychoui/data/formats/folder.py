@@ -58,19 +58,13 @@ def image_files(folder: Path) -> list[Path]:
     """The images of a folder in natural order; two kinds of image in one folder are refused."""
     try:
         files = [
-            f
-            for f in folder.iterdir()
-            if f.suffix.lower() in KINDS and not f.name.startswith(".") and f.is_file()
+            f for f in folder.iterdir() if f.suffix.lower() in KINDS and not f.name.startswith(".") and f.is_file()
         ]
     except OSError as error:
-        raise DataError(
-            f"cannot read the folder {str(folder)!r}: {error.strerror}", "check its permissions"
-        ) from None
+        raise DataError(f"cannot read the folder {str(folder)!r}: {error.strerror}", "check its permissions") from None
     kinds = {KINDS[f.suffix.lower()] for f in files}
     if not kinds:
-        raise DataError(
-            f"the folder {folder.name!r} holds no TIFF or PNG files", "convert the images to TIFF or PNG"
-        )
+        raise DataError(f"the folder {folder.name!r} holds no TIFF or PNG files", "convert the images to TIFF or PNG")
     if len(kinds) > 1:
         raise DataError(
             f"the folder {folder.name!r} holds both TIFF and PNG files ({len(files)} in all)",

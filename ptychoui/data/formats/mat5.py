@@ -52,9 +52,7 @@ def list_variables(path: Path) -> dict[str, Variable]:
             file.seek(offset)
             kind, length = struct.unpack(f"{order}II", file.read(8))
             if offset + 8 + length > size:
-                raise ValueError(
-                    f"a variable of {length} bytes begins {size - offset - 8} bytes before the end"
-                )
+                raise ValueError(f"a variable of {length} bytes begins {size - offset - 8} bytes before the end")
             if kind in (MATRIX, COMPRESSED):
                 variable = _header(file, kind == COMPRESSED, offset + 8, length, order)
                 if variable is not None:

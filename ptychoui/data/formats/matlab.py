@@ -38,9 +38,7 @@ class MatFile:
     def array(self, name: str) -> NDArray[Any]:
         """Read one variable, in MATLAB's axis order."""
         if name not in self.shapes:
-            raise DataError(
-                f"{self.path.name} lacks the variable {name!r}", f"it holds: {', '.join(self.shapes)}"
-            )
+            raise DataError(f"{self.path.name} lacks the variable {name!r}", f"it holds: {', '.join(self.shapes)}")
         with parsing(self.path, "MATLAB file"):
             if self.variables is not None:
                 return read_variable(self.path, self.variables[name])

@@ -33,9 +33,7 @@ def read_matlab_stack(mat: MatFile, given: Geometry | None) -> ImageStack:
     if name is None:
         amplitude = next((n for n in AMPLITUDE_NAMES if n in mat), None)
         if amplitude:
-            raise DataError(
-                f"{path.name}: {amplitude} holds amplitudes, not intensities", "square it and save again"
-            )
+            raise DataError(f"{path.name}: {amplitude} holds amplitudes, not intensities", "square it and save again")
         raise DataError(
             f"{path.name} holds no LED images and no training set; found {', '.join(mat.shapes) or 'none'}",
             f"images are expected as {', '.join(IMAGE_NAMES)} (row, column, LED), or objects as truth",
@@ -53,9 +51,7 @@ def image_name(mat: MatFile) -> str | None:
     return next((n for n in IMAGE_NAMES if n in mat and len(mat.shapes[n]) in (2, 3)), None)
 
 
-def led_axis_first(
-    raw: NDArray[Any], geometry: Geometry, path: Path, name: str, notes: list[str]
-) -> NDArray[Any]:
+def led_axis_first(raw: NDArray[Any], geometry: Geometry, path: Path, name: str, notes: list[str]) -> NDArray[Any]:
     """Bring (row, column, LED), MATLAB's custom, or (LED, row, column) to LED first, by the LED count."""
     if raw.ndim != 3:
         raise DataError(f"{path.name}: {name} has the shape {raw.shape}, expected three axes")

@@ -63,18 +63,14 @@ def _objects(mat: MatFile) -> NDArray[np.complex64]:
         raise DataError(f"{mat.path.name}: truth has the shape {shape}, expected (objects, N, N, [re, im])")
     truth: NDArray[Any] = mat.array("truth")
     if truth.dtype.kind == "c":
-        raise DataError(
-            f"{mat.path.name}: truth is complex, expected real and imaginary part on the last axis"
-        )
+        raise DataError(f"{mat.path.name}: truth is complex, expected real and imaginary part on the last axis")
     objects = np.empty(truth.shape[:3], dtype=np.complex64)
     with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which TrainingSet refuses
         objects.real, objects.imag = truth[..., 0], truth[..., 1]
     return objects
 
 
-def _object_pixel(
-    mat: MatFile, stated: dict[str, float | None], geometry: Geometry | None, notes: list[str]
-) -> float:
+def _object_pixel(mat: MatFile, stated: dict[str, float | None], geometry: Geometry | None, notes: list[str]) -> float:
     """Pixel of the objects: wl / (2 (na + na_illum)), the grid of the published simulation."""
     wl, na, na_illum = stated["wl"], stated["na"], stated["na_illum"]
     if geometry is not None:
@@ -88,9 +84,7 @@ def _object_pixel(
             "pass --geometry FILE with wavelength_um, objective_na and max_illumination_na",
         )
     if not (wl > 0 and na + na_illum > 0):
-        raise DataError(
-            f"{mat.path.name}: wl = {wl:g} um, na = {na:g}, na_illum = {na_illum:g}: all must be above 0"
-        )
+        raise DataError(f"{mat.path.name}: wl = {wl:g} um, na = {na:g}, na_illum = {na_illum:g}: all must be above 0")
     pixel = wl / (2 * (na + na_illum))
     notes.append(f"pixel of the objects assumed as wl / (2 (na + na_illum)) = {pixel:.5g} um")
     return pixel

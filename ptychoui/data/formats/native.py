@@ -89,9 +89,7 @@ def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
         kind = _text(file.attrs.get("kind"))
         names = {"led_stack": ("images", "led_numbers"), "training_objects": ("objects", "sources")}.get(kind)
         if names is None or version < 1:
-            raise DataError(
-                f"{path.name}: unknown kind of dataset {kind!r} (version {version})", "save it again"
-            )
+            raise DataError(f"{path.name}: unknown kind of dataset {kind!r} (version {version})", "save it again")
         wanted = [*names, "record_json", *(["geometry_toml"] if "geometry_toml" in file else [])]
         arrays = {name: read_array(file, name, path) for name in wanted}
         if array_sha256(*arrays.values()) != _text(file.attrs.get("content_sha256")):

@@ -93,9 +93,7 @@ def _refusal(path: Path, start: bytes) -> tuple[str, str]:
             f"{path.name} is a NumPy file, which can hold pickled programs and no geometry: not read",
             convert,
         )
-    if suffix in (".pt", ".pth", ".pkl", ".pickle") or (
-        start[0] == 0x80 and start[1:2] in b"\x02\x03\x04\x05"
-    ):
+    if suffix in (".pt", ".pth", ".pkl", ".pickle") or (start[0] == 0x80 and start[1:2] in b"\x02\x03\x04\x05"):
         return f"{path.name} is a pickle, which can run programs when it is read: not read", convert
     if start.startswith(b"PK\x03\x04"):
         return f"{path.name} is a ZIP archive, which may hold pickles: not read", f"unpack it, then {convert}"

@@ -109,8 +109,7 @@ def _pages(tiff: tifffile.TiffFile, path: Path, geometry: Geometry) -> NDArray[A
         image = _page(page, path, number)
         if image.shape != first.shape or image.dtype != first.dtype:
             raise DataError(
-                f"{path.name}: page {number} is {image.shape} {image.dtype}, "
-                f"page 0 is {first.shape} {first.dtype}",
+                f"{path.name}: page {number} is {image.shape} {image.dtype}, page 0 is {first.shape} {first.dtype}",
                 "all images of a stack must have the same size and type",
             )
         raw[number] = image
@@ -126,11 +125,7 @@ def _page(page: Any, path: Path, number: int) -> NDArray[Any]:
             "convert colour images to one channel first",
         )
     size = path.stat().st_size
-    ends = [
-        offset + count
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-        if count > 0
-    ]
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count > 0]
     if len(ends) != len(page.databytecounts) or not ends or max(ends) > size:
         raise DataError(f"{path.name} is cut short: page {number} ends beyond the file", "copy it again")
     check_claim(path, f"page {number}", int(page.nbytes), int(sum(page.databytecounts)))
@@ -150,9 +145,7 @@ def _compare_pixel(ome: str, geometry: Geometry, notes: list[str]) -> None:
         if scale is None:
             notes.append(f"the OME pixel size of {text} {unit} was not compared: unknown unit")
             return
-        conflict(
-            "the pixel at the sample", geometry.microscope.pixel_size_um, float(text) * scale, "um", notes
-        )
+        conflict("the pixel at the sample", geometry.microscope.pixel_size_um, float(text) * scale, "um", notes)
     except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
         notes.append("the OME header could not be read, so its pixel size was not compared")
 
