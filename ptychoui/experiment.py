@@ -178,7 +178,7 @@ class Measurement(Settings):
     """What the camera records of one multiplexed exposure (units: photoelectrons, frames, levels)."""
 
     photons_per_led: float = Field(
-        1e4, gt=0, le=1e9, description="photoelectrons per pixel from one LED on axis at full level, unit exposure"
+        4e4, gt=0, le=1e9, description="photoelectrons per pixel from one LED on axis at full level, unit exposure"
     )
     read_noise: float = Field(2.0, ge=0, le=1e4, description="read noise in electrons RMS per frame")
     background: float = Field(0.0, ge=0, le=10, description="stray light per unit exposure, in units of one LED")

@@ -1,7 +1,8 @@
 """Designs that nobody learned: starting points and baselines. NumPy only.
 
 Rows come in two bands: the first ``bright_field_rows`` light bright-field LEDs only, the others dark-field LEDs only.
-Within a row the brightest LED runs at full level, because a camera needs light and an LED cannot give more.
+Within a row the brightest LED runs at full level, because a camera needs light and an LED cannot give more; `dimmed` then
+lowers the rows that would saturate the camera.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Design
+from ptychoui.experiment import Design, Measurement
 from ptychoui.optics.led_array import LedArray
 
 FloatArray = NDArray[np.float64]
@@ -47,6 +48,23 @@ def normalised(levels: FloatArray) -> FloatArray:
     """Scale every row so that its brightest LED is at level 1."""
     largest = levels.max(1, keepdims=True)
     return np.divide(levels, largest, out=np.zeros_like(levels), where=largest > 0)
+
+
+def brightest_open_field(measurement: Measurement) -> float:
+    """Largest open field of a row, in units of one LED at unit exposure: four fifths of the full well."""
+    return 0.8 * measurement.full_well / measurement.photons_per_led
+
+
+def dimmed(
+    levels: FloatArray, exposures: FloatArray, leds: LedArray, objective_na: float, measurement: Measurement
+) -> FloatArray:
+    """Dim the rows that would saturate the camera where there is no object.
+
+    Only bright-field LEDs count: dark-field LEDs send no direct light. (M, L) levels in and out.
+    """
+    open_field = exposures * (levels * leds.gain * leds.bright_field(objective_na)).sum(1)
+    limit = brightest_open_field(measurement)
+    return levels * np.minimum(1, limit / np.maximum(open_field, 1e-12))[:, None]
 
 
 def dense_random(design: Design, leds: LedArray, objective_na: float, rng: np.random.Generator) -> FloatArray:

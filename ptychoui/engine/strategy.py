@@ -96,10 +96,20 @@ class Strategy(ABC):
         """Run the chain on x, storing what the strategy needs for the way back."""
 
 
-def infer(chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = _go_on) -> Tensor:
-    """Run the chain without a way back: the state of one layer is all that is kept."""
+def infer(
+    chain: Chain,
+    x: Tensor,
+    inputs: Inputs,
+    work: Scratch,
+    between: Between = _go_on,
+    watch: Callable[[Tensor], None] = lambda _point: None,
+) -> Tensor:
+    """Run the chain without a way back: the state of one layer is all that is kept.
+
+    ``watch`` is shown the point of every layer before it runs.
+    """
     with torch.no_grad():
-        return chain.update.point(_run(chain, x, inputs, work, between))
+        return chain.update.point(_run(chain, x, inputs, work, between, watch))
 
 
 def _run(

@@ -6,7 +6,7 @@ gradient descent (Kellman et al. 2020, equation 5); with heavy ball the momentum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -112,6 +112,12 @@ class UnrolledNetwork:
         """Run with a way back."""
         return strategy.forward(self.chain, x, inputs, self._work, between)
 
-    def infer(self, x: Tensor, inputs: Inputs, between: Between = lambda: None) -> Tensor:
-        """Run without a way back."""
-        return infer(self.chain, x, inputs, self._work, between)
+    def infer(
+        self,
+        x: Tensor,
+        inputs: Inputs,
+        between: Between = lambda: None,
+        watch: Callable[[Tensor], None] = lambda _point: None,
+    ) -> Tensor:
+        """Run without a way back; ``watch`` sees the object before every unroll."""
+        return infer(self.chain, x, inputs, self._work, between, watch)

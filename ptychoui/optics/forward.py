@@ -151,6 +151,10 @@ class FourierPtychography:
         halves = [(slice(0, h + 1), slice(0, h + 1)), (slice(n - h, n), slice(h + 1, 2 * h + 1))]
         return [((a[0], b[0]), (a[1], b[1])) for a in halves for b in halves]
 
+    def tables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Places of the windows in the flat spectrum, pupils, adjoint pupils and the camera's matrix: for benchmarks."""
+        return self._crop, self._pupil, self._pupil_adjoint, self._camera
+
     # Camera -----------------------------------------------------------------------------------------
 
     def camera(self, intensity: Tensor) -> Tensor:
@@ -335,14 +339,6 @@ def _windows(microscope: Microscope, leds: LedArray, grids: Sampling) -> tuple[n
             f"the pupil spans {2 * half + 1} frequencies but the field's grid has {grids.field_px}",
             "the camera undersamples the field: use a higher magnification or a smaller camera pixel",
         )
-    reach = np.abs(whole).max() + half
-    if reach >= grids.object_px / 2:
-        worst = int(np.argmax(np.abs(whole).max(1)))
-        raise GeometryError(
-            f"LED {leds.numbers[worst]} at illumination NA {leds.radius_na[worst]:.3f} lies outside the object's "
-            f"frequency grid ({reach:.0f} of {grids.object_px // 2} samples)",
-            "use a finer object grid, or leave the LED out with max_illumination_na",
-        )
     order = np.concatenate([np.arange(half + 1), np.arange(-half, 0)])
     column = (whole[:, 0, None] + order).astype(np.int64) % grids.object_px
     row = (whole[:, 1, None] + order).astype(np.int64) % grids.object_px
@@ -350,7 +346,23 @@ def _windows(microscope: Microscope, leds: LedArray, grids: Sampling) -> tuple[n
     fx = (order[None, :] - fraction[:, 0, None]) * step
     fy = (order[None, :] - fraction[:, 1, None]) * step
     fx, fy = np.broadcast_arrays(fx[:, None, :], fy[:, :, None])
-    return crop, pupil_function(microscope, fx, fy, step)
+    pupil = pupil_function(microscope, fx, fy, step)
+    _inside_the_grid(pupil != 0, whole, order, leds, grids)
+    return crop, pupil
+
+
+def _inside_the_grid(open_: np.ndarray, whole: np.ndarray, order: np.ndarray, leds: LedArray, grids: Sampling) -> None:
+    """Refuse an LED whose pupil reaches beyond the object's highest frequency; closed corners may wrap round."""
+    column = np.abs(np.where(open_.any(1), whole[:, 0, None] + order, 0)).max(1)
+    row = np.abs(np.where(open_.any(2), whole[:, 1, None] + order, 0)).max(1)
+    reach = np.maximum(row, column)
+    worst = int(np.argmax(reach))
+    if reach[worst] >= grids.object_px / 2:
+        raise GeometryError(
+            f"LED {leds.numbers[worst]} at illumination NA {leds.radius_na[worst]:.3f} lies outside the object's "
+            f"frequency grid ({reach[worst]:.0f} of {grids.object_px // 2} samples)",
+            "use a finer object grid, or leave the LED out with max_illumination_na",
+        )
 
 
 def _gather_of_scatter(crop: np.ndarray, pupil: np.ndarray, object_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -393,7 +405,7 @@ def _camera_matrix(microscope: Microscope, grids: Sampling) -> np.ndarray:
 
 def _interpolation_matrix(grids: Sampling) -> np.ndarray:
     """(N, T) linear interpolation from the tile's camera pixels to the object's grid, edges continued."""
-    place = np.clip(np.arange(grids.object_px) / grids.upsampling - grids.pad_px, 0, grids.tile_px - 1)
+    place = np.clip(np.arange(grids.object_px) / float(grids.upsampling) - grids.pad_px, 0, grids.tile_px - 1)
     low = np.minimum(place.astype(int), grids.tile_px - 2)
     matrix = np.zeros((grids.object_px, grids.tile_px))
     rows = np.arange(grids.object_px)

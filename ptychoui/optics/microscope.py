@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Geometry, Microscope
@@ -29,7 +29,11 @@ class Sampling:
     pad_px: int
     pixel_size_um: float
     oversampling: int
-    upsampling: int
+    upsampling: int | Fraction
+
+    def __post_init__(self) -> None:
+        if Fraction(self.span_px * self.upsampling).denominator != 1:
+            raise GeometryError(f"{self.span_px} pixels times {self.upsampling} is not a whole number of object pixels")
 
     @property
     def span_px(self) -> int:
@@ -44,12 +48,12 @@ class Sampling:
     @property
     def object_px(self) -> int:
         """Edge of the object's grid."""
-        return self.span_px * self.upsampling
+        return int(self.span_px * self.upsampling)
 
     @property
     def object_pixel_um(self) -> float:
         """Pixel of the object in um."""
-        return self.pixel_size_um / self.upsampling
+        return self.pixel_size_um / float(self.upsampling)
 
     @property
     def step_per_um(self) -> float:
@@ -58,7 +62,7 @@ class Sampling:
 
     def object_window(self, margin_px: int = 0) -> slice:
         """Rows (or columns) of the object's grid under the tile, less a margin in camera pixels."""
-        first = (self.pad_px + margin_px) * self.upsampling
+        first = int((self.pad_px + margin_px) * self.upsampling)
         return slice(first, self.object_px - first)
 
 
@@ -100,6 +104,8 @@ def sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px: int) 
 
 def good_padding(tile_px: int, pad_px: int) -> int:
     """Smallest padding of at least ``pad_px`` whose span has small prime factors: fast transforms."""
+    from scipy.fft import next_fast_len
+
     while next_fast_len(tile_px + 2 * pad_px) != tile_px + 2 * pad_px:
         pad_px += 1
     return pad_px

@@ -59,8 +59,8 @@ def training_objects(
 ) -> TrainingSet:
     """Complex objects cut from the sources: phase from the image, absorption from another place of it.
 
-    Crops are taken at random places, scales, turns and flips of images that are blurred by half a pixel; phase spans
-    ``phase_rad`` radians and amplitude falls to 1 - ``absorption``.
+    Crops are taken at random places, scales, turns and flips and stretched to the same contrast: phase spans
+    ``phase_rad`` radians (2 % to 98 % of the pixels) and amplitude falls to 1 - ``absorption``.
 
     Parameters
     ----------
@@ -81,6 +81,8 @@ def training_objects(
         row = int(rng.integers(0, image.shape[0] - edge + 1))
         column = int(rng.integers(0, image.shape[1] - edge + 1))
         part = resize(image[row : row + edge, column : column + edge], (object_px, object_px), anti_aliasing=True)
+        low, high = np.quantile(part, (0.02, 0.98))
+        part = np.clip((part - low) / max(high - low, 1e-3), -0.2, 1.2)
         part = np.rot90(part, int(rng.integers(4)))
         return np.asarray(part[:, ::-1] if rng.integers(2) else part)
 

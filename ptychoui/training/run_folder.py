@@ -73,9 +73,9 @@ class RunFolder:
             raise RunError(f"cannot make the folder {folder.path}: {error.strerror}", "choose another place") from None
         folder._take_lock()
         try:
-            write_atomic(folder.path / "experiment.toml", to_toml(experiment).encode())
+            folder._write("experiment.toml", to_toml(experiment).encode())
             record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
-            write_atomic(folder.path / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+            folder._write("run.json", (json.dumps(record, indent=2) + "\n").encode())
         except BaseException:
             folder.close()
             raise
@@ -102,6 +102,7 @@ class RunFolder:
             )
         if lock:
             folder._take_lock()
+            folder._sweep()
         return folder
 
     def record(self) -> dict[str, Any]:
@@ -136,9 +137,9 @@ class RunFolder:
             try:
                 os.link(newest, kept)
             except OSError:
-                write_atomic(kept, newest.read_bytes())
+                self._write(kept.name, newest.read_bytes())
             os.replace(kept, previous)
-        write_atomic(newest, content)
+        self._write(newest.name, content)
 
     def load(self) -> dict[str, NDArray[Any]] | None:
         """The newest state that is whole, or None where nothing was saved yet.
@@ -187,13 +188,21 @@ class RunFolder:
     def keep_events_until(self, step: int) -> None:
         """Drop history beyond a step: those steps will be done again."""
         kept = [event for event in self.events() if event.get("step", 0) <= step]
-        write_atomic(self.path / "events.jsonl", "".join(json.dumps(event) + "\n" for event in kept).encode())
+        self._write("events.jsonl", "".join(json.dumps(event) + "\n" for event in kept).encode())
 
     def close(self) -> None:
         """Give the lock back."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _write(self, name: str, content: bytes) -> None:
+        write_atomic(self.path / name, content, RunError)
+
+    def _sweep(self) -> None:
+        """Remove temporary files that a killed process left."""
+        for leftover in (*self.path.glob(".*.tmp"), self.path / "state.previous.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
         """Lock by the operating system: a killed process holds nothing."""

@@ -67,14 +67,18 @@ def reconstruct_batch(
     examples: Examples,
     generator: torch.Generator | None,
     between: Between = lambda: None,
+    watch: Callable[[Tensor], None] = lambda _point: None,
 ) -> Tensor:
-    """Measure examples with a design and reconstruct them: (B, N, N) objects. True Poisson noise."""
+    """Measure examples with a design and reconstruct them: (B, N, N) objects. True Poisson noise.
+
+    ``watch`` is shown the objects before every unroll.
+    """
     with torch.no_grad():
-        inputs, x = _inputs(problem, parameters, examples, generator, poisson=True)
-        return network.infer(x, inputs, between)
+        inputs, x = network_inputs(problem, parameters, examples, generator, poisson=True)
+        return network.infer(x, inputs, between, watch)
 
 
-def _inputs(
+def network_inputs(
     problem: Problem,
     parameters: Parameters,
     examples: Examples,
@@ -116,7 +120,7 @@ def loss_and_gradients(
     """
     leaves = {name: tensor.detach().clone().requires_grad_(name in wanted) for name, tensor in parameters.items()}
     with torch.enable_grad():
-        inputs, x = _inputs(problem, Parameters(**leaves), examples, generator, poisson=False)
+        inputs, x = network_inputs(problem, Parameters(**leaves), examples, generator, poisson=False)
     constants = {name: tensor.detach() for name, tensor in inputs.items()}
     trace = network.forward(strategy(strategy_name), x.detach(), constants, between)
     output = trace.output.detach().requires_grad_()
@@ -139,8 +143,8 @@ def loss_and_gradients(
 def project(parameters: Parameters, problem: Problem) -> None:
     """Bring parameters back to what hardware can show, in place.
 
-    Levels lie in [0, 1] on the row's band; exposures are at least the minimum and add up to the total; steps are
-    positive.
+    Levels lie in [0, 1] on the row's band, and rows that would saturate the camera are dimmed; exposures are at least
+    the minimum and add up to the total; steps are positive.
     """
     design = problem.experiment.design
     parameters.levels.clamp_(0, 1).mul_(problem.mask)
@@ -150,6 +154,10 @@ def project(parameters: Parameters, problem: Problem) -> None:
     above = exposures - design.minimum_exposure
     share = above / above.sum() if float(above.sum()) > 0 else torch.full_like(above, 1 / len(above))
     exposures.copy_(design.minimum_exposure + share * spare)
+    bright = torch.from_numpy(problem.leds.bright_field(problem.objective_na)).to(parameters.levels.device)
+    open_field = (problem.measurement.weights(parameters.levels, exposures) * bright).sum(1)
+    limit = starts.brightest_open_field(problem.experiment.measurement)
+    parameters.levels.mul_((limit / open_field.clamp_min(1e-12)).clamp_max(1)[:, None])
     parameters.step.clamp_(min=1e-6)
 
 
@@ -269,7 +277,7 @@ class Trainer:
         batch = min(problem.experiment.training.batch, len(problem.training))
         examples = problem.training.pick(list(range(batch)))
         with torch.no_grad():
-            inputs, x = _inputs(problem, self.parameters, examples, None, poisson=False)
+            inputs, x = network_inputs(problem, self.parameters, examples, None, poisson=False)
         return probe(self.network.chain, x, inputs, tuple(inputs)), self.network.chain, x
 
     def _one_step(self) -> StepDone:
@@ -444,10 +452,11 @@ class Trainer:
 
     def _save(self) -> Saved:
         assert self.folder is not None
-        self.folder.save(self.state())
+        # History first: lines beyond the newest state are dropped on resuming, missing ones could not be made up.
         for event in self._pending:
             self.folder.append_event(event)
         self._pending.clear()
+        self.folder.save(self.state())
         self._saved_step, self._saved_at = self.step, time.monotonic()
         return Saved(step=self.step, path=str(self.folder.path))
 
@@ -463,10 +472,12 @@ def start_parameters(problem: Problem, levels: NDArray[np.float64] | None = None
         rng = np.random.default_rng(experiment.seed)
         make = starts.STARTS[experiment.design.start]
         levels = make(experiment.design, problem.leds, problem.objective_na, rng)
+    exposures = starts.start_exposures(experiment.design)
+    levels = starts.dimmed(levels, exposures, problem.leds, problem.objective_na, experiment.measurement)
     physics = problem.physics
     return Parameters(
         levels=torch.from_numpy(levels.copy()).to(physics.device, physics.dtype),
-        exposures=torch.from_numpy(starts.start_exposures(experiment.design)).to(physics.device, physics.dtype),
+        exposures=torch.from_numpy(exposures).to(physics.device, physics.dtype),
         step=torch.full(
             (experiment.network.unrolls,), experiment.network.step, dtype=physics.dtype, device=physics.device
         ),

@@ -1,0 +1,261 @@
+"""``ptychoui bench engine``: time, memory and gradient error of every strategy beside back-propagation by autograd.
+
+Rows of one problem, interleaved in one process, minimum and median of the repeats:
+
+* ``autograd store_all``: the same batched, cropped model written with plain tensor operations, differentiated by
+  torch; it separates the effect of the closed-form products from that of the strategy;
+* ``store_all``, ``checkpoint``, ``reversible``: the closed-form layer under each strategy.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptychoui.engine.memory import MemoryMeter, measure
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.strategy import STRATEGIES, strategy
+from ptychoui.errors import SettingsError
+from ptychoui.experiment import Array, Microscope, Network
+from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
+from ptychoui.optics.forward import FourierPtychography
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.microscope import Sampling
+from ptychoui.training.problem import pick_device
+
+PIXEL_UM = 0.41452
+PUBLISHED = Microscope(
+    wavelength_um=0.514, objective_na=0.2, magnification=4.0, camera_pixel_um=4 * PIXEL_UM / 0.65, pixel="point"
+)
+"""The published learned-design microscope: objective NA 0.2, object pixel 0.41452 um (Kellman et al. 2020)."""
+
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    strategy: str
+    unrolls: int
+    size: int
+    seconds: float
+    seconds_median: float
+    peak_extra_bytes: int
+    gradient_error: float
+    certificate: str
+    drift: float | None = None
+
+
+def published_leds(count: int) -> LedArray:
+    """The first LEDs of the flat lattice with pitch / height = 0.086957, by radius."""
+    leds = led_array(Array(kind="lattice", pitch_mm=4.0, rows=21, columns=21, height_mm=46.0))
+    if not 1 <= count <= len(leds):
+        raise SettingsError(f"--leds {count}: the lattice has 1 to {len(leds)} LEDs", "the published design used 89")
+    return leds.select(np.argsort(leds.radius_na, kind="stable")[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A problem of the published size with random weights."""
+
+    network: UnrolledNetwork
+    x: Tensor
+    inputs: dict[str, Tensor]
+    cotangent: Tensor
+
+
+def make_bench(
+    unrolls: int, leds: int, measurements: int, size: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Bench:
+    """Build the problem: object of ``size`` pixels, field grid of about 0.65 of it."""
+    array = published_leds(leds)
+    field = max(2, 2 * round(size * 0.65 / 2))
+    grids = Sampling(
+        tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
+    )
+    physics = FourierPtychography(PUBLISHED, array, grids, dtype, device)
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    bright = torch.from_numpy(array.bright_field(PUBLISHED.objective_na))
+    weights = random(measurements, leds) * torch.where(torch.arange(measurements)[:, None] == 0, bright, ~bright)
+    weights = (weights / weights.sum(1, keepdim=True).clamp_min(1e-9)).to(device, dtype)
+    phase = random(1, size, size) - 0.5
+    truth = torch.polar(torch.ones_like(phase), phase).to(device, physics.complex_dtype)
+    offset = torch.zeros(measurements, device=device, dtype=dtype)
+    floor = 1e-6
+    amplitude = torch.sqrt(physics.predict(truth, weights, offset) + floor)
+    settings = Network(unrolls=unrolls, step=0.2)
+    network = UnrolledNetwork(physics, settings, floor)
+    inputs = {"weights": weights, "offset": offset, "amplitude": amplitude, "step": network.initial_step()}
+    x = torch.ones_like(truth)
+    return Bench(network, x, inputs, truth)
+
+
+def autograd_gradient(bench: Bench) -> dict[str, Tensor]:
+    """Back-propagation by torch through the same cropped, batched model in floating point, all unrolls stored."""
+    physics, settings = bench.network.physics, bench.network.settings
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in bench.inputs.items()}
+    model = AutogradModel(physics)
+    beta = float(Fraction(settings.momentum))
+    x = bench.x
+    v = torch.zeros_like(x)
+    for index in range(settings.unrolls):
+        v = beta * v - leaves["step"][index] * model.gradient(x, leaves, bench.network.variance_floor)
+        x = x + v
+    derivatives = torch.autograd.grad(x, list(leaves.values()), bench.cotangent)
+    return dict(zip(leaves, derivatives, strict=True))
+
+
+class AutogradModel:
+    """The cropped forward model in plain tensor operations that torch can differentiate."""
+
+    def __init__(self, physics: FourierPtychography) -> None:
+        self._physics = physics
+
+    def gradient(self, x: Tensor, inputs: dict[str, Tensor], floor: float) -> Tensor:
+        """g(x), written so that torch differentiates it again."""
+        p = self._physics
+        crop, pupil, adjoint, camera = p.tables()
+        n, size, w = p.grids.field_px, p.grids.object_px, p.window_px
+        half = (w - 1) // 2
+        order = torch.cat([torch.arange(half + 1), torch.arange(n - half, n)]).to(x.device)
+        window = torch.fft.fft2(x).reshape(len(x), -1)[:, crop].view(len(x), -1, w, w) * pupil
+        padded = x.new_zeros(len(x), len(p.leds), n, n)
+        padded = padded.index_put(
+            (slice_all(len(x), x), slice_led(len(p.leds), x), order[:, None], order[None, :]), window
+        )
+        u = torch.fft.ifft2(padded)
+        intensity = u.real.square() + u.imag.square()
+        mixed = torch.einsum("ml,blij->bmij", inputs["weights"], intensity)
+        predicted = torch.sqrt(camera @ mixed @ camera.T + inputs["offset"][:, None, None] + floor)
+        residual = camera.T @ (1 - inputs["amplitude"] / predicted) @ camera
+        weighted = torch.einsum("ml,bmij->blij", inputs["weights"], residual) * u
+        back = torch.fft.fft2(weighted)[..., order[:, None], order[None, :]] * adjoint
+        spectrum = x.new_zeros(len(x), size * size).index_add(1, crop, back.reshape(len(x), -1))
+        area = (size / p.grids.span_px) ** 2
+        return torch.fft.ifft2(spectrum.view(len(x), size, size)) * area
+
+
+def slice_all(count: int, like: Tensor) -> Tensor:
+    """Index of all objects, for `index_put`."""
+    return torch.arange(count, device=like.device)[:, None, None, None]
+
+
+def slice_led(count: int, like: Tensor) -> Tensor:
+    """Index of all LEDs, for `index_put`."""
+    return torch.arange(count, device=like.device)[None, :, None, None]
+
+
+def closed_form_gradient(bench: Bench, name: str, work: Scratch) -> tuple[dict[str, Tensor], str]:
+    """One forward and backward pass under a strategy."""
+    trace = strategy(name).forward(bench.network.chain, bench.x, bench.inputs, work)
+    back = trace.backward(bench.cotangent, INPUTS)
+    return back.inputs, back.certificate or ""
+
+
+def run(
+    unrolls: Sequence[int] = (10, 100),
+    leds: int = 89,
+    measurements: int = 8,
+    size: int = 64,
+    device: str = "auto",
+    repeats: int = REPEATS,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> dict[str, object]:
+    """Measure all rows; the dictionary is what ``--json`` prints."""
+    target = pick_device(device)
+    rows: list[Row] = []
+    for depth in unrolls:
+        progress(f"{depth} unrolls")
+        rows += _rows(make_bench(depth, leds, measurements, size, target), depth, size, repeats)
+    return {
+        "rows": [asdict(row) for row in rows],
+        "leds": leds,
+        "measurements": measurements,
+        "device": str(target),
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "repeats": repeats,
+    }
+
+
+def _rows(bench: Bench, depth: int, size: int, repeats: int) -> list[Row]:
+    works = {name: Scratch() for name in STRATEGIES}
+    found: dict[str, tuple[dict[str, Tensor], str]] = {}
+
+    def autograd() -> None:
+        found["autograd store_all"] = autograd_gradient(bench), ""
+
+    def closed(name: str) -> Callable[[], None]:
+        def call() -> None:
+            found[name] = closed_form_gradient(bench, name, works[name])
+
+        return call
+
+    calls: dict[str, Callable[[], None]] = {"autograd store_all": autograd}
+    calls |= {name: closed(name) for name in STRATEGIES}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(repeats):
+        for name, call in calls.items():
+            _synchronise(bench.x)
+            began = time.perf_counter()
+            call()
+            _synchronise(bench.x)
+            seconds[name].append(time.perf_counter() - began)
+    with MemoryMeter() as meter:
+        autograd()
+    peaks = {"autograd store_all": meter.peak}
+    peaks |= {name: measure(bench.network.chain, bench.x, bench.inputs, INPUTS, name) for name in STRATEGIES}
+    reference = found["store_all"][0]["weights"]
+    return [
+        Row(
+            strategy=name,
+            unrolls=depth,
+            size=size,
+            seconds=min(seconds[name]),
+            seconds_median=median(seconds[name]),
+            peak_extra_bytes=peaks[name],
+            gradient_error=float((found[name][0]["weights"] - reference).norm() / reference.norm()),
+            certificate=found[name][1],
+        )
+        for name in calls
+    ]
+
+
+def _synchronise(x: Tensor) -> None:
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+
+
+def table(result: dict[str, object]) -> str:
+    """The rows as text, with times relative to autograd back-propagation."""
+    rows: list[dict[str, object]] = result["rows"]  # type: ignore[assignment]
+    base = {row["unrolls"]: float(row["seconds"]) for row in rows if row["strategy"] == "autograd store_all"}  # type: ignore[arg-type]
+    lines = [
+        f"{result['leds']} LEDs, {result['measurements']} measurements, {result['device']}, "
+        f"{result['threads']} threads, load {result['load']}, minimum of {result['repeats']} interleaved repeats",
+        f"{'strategy':<20}{'unrolls':>8}{'size':>6}{'seconds':>10}{'median':>10}{'x autograd':>12}{'MB':>10}"
+        f"{'error':>10}  certificate",
+    ]
+    for row in rows:
+        seconds = float(row["seconds"])  # type: ignore[arg-type]
+        lines.append(
+            f"{row['strategy']:<20}{row['unrolls']:>8}{row['size']:>6}{seconds:>10.3f}{row['seconds_median']:>10.3f}"
+            f"{seconds / base[row['unrolls']]:>12.2f}{float(row['peak_extra_bytes']) / 1e6:>10.2f}"  # type: ignore[arg-type]
+            f"{row['gradient_error']:>10.1e}  {row['certificate']}"
+        )
+    return "\n".join(lines)
