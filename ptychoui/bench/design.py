@@ -9,8 +9,8 @@ For each seed (split of the sources, random start, noise):
 4. all are scored on the held-out objects with the same noise seed: by their own network, and by an independent,
    converged solver (L-BFGS on the same data term).
 
-Differences are paired by seed; intervals are Student's t at 95 %. Rules: frames and total exposure are equal, a row that
-would saturate is dimmed, each design has its own best solver settings.
+Differences are paired by seed; intervals are Student's t at 95 %. Rules: frames and total exposure are equal, a row
+that would saturate is dimmed, each design has its own best solver settings.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Designs that nobody learned: starting points and baselines. NumPy only.
 
 Rows come in two bands: the first ``bright_field_rows`` light bright-field LEDs only, the others dark-field LEDs only.
-Within a row the brightest LED runs at full level, because a camera needs light and an LED cannot give more; `dimmed` then
-lowers the rows that would saturate the camera.
+Within a row the brightest LED runs at full level, because a camera needs light and an LED cannot give more; `dimmed`
+then lowers the rows that would saturate the camera.
 """
 
 from __future__ import annotations

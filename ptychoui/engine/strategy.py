@@ -2,11 +2,11 @@
 
 For N unrolls; transforms are those of the Fourier ptychographic layer with L LEDs, per unroll:
 
-| strategy   | memory besides one layer                        | transforms | gradient          | limits                   |
-|------------|-------------------------------------------------|------------|-------------------|--------------------------|
-| store_all  | N linearised layers                             | 4 L        | exact             | memory grows with N      |
-| checkpoint | N points                                        | 5 L        | exact             | memory grows, slowly     |
-| reversible | log2(d/n) bits per number and unroll, in words  | 6 L        | exact, certified  | heavy-ball update        |
+| strategy   | memory besides one layer                       | transforms | gradient         | limits             |
+|------------|------------------------------------------------|------------|------------------|--------------------|
+| store_all  | N linearised layers                            | 4 L        | exact            | grows with N       |
+| checkpoint | N points                                       | 5 L        | exact            | grows, slowly      |
+| reversible | log2(d/n) bits per number and unroll, in words | 6 L        | exact, certified | heavy-ball update  |
 
 All three run the same layers on the same points with the same update rule, so their gradients are equal bit for
 bit; `tests/engine` holds them to that.

@@ -152,7 +152,7 @@ class FourierPtychography:
         return [((a[0], b[0]), (a[1], b[1])) for a in halves for b in halves]
 
     def tables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Places of the windows in the flat spectrum, pupils, adjoint pupils and the camera's matrix: for benchmarks."""
+        """Window places in the flat spectrum, pupils, adjoint pupils and the camera's matrix: for benchmarks."""
         return self._crop, self._pupil, self._pupil_adjoint, self._camera
 
     # Camera -----------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ class FourierPtychography:
         """R^T sum_m C_ml image_m, every value twice: (B, M, T, T) -> (B, L, n, 2n)."""
         n, batch, leds = self.grids.field_px, len(image), len(self.leds)
         spread = self.camera_adjoint(image).unsqueeze(-1).expand(-1, -1, -1, -1, 2).reshape(batch, -1, 2 * n * n)
-        out = (keep or work).get(name, (batch, leds, 2 * n * n), image, self.dtype)
+        out = keep.get(name, (batch, leds, 2 * n * n), image, self.dtype)
         torch.matmul(weights.T, spread, out=out)
         return out.view(batch, leds, n, 2 * n)
 

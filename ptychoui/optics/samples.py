@@ -1,4 +1,4 @@
-"""The sample data that the project generates itself: a teaching microscope, its LED stack, and objects to learn from."""
+"""The sample data that the project generates itself: a teaching microscope, its LED stack, objects to learn from."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class Trainer:
         experiment = problem.experiment
         self.network = problem.network()
         self.parameters = start or start_parameters(problem)
-        self.wanted = ("levels",)
+        self.wanted: tuple[str, ...] = ("levels",)
         if experiment.design.learn_exposure:
             self.wanted += ("exposures",)
         if experiment.network.learn_step:

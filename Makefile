@@ -1,0 +1,49 @@
+# Two commands do everything from a bare clone: make run, make test.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run    set up, then open the window and learn patterns on the sample data (headless without a screen)"
+	@echo "make test   set up, then lint, check types and imports, and run the tests"
+	@echo "make setup  set up only: .venv, pinned packages, system libraries for Qt"
+	@echo "make slow   the tests that take minutes"
+	@echo "make samples  make sample_data again from its seed"
+	@echo "make clean  remove .venv and caches"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt resources/system-libraries.sh
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "ptychoui needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@sh resources/system-libraries.sh
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "Python cannot make a virtual environment; try: sudo apt-get install python3-venv"; exit 1; }
+	@echo "Installing pinned packages into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	@touch $@
+
+run: setup
+	@$(BIN)/ptychoui gui --demo
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+slow: setup
+	$(BIN)/python -m pytest --run-slow -m slow
+
+samples: setup
+	$(BIN)/ptychoui simulate -o sample_data --seed 0
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+
+.PHONY: help setup run test slow samples clean

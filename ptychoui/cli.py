@@ -1,0 +1,400 @@
+"""The commands. No logic of its own: every command parses its words, calls one function and prints the result.
+
+Exit code 0, or 2 with one line that says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptychoui import __version__
+from ptychoui.errors import PtychouiError
+
+if TYPE_CHECKING:
+    from ptychoui.experiment import Experiment
+    from ptychoui.training.control import RunControl
+    from ptychoui.training.trainer import Trainer
+
+COMMANDS = ("gui", "info", "simulate", "train", "evaluate", "export", "bench", "doctor")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the entry point ``ptychoui``."""
+    words = list(sys.argv[1:] if words is None else words)
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        words = ["gui", *words]
+    arguments = _parser().parse_args(words)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except PtychouiError as error:
+        hint = f" - {error.hint}" if error.hint else ""
+        print(f"ptychoui: {error.message}{hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ptychoui: stopped", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader of a pipe went away (head, less): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        print("ptychoui: not enough memory - use --strategy reversible, a smaller batch or tile", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ptychoui",
+        description="Learn coded LED-array illumination for Fourier ptychographic microscopy. "
+        "Without a command the window opens.",
+    )
+    parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    gui = commands.add_parser("gui", help="open the window (without a screen: run the demo headless)")
+    gui.add_argument("file", nargs="?", help="a stack, a training set, an experiment or a run folder")
+    gui.add_argument("--demo", action="store_true", help="start learning on the sample data at once")
+    gui.add_argument("--reset-layout", action="store_true", help="forget where the docks were")
+    gui.set_defaults(run=_gui)
+
+    info = commands.add_parser("info", help="say what a file holds and what follows from its geometry")
+    info.add_argument("file")
+    info.add_argument(
+        "--geometry", metavar="G.toml", help="TOML file with [microscope] and [array]; wins over the file"
+    )
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    info.set_defaults(run=_info)
+
+    simulate = commands.add_parser("simulate", help="make the sample data again, from a seed")
+    simulate.add_argument("-o", "--output", default="sample_data", metavar="FOLDER")
+    simulate.add_argument("--seed", type=int, default=0)
+    simulate.add_argument("--json", action="store_true", help="print one JSON object")
+    simulate.set_defaults(run=_simulate)
+
+    train = commands.add_parser("train", help="learn patterns without a window")
+    train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
+    train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
+    train.add_argument("--steps", type=int, help="number of optimiser steps")
+    train.add_argument("--strategy", help="store_all, checkpoint or reversible")
+    train.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    train.add_argument("--seed", type=int)
+    train.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    train.add_argument("--report", action="store_true", help="write figures and report.html into the run folder")
+    train.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="score a run's patterns")
+    evaluate.add_argument("run_folder", metavar="RUN")
+    evaluate.add_argument("--data", metavar="FILE", help="another stack or training set")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    evaluate.set_defaults(run=_evaluate)
+
+    export = commands.add_parser("export", help="write a run's patterns for hardware or other programs")
+    export.add_argument("run_folder", metavar="RUN")
+    export.add_argument("--to", required=True, metavar="FORMAT", help="json, csv, png, npz, c_header, illuminate, ...")
+    export.add_argument("-o", "--output", required=True, metavar="PATH")
+    export.add_argument("--bits", type=int, help="bits of a drive level (1 is on or off)")
+    export.add_argument("--json", action="store_true", help="print one JSON object")
+    export.set_defaults(run=_export)
+
+    bench = commands.add_parser("bench", help="measure the engine, the designs or the window")
+    kinds = bench.add_subparsers(title="benchmarks", metavar="WHAT", required=True)
+    engine = kinds.add_parser("engine", help="time, memory and gradient error of every strategy")
+    engine.add_argument("--unrolls", type=int, nargs="+", default=[10, 100])
+    engine.add_argument("--leds", type=int, default=89)
+    engine.add_argument("--measurements", type=int, default=8)
+    engine.add_argument("--size", type=int, default=64, help="edge of the object in pixels")
+    engine.add_argument("--device", default="auto")
+    engine.add_argument("--threads", type=int, help="CPU threads")
+    engine.add_argument("--repeats", type=int, default=5)
+    engine.add_argument("--json", action="store_true", help="print one JSON object")
+    engine.set_defaults(run=_bench_engine)
+    design = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
+    design.add_argument("experiment", metavar="EXPERIMENT.toml")
+    design.add_argument("--seeds", type=int, default=5)
+    design.add_argument("--draws", type=int, default=20, help="random designs are the best of so many draws")
+    design.add_argument("--steps", type=int, help="number of optimiser steps")
+    design.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
+    design.add_argument("--json", action="store_true", help="print one JSON object")
+    design.set_defaults(run=_bench_design)
+
+    doctor = commands.add_parser("doctor", help="say what this machine has and whether ptychoui works on it")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _say(text: str) -> None:
+    """Progress and notes go to stderr: stdout belongs to the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print_json(values: Any) -> None:
+    print(json.dumps(values, indent=2, allow_nan=True))
+
+
+def has_screen() -> bool:
+    """Whether a window can be shown; an explicit QT_QPA_PLATFORM counts as one."""
+    if os.environ.get("QT_QPA_PLATFORM") or sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _gui(arguments: argparse.Namespace) -> int:
+    if has_screen():
+        from ptychoui.gui.app import main as open_window
+
+        return open_window(arguments.file, demo=arguments.demo, reset_layout=arguments.reset_layout)
+    if arguments.file is not None:
+        raise PtychouiError("there is no screen to open a window on", "use ptychoui info, train, evaluate or export")
+    from ptychoui.paths import resources
+
+    _say("There is no screen, so the demo runs without a window.")
+    arguments = _parser().parse_args(
+        [
+            "train",
+            str(resources() / "experiments" / "first_light.toml"),
+            "-o",
+            str(_fresh("runs/first-light")),
+            "--report",
+        ]
+    )
+    return _train(arguments)
+
+
+def _fresh(name: str) -> Path:
+    """A folder name that is not taken yet: NAME, NAME-2, NAME-3, ..."""
+    path, count = Path(name), 1
+    while path.exists():
+        count += 1
+        path = Path(f"{name}-{count}")
+    return path
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from ptychoui.optics.info import as_text, describe
+
+    values = describe(arguments.file, arguments.geometry)
+    if arguments.json:
+        _print_json(values)
+    else:
+        print(as_text(values))
+    return 0
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import sha256_file
+    from ptychoui.optics.samples import write_samples
+
+    files = {str(path): sha256_file(path) for path in write_samples(arguments.output, arguments.seed)}
+    if arguments.json:
+        _print_json({"seed": arguments.seed, "files": files})
+    else:
+        for path, digest in files.items():
+            print(f"{digest}  {path}")
+    return 0
+
+
+def _with_options(experiment: Experiment, arguments: argparse.Namespace) -> Experiment:
+    training, engine = experiment.training, experiment.engine
+    if arguments.steps is not None:
+        training = training.replace(steps=arguments.steps)
+    if getattr(arguments, "strategy", None):
+        engine = engine.replace(strategy=arguments.strategy)
+    if getattr(arguments, "device", None):
+        engine = engine.replace(device=arguments.device)
+    changes: dict[str, Any] = {"training": training, "engine": engine}
+    if getattr(arguments, "seed", None) is not None:
+        changes["seed"] = arguments.seed
+    return experiment.replace(**changes)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from ptychoui.experiment import load_experiment
+    from ptychoui.training.control import RunControl
+
+    control = RunControl()
+    if arguments.resume:
+        if arguments.output is None:
+            raise PtychouiError(
+                "--resume needs the run's folder", "for example: ptychoui train --resume -o runs/first-light"
+            )
+        from ptychoui.training.trainer import resume_run
+
+        trainer = resume_run(arguments.output, control, changes=lambda e: _with_options(e, arguments))
+    else:
+        if arguments.experiment is None:
+            raise PtychouiError(
+                "which experiment?", "for example: ptychoui train resources/experiments/first_light.toml"
+            )
+        from ptychoui.training.trainer import new_run
+
+        experiment = _with_options(load_experiment(arguments.experiment), arguments)
+        folder = arguments.output or _fresh(f"runs/{experiment.name.replace(' ', '-').replace('/', '-')}")
+        trainer = new_run(experiment, folder, control)
+    try:
+        values = _follow(trainer, control)
+    finally:
+        if trainer.folder is not None:
+            trainer.folder.close()
+    if arguments.report and trainer.folder is not None:
+        from ptychoui.export.report import write_report
+
+        report = write_report(trainer)
+        values["report"] = str(report)
+        _say(f"report: {report}")
+    if arguments.json:
+        _print_json(values)
+    else:
+        print(
+            f"{values['state']} after {values['steps']} steps: held-out complex error "
+            f"{values['start_error']:.3f} -> {values['complex_error']:.3f}, run folder {values['run_folder']}"
+        )
+    return 0
+
+
+def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
+    """Run to the end with a progress bar; Ctrl-C stops at the next layer and keeps everything."""
+    import signal
+    import threading
+
+    from tqdm import tqdm
+
+    from ptychoui.training.events import Finished, Saved, Started, StepDone, Stopped, Validated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, lambda _number, _frame: control.stop())
+        signal.signal(signal.SIGTERM, lambda _number, _frame: control.stop())
+    values: dict[str, Any] = {"state": "failed", "run_folder": str(trainer.folder.path) if trainer.folder else None}
+    previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
+    if previous:
+        values["start_error"] = previous[0]["complex_error"]
+        values["complex_error"] = previous[-1]["complex_error"]
+    steps = trainer.problem.experiment.training.steps
+    with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
+        for event in trainer.run():
+            if isinstance(event, Started):
+                bar.write(event.feasibility, file=sys.stderr)
+                for warning in event.warnings:
+                    bar.write(f"note: {warning}", file=sys.stderr)
+                memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in event.predicted_bytes.items())
+                bar.write(f"{event.strategy} on {event.device}; predicted memory of a step: {memory}", file=sys.stderr)
+                values |= {"predicted_bytes": dict(event.predicted_bytes), "strategy": event.strategy}
+            elif isinstance(event, StepDone):
+                bar.update(1)
+                values |= {"memory_bytes": event.memory_bytes, "certificate": event.certificate, "loss": event.loss}
+                bar.set_postfix_str(f"loss {event.loss:.4f}, {event.memory_bytes / 1e6:.0f} MB", refresh=False)
+            elif isinstance(event, Validated):
+                values.setdefault("start_error", event.complex_error)
+                values |= {
+                    "complex_error": event.complex_error,
+                    "amplitude_error": event.amplitude_error,
+                    "phase_error_rad": event.phase_error_rad,
+                    "held_out_loss": event.loss,
+                }
+                values.setdefault("held_out_loss_at_start", event.loss)
+            elif isinstance(event, Saved | Finished | Stopped):
+                values["state"] = type(event).__name__.lower() if not isinstance(event, Saved) else values["state"]
+            values["steps"] = event.step
+    return values
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from ptychoui.training.evaluation import evaluate_run
+
+    values = evaluate_run(arguments.run_folder, arguments.data)
+    if arguments.json:
+        _print_json(values)
+    else:
+        print(
+            f"{values['objects']} held-out objects against {values['reference']}: complex error "
+            f"{values['complex_error']:.3f}, amplitude error {values['amplitude_error']:.3f}, phase error "
+            f"{values['phase_error_rad']:.3f} rad"
+        )
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ptychoui.export.formats import FORMATS, export_patterns
+    from ptychoui.export.quantise import quantise
+    from ptychoui.training.evaluation import load_run, rescore
+
+    trainer = load_run(arguments.run_folder)
+    patterns = trainer.patterns()
+    exported = export_patterns(patterns, arguments.to, arguments.output, bits=arguments.bits)
+    values: dict[str, Any] = {"paths": [str(p) for p in exported.paths], "notes": list(exported.notes)}
+    bits = arguments.bits or FORMATS[arguments.to].bits
+    if bits:
+        coded = quantise(patterns.levels, bits)
+        raw = rescore(trainer, patterns.levels, patterns.exposures)["complex_error"]
+        shown = rescore(trainer, coded.levels, patterns.exposures * coded.exposure_scale)["complex_error"]
+        values |= {"bits": bits, "complex_error_raw": raw, "complex_error_quantised": shown}
+        text = f"with {bits}-bit levels the held-out complex error goes from {raw:.3f} to {shown:.3f}"
+        values["notes"].append(text)
+    if arguments.json:
+        _print_json(values)
+        return 0
+    for note in values["notes"]:
+        _say(f"note: {note}")
+    for path in values["paths"]:
+        print(path)
+    return 0
+
+
+def _bench_engine(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from ptychoui.bench import engine
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    result = engine.run(
+        arguments.unrolls,
+        arguments.leds,
+        arguments.measurements,
+        arguments.size,
+        arguments.device,
+        arguments.repeats,
+        _say,
+    )
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(engine.table(result))
+    return 0
+
+
+def _bench_design(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import design
+    from ptychoui.experiment import load_experiment
+
+    experiment = _with_options(load_experiment(arguments.experiment), arguments)
+    output = Path(arguments.output) if arguments.output else None
+    summary = design.run(experiment, range(arguments.seeds), _say, arguments.draws, output)
+    if arguments.json:
+        _print_json(summary)
+    else:
+        print(design.table(summary))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.doctor import as_text, examine
+
+    values = examine(has_screen())
+    if arguments.json:
+        _print_json(values)
+    else:
+        print(as_text(values))
+    return 0 if values["ok"] else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
