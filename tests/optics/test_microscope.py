@@ -1,0 +1,175 @@
+"""Sampling, pupil, Zernike polynomials and derived numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from optics.oracle import ZERNIKE
+from optics.setups import LATTICE, SCOPE, make
+
+from ptychoui.errors import GeometryError
+from ptychoui.experiment import Array, Geometry, Microscope
+from ptychoui.optics.microscope import (
+    Sampling,
+    derived_numbers,
+    good_padding,
+    pupil_function,
+    pupil_overlap,
+    sampling,
+    zernike,
+)
+
+
+def geometry(scope: dict[str, Any] | None = None, **array: Any) -> Geometry:
+    return Geometry(microscope=Microscope(**(SCOPE | (scope or {}))), array=Array(**(LATTICE | array)))
+
+
+@pytest.mark.parametrize("noll", range(1, 12))
+def test_zernike_closed_forms(noll: int) -> None:
+    rng = np.random.default_rng(noll)
+    r, t = np.sqrt(rng.random(50)), rng.uniform(-np.pi, np.pi, 50)
+    assert np.abs(zernike(noll, r * np.cos(t), r * np.sin(t)) - ZERNIKE[noll](r, t)).max() < 1e-13
+
+
+def test_zernikes_are_orthonormal_on_the_disc() -> None:
+    """Gauss-Legendre in r^2 and equal angles integrate products of polynomials exactly."""
+    node, weight = np.polynomial.legendre.leggauss(20)
+    u, t = (node + 1) / 2, 2 * np.pi * np.arange(48) / 48
+    r, angle = np.meshgrid(np.sqrt(u), t, indexing="ij")
+    area = np.repeat(weight[:, None] / 2, 48, axis=1) / 48
+    terms = np.array([zernike(j, r * np.cos(angle), r * np.sin(angle)) for j in range(1, 67)])
+    gram = np.einsum("irt,jrt,rt->ij", terms, terms, area)
+    assert np.abs(gram - np.eye(66)).max() < 1e-10
+
+
+@pytest.mark.parametrize("noll", [0, -1, 67])
+def test_zernike_indices_outside_the_range_are_refused(noll: int) -> None:
+    with pytest.raises(GeometryError, match="outside 1 to 66"):
+        zernike(noll, np.zeros(1), np.zeros(1))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0, 1.7, 2.0, 3.0])
+def test_pupil_overlap_agrees_with_counting_points(share: float) -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, (400_000, 2))
+    disc = points[np.hypot(*points.T) <= 1]
+    inside = np.hypot(disc[:, 0] - share, disc[:, 1]) <= 1
+    assert pupil_overlap(share * 0.2, 0.2) == pytest.approx(inside.mean(), abs=4e-3)
+
+
+def test_pupil_is_one_inside_zero_outside_and_soft_over_one_step() -> None:
+    scope, step = Microscope(**SCOPE), 0.05
+    cutoff = scope.objective_na / scope.wavelength_um
+    f = cutoff + step * np.array([-3.0, -0.5, -0.25, 0.0, 0.25, 0.5, 3.0])
+    assert pupil_function(scope, f, 0 * f, step).tolist() == pytest.approx([1, 1, 0.75, 0.5, 0.25, 0, 0], abs=1e-12)
+
+
+def test_defocus_is_the_angular_spectrum() -> None:
+    """Propagation over z in a medium: exp(2 pi i z sqrt((n/lambda)^2 - f^2))."""
+    scope = Microscope(**(SCOPE | {"defocus_um": 7.0, "medium_index": 1.33}))
+    f = np.array([0.0, 0.1, 0.2, 0.3])
+    cosine = np.sqrt(1 - (f * 0.5 / 1.33) ** 2)
+    expected = np.exp(2j * np.pi * 7.0 * 1.33 / 0.5 * cosine)
+    assert np.abs(pupil_function(scope, f, 0 * f, 0.01) - expected).max() < 1e-11
+
+
+@pytest.mark.parametrize(("pixel", "limit_um"), [("integrating", 0.625), ("point", 1.25)])
+def test_the_field_grid_keeps_its_limit(pixel: str, limit_um: float) -> None:
+    for size in np.linspace(0.4, 4.0, 37):
+        microscope, _, grids = make(scope={"camera_pixel_um": 10 * size, "pixel": pixel}, tile_px=32, pad_px=4)
+        assert grids.pixel_size_um / grids.oversampling <= limit_um * (1 + 1e-9)
+        assert grids.field_px == grids.span_px * grids.oversampling
+        assert microscope.pixel_size_um == pytest.approx(size)
+
+
+def test_the_object_grid_holds_the_synthetic_aperture() -> None:
+    for size in np.linspace(0.4, 4.0, 37):
+        microscope, leds, grids = make(scope={"camera_pixel_um": 10 * size}, tile_px=32, pad_px=4)
+        highest = (microscope.objective_na + leds.radius_na.max()) / microscope.wavelength_um
+        assert 1 / (2 * grids.object_pixel_um) > highest
+        assert grids.object_px * grids.object_pixel_um == pytest.approx(grids.span_px * grids.pixel_size_um)
+        assert 1 / grids.step_per_um == pytest.approx(grids.object_px * grids.object_pixel_um)
+
+
+def test_object_window_is_the_tile_less_its_margin() -> None:
+    grids = Sampling(tile_px=20, pad_px=6, pixel_size_um=1.0, oversampling=1, upsampling=3)
+    assert grids.object_window() == slice(18, 78)
+    assert grids.object_window(4) == slice(30, 66)
+
+
+def test_a_tile_too_small_for_the_pupil_says_how_large() -> None:
+    with pytest.raises(GeometryError, match="resolves only") as error:
+        make(tile_px=8, pad_px=0)
+    needed = int(error.value.hint.split("at least ")[1].split()[0])
+    make(tile_px=needed, pad_px=0)
+    with pytest.raises(GeometryError):
+        make(tile_px=needed - 1, pad_px=0)
+
+
+@pytest.mark.parametrize("tile", [31, 37, 64, 67])
+def test_good_padding_is_the_first_span_of_small_factors(tile: int) -> None:
+    def largest_factor(n: int) -> int:
+        factor = 2
+        while n > 1:
+            if n % factor == 0:
+                n //= factor
+            else:
+                factor += 1
+        return factor
+
+    pad = good_padding(tile, 5)
+    assert pad >= 5 and largest_factor(tile + 2 * pad) <= 11
+    assert all(largest_factor(tile + 2 * p) > 5 for p in range(5, pad))
+
+
+def test_derived_numbers_by_hand() -> None:
+    found = derived_numbers(geometry())
+    corner = np.sqrt(50) / np.sqrt(50 + 1600)
+    assert found.led_count == 9 and found.bright_field_leds + found.dark_field_leds == 9
+    assert found.bright_field_leds == 9  # the corner's illumination NA is 0.174, below 0.2
+    assert found.illumination_na == pytest.approx(corner)
+    assert found.synthetic_na == pytest.approx(0.2 + corner)
+    assert found.resolution_um == pytest.approx(0.5 / (0.2 + corner))
+    assert found.cutoff_lp_per_mm == pytest.approx(1000 * (0.2 + corner) / 0.5)
+    assert found.intensity_nyquist_um == pytest.approx(0.625)
+    assert found.pixel_size_um == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("scope", "array", "part"),
+    [
+        ({"camera_pixel_um": 7.0}, {}, r"coarser than lambda/\(4 NA\) = 0.625 um: intensities are aliased"),
+        ({"camera_pixel_um": 13.0}, {}, r"coarser than lambda/\(2 NA\) = 1.25 um: the field itself is undersampled"),
+        ({}, {"pitch_mm": 14.0}, "neighbouring LEDs share"),
+        ({}, {"pose": {"shift_x_mm": 60.0}}, "no LED is in the bright field"),
+        ({}, {"pitch_mm": 8.165}, r"4 LEDs lie within 2 % of the objective NA \(1, 3, 5, 7\)"),
+    ],
+)
+def test_each_warning_appears_when_it_should(scope: dict[str, Any], array: dict[str, Any], part: str) -> None:
+    import re
+
+    warnings = derived_numbers(geometry(scope, **array)).warnings
+    assert any(re.search(part, w) for w in warnings), warnings
+
+
+def test_a_sound_geometry_has_no_warning() -> None:
+    assert derived_numbers(geometry(pitch_mm=3.0)).warnings == ()
+
+
+def test_the_published_system_has_no_undersampled_field() -> None:
+    from ptychoui.experiment import load_geometry
+    from ptychoui.optics.led_array import led_array
+    from ptychoui.paths import resources
+
+    published = load_geometry(resources() / "geometries" / "published_learned_design.toml")
+    grids = sampling(published.microscope, led_array(published.array), 64, 0)
+    assert grids.oversampling == 1
+    assert derived_numbers(published).synthetic_na == pytest.approx(0.2 + np.sqrt(26) * 4 / np.sqrt(26 * 16 + 46**2))
+
+
+def test_na_at_or_above_the_index_is_refused_in_a_sentence() -> None:
+    with pytest.raises(GeometryError, match=r"objective NA 1\.2 is not below the medium's refractive index 1"):
+        Microscope(**(SCOPE | {"objective_na": 1.2}))
+    assert Microscope(**(SCOPE | {"objective_na": 1.2, "medium_index": 1.33})).objective_na == 1.2
