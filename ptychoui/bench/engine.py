@@ -145,7 +145,8 @@ class AutogradModel:
         back = torch.fft.fft2(weighted)[..., order[:, None], order[None, :]] * adjoint
         spectrum = x.new_zeros(len(x), size * size).index_add(1, crop, back.reshape(len(x), -1))
         area = (size / p.grids.span_px) ** 2
-        return torch.fft.ifft2(spectrum.view(len(x), size, size)) * area
+        image: Tensor = torch.fft.ifft2(spectrum.view(len(x), size, size))
+        return image * area
 
 
 def slice_all(count: int, like: Tensor) -> Tensor:

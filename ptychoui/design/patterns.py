@@ -69,4 +69,4 @@ class PatternSet:
     @property
     def lit(self) -> NDArray[np.int64]:
         """(row,) number of LEDs above zero in each pattern."""
-        return np.count_nonzero(self.levels > 0, axis=1)
+        return np.asarray(np.count_nonzero(self.levels > 0, axis=1), dtype=np.int64)

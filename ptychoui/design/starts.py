@@ -47,7 +47,7 @@ def band_masks(design: Design, leds: LedArray, objective_na: float) -> NDArray[n
 def normalised(levels: FloatArray) -> FloatArray:
     """Scale every row so that its brightest LED is at level 1."""
     largest = levels.max(1, keepdims=True)
-    return np.divide(levels, largest, out=np.zeros_like(levels), where=largest > 0)
+    return np.asarray(np.divide(levels, largest, out=np.zeros_like(levels), where=largest > 0))
 
 
 def brightest_open_field(measurement: Measurement) -> float:
@@ -64,7 +64,7 @@ def dimmed(
     """
     open_field = exposures * (levels * leds.gain * leds.bright_field(objective_na)).sum(1)
     limit = brightest_open_field(measurement)
-    return levels * np.minimum(1, limit / np.maximum(open_field, 1e-12))[:, None]
+    return np.asarray(levels * np.minimum(1, limit / np.maximum(open_field, 1e-12))[:, None])
 
 
 def dense_random(design: Design, leds: LedArray, objective_na: float, rng: np.random.Generator) -> FloatArray:

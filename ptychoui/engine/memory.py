@@ -23,7 +23,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Chain, strategy
 
 
-class MemoryMeter(TorchDispatchMode):
+class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count bytes of tensor storages made while the meter is on.
 
     Attributes
@@ -35,7 +35,7 @@ class MemoryMeter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
         self._seen: dict[int, weakref.ReferenceType[Any]] = {}

@@ -107,9 +107,8 @@ def _patterns_figure(trainer: Trainer) -> Figure:
     na = trainer.problem.objective_na
     for index, (levels, name) in enumerate(zip(patterns.levels, patterns.row_names, strict=True)):
         ax = figure.add_subplot(lines, columns, index + 1)
-        ax.scatter(
-            *patterns.illumination_na.T, c=levels, cmap="inferno", vmin=0, vmax=1, s=28, edgecolors="0.7", lw=0.3
-        )
+        na_x, na_y = patterns.illumination_na.T
+        ax.scatter(na_x, na_y, c=levels, cmap="inferno", vmin=0, vmax=1, s=28, edgecolors="0.7", lw=0.3)
         angle = np.linspace(0, 2 * np.pi, 100)
         ax.plot(na * np.cos(angle), na * np.sin(angle), lw=0.8, color="tab:blue")
         ax.set_aspect("equal")

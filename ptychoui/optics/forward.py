@@ -122,7 +122,8 @@ class FourierPtychography:
         for big, small in self._corners():
             padded[..., big[0], big[1]] = windows[..., small[0], small[1]]
         out = (keep or work).get(name, (batch, leds, n, n), x, self.complex_dtype)
-        return torch.fft.ifft2(padded, out=out)
+        torch.fft.ifft2(padded, out=out)
+        return out
 
     def field_adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
         """Adjoint of `field` as a real-linear map: (B, L, n, n) -> (B, N, N). Overlaps add in LED order."""
@@ -143,7 +144,8 @@ class FourierPtychography:
         )
         spectrum[:, self._target] = parts.view(batch, overlaps, samples).sum(1)
         size = self.grids.object_px
-        return torch.fft.ifft2(spectrum.view(batch, size, size))
+        image: Tensor = torch.fft.ifft2(spectrum.view(batch, size, size))
+        return image
 
     def _corners(self) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
         """Slices that map the window (frequencies 0..h, -h..-1) into the corners of the field's grid."""
@@ -324,7 +326,7 @@ def _real(fields: Tensor) -> Tensor:
 
 def _complex(pairs: Tensor) -> Tensor:
     """Inverse of `_real`: a complex view."""
-    return torch.view_as_complex(pairs.unflatten(-1, (-1, 2)))
+    return torch.view_as_complex(pairs.view(*pairs.shape[:-1], -1, 2))
 
 
 def _windows(microscope: Microscope, leds: LedArray, grids: Sampling) -> tuple[np.ndarray, np.ndarray]:

@@ -143,7 +143,7 @@ def pupil_function(
         phase = phase + microscope.defocus_um * axial
     for noll, waves in microscope.zernike_waves.items():
         phase = phase + waves * zernike(noll, frequency_x_per_um / cutoff, frequency_y_per_um / cutoff)
-    return edge * np.exp(2j * np.pi * phase)
+    return np.asarray(edge * np.exp(2j * np.pi * phase), dtype=np.complex128)
 
 
 def zernike(noll: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,9 +167,9 @@ def zernike(noll: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArra
         for s in range((n - m) // 2 + 1)
     )
     if m == 0:
-        return np.sqrt(n + 1) * np.asarray(radial)
+        return np.asarray(np.sqrt(n + 1) * radial)
     angular = np.cos(m * theta) if noll % 2 == 0 else np.sin(m * theta)
-    return np.sqrt(2 * (n + 1)) * radial * angular
+    return np.asarray(np.sqrt(2 * (n + 1)) * radial * angular)
 
 
 def pupil_overlap(distance_na: float, objective_na: float) -> float:

@@ -157,10 +157,11 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
             "lower training.margin_px or raise data.tile_px",
         )
     if isinstance(dataset, TrainingSet):
-        make, reference = _from_objects, "simulated objects"
+        training, held_out, notes = _from_objects(experiment, geometry, leds, grids, dataset)
+        reference = "simulated objects"
     else:
-        make, reference = _from_stack, "full-stack reconstruction"
-    training, held_out, notes = make(experiment, geometry, leds, grids, dataset)  # type: ignore[arg-type]
+        training, held_out, notes = _from_stack(experiment, geometry, leds, grids, dataset)
+        reference = "full-stack reconstruction"
     complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
 
     def place(examples: Examples) -> Examples:
