@@ -1,0 +1,259 @@
+"""Every command of the window: one table from which menus, the toolbar, tooltips and the shortcut list derive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command.
+
+    Attributes
+    ----------
+    method
+        Method of the window that does it.
+    short
+        Text on the toolbar; empty for an icon alone.
+    tip
+        Tooltip and status text: one sentence.
+    """
+
+    key: str
+    text: str
+    method: str
+    tip: str
+    shortcut: str = ""
+    icon: str = ""
+    short: str = ""
+    checkable: bool = False
+
+
+_ROWS = (
+    Command(
+        key="open",
+        text="&Open…",
+        method="choose_file",
+        icon="open",
+        shortcut="Ctrl+O",
+        short="Open",
+        tip="Open an LED stack, a training set, an experiment or a geometry file",
+    ),
+    Command(
+        key="open_folder",
+        text="Open &folder…",
+        method="choose_folder",
+        shortcut="Ctrl+Shift+O",
+        tip="Open a folder of images or a run folder",
+    ),
+    Command(
+        key="sample_stack",
+        text="Open sample &stack",
+        method="open_sample_stack",
+        icon="sample",
+        short="Sample",
+        tip="Open the small LED stack that comes with the program",
+    ),
+    Command(
+        key="sample_objects",
+        text="Open sample &objects",
+        method="open_sample_objects",
+        tip="Open the small training set that comes with the program",
+    ),
+    Command(
+        key="demo",
+        text="Start &demo",
+        method="start_demo",
+        icon="demo",
+        short="Start demo",
+        shortcut="Ctrl+D",
+        tip="Load the sample experiment and train it: patterns within seconds",
+    ),
+    Command(
+        key="save",
+        text="&Save experiment",
+        method="save",
+        icon="save",
+        shortcut="Ctrl+S",
+        tip="Save all settings as a TOML file, which the command line reads too",
+    ),
+    Command(
+        key="save_as",
+        text="Save experiment &as…",
+        method="save_as",
+        shortcut="Ctrl+Shift+S",
+        tip="Save all settings under another name",
+    ),
+    Command(
+        key="export",
+        text="&Export patterns…",
+        method="export",
+        icon="export",
+        short="Export",
+        shortcut="Ctrl+E",
+        tip="Write the patterns as a file for hardware, a table or a picture",
+    ),
+    Command(key="close", text="&Close window", method="close", shortcut="Ctrl+W", tip="Close the window"),
+    Command(key="quit", text="&Quit", method="close", shortcut="Ctrl+Q", tip="Leave the program; a run is saved first"),
+    Command(key="undo", text="&Undo", method="undo", icon="undo", shortcut="Ctrl+Z", tip="Take back the last edit"),
+    Command(key="redo", text="&Redo", method="redo", icon="redo", shortcut="Ctrl+Shift+Z", tip="Do it again"),
+    Command(
+        key="reset_design",
+        text="&Reset patterns to their start",
+        method="reset_design",
+        tip="Throw away edited or learned levels and go back to the start named in the settings; can be undone",
+    ),
+    Command(
+        key="train",
+        text="&Train",
+        method="train",
+        icon="train",
+        short="Train",
+        shortcut="Ctrl+R",
+        tip="Learn the patterns, starting from the ones shown",
+    ),
+    Command(
+        key="pause",
+        text="&Pause or continue",
+        method="pause_or_continue",
+        icon="pause",
+        short="Pause",
+        shortcut="Space",
+        tip="Wait at the next layer with everything saved, or go on",
+    ),
+    Command(
+        key="stop",
+        text="&Stop",
+        method="stop",
+        icon="stop",
+        short="Stop",
+        shortcut="Esc",
+        tip="End the run at the next layer; what was learned is kept and can be resumed",
+    ),
+    Command(
+        key="resume",
+        text="&Resume the run",
+        method="resume",
+        icon="resume",
+        tip="Take up the run of the opened or stopped run folder where it was left",
+    ),
+    Command(
+        key="fit",
+        text="&Fit images",
+        method="fit_images",
+        icon="fit",
+        shortcut="Home",
+        tip="Show the whole images (also: double-click)",
+    ),
+    Command(
+        key="actual_size",
+        text="&One to one",
+        method="actual_size",
+        shortcut="Ctrl+1",
+        tip="One image pixel on one screen pixel",
+    ),
+    Command(
+        key="auto_contrast",
+        text="&Auto contrast",
+        method="auto_contrast",
+        icon="contrast",
+        shortcut="C",
+        tip="Set the limits to the 0.1 and 99.9 % of the images shown",
+    ),
+    Command(
+        key="led_numbers",
+        text="LED &numbers",
+        method="show_led_numbers",
+        shortcut="Ctrl+L",
+        checkable=True,
+        tip="Show the firmware number beside every LED",
+    ),
+    Command(key="theme_dark", text="&Dark", method="theme_dark", tip="Light text on dark ground"),
+    Command(key="theme_light", text="&Light", method="theme_light", tip="Dark text on light ground"),
+    Command(key="theme_system", text="&System", method="theme_system", tip="Follow the desktop"),
+    Command(
+        key="theme",
+        text="Switch theme",
+        method="switch_theme",
+        icon="theme",
+        shortcut="Ctrl+T",
+        tip="Change between the dark and the light theme",
+    ),
+    Command(key="larger", text="&Larger text", method="larger_text", shortcut="Ctrl++", tip="Make all text larger"),
+    Command(key="smaller", text="S&maller text", method="smaller_text", shortcut="Ctrl+-", tip="Make all text smaller"),
+    Command(
+        key="reset_layout",
+        text="&Reset layout",
+        method="reset_layout",
+        tip="Put all panels back to where they were at the first start",
+    ),
+    Command(
+        key="shortcuts",
+        text="&Keyboard shortcuts",
+        method="show_shortcuts",
+        shortcut="Ctrl+Alt+/",
+        tip="List all shortcuts",
+    ),
+    Command(key="about", text="&About ptychoui", method="show_about", tip="Version and licence"),
+)
+
+COMMANDS = {command.key: command for command in _ROWS}
+
+MENUS: dict[str, tuple[str, ...]] = {
+    "&File": (
+        "open",
+        "open_folder",
+        "@recent",
+        "",
+        "sample_stack",
+        "sample_objects",
+        "demo",
+        "",
+        "save",
+        "save_as",
+        "export",
+        "",
+        "close",
+        "quit",
+    ),
+    "&Edit": ("undo", "redo", "", "reset_design"),
+    "&Run": ("train", "pause", "stop", "", "resume"),
+    "&View": (
+        "fit",
+        "actual_size",
+        "auto_contrast",
+        "led_numbers",
+        "",
+        "@docks",
+        "reset_layout",
+        "",
+        "theme_dark",
+        "theme_light",
+        "theme_system",
+        "",
+        "larger",
+        "smaller",
+    ),
+    "&Help": ("shortcuts", "about"),
+}
+"""Menus: keys of commands, "" for a line, "@recent" and "@docks" for lists that the window fills."""
+
+TOOLBAR = (
+    "open",
+    "sample_stack",
+    "demo",
+    "",
+    "train",
+    "pause",
+    "stop",
+    "",
+    "export",
+    "save",
+    "",
+    "undo",
+    "redo",
+    "",
+    "fit",
+    "auto_contrast",
+    "theme",
+)

@@ -1,0 +1,255 @@
+"""Contrast: a histogram with two handles between two number boxes, Auto, Full, and a menu of look-up tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PyQt6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+
+from ptychoui.gui import luts
+from ptychoui.gui.limits import auto_limits, decimals_for, finite_values, full_limits, widened
+from ptychoui.gui.theme import colours
+
+BINS = 128
+
+
+class ContrastBar(QWidget):
+    """Limits and colours of one quantity.
+
+    Attributes
+    ----------
+    changed
+        (low, high) of the limits.
+    lut_changed
+        (256, 3) colours.
+    """
+
+    changed = pyqtSignal(float, float)
+    lut_changed = pyqtSignal(object)
+
+    def __init__(
+        self, quantity: str, lut: str, fixed: tuple[float, float] | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.fixed = fixed
+        self._values = np.empty(0)
+        self._untouched = True
+        self.low, self.high = fixed or (0.0, 1.0)
+        self.low_box, self.high_box = self._box("Lower limit"), self._box("Upper limit")
+        self.histogram = Histogram(self)
+        self.histogram.setToolTip(f"Histogram of {quantity}: drag the handles, or between them to move both")
+        auto = _button("Auto", "Limits at 0.1 and 99.9 % of the pixels shown, once")
+        full = _button(
+            "Reset", f"Back to {fixed[0]:.3g} to {fixed[1]:.3g}" if fixed else "Smallest to largest pixel shown"
+        )
+        self.luts = QComboBox()
+        self.luts.addItems(luts.NAMES)
+        self.luts.setCurrentText(lut)
+        self.luts.setToolTip(f"Colours of {quantity}")
+        self.luts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.luts.setMinimumContentsLength(9)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(max(4, self.fontMetrics().height() // 3))
+        for widget in (self.low_box, self.histogram, self.high_box, auto, full, self.luts):
+            layout.addWidget(widget, 1 if widget is self.histogram else 0)
+        self.low_box.valueChanged.connect(self._typed)
+        self.high_box.valueChanged.connect(self._typed)
+        self.histogram.dragged.connect(self.set_limits)
+        auto.clicked.connect(self.auto)
+        full.clicked.connect(self.reset)
+        self.luts.currentTextChanged.connect(self._lut_chosen)
+        self._show()
+
+    @property
+    def table(self) -> NDArray[np.uint8]:
+        """(256, 3) colours in use."""
+        return luts.lut(self.luts.currentText())
+
+    def start_over(self) -> None:
+        """A new quantity or run: limits are chosen again with the next images."""
+        self._untouched = True
+
+    def set_images(self, images: Sequence[NDArray[np.float32]]) -> None:
+        """Take the images shown; limits stay unless these are the first ones."""
+        self._values = finite_values(images)
+        self.histogram.set_values(self._values)
+        if self._untouched and len(self._values):
+            self._untouched = False
+            if self.fixed is None:
+                self.auto()
+            else:
+                self.set_limits(*self.fixed)
+        else:
+            self.histogram.update()
+
+    def auto(self) -> None:
+        """Percentile limits."""
+        self.set_limits(*auto_limits(self._values))
+
+    def reset(self) -> None:
+        """The quantity's fixed limits, else the full range."""
+        self.set_limits(*(self.fixed or full_limits(self._values)))
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Set limits and tell who shows images."""
+        low, high = widened(min(low, high), max(low, high))
+        if (low, high) != (self.low, self.high):
+            self.low, self.high = low, high
+            self._show()
+        self.changed.emit(self.low, self.high)
+
+    def _show(self) -> None:
+        decimals = decimals_for(self.low, self.high)
+        for box, value in ((self.low_box, self.low), (self.high_box, self.high)):
+            with QSignalBlocker(box):
+                box.setDecimals(decimals)
+                box.setValue(value)
+        self.histogram.update()
+
+    def _typed(self) -> None:
+        low, high = self.low_box.value(), self.high_box.value()
+        if high > low:
+            self.low, self.high = low, high
+            self.histogram.update()
+            self.changed.emit(low, high)
+
+    def _lut_chosen(self) -> None:
+        self.histogram.update()
+        self.lut_changed.emit(self.table)
+
+    def _box(self, tip: str) -> QDoubleSpinBox:
+        box = QDoubleSpinBox()
+        box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        box.setRange(-1e12, 1e12)
+        box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        box.setKeyboardTracking(False)
+        box.setAlignment(Qt.AlignmentFlag.AlignRight)
+        box.setToolTip(tip)
+        box.setFixedWidth(self.fontMetrics().horizontalAdvance("−0.00000") + self.fontMetrics().height())
+        return box
+
+
+def _button(text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setAutoRaise(True)
+    return button
+
+
+class Histogram(QWidget):
+    """Log counts over a strip of the look-up table, with two handles."""
+
+    dragged = pyqtSignal(float, float)
+
+    def __init__(self, bar: ContrastBar) -> None:
+        super().__init__(bar)
+        self._bar = bar
+        self._counts = np.zeros(BINS)
+        self._span = (0.0, 1.0)
+        self._grip: str | None = None
+        self._from = 0.0
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMouseTracking(True)
+
+    def sizeHint(self) -> QSize:
+        """Two lines of text high."""
+        return QSize(160, round(1.9 * self.fontMetrics().height()))
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow in small windows."""
+        return QSize(60, self.sizeHint().height())
+
+    def set_values(self, values: NDArray[np.float64]) -> None:
+        """Count pixels."""
+        low, high = full_limits(values)
+        if self._bar.fixed is not None:
+            low, high = min(low, self._bar.fixed[0]), max(high, self._bar.fixed[1])
+        self._span = (low, high)
+        counts = np.histogram(values, bins=BINS, range=self._span)[0] if len(values) else np.zeros(BINS)
+        self._counts = np.log1p(counts) / max(1e-12, float(np.log1p(counts).max(initial=0)))
+
+    def _axis(self) -> tuple[float, float]:
+        """Values at the left and the right end: data and limits both fit."""
+        low, high = min(self._span[0], self._bar.low), max(self._span[1], self._bar.high)
+        return widened(low, high)
+
+    def _x(self, value: float) -> float:
+        low, high = self._axis()
+        return 5 + (value - low) / (high - low) * (self.width() - 10)
+
+    def _value(self, x: float) -> float:
+        low, high = self._axis()
+        return low + (x - 5) / max(1, self.width() - 10) * (high - low)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw the histogram, the colours between the limits, and the handles."""
+        c = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        strip = max(5, self.height() // 5)
+        top, floor = 1.0, self.height() - strip - 1.0
+        painter.fillRect(QRectF(0, 0, self.width(), self.height()), QColor(c.base))
+        low, high = self._span
+        edges = np.linspace(low, high, BINS + 1)
+        outline = [QPointF(self._x(low), floor)]
+        for i, count in enumerate(self._counts):
+            y = floor - float(count) * (floor - top - 1)
+            outline += [QPointF(self._x(edges[i]), y), QPointF(self._x(edges[i + 1]), y)]
+        outline.append(QPointF(self._x(high), floor))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(c.muted))
+        painter.setOpacity(0.55)
+        painter.drawPolygon(QPolygonF(outline))
+        painter.setOpacity(1.0)
+        self._colour_strip(painter, strip)
+        painter.setBrush(QColor(c.accent))
+        for value in (self._bar.low, self._bar.high):
+            x = self._x(value)
+            painter.setPen(QPen(QColor(c.accent), 1.5))
+            painter.drawLine(QPointF(x, top), QPointF(x, self.height() - 1.0))
+            painter.drawRoundedRect(QRectF(x - 2.5, self.height() / 2 - 5, 5, 10), 2, 2)
+        painter.end()
+
+    def _colour_strip(self, painter: QPainter, height: int) -> None:
+        table = self._bar.table
+        first, last = self._x(self._bar.low), self._x(self._bar.high)
+        for x in range(0, self.width(), 2):
+            at = np.clip((x - first) / max(1e-9, last - first), 0, 1)
+            r, g, b = table[int(at * 255)]
+            painter.fillRect(QRectF(x, self.height() - height, 2, height), QColor(int(r), int(g), int(b)))
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        """Take the nearer handle, or both between them."""
+        if event is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        x = event.position().x()
+        low, high = self._x(self._bar.low), self._x(self._bar.high)
+        near = min((abs(x - low), "low"), (abs(x - high), "high"))
+        self._grip = near[1] if near[0] < 8 or not low < x < high else "both"
+        self._from = self._value(x)
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        """Drag."""
+        if event is None or self._grip is None:
+            return
+        value = self._value(event.position().x())
+        low, high = self._bar.low, self._bar.high
+        least = (self._axis()[1] - self._axis()[0]) * 1e-3
+        if self._grip == "low":
+            low = min(value, high - least)
+        elif self._grip == "high":
+            high = max(value, low + least)
+        else:
+            low, high = low + value - self._from, high + value - self._from
+            self._from = self._value(event.position().x())
+        self.dragged.emit(low, high)
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
+        """Let go."""
+        self._grip = None

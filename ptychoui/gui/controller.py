@@ -1,0 +1,343 @@
+"""Joins the document, the worker and the job queue; the window and its panels listen to its signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from ptychoui.errors import PtychouiError
+from ptychoui.experiment import Experiment, Geometry
+from ptychoui.gui.bridge import Bridge
+from ptychoui.session import opening, runs
+from ptychoui.session.document import Document
+from ptychoui.session.edits import with_value
+from ptychoui.session.jobs import JobDone, JobQueue
+from ptychoui.session.judgement import Judgement, judge
+from ptychoui.session.mailbox import Mailbox
+from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
+from ptychoui.session.worker import MakeEvents, RunState, Worker
+from ptychoui.training.events import TERMINAL, Failed, Snapshot
+
+RECOVERY_DELAY_MS = 2000
+
+
+class Controller(QObject):
+    """What the window does, without the window.
+
+    Attributes
+    ----------
+    document_changed
+        Settings, data or design are new: (what,) with what in "all", "settings", "design".
+    run_changed
+        Events of the present run were taken into ``document.history``.
+    pictured
+        A new `Snapshot`.
+    state_changed
+        The worker's state.
+    judged
+        A new `Judgement`.
+    said
+        (level, message, hint, details) for the message list; level is "info", "warning" or "error".
+    opened
+        (path,) something was opened and may go to the recent files.
+    """
+
+    document_changed = pyqtSignal(str)
+    run_changed = pyqtSignal()
+    pictured = pyqtSignal(object)
+    state_changed = pyqtSignal(object)
+    judged = pyqtSignal(object)
+    said = pyqtSignal(str, str, str, str)
+    opened = pyqtSignal(str)
+    busy_changed = pyqtSignal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.document = Document()
+        self.mailbox = Mailbox()
+        self.worker = Worker(self.mailbox)
+        self.jobs = JobQueue(self.mailbox)
+        self.bridge = Bridge(self.mailbox, self)
+        self._answers: dict[str, tuple[int, Callable[[Any], None]]] = {}
+        self._state = RunState.IDLE
+        self._busy = ""
+        self._recovery = QTimer(self)
+        self._recovery.setSingleShot(True)
+        self._recovery.setInterval(RECOVERY_DELAY_MS)
+        self._recovery.timeout.connect(self._write_recovery)
+        self.bridge.run_events.connect(self._take_events)
+        self.bridge.picture.connect(self._take_picture)
+        self.bridge.job_done.connect(self._take_job)
+        self.bridge.tick.connect(self._look_at_state)
+
+    @property
+    def state(self) -> RunState:
+        """State of the run."""
+        return self.worker.state
+
+    def say(self, level: str, message: str, hint: str = "", details: str = "") -> None:
+        """Put a line into the message list."""
+        self.said.emit(level, message, hint, details)
+
+    # Opening ---------------------------------------------------------------------------------------------
+
+    def open(self, path: str, then: Callable[[], None] | None = None) -> None:
+        """Open whatever the path holds, in the background."""
+        if self._refuse_while_running():
+            return
+        given = self.document.experiment.geometry
+        self._busy_with(f"Opening {Path(path).name}…")
+
+        def done(opened: Opened) -> None:
+            self._take_opened(opened)
+            self.opened.emit(str(path))
+            if then is not None:
+                then()
+
+        self._job("open", lambda: opening.open_anything(path, given), done)
+
+    def open_experiment(
+        self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
+    ) -> None:
+        """Take an experiment and load its data in the background; ``then`` runs once they are there."""
+        if self._refuse_while_running():
+            return
+        self.document.replace_experiment(experiment, path)
+        self.document_changed.emit("all")
+        self.load_data(then)
+
+    def load_data(self, then: Callable[[], None] | None = None) -> None:
+        """Load the experiment's data in the background."""
+        experiment = self.document.experiment
+        source, geometry = experiment.data, experiment.geometry
+        self._busy_with("Loading data…")
+
+        def done(opened: OpenedData) -> None:
+            if self.document.experiment.data.path != opened.path:
+                return
+            self.document.dataset = opened.dataset
+            self.document_changed.emit("all")
+            self.ask_judgement()
+            if then is not None:
+                then()
+
+        self._job("data", lambda: opening.load_data(source, geometry), done)
+
+    def open_sample(self, name: str) -> None:
+        """Open ``sample:stack`` or ``sample:objects``."""
+        if not self._refuse_while_running():
+            experiment = self.document.experiment
+            data = experiment.data.replace(path=name, geometry=None)
+            self.open_experiment(experiment.replace(data=data, geometry=None))
+
+    def start_demo(self) -> None:
+        """Load the sample experiment and train it."""
+        try:
+            self.open_experiment(opening.demo_experiment(), None, self.train)
+        except PtychouiError as error:
+            self.say("error", error.message, error.hint)
+
+    def _take_opened(self, opened: Opened) -> None:
+        document = self.document
+        if isinstance(opened, OpenedExperiment):
+            self.open_experiment(opened.experiment, opened.path)
+        elif isinstance(opened, OpenedGeometry):
+            self.edit_experiment("Geometry", document.experiment.replace(geometry=opened.geometry))
+            self.say(
+                "info",
+                f"Geometry of {opened.path.name} taken",
+                "it wins over a geometry in the data; undo takes it back",
+            )
+        elif isinstance(opened, OpenedRun):
+            document.take_run(opened)
+            self.document_changed.emit("all")
+            self.run_changed.emit()
+            self.load_data()
+            self.say("info", f"Run with {opened.step} steps opened", "Resume takes it up where it was left")
+        elif isinstance(opened, OpenedData):
+            experiment = document.experiment
+            data = experiment.data.replace(path=opened.path, geometry=None)
+            document.replace_experiment(experiment.replace(data=data), None)
+            document.dataset = opened.dataset
+            self.document_changed.emit("all")
+            self.ask_judgement()
+            for note in opened.dataset.provenance.notes:
+                self.say("info", note)
+
+    # Editing ---------------------------------------------------------------------------------------------
+
+    def edit(self, name: str, value: Any, label: str = "") -> str:
+        """Change one setting; returns the sentence why it was refused, or nothing."""
+        try:
+            changed = with_value(self.document.experiment, name, value)
+        except PtychouiError as error:
+            return error.message
+        self.edit_experiment(label or name.rpartition(".")[2].replace("_", " "), changed, name)
+        return ""
+
+    def edit_geometry(self, geometry: Geometry, label: str, key: str) -> None:
+        """Change the geometry."""
+        self.edit_experiment(label, self.document.experiment.replace(geometry=geometry), key)
+
+    def edit_experiment(self, label: str, experiment: Experiment, key: str = "") -> None:
+        """Change settings, with undo."""
+        if self.document.edit(label, experiment, key):
+            self._after_edit("settings")
+
+    def edit_level(self, row: int, led: int, level: float) -> None:
+        """Change the level of one LED, with undo; not while a run is active."""
+        if not self.state.active:
+            self.document.edit_level(row, led, level)
+            self._after_edit("design")
+
+    def undo(self) -> None:
+        """Take back the last edit."""
+        if not self._refuse_while_running() and self.document.undo():
+            self._after_edit("settings")
+
+    def redo(self) -> None:
+        """Do it again."""
+        if not self._refuse_while_running() and self.document.redo():
+            self._after_edit("settings")
+
+    def reset_design(self) -> None:
+        """Go back to the start of the settings."""
+        if not self._refuse_while_running():
+            self.document.reset_design()
+            self._after_edit("design")
+
+    def ask_judgement(self) -> None:
+        """Work out derived numbers and feasibility in the background."""
+        geometry = self.document.geometry
+        if geometry is None:
+            return
+        levels, exposures = self.document.design() or (None, None)
+        measurement = self.document.experiment.measurement
+        self._job("judge", lambda: judge(geometry, levels, exposures, measurement), self._take_judgement)
+
+    def _take_judgement(self, judgement: Judgement) -> None:
+        if judgement.geometry == self.document.geometry:
+            self.judged.emit(judgement)
+
+    def _after_edit(self, what: str) -> None:
+        self.document_changed.emit(what)
+        self.ask_judgement()
+        self._recovery.start()
+
+    def _write_recovery(self) -> None:
+        try:
+            self.document.write_recovery()
+        except (PtychouiError, OSError) as error:
+            self.say("warning", f"Unsaved settings could not be kept: {error}", "save the experiment yourself")
+
+    # Running ---------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Start a run from the design that is shown."""
+        document = self.document
+        if self.state.active:
+            return
+        folder = runs.run_folder_for(document.experiment, document.path)
+        document.begin_run(folder)
+        levels, exposures = document.changed_design
+        self._start(runs.new_run(document.experiment, folder, levels, exposures))
+
+    def resume_run(self) -> None:
+        """Take up the run of the present run folder."""
+        folder = self.document.run_folder
+        if folder is None or self.state.active:
+            return
+        self.document.begin_run(folder, keep_history=True)
+        self._start(runs.resumed_run(folder, self.document.experiment.training.steps))
+
+    def _start(self, events: MakeEvents) -> None:
+        self.run_changed.emit()
+        self.worker.start(events, self.document.experiment.engine.strategy)
+        self._look_at_state()
+
+    def pause_or_continue(self) -> None:
+        """Pause a running run, or let a paused one go on."""
+        if self.state in (RunState.PAUSED, RunState.PAUSING):
+            self.worker.resume()
+        elif self.state is RunState.RUNNING:
+            self.worker.pause()
+        self._look_at_state()
+
+    def stop(self) -> None:
+        """Ask the run to end."""
+        if self.state.active:
+            self.worker.stop()
+            self._look_at_state()
+
+    def shut_down(self, timeout_s: float = 30.0) -> bool:
+        """Stop everything before the window goes; False if a thread is still alive."""
+        self.worker.stop()
+        joined = self.worker.join(timeout_s)
+        joined = self.jobs.close(timeout_s) and joined
+        self._recovery.stop()
+        self.bridge.stop()
+        return joined
+
+    def _take_events(self, run: int, events: list[Any]) -> None:
+        if run != self.worker.run:
+            return
+        for event in events:
+            self.document.history.take(event)
+            if isinstance(event, TERMINAL):
+                self._after_run(event)
+        self.run_changed.emit()
+        self._look_at_state()
+
+    def _after_run(self, event: Any) -> None:
+        history = self.document.history
+        if history.patterns is not None:
+            self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
+            self._after_edit("design")
+        if isinstance(event, Failed):
+            self.say("error", event.message, event.hint, event.traceback_text)
+
+    def _take_picture(self, run: int, kind: str, value: object) -> None:
+        if run == self.worker.run and isinstance(value, Snapshot):
+            self.document.history.take(value)
+            self.pictured.emit(value)
+
+    def _look_at_state(self) -> None:
+        state = self.worker.state
+        if state is not self._state:
+            self._state = state
+            self.state_changed.emit(state)
+
+    # Jobs ------------------------------------------------------------------------------------------------
+
+    def _job(self, key: str, work: Callable[[], Any], answer: Callable[[Any], None]) -> None:
+        self._answers[key] = self.jobs.submit(key, work), answer
+
+    def run_job(self, key: str, work: Callable[[], Any], answer: Callable[[Any], None]) -> None:
+        """Do some work in the background and call ``answer`` here with its result."""
+        self._job(key, work, answer)
+
+    def _take_job(self, number: int, done: JobDone) -> None:
+        newest, answer = self._answers.get(done.key, (0, None))
+        if number != newest or answer is None:
+            return
+        del self._answers[done.key]
+        if done.key in ("open", "data"):
+            self._busy_with("")
+        if done.failure is not None:
+            self.say("error", done.failure.message, done.failure.hint, done.failure.traceback_text)
+        else:
+            answer(done.value)
+
+    def _busy_with(self, text: str) -> None:
+        if text != self._busy:
+            self._busy = text
+            self.busy_changed.emit(text)
+
+    def _refuse_while_running(self) -> bool:
+        if self.state.active:
+            self.say("warning", "A run is active", "stop it first; nothing was changed")
+            return True
+        return False

@@ -1,0 +1,144 @@
+"""The few questions that must be answered, each behind a class method that a test can patch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QGridLayout,
+    QLabel,
+    QMessageBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ptychoui.gui.commands import COMMANDS
+
+
+class CloseQuestion:
+    """Asked when the window is closed while a run is active."""
+
+    @classmethod
+    def ask(cls, parent: QWidget) -> Literal["save", "keep", "cancel"]:
+        """Save and quit, keep running in a minimised window, or cancel."""
+        box = QMessageBox(parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("A run is active")
+        box.setText("Training is still going on.")
+        box.setInformativeText("Save and quit ends it at the next layer; it can be resumed from its folder.")
+        save = box.addButton("Save and quit", QMessageBox.ButtonRole.AcceptRole)
+        keep = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(save)
+        box.exec()
+        clicked = box.clickedButton()
+        answer: Literal["save", "keep", "cancel"] = "cancel"
+        if clicked is save:
+            answer = "save"
+        elif clicked is keep:
+            answer = "keep"
+        box.deleteLater()
+        return answer
+
+
+class UnsavedQuestion:
+    """Asked when settings would be lost."""
+
+    @classmethod
+    def ask(cls, parent: QWidget) -> Literal["save", "discard", "cancel"]:
+        """Save, discard, or cancel."""
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            parent,
+            "Unsaved settings",
+            "The experiment's settings were changed and not saved.",
+            buttons.Save | buttons.Discard | buttons.Cancel,
+            buttons.Save,
+        )
+        return {buttons.Save: "save", buttons.Discard: "discard"}.get(answer, "cancel")  # type: ignore[return-value]
+
+
+class RecoveryQuestion:
+    """Asked once at the start, when the last session ended without saving."""
+
+    @classmethod
+    def ask(cls, parent: QWidget) -> bool:
+        """True to take the recovered settings."""
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            parent,
+            "Unsaved settings found",
+            "The last session ended before its settings were saved. Take them up again?",
+            buttons.Yes | buttons.No,
+            buttons.Yes,
+        )
+        return bool(answer == buttons.Yes)
+
+
+class Files:
+    """Names of files and folders."""
+
+    @classmethod
+    def to_open(cls, parent: QWidget) -> str:
+        """A file to open, or nothing."""
+        return QFileDialog.getOpenFileName(
+            parent,
+            "Open",
+            "",
+            "All known (*.toml *.h5 *.hdf5 *.tif *.tiff *.mat run.json);;All files (*)",
+        )[0]
+
+    @classmethod
+    def folder_to_open(cls, parent: QWidget) -> str:
+        """A folder to open, or nothing."""
+        return QFileDialog.getExistingDirectory(parent, "Open a folder of images or a run")
+
+    @classmethod
+    def to_save(cls, parent: QWidget, title: str, start: str, kinds: str) -> str:
+        """A file to write, or nothing."""
+        return QFileDialog.getSaveFileName(parent, title, start, kinds)[0]
+
+    @classmethod
+    def folder_to_save(cls, parent: QWidget, title: str, start: str) -> str:
+        """A folder to write to, or nothing."""
+        return QFileDialog.getExistingDirectory(parent, title, start)
+
+
+class ShortcutList(QDialog):
+    """All shortcuts, from the command table."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keyboard shortcuts")
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * self.fontMetrics().height())
+        rows = [command for command in COMMANDS.values() if command.shortcut]
+        half = -(-len(rows) // 2)
+        for place, command in enumerate(rows):
+            row, column = place % half, 2 * (place // half)
+            keys = QLabel(command.shortcut)
+            keys.setAlignment(Qt.AlignmentFlag.AlignRight)
+            font = keys.font()
+            font.setBold(True)
+            keys.setFont(font)
+            name = QLabel(command.text.replace("&", "").rstrip("…"))
+            name.setToolTip(command.tip)
+            grid.addWidget(keys, row, column)
+            grid.addWidget(name, row, column + 1)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(grid)
+        layout.addWidget(buttons)
+
+    @classmethod
+    def show_list(cls, parent: QWidget) -> ShortcutList:
+        """Open the list without stopping anything."""
+        dialog = cls(parent)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+        return dialog

@@ -1,0 +1,231 @@
+"""Forms from a list of fields: aligned labels, units, tooltips from the settings, errors in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QPalette, QWheelEvent
+from PyQt6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QSpinBox,
+    QWidget,
+)
+
+from ptychoui.gui.theme import colours
+from ptychoui.session.edits import description_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One line of a form; ``name`` is the dotted name of the setting."""
+
+    name: str
+    label: str
+    unit: str = ""
+    kind: Literal["float", "int", "choice", "bool", "numbers"] = "float"
+    choices: tuple[tuple[str, str], ...] = ()
+    editable: bool = False
+    integers: bool = False
+
+
+class NumberBox(QDoubleSpinBox):
+    """A number as short as it can be written; the wheel scrolls the form, not the number."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.setDecimals(9)
+        self.setRange(-1e12, 1e12)
+        self.setKeyboardTracking(False)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        if unit:
+            self.setSuffix(f" {unit}")
+
+    def textFromValue(self, value: float) -> str:
+        """Six significant digits at most."""
+        return f"{value:.6g}"
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        """Change the number only where it has the focus."""
+        _wheel(self, event)
+
+
+class CountBox(QSpinBox):
+    """A whole number."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.setRange(-(2**31), 2**31 - 1)
+        self.setKeyboardTracking(False)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        if unit:
+            self.setSuffix(f" {unit}")
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        """Change the number only where it has the focus."""
+        _wheel(self, event)
+
+
+def _wheel(box: QSpinBox | QDoubleSpinBox, event: QWheelEvent | None) -> None:
+    if event is None:
+        return
+    if box.hasFocus():
+        base = QSpinBox if isinstance(box, QSpinBox) else QDoubleSpinBox
+        base.wheelEvent(box, event)
+    else:
+        event.ignore()
+
+
+class ChoiceBox(QComboBox):
+    """A choice that the wheel does not change by accident."""
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        """Let the form scroll."""
+        if event is not None:
+            event.ignore()
+
+
+class Form(QWidget):
+    """Fields in two columns.
+
+    Attributes
+    ----------
+    edited
+        (name, value) when a person changed a field.
+    """
+
+    edited = pyqtSignal(str, object)
+
+    def __init__(self, fields: Sequence[Field], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._fields = {field.name: field for field in fields}
+        self._editors: dict[str, QWidget] = {}
+        self._labels: dict[str, QLabel] = {}
+        self._errors: dict[str, QLabel] = {}
+        grid = QGridLayout(self)
+        gap = max(3, self.fontMetrics().height() // 4)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(gap)
+        grid.setHorizontalSpacing(3 * gap)
+        grid.setColumnStretch(0, 0)
+        grid.setColumnStretch(1, 1)
+        for line, field in enumerate(fields):
+            editor = self._editor(field)
+            tip = description_of(field.name)
+            label = QLabel(field.label)
+            error = QLabel()
+            error.setWordWrap(True)
+            error.hide()
+            for widget in (editor, label):
+                widget.setToolTip(tip)
+            label.setBuddy(editor)
+            editor.setAccessibleName(field.label)
+            editor.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            editor.setMinimumWidth(11 * self.fontMetrics().averageCharWidth())
+            grid.addWidget(label, 2 * line, 0)
+            grid.addWidget(editor, 2 * line, 1)
+            grid.addWidget(error, 2 * line + 1, 0, 1, 2)
+            self._editors[field.name], self._labels[field.name], self._errors[field.name] = editor, label, error
+
+    def editor(self, name: str) -> QWidget:
+        """Widget of a field."""
+        return self._editors[name]
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Show values without telling anybody; a field that has the focus and shows the value is left alone."""
+        for name, value in values.items():
+            editor = self._editors.get(name)
+            if editor is None or value is None:
+                continue
+            with QSignalBlocker(editor):
+                if isinstance(editor, QDoubleSpinBox):
+                    editor.setValue(float(value))
+                elif isinstance(editor, QSpinBox):
+                    editor.setValue(int(value))
+                elif isinstance(editor, QComboBox):
+                    at = editor.findData(str(value))
+                    if at >= 0:
+                        editor.setCurrentIndex(at)
+                    else:
+                        editor.setEditText(str(value))
+                elif isinstance(editor, QCheckBox):
+                    editor.setChecked(bool(value))
+                elif isinstance(editor, QLineEdit):
+                    editor.setText(", ".join(f"{v:g}" for v in value))
+
+    def show_fields(self, names: Sequence[str]) -> None:
+        """Show these fields only."""
+        for name in self._fields:
+            shown = name in names
+            self._editors[name].setVisible(shown)
+            self._labels[name].setVisible(shown)
+            self._errors[name].setVisible(shown and bool(self._errors[name].text()))
+
+    def set_error(self, name: str, text: str) -> None:
+        """Say below a field why its value was refused; an empty text takes it away."""
+        error = self._errors[name]
+        palette = error.palette()
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().error))
+        error.setPalette(palette)
+        error.setText(text)
+        error.setVisible(bool(text))
+
+    def error(self, name: str) -> str:
+        """The sentence below a field."""
+        return self._errors[name].text()
+
+    def clear_errors(self) -> None:
+        """Take all sentences away."""
+        for name in self._fields:
+            self.set_error(name, "")
+
+    def _editor(self, field: Field) -> QWidget:
+        name = field.name
+        if field.kind == "float":
+            number = NumberBox(field.unit)
+            number.valueChanged.connect(lambda value: self.edited.emit(name, value))
+            return number
+        if field.kind == "int":
+            count = CountBox(field.unit)
+            count.valueChanged.connect(lambda value: self.edited.emit(name, value))
+            return count
+        if field.kind == "bool":
+            check = QCheckBox()
+            check.toggled.connect(lambda value: self.edited.emit(name, value))
+            return check
+        if field.kind == "choice":
+            choice = ChoiceBox()
+            choice.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            for value, text in field.choices:
+                choice.addItem(text, value)
+            choice.setEditable(field.editable)
+            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            choice.activated.connect(lambda _: self.edited.emit(name, choice.currentData() or choice.currentText()))
+            return choice
+        line = QLineEdit()
+        line.setAlignment(Qt.AlignmentFlag.AlignRight)
+        line.editingFinished.connect(lambda: self._numbers_typed(name, line, field.integers))
+        return line
+
+    def _numbers_typed(self, name: str, line: QLineEdit, integers: bool) -> None:
+        parts = line.text().replace(";", ",").replace(",", " ").split()
+        try:
+            values = tuple(int(part) if integers else float(part) for part in parts)
+        except ValueError:
+            kind = "whole numbers" if integers else "numbers"
+            self.set_error(name, f"{line.text()!r} is not a list of {kind}: separate them by commas")
+            return
+        self.edited.emit(name, values)

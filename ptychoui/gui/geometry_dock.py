@@ -1,0 +1,276 @@
+"""The geometry panel: microscope and LED array with units, derived numbers, warnings and Fourier coverage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ptychoui.errors import PtychouiError
+from ptychoui.experiment import Geometry
+from ptychoui.gui.coverage_plot import CoveragePlot
+from ptychoui.gui.fields import Field, Form
+from ptychoui.gui.theme import colours
+from ptychoui.session.document import Document
+from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_value
+from ptychoui.session.judgement import Judgement
+
+M, A = "geometry.microscope.", "geometry.array."
+MICROSCOPE = (
+    Field(name=M + "wavelength_um", label="Wavelength", unit="µm"),
+    Field(name=M + "objective_na", label="Objective NA"),
+    Field(name=M + "magnification", label="Magnification", unit="×"),
+    Field(name=M + "camera_pixel_um", label="Camera pixel", unit="µm"),
+    Field(name=M + "medium_index", label="Medium's index"),
+    Field(name=M + "defocus_um", label="Defocus", unit="µm"),
+    Field(
+        name=M + "pixel",
+        label="Pixel model",
+        kind="choice",
+        choices=(("integrating", "integrates"), ("point", "samples a point")),
+    ),
+)
+ARRAY = (
+    Field(
+        name=A + "kind",
+        label="Layout",
+        kind="choice",
+        choices=(
+            ("lattice", "Square lattice"),
+            ("spiral", "Square spiral"),
+            ("rings", "Rings"),
+            ("dome", "Dome of rings"),
+            ("table", "Table of positions"),
+        ),
+    ),
+    Field(name=A + "height_mm", label="Height", unit="mm"),
+    Field(name=A + "pitch_mm", label="Pitch", unit="mm"),
+    Field(name=A + "rows", label="Rows", kind="int"),
+    Field(name=A + "columns", label="Columns", kind="int"),
+    Field(name=A + "count", label="LEDs", kind="int"),
+    Field(name=A + "ring_radii_mm", label="Ring radii (mm)", kind="numbers"),
+    Field(name=A + "ring_counts", label="LEDs per ring", kind="numbers", integers=True),
+    Field(name=A + "dome_radius_mm", label="Dome radius", unit="mm"),
+    Field(name=A + "serpentine", label="Serpentine", kind="bool"),
+    Field(name=A + "disc", label="Inscribed disc", kind="bool"),
+    Field(name=A + "slide_thickness_mm", label="Glass slide", unit="mm"),
+)
+POSE = (
+    Field(name=A + "pose.shift_x_mm", label="Shift x", unit="mm"),
+    Field(name=A + "pose.shift_y_mm", label="Shift y", unit="mm"),
+    Field(name=A + "pose.rotation_deg", label="Rotation", unit="°"),
+    Field(name=A + "pose.tilt_x_deg", label="Tilt about x", unit="°"),
+    Field(name=A + "pose.tilt_y_deg", label="Tilt about y", unit="°"),
+    Field(name=A + "pose.flip_x", label="Mirror x", kind="bool"),
+    Field(name=A + "pose.flip_y", label="Mirror y", kind="bool"),
+    Field(name=A + "pose.swap_xy", label="Exchange x and y", kind="bool"),
+)
+ALWAYS = ("kind", "height_mm", "slide_thickness_mm")
+SHOWN = {
+    "lattice": (*ALWAYS, "pitch_mm", "rows", "columns", "serpentine", "disc"),
+    "spiral": (*ALWAYS, "pitch_mm", "count"),
+    "rings": (*ALWAYS, "ring_radii_mm", "ring_counts"),
+    "dome": (*ALWAYS, "ring_radii_mm", "ring_counts", "dome_radius_mm"),
+    "table": ALWAYS,
+}
+
+
+class GeometryPanel(QWidget):
+    """Edits a draft of the geometry; only a valid one leaves the panel.
+
+    Attributes
+    ----------
+    geometry_edited
+        (geometry, label, key for undo).
+    """
+
+    geometry_edited = pyqtSignal(object, str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._draft = usual_geometry()
+        self.source = QLabel()
+        self.source.setWordWrap(True)
+        self.forms = {
+            title: Form(fields) for title, fields in (("Microscope", MICROSCOPE), ("Array", ARRAY), ("Pose", POSE))
+        }
+        self.coverage = CoveragePlot()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for title, form in self.forms.items():
+            form.edited.connect(self._edited)
+            self.tabs.addTab(_scrolled(form), title)
+        self.tabs.addTab(self.coverage, "Coverage")
+        self.numbers = _Numbers()
+        self.warnings = QLabel()
+        self.warnings.setWordWrap(True)
+        self.warnings.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        gap = max(4, self.fontMetrics().height() // 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(gap, gap, gap, gap)
+        layout.setSpacing(gap)
+        layout.addWidget(self.source)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.numbers)
+        layout.addWidget(self.warnings)
+        self.show_document(None)
+
+    def show_document(self, document: Document | None) -> None:
+        """Show the geometry of a document; without one the usual values wait to be edited."""
+        geometry = document.geometry if document is not None else None
+        if geometry is None:
+            self.source.setText("No geometry yet. Open data, or edit a value to start from these.")
+            self.coverage.set_geometry(None, 0.0)
+            self.numbers.clear()
+            self._warn(())
+        else:
+            own = document is not None and document.experiment.geometry is not None
+            self.source.setText("Set in this experiment." if own else "Came with the data.")
+            self._draft = geometry
+            leds = document.leds() if document is not None else None
+            self.coverage.set_geometry(None if leds is None else leds.illumination_na, geometry.microscope.objective_na)
+        for form in self.forms.values():
+            form.clear_errors()
+        self._fill()
+
+    def show_judgement(self, judgement: Judgement) -> None:
+        """Show derived numbers and warnings."""
+        if judgement.derived is None:
+            self.numbers.clear()
+            self._warn((f"{judgement.problem}: {judgement.hint}",))
+        else:
+            self.numbers.show_derived(judgement.derived)
+            self._warn(judgement.derived.warnings)
+
+    def set_editable(self, editable: bool) -> None:
+        """The geometry is fixed while a run is active."""
+        for form in self.forms.values():
+            form.setEnabled(editable)
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        self.coverage.update()
+        self.numbers.use_colours()
+
+    def _fill(self) -> None:
+        values = _Root(self._draft)
+        for form, fields in zip(self.forms.values(), (MICROSCOPE, ARRAY, POSE), strict=True):
+            form.set_values({field.name: value_of(values.geometry, _inner(field.name)) for field in fields})
+        self.forms["Array"].show_fields([A + name for name in SHOWN[self._draft.array.kind]])
+
+    def _edited(self, name: str, value: Any) -> None:
+        form = next(form for form in self.forms.values() if name in form._editors)
+        try:
+            if name == A + "kind":
+                changed: Geometry = self._draft.replace(array=with_kind(self._draft.array, str(value)))
+            else:
+                changed = with_value(self._draft, _inner(name), value)
+        except PtychouiError as error:
+            form.set_error(name, f"{error.message}. {error.hint}".rstrip(". ") + ".")
+            return
+        form.set_error(name, "")
+        self._draft = changed
+        self.geometry_edited.emit(changed, name.rpartition(".")[2].replace("_", " "), name)
+
+    def _warn(self, warnings: tuple[str, ...]) -> None:
+        palette = self.warnings.palette()
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().warning))
+        self.warnings.setPalette(palette)
+        self.warnings.setText("\n".join(f"• {_sentence(warning)}" for warning in warnings))
+        self.warnings.setVisible(bool(warnings))
+
+
+class _Root:
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+
+
+def _inner(name: str) -> str:
+    return name.removeprefix("geometry.")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _scrolled(widget: QWidget) -> QScrollArea:
+    """A page that scrolls when the panel is small."""
+    page = QWidget()
+    gap = max(4, widget.fontMetrics().height() // 3)
+    layout = QVBoxLayout(page)
+    layout.setContentsMargins(0, 2 * gap, gap, gap)
+    layout.addWidget(widget)
+    layout.addStretch(1)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(page)
+    return area
+
+
+class _Numbers(QWidget):
+    """What follows from the geometry, in two columns."""
+
+    ROWS = (
+        ("LEDs", "bright field and dark field"),
+        ("Synthetic NA", "objective NA plus the largest illumination NA"),
+        ("Resolution", "wavelength over synthetic NA"),
+        ("Pixel", "camera pixel at the sample; wavelength over 4 NA is needed for unaliased intensities"),
+        ("Object pixel", "pixel of the reconstruction"),
+        ("Overlap", "share of the pupil that neighbouring LEDs have in common"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        gap = max(3, self.fontMetrics().height() // 5)
+        grid.setVerticalSpacing(gap)
+        grid.setHorizontalSpacing(3 * gap)
+        self._names, self._values = [], []
+        for line, (name, tip) in enumerate(self.ROWS):
+            label, value = QLabel(name), QLabel("–")
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            for widget in (label, value):
+                widget.setToolTip(tip)
+            grid.addWidget(label, line, 0)
+            grid.addWidget(value, line, 1)
+            self._names.append(label)
+            self._values.append(value)
+        grid.setColumnStretch(1, 1)
+        self.use_colours()
+
+    def use_colours(self) -> None:
+        for label in self._names:
+            palette = label.palette()
+            palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().muted))
+            label.setPalette(palette)
+
+    def clear(self) -> None:
+        for value in self._values:
+            value.setText("–")
+
+    def show_derived(self, derived: Any) -> None:
+        texts = (
+            f"{derived.led_count}  ({derived.bright_field_leds} bright, {derived.dark_field_leds} dark)",
+            f"{derived.synthetic_na:.3g}",
+            f"{derived.resolution_um:.3g} µm  ({derived.cutoff_lp_per_mm:.0f} lp/mm)",
+            f"{derived.pixel_size_um:.3g} µm  (λ/4NA {derived.intensity_nyquist_um:.3g} µm)",
+            f"{derived.object_pixel_um:.3g} µm",
+            f"{derived.neighbour_overlap:.0%}",
+        )
+        for value, text in zip(self._values, texts, strict=True):
+            value.setText(text)

@@ -1,0 +1,205 @@
+"""One pattern on the LED array in NA coordinates: colour is the drive level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QBrush, QColor, QMouseEvent, QPainter, QPen
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
+
+from ptychoui.gui.theme import colours, level_colours
+
+FloatArray = NDArray[np.float64]
+
+
+class _Spots(pg.GraphicsObject):  # type: ignore[misc]
+    """All LEDs in one paint call: cheaper than a scatter plot whose every spot has a brush of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.na = np.empty((0, 2))
+        self.levels = np.empty(0)
+        self.radius = 0.01
+        self.marked = -1
+        self._bounds = QRectF(-1, -1, 2, 2)
+
+    def set_places(self, na: FloatArray, radius: float) -> None:
+        self.prepareGeometryChange()
+        self.na, self.radius, self.marked = na, radius, -1
+        reach = float(np.abs(na).max(initial=0.01)) + 2 * radius
+        self._bounds = QRectF(-reach, -reach, 2 * reach, 2 * reach)
+        self.update()
+
+    def boundingRect(self) -> QRectF:
+        return self._bounds
+
+    def paint(self, painter: QPainter, *_: object) -> None:
+        table = level_colours()
+        outline = QPen(QColor(colours().line), 0)
+        marked = QPen(QColor(colours().accent), 2)
+        marked.setCosmetic(True)
+        for i, ((x, y), level) in enumerate(zip(self.na, self.levels, strict=False)):
+            painter.setPen(marked if i == self.marked else outline)
+            painter.setBrush(QBrush(table[int(min(max(level, 0.0), 1.0) * 255)]))
+            painter.drawEllipse(QPointF(x, y), self.radius, self.radius)
+
+
+class LedPlot(QWidget):
+    """The selected pattern.
+
+    Attributes
+    ----------
+    hovered
+        Place of the LED under the cursor in the list, or -1.
+    clicked
+        Place of the LED that was clicked.
+    """
+
+    hovered = pyqtSignal(int)
+    clicked = pyqtSignal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._labels: list[pg.TextItem] = []
+        self._show_numbers = False
+        self._pressed = -1
+        self.plot = pg.PlotWidget(self)
+        self.plot.setAspectLocked(True)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        item = self.plot.getPlotItem()
+        item.setLabel("bottom", "illumination NA, x")
+        item.setLabel("left", "illumination NA, y")
+        self._spots = _Spots()
+        self.plot.addItem(self._spots)
+        self._circles = [pg.PlotCurveItem() for _ in range(2)]
+        self._names = [pg.TextItem(anchor=(0.5, 1.0)) for _ in range(2)]
+        for extra in (*self._circles, *self._names):
+            extra.setZValue(5)
+            self.plot.addItem(extra, ignoreBounds=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+        self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
+        self.plot.viewport().installEventFilter(self)
+        self.use_colours()
+
+    def sizeHint(self) -> QSize:
+        """Square."""
+        side = 34 * self.fontMetrics().averageCharWidth()
+        return QSize(side, side)
+
+    def set_leds(self, na: FloatArray | None, numbers: NDArray[np.int64] | None, objective_na: float) -> None:
+        """Place the LEDs; None clears the plot."""
+        if na is None or numbers is None:
+            na, numbers, objective_na = np.empty((0, 2)), np.empty(0, dtype=np.int64), 0.0
+        self._numbers = numbers
+        self._spots.levels = np.zeros(len(na))
+        self._spots.set_places(na, _spot_radius(na))
+        reach = float(np.hypot(*na.T).max()) if len(na) else 0.0
+        angle = np.linspace(0, 2 * np.pi, 181)
+        for curve, name, radius, text in zip(
+            self._circles,
+            self._names,
+            (objective_na, objective_na + reach),
+            (f"objective NA {objective_na:g}", f"synthetic NA {objective_na + reach:.3g}"),
+            strict=True,
+        ):
+            curve.setData(radius * np.cos(angle), radius * np.sin(angle))
+            name.setText(text if len(na) else "")
+            name.setPos(0, radius)
+        self._place_labels()
+        self.fit()
+        self.use_colours()
+
+    def set_levels(self, levels: FloatArray) -> None:
+        """Show drive levels (LED,)."""
+        self._spots.levels = levels
+        self._spots.update()
+
+    def mark(self, led: int) -> None:
+        """Ring an LED by its place in the list; -1 for none."""
+        self._spots.marked = led
+        self._spots.update()
+
+    def show_numbers(self, shown: bool) -> None:
+        """Show firmware numbers beside the LEDs."""
+        self._show_numbers = shown
+        self._place_labels()
+
+    def fit(self) -> None:
+        """Show the synthetic aperture."""
+        x, _ = self._circles[1].getData()
+        reach = float(np.max(x)) if x is not None and len(x) else 0.5
+        self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.08)
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        c = colours()
+        self.plot.setBackground(c.plot)
+        for axis in ("left", "bottom"):
+            self.plot.getAxis(axis).setPen(c.line)
+            self.plot.getAxis(axis).setTextPen(c.muted)
+        for curve, name, colour, style in zip(
+            self._circles,
+            self._names,
+            (c.accent, c.muted),
+            (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine),
+            strict=True,
+        ):
+            curve.setPen(pg.mkPen(colour, width=1, style=style))
+            name.setColor(colour)
+        for label in self._labels:
+            label.setColor(c.muted)
+        self._spots.update()
+
+    def led_at(self, point: QPointF) -> int:
+        """Place of the LED at a point of the viewport, or -1."""
+        at = self.plot.getViewBox().mapSceneToView(point)
+        if not len(self._spots.na):
+            return -1
+        distance = np.hypot(self._spots.na[:, 0] - at.x(), self._spots.na[:, 1] - at.y())
+        nearest = int(np.argmin(distance))
+        return nearest if distance[nearest] <= 1.3 * self._spots.radius else -1
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Tell clicks from drags; fit on a double-click; forget the hover when the cursor leaves."""
+        if isinstance(event, QMouseEvent) and event.button() == Qt.MouseButton.LeftButton:
+            led = self.led_at(event.position())
+            if event.type() == QEvent.Type.MouseButtonPress:
+                self._pressed = led
+            elif event.type() == QEvent.Type.MouseButtonRelease and led >= 0 and led == self._pressed:
+                self.clicked.emit(led)
+            elif event.type() == QEvent.Type.MouseButtonDblClick and led < 0:
+                self.fit()
+        if event is not None and event.type() == QEvent.Type.Leave:
+            self.hovered.emit(-1)
+        return super().eventFilter(watched, event)
+
+    def _mouse_moved(self, arguments: tuple[QPointF]) -> None:
+        self.hovered.emit(self.led_at(arguments[0]))
+
+    def _place_labels(self) -> None:
+        for label in self._labels:
+            self.plot.removeItem(label)
+        self._labels = []
+        if not self._show_numbers:
+            return
+        for number, (x, y) in zip(self._numbers, self._spots.na, strict=True):
+            label = pg.TextItem(str(number), color=colours().muted, anchor=(0.5, -0.1))
+            label.setPos(float(x), float(y))
+            self.plot.addItem(label, ignoreBounds=True)
+            self._labels.append(label)
+
+
+def _spot_radius(na: FloatArray) -> float:
+    """Two fifths of the distance of neighbours, so that spots do not touch."""
+    if len(na) < 2:
+        return 0.01
+    some = na[:: max(1, len(na) // 200)]
+    distance = np.hypot(*(some[:, None, :] - na[None, :, :]).transpose(2, 0, 1))
+    distance[distance < 1e-9] = np.inf
+    return float(0.42 * np.median(distance.min(1)))

@@ -1,0 +1,85 @@
+"""Loss against steps: training and held-out, log axis by default."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from PyQt6.QtCore import QSize
+from PyQt6.QtGui import QShowEvent
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
+
+from ptychoui.gui.theme import colours
+from ptychoui.session.history import RunHistory
+
+
+class LossPlot(QWidget):
+    """Two curves; once a person has zoomed, the axes stay until a double-click on ``A``."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.plot = pg.PlotWidget(self)
+        self.plot.setMenuEnabled(False)
+        item = self.plot.getPlotItem()
+        item.setLogMode(x=False, y=True)
+        item.setLabel("bottom", "step")
+        item.setLabel("left", "loss")
+        item.showGrid(x=True, y=True, alpha=0.15)
+        self.legend = item.addLegend(offset=(-8, 8), labelTextSize=f"{self.font().pointSizeF() * 0.9:.1f}pt")
+        self.training = item.plot([], [], name="training")
+        self.held_out = item.plot([], [], name="held-out", symbol="o", symbolSize=5)
+        for curve in (self.training, self.held_out):
+            curve.setClipToView(True)
+            curve.setDownsampling(auto=True, method="subsample")
+        self._history = RunHistory()
+        self._shown = (-1, -1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+        self.use_colours()
+
+    def sizeHint(self) -> QSize:
+        """Ten lines of text high."""
+        return QSize(40 * self.fontMetrics().averageCharWidth(), 13 * self.fontMetrics().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Readable still."""
+        return QSize(20 * self.fontMetrics().averageCharWidth(), 7 * self.fontMetrics().height())
+
+    def show_history(self, history: RunHistory) -> None:
+        """Draw what is new; nothing while hidden."""
+        if history is not self._history:
+            self._history, self._shown = history, (-1, -1)
+            self.plot.enableAutoRange()
+        if self.isVisible():
+            self._draw()
+
+    def set_log(self, log: bool) -> None:
+        """Switch the loss axis between logarithmic and linear."""
+        self.plot.getPlotItem().setLogMode(x=False, y=log)
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        c = colours()
+        self.plot.setBackground(c.plot)
+        for axis in ("left", "bottom"):
+            self.plot.getAxis(axis).setPen(c.line)
+            self.plot.getAxis(axis).setTextPen(c.muted)
+        self.training.setPen(pg.mkPen(c.accent, width=1))
+        self.held_out.setPen(pg.mkPen(c.second, width=1))
+        self.held_out.setSymbolBrush(c.second)
+        self.held_out.setSymbolPen(None)
+        self.legend.setLabelTextColor(c.text)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Draw what arrived while hidden."""
+        super().showEvent(event)
+        self._draw()
+
+    def _draw(self) -> None:
+        counts = len(self._history.training), len(self._history.held_out)
+        if counts == self._shown:
+            return
+        self._shown = counts
+        for curve, points in ((self.training, self._history.training), (self.held_out, self._history.held_out)):
+            # A loss of exactly zero has no logarithm.
+            curve.setData(points.x, np.maximum(points.y, 1e-300))

@@ -1,0 +1,259 @@
+"""The window: panels around the images, and the commands of `commands.COMMANDS` as methods."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from PyQt6.QtCore import QByteArray, QTimer
+from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
+from PyQt6.QtWidgets import QApplication
+
+from ptychoui.errors import PtychouiError
+from ptychoui.gui import theme
+from ptychoui.gui.controller import Controller
+from ptychoui.gui.dialogs import CloseQuestion, RecoveryQuestion
+from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
+from ptychoui.gui.messages import Message
+from ptychoui.gui.panels import Panels
+from ptychoui.gui.window_commands import WindowCommands
+from ptychoui.session.document import Document
+from ptychoui.session.judgement import Judgement
+from ptychoui.session.preferences import Preferences, save_preferences
+from ptychoui.session.worker import RunState
+from ptychoui.training.events import Snapshot
+
+JOIN_S = 30.0
+
+
+class MainWindow(WindowCommands):
+    """Everything a person sees.
+
+    Parameters
+    ----------
+    preferences
+        What the person likes.
+    """
+
+    def __init__(self, preferences: Preferences | None = None) -> None:
+        super().__init__()
+        self.preferences = preferences or Preferences()
+        self.controller = Controller(self)
+        self.setAcceptDrops(True)
+        self.setObjectName("main")
+        self.actions_by_key: dict[str, QAction] = make_actions(self)
+        self.panels = Panels(self, self.actions_by_key)
+        self.filled_menus = make_menus(self, self.actions_by_key)
+        self.toolbar = make_toolbar(self, self.actions_by_key)
+        self._join()
+        self._fill_menus()
+        self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
+        self.setMinimumSize(900, 560)
+        self.restore_layout()
+        self._show_document("all")
+        self._show_state(RunState.IDLE)
+        self.controller.bridge.start()
+
+    def _join(self) -> None:
+        c, p = self.controller, self.panels
+        c.document_changed.connect(self._show_document)
+        c.run_changed.connect(self._show_run)
+        c.pictured.connect(self._show_picture)
+        c.state_changed.connect(self._show_state)
+        c.judged.connect(self._show_judgement)
+        c.said.connect(lambda *parts: self.show_message(Message(*parts)))
+        c.opened.connect(self.remember)
+        c.busy_changed.connect(p.show_busy)
+        p.geometry.geometry_edited.connect(c.edit_geometry)
+        p.run.edited.connect(self._edited)
+        p.leds.level_edited.connect(c.edit_level)
+        p.leds.led_clicked.connect(p.stack.show_led)
+        p.toast.details_asked.connect(self._show_details)
+
+    # Showing ---------------------------------------------------------------------------------------------
+
+    def _show_document(self, what: str) -> None:
+        document, panels = self.document, self.panels
+        panels.leds.show_design(document)
+        if what != "design":
+            panels.geometry.show_document(document)
+            panels.run.show_document(document)
+            panels.stack.set_data(document.dataset, document.geometry, document.leds())
+        if what == "all":
+            panels.show_page(document)
+            panels.reconstruction.show_snapshot(document.history.snapshot)
+            panels.reconstruction.start_over()
+            self._show_run()
+        self.show_title()
+        self._enable()
+
+    def _show_run(self) -> None:
+        history = self.document.history
+        if history.started is None and history.snapshot is None:
+            self.panels.reconstruction.start_over()
+        self.panels.run.show_history(history, self.controller.state)
+        self.panels.progress.show_history(history)
+        self._enable()
+
+    def _show_picture(self, snapshot: Snapshot) -> None:
+        self.panels.reconstruction.show_snapshot(snapshot)
+        if self.controller.state.active:
+            self.panels.leds.show_levels(snapshot.levels, snapshot.exposures)
+
+    def _show_state(self, state: RunState) -> None:
+        self.panels.show_state(state)
+        self.panels.run.show_history(self.document.history, state)
+        self._enable()
+
+    def _show_judgement(self, judgement: Judgement) -> None:
+        self.panels.geometry.show_judgement(judgement)
+        if judgement.feasibility is not None and not self.controller.state.active:
+            self.panels.run.show_feasibility(judgement.feasibility.line(), judgement.feasibility.warnings)
+
+    def _show_details(self) -> None:
+        dock = self.panels.docks["messages"]
+        dock.show()
+        dock.raise_()
+        self.panels.messages.show_last()
+
+    def _enable(self) -> None:
+        """Derive what can be done from the state and the document."""
+        state, document, a = self.controller.state, self.document, self.actions_by_key
+        idle = not state.active
+        a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
+        a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
+        waiting = state in (RunState.PAUSED, RunState.PAUSING)
+        a["pause"].setText("&Continue" if waiting else "&Pause")
+        a["pause"].setIconText("Continue" if waiting else "Pause")
+        a["stop"].setEnabled(state.active and state is not RunState.STOPPING)
+        a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
+        folder = document.run_folder
+        a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
+        a["export"].setEnabled(document.design() is not None)
+        for key in ("open", "open_folder", "sample_stack", "sample_objects", "demo"):
+            a[key].setEnabled(idle)
+        a["undo"].setEnabled(idle and bool(document.undo_label))
+        a["redo"].setEnabled(idle and bool(document.redo_label))
+        a["undo"].setText(f"&Undo {document.undo_label}".rstrip())
+        a["redo"].setText(f"&Redo {document.redo_label}".rstrip())
+        for key, text in (("undo", "Undo"), ("redo", "Redo")):
+            a[key].setIconText(text)
+        a["reset_design"].setEnabled(idle and document.changed_design[0] is not None)
+
+    # Preferences and layout ------------------------------------------------------------------------------
+
+    def apply_theme(self) -> None:
+        """Give everything the colours and the text size of the preferences."""
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            theme.apply(app, self.preferences.theme, self.preferences.font_scale)
+        set_icons(self.actions_by_key)
+        self.panels.use_colours(self.controller.state)
+
+    def remember(self, path: str) -> None:
+        """Put a path at the head of the recent files."""
+        self.preferences = self.preferences.with_recent(path)
+        self._fill_menus()
+
+    def restore_layout(self) -> None:
+        """Bring back size, place and panels of the last session, if they fit the screens there are."""
+        self.panels.arrange()
+        self.default_layout = self.saveState()
+        self.resize(1440, 900)
+        screens = QApplication.screens()
+        if self.preferences.window_geometry:
+            self.restoreGeometry(QByteArray.fromBase64(self.preferences.window_geometry.encode()))
+        if screens and not any(s.availableGeometry().intersects(self.frameGeometry()) for s in screens):
+            self.move(screens[0].availableGeometry().topLeft())
+        if screens:
+            self.resize(self.size().boundedTo(screens[0].availableGeometry().size().expandedTo(self.minimumSize())))
+        if self.preferences.window_layout:
+            self.restoreState(QByteArray.fromBase64(self.preferences.window_layout.encode()))
+
+    def offer_recovery(self) -> None:
+        """Once at the start: offer settings that the last session did not save."""
+        found = Document.read_recovery()
+        if found is None:
+            return
+        if RecoveryQuestion.ask(self):
+            self.document.mark_recovered(found)
+            self._show_document("all")
+            self.controller.load_data()
+        else:
+            Document.drop_recovery()
+
+    def _fill_menus(self) -> None:
+        recent = self.filled_menus.get("@recent")
+        if recent is not None:
+            recent.clear()
+            for path in self.preferences.recent:
+                action = recent.addAction(path)
+                if action is not None:
+                    action.setEnabled(Path(path).exists())
+                    action.triggered.connect(lambda _=False, path=path: self._open(path))
+            recent.setEnabled(bool(self.preferences.recent))
+        panels = self.filled_menus.get("@docks")
+        if panels is not None and not panels.actions():
+            for dock in self.panels.docks.values():
+                panels.addAction(dock.toggleViewAction())
+
+    def _open(self, path: str) -> None:
+        if self.may_replace():
+            self.controller.open(path)
+
+    def _edited(self, name: str, value: object) -> None:
+        self.panels.run.set_error(name, self.controller.edit(name, value))
+
+    # Drag and drop, closing ------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Say what a drop would do."""
+        data = event.mimeData() if event is not None else None
+        if event is not None and data is not None and data.hasUrls() and not self.controller.state.active:
+            event.acceptProposedAction()
+            self.panels.say(f"Drop to open {Path(data.urls()[0].toLocalFile()).name}")
+
+    def dragLeaveEvent(self, event: object) -> None:
+        """Forget the drop."""
+        self.panels.say("")
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open what was dropped."""
+        data = event.mimeData() if event is not None else None
+        if event is not None and data is not None and data.hasUrls():
+            event.acceptProposedAction()
+            self.panels.say("")
+            path = data.urls()[0].toLocalFile()
+            # Not from inside the drop: a question would block the other program.
+            QTimer.singleShot(0, lambda: self._open(path))
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Ask while a run is active, then stop, wait, save and go."""
+        if event is None:
+            return
+        if self.controller.state.active:
+            answer = CloseQuestion.ask(self)
+            if answer != "save":
+                event.ignore()
+                if answer == "keep":
+                    self.showMinimized()
+                return
+            self.controller.stop()
+        elif not self.may_replace():
+            event.ignore()
+            return
+        self.panels.show_busy("Stopping and saving…")
+        self.repaint()
+        if not self.controller.shut_down(JOIN_S):
+            self.prefer()
+        self.prefer(
+            window_geometry=bytes(self.saveGeometry().toBase64().data()).decode(),
+            window_layout=bytes(self.saveState().toBase64().data()).decode(),
+        )
+        save_preferences(self.preferences)
+        if self.document.dirty:
+            with contextlib.suppress(PtychouiError, OSError):
+                self.document.write_recovery()
+        else:
+            Document.drop_recovery()
+        event.accept()

@@ -1,0 +1,136 @@
+"""Which panel stands where: images in the middle, LEDs and geometry left, run and progress right."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QDockWidget, QLabel, QMainWindow, QProgressBar, QStackedWidget, QTabWidget, QWidget
+
+from ptychoui.gui.geometry_dock import GeometryPanel
+from ptychoui.gui.led_dock import LedPanel
+from ptychoui.gui.messages import MessageList, Toast
+from ptychoui.gui.progress_dock import ProgressPanel
+from ptychoui.gui.reconstruction_view import ReconstructionView
+from ptychoui.gui.run_dock import STATE_TEXTS, RunPanel
+from ptychoui.gui.stack_view import StackView
+from ptychoui.gui.welcome import Welcome
+from ptychoui.session.document import Document
+from ptychoui.session.worker import RunState
+
+LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
+
+
+class Panels:
+    """All widgets of a window, made once."""
+
+    def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
+        self._window = window
+        self.welcome = Welcome(actions)
+        self.reconstruction = ReconstructionView()
+        self.stack = StackView()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.reconstruction, "Reconstruction")
+        self.tabs.addTab(self.stack, "Data")
+        self.central = QStackedWidget()
+        self.central.addWidget(self.welcome)
+        self.central.addWidget(self.tabs)
+        window.setCentralWidget(self.central)
+        self.leds = LedPanel()
+        self.geometry = GeometryPanel()
+        self.run = RunPanel(actions)
+        self.progress = ProgressPanel()
+        self.messages = MessageList()
+        self.docks = {
+            "leds": self._dock("leds", "LED array", self.leds),
+            "geometry": self._dock("geometry", "Geometry", self.geometry),
+            "run": self._dock("run", "Run", self.run),
+            "progress": self._dock("progress", "Progress", self.progress),
+            "messages": self._dock("messages", "Messages", self.messages),
+        }
+        self.toast = Toast(window)
+        self.hover, self.state, self.busy_text = QLabel(), QLabel(), QLabel()
+        self.busy = QProgressBar()
+        self.busy.setRange(0, 0)
+        self.busy.setTextVisible(False)
+        self.busy.setFixedWidth(8 * window.fontMetrics().averageCharWidth())
+        self.busy.setMaximumHeight(window.fontMetrics().height())
+        status = window.statusBar()
+        if status is not None:
+            status.addWidget(self.hover, 1)
+            for widget in (self.busy_text, self.busy, self.state):
+                status.addPermanentWidget(widget)
+        self.show_busy("")
+        for view in (self.reconstruction, self.stack, self.leds):
+            view.hover_text.connect(self.say)
+
+    def arrange(self) -> None:
+        """Put the panels to where they belong at the first start."""
+        window, docks = self._window, self.docks
+        window.setDockNestingEnabled(True)
+        for corner, area in (
+            (Qt.Corner.BottomLeftCorner, LEFT),
+            (Qt.Corner.BottomRightCorner, RIGHT),
+        ):
+            window.setCorner(corner, area)
+        for key, area in (
+            ("leds", LEFT),
+            ("geometry", LEFT),
+            ("run", RIGHT),
+            ("progress", RIGHT),
+            ("messages", BOTTOM),
+        ):
+            docks[key].setFloating(False)
+            window.addDockWidget(area, docks[key])
+            docks[key].setVisible(key != "messages")
+        window.splitDockWidget(docks["leds"], docks["geometry"], Qt.Orientation.Vertical)
+        window.splitDockWidget(docks["run"], docks["progress"], Qt.Orientation.Vertical)
+        unit = window.fontMetrics().averageCharWidth()
+        window.resizeDocks([docks["leds"], docks["run"]], [46 * unit, 46 * unit], Qt.Orientation.Horizontal)
+        window.resizeDocks([docks["leds"], docks["geometry"]], [50, 42], Qt.Orientation.Vertical)
+        window.resizeDocks([docks["run"], docks["progress"]], [50, 50], Qt.Orientation.Vertical)
+
+    def image_view(self) -> ReconstructionView | StackView:
+        """The view that is in front."""
+        return self.stack if self.tabs.currentWidget() is self.stack else self.reconstruction
+
+    def show_page(self, document: Document) -> None:
+        """Welcome while nothing is open; data in front until there is a reconstruction."""
+        nothing = document.dataset is None and document.history.step == 0
+        self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
+        if document.history.snapshot is None and document.dataset is not None:
+            self.tabs.setCurrentWidget(self.stack)
+
+    def show_state(self, state: RunState) -> None:
+        """What is enabled while a run is active."""
+        self.run.show_state(state)
+        self.leds.set_editable(not state.active)
+        self.geometry.set_editable(not state.active)
+        self.state.setText(STATE_TEXTS[state])
+        if state is RunState.STARTING:
+            self.central.setCurrentWidget(self.tabs)
+            self.tabs.setCurrentWidget(self.reconstruction)
+
+    def show_busy(self, text: str) -> None:
+        """Say what is done in the background."""
+        self.busy_text.setText(text)
+        self.busy_text.setVisible(bool(text))
+        self.busy.setVisible(bool(text))
+
+    def say(self, text: str) -> None:
+        """One line in the status bar."""
+        self.hover.setText(text)
+
+    def use_colours(self, state: RunState) -> None:
+        """Take the colours of the theme."""
+        for view in (self.welcome, self.reconstruction, self.stack, self.leds, self.geometry, self.progress):
+            view.use_colours()
+        self.run.use_colours(state)
+        self.toast.use_colours()
+
+    def _dock(self, name: str, title: str, widget: QWidget) -> QDockWidget:
+        dock = QDockWidget(title, self._window)
+        dock.setObjectName(name)
+        dock.setWidget(widget)
+        return dock

@@ -1,0 +1,78 @@
+"""The progress panel: loss, held-out scores, memory, and the proof of exact reversal."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from ptychoui.gui.loss_plot import LossPlot
+from ptychoui.gui.memory_bars import MemoryBars
+from ptychoui.gui.theme import colours
+from ptychoui.session.history import RunHistory
+
+
+class ProgressPanel(QWidget):
+    """What a run has reached."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.loss = LossPlot(self)
+        self.memory = MemoryBars(self)
+        self.score = QLabel()
+        self.score.setTextFormat(Qt.TextFormat.PlainText)
+        self.score.setToolTip("Errors of the held-out object's reconstruction, with the same noise every time")
+        self.log = QCheckBox("log")
+        self.log.setChecked(True)
+        self.log.setToolTip("Logarithmic loss axis")
+        self.log.toggled.connect(self.loss.set_log)
+        self.certificate = QLabel()
+        self.certificate.setWordWrap(True)
+        self.certificate.setToolTip("The reversible strategy checks at every step that it came back to its start")
+        self.certificate.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        gap = max(4, self.fontMetrics().height() // 3)
+        head = QHBoxLayout()
+        head.addWidget(self.score, 1)
+        head.addWidget(self.log)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(gap, gap, gap, gap)
+        layout.setSpacing(gap)
+        layout.addLayout(head)
+        layout.addWidget(self.loss, 1)
+        layout.addWidget(self.memory)
+        layout.addWidget(self.certificate)
+        self._texts(RunHistory())
+
+    def show_history(self, history: RunHistory) -> None:
+        """Show a run."""
+        self.loss.show_history(history)
+        if history.started is None:
+            self.memory.clear()
+        else:
+            measured = history.last_step.memory_bytes if history.last_step is not None else 0
+            self.memory.show_memory(history.started.strategy, measured, history.started.predicted_bytes)
+        self._texts(history)
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        self.loss.use_colours()
+        self.memory.update()
+        self._ink()
+
+    def _texts(self, history: RunHistory) -> None:
+        last, first = history.last_score, history.first_score
+        if last is None or first is None:
+            self.score.setText("No score yet")
+        else:
+            gain = ""
+            if last is not first and last.complex_error > 0:
+                gain = f", {first.complex_error / last.complex_error:.2f}× better than at the start"
+            self.score.setText(f"Held-out error {last.complex_error:.4f}{gain}")
+        self.certificate.setText(history.certificate)
+        self.certificate.setVisible(bool(history.certificate))
+        self._ink()
+
+    def _ink(self) -> None:
+        palette = self.certificate.palette()
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().good))
+        self.certificate.setPalette(palette)

@@ -1,0 +1,128 @@
+"""Reconstructed phase and amplitude beside the truth: four linked images, one contrast bar per quantity."""
+
+from __future__ import annotations
+
+import numpy as np
+from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtGui import QShowEvent
+from PyQt6.QtWidgets import QGridLayout, QWidget
+
+from ptychoui.gui.contrast_bar import ContrastBar
+from ptychoui.gui.image_panel import ImagePanel
+from ptychoui.training.events import Snapshot
+
+
+class ReconstructionView(QWidget):
+    """What the present patterns see of an object that was not trained on.
+
+    Attributes
+    ----------
+    hover_text
+        One line for the status bar; empty when the cursor is outside.
+    """
+
+    hover_text = pyqtSignal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.phase = ImagePanel("Phase, reconstructed", self)
+        self.true_phase = ImagePanel("Phase, truth", self)
+        self.amplitude = ImagePanel("Amplitude, reconstructed", self)
+        self.true_amplitude = ImagePanel("Amplitude, truth", self)
+        self.panels = (self.phase, self.true_phase, self.amplitude, self.true_amplitude)
+        self.phase_contrast = ContrastBar("phase in radians", "phase (cyclic)", (-np.pi, np.pi), self)
+        self.amplitude_contrast = ContrastBar("amplitude", "gray", None, self)
+        self._snapshot: Snapshot | None = None
+        self._stale = False
+        layout = QGridLayout(self)
+        gap = max(4, self.fontMetrics().height() // 3)
+        layout.setContentsMargins(gap, gap, gap, gap)
+        layout.setSpacing(gap)
+        layout.addWidget(self.phase, 0, 0)
+        layout.addWidget(self.true_phase, 0, 1)
+        layout.addWidget(self.phase_contrast, 1, 0, 1, 2)
+        layout.addWidget(self.amplitude, 2, 0)
+        layout.addWidget(self.true_amplitude, 2, 1)
+        layout.addWidget(self.amplitude_contrast, 3, 0, 1, 2)
+        for row in (0, 2):
+            layout.setRowStretch(row, 1)
+        for column in (0, 1):
+            layout.setColumnStretch(column, 1)
+        for bar, panels in (
+            (self.phase_contrast, self.panels[:2]),
+            (self.amplitude_contrast, self.panels[2:]),
+        ):
+            for panel in panels:
+                panel.set_lut(bar.table)
+                panel.set_limits(bar.low, bar.high)
+                bar.changed.connect(panel.set_limits)
+                bar.lut_changed.connect(panel.set_lut)
+        for panel in self.panels:
+            panel.note = "no reconstruction yet"
+            panel.moved.connect(self._link)
+            panel.hovered.connect(self._hover)
+
+    def show_snapshot(self, snapshot: Snapshot | None) -> None:
+        """Show a snapshot; while hidden it is only kept."""
+        self._snapshot, self._stale = snapshot, True
+        if self.isVisible():
+            self._draw()
+
+    def start_over(self) -> None:
+        """A new run: contrast is chosen again with its first picture."""
+        self.phase_contrast.start_over()
+        self.amplitude_contrast.start_over()
+
+    def fit(self) -> None:
+        """Show the whole images."""
+        self.phase.fit()
+
+    def actual_size(self) -> None:
+        """One image pixel on one screen pixel."""
+        self.phase.actual_size()
+
+    def auto_contrast(self) -> None:
+        """Percentile limits for both quantities."""
+        self.phase_contrast.auto()
+        self.amplitude_contrast.auto()
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        for panel in self.panels:
+            panel.use_colours()
+        self.update()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Draw what arrived while hidden."""
+        super().showEvent(event)
+        if self._stale:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._stale = False
+        s = self._snapshot
+        if s is None:
+            for panel in self.panels:
+                panel.set_image(None, None)
+            return
+        images = (s.phase_rad, s.true_phase_rad, s.amplitude, s.true_amplitude)
+        for panel, image in zip(self.panels, images, strict=True):
+            panel.set_image(image, s.pixel_size_um)
+        self.phase_contrast.set_images(images[:2])
+        self.amplitude_contrast.set_images(images[2:])
+
+    def _link(self, moved: ImagePanel) -> None:
+        for panel in self.panels:
+            panel.follow(moved)
+
+    def _hover(self, row: int, column: int) -> None:
+        s = self._snapshot
+        if s is None or row < 0 or row >= s.phase_rad.shape[0] or column >= s.phase_rad.shape[1]:
+            self.hover_text.emit("")
+            return
+        x, y = (column + 0.5) * s.pixel_size_um, (row + 0.5) * s.pixel_size_um
+        self.hover_text.emit(
+            f"pixel ({row}, {column})   {x:.2f}, {y:.2f} µm   reconstructed |a| {s.amplitude[row, column]:.4f}  "
+            f"φ {s.phase_rad[row, column]:+.3f} rad   truth |a| {s.true_amplitude[row, column]:.4f}  "
+            f"φ {s.true_phase_rad[row, column]:+.3f} rad"
+        )

@@ -1,0 +1,165 @@
+"""One colour table: the palette, the plots and the pictures of LEDs all take their colours from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QColor, QFont, QGuiApplication, QPalette
+from PyQt6.QtWidgets import QApplication
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colours:
+    """Colours of a theme as ``#rrggbb``.
+
+    Attributes
+    ----------
+    levels
+        Colours of an LED from level 0 to level 1.
+    """
+
+    window: str
+    base: str
+    raised: str
+    line: str
+    text: str
+    muted: str
+    accent: str
+    on_accent: str
+    second: str
+    good: str
+    warning: str
+    error: str
+    plot: str
+    levels: tuple[str, ...]
+
+
+DARK = Colours(
+    window="#1f2328",
+    base="#16191d",
+    raised="#2b3037",
+    line="#3a4149",
+    text="#dde2e8",
+    muted="#98a2ad",
+    accent="#58a6e8",
+    on_accent="#0d1318",
+    second="#f0a35e",
+    good="#68c08a",
+    warning="#e3b75f",
+    error="#ef7d82",
+    plot="#16191d",
+    levels=("#2a2f36", "#6e3b1f", "#c8661d", "#f6ad3b", "#fff3c4"),
+)
+LIGHT = Colours(
+    window="#f2f4f6",
+    base="#ffffff",
+    raised="#e4e8ec",
+    line="#c3cad1",
+    text="#1c2228",
+    muted="#5a6570",
+    accent="#1868b0",
+    on_accent="#ffffff",
+    second="#b85a00",
+    good="#1f7a45",
+    warning="#8a5f00",
+    error="#b3261e",
+    plot="#ffffff",
+    levels=("#e6e9ed", "#f6cf94", "#ee9a36", "#c25a0c", "#5e1f00"),
+)
+
+_current = DARK
+
+
+def colours() -> Colours:
+    """Colours of the theme in use."""
+    return _current
+
+
+def resolve(theme: str) -> Colours:
+    """Colours of ``dark``, ``light`` or ``system`` (what the desktop asks for, else dark)."""
+    if theme == "system":
+        hints = QGuiApplication.styleHints()
+        scheme = hints.colorScheme() if hints is not None else Qt.ColorScheme.Unknown
+        return LIGHT if scheme == Qt.ColorScheme.Light else DARK
+    return LIGHT if theme == "light" else DARK
+
+
+def apply(app: QApplication, theme: str, font_scale: float = 1.0) -> Colours:
+    """Give the application and pyqtgraph the colours of a theme; views are told by their window."""
+    global _current
+    _current = resolve(theme)
+    app.setPalette(palette(_current))
+    pg.setConfigOptions(background=_current.plot, foreground=_current.muted, antialias=True)
+    scale_font(app, font_scale)
+    return _current
+
+
+def scale_font(app: QApplication, scale: float) -> None:
+    """Set the text size relative to the desktop's; everything is laid out by font metrics."""
+    base = app.property("ptychoui_base_point_size")
+    if base is None:
+        base = app.font().pointSizeF()
+        app.setProperty("ptychoui_base_point_size", base)
+    font = QFont(app.font())
+    font.setPointSizeF(max(6.0, float(base) * scale))
+    app.setFont(font)
+
+
+def palette(c: Colours) -> QPalette:
+    """Explicit palette of a theme: Fusion draws with it alone."""
+    role, group = QPalette.ColorRole, QPalette.ColorGroup
+    table = {
+        role.Window: c.window,
+        role.WindowText: c.text,
+        role.Base: c.base,
+        role.AlternateBase: c.raised,
+        role.Text: c.text,
+        role.Button: c.raised,
+        role.ButtonText: c.text,
+        role.BrightText: c.error,
+        role.Highlight: c.accent,
+        role.HighlightedText: c.on_accent,
+        role.Link: c.accent,
+        role.LinkVisited: c.accent,
+        role.PlaceholderText: c.muted,
+        role.ToolTipBase: c.raised,
+        role.ToolTipText: c.text,
+        role.Light: c.raised,
+        role.Midlight: c.raised,
+        role.Mid: c.line,
+        role.Dark: c.line,
+        role.Shadow: c.base,
+    }
+    result = QPalette()
+    for which, colour in table.items():
+        result.setColor(which, QColor(colour))
+    faded = QColor(blend(c.text, c.window, 0.6))
+    for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
+        result.setColor(group.Disabled, which, faded)
+    result.setColor(group.Disabled, role.Base, QColor(c.window))
+    result.setColor(group.Disabled, role.Highlight, QColor(c.line))
+    return result
+
+
+def blend(first: str, second: str, share: float) -> str:
+    """Mix two colours; ``share`` of the second."""
+    a, b = (np.array(QColor(name).getRgb()[:3], dtype=float) for name in (first, second))
+    return "#" + "".join(f"{round(v):02x}" for v in a + (b - a) * share)
+
+
+@cache
+def ramp(stops: tuple[str, ...], count: int = 256) -> NDArray[np.uint8]:
+    """(count, 3) colours that run through the given stops."""
+    rgb = np.array([QColor(stop).getRgb()[:3] for stop in stops], dtype=float)
+    at = np.linspace(0, len(stops) - 1, count)
+    return np.stack([np.interp(at, np.arange(len(stops)), rgb[:, i]) for i in range(3)], axis=1).astype(np.uint8)
+
+
+def level_colours() -> list[QColor]:
+    """256 colours of an LED from dark to full level."""
+    return [QColor(int(r), int(g), int(b)) for r, g, b in ramp(colours().levels)]

@@ -1,0 +1,74 @@
+"""What to do first."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QAction, QColor, QPalette
+from PyQt6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from ptychoui.gui.theme import colours
+
+STEPS = (
+    ("demo", "Start demo", "Train the sample experiment: six patterns for a teaching microscope, in about a minute."),
+    ("open", "Open…", "A stack with one image per LED, a training set, an experiment or a run. Or drop it here."),
+    ("sample_stack", "Open sample stack", "A small stack that comes with the program, to look around."),
+)
+
+
+class Welcome(QWidget):
+    """Three ways to begin, as buttons with a sentence each."""
+
+    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        line = self.fontMetrics().height()
+        self.title = QLabel("Learn LED patterns for Fourier ptychography")
+        font = self.title.font()
+        font.setPointSizeF(font.pointSizeF() * 1.5)
+        font.setBold(True)
+        self.title.setFont(font)
+        self.title.setWordWrap(True)
+        self.lead = QLabel(
+            "A microscope with an LED array sees more than its lens: every LED brings another part of the spectrum. "
+            "ptychoui learns which LEDs to light together, so that a few exposures replace hundreds."
+        )
+        self.lead.setWordWrap(True)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(line)
+        grid.setVerticalSpacing(line)
+        grid.setColumnStretch(1, 1)
+        self._notes: list[QLabel] = []
+        for row, (key, text, note) in enumerate(STEPS):
+            button = QToolButton()
+            button.setDefaultAction(actions[key])
+            button.setText(text)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setIconSize(QSize(round(1.4 * line), round(1.4 * line)))
+            button.setMinimumHeight(round(2.6 * line))
+            button.setMinimumWidth(22 * self.fontMetrics().averageCharWidth())
+            label = QLabel(note)
+            label.setWordWrap(True)
+            grid.addWidget(button, row, 0)
+            grid.addWidget(label, row, 1)
+            self._notes.append(label)
+        inner = QWidget()
+        inner.setMaximumWidth(92 * self.fontMetrics().averageCharWidth())
+        column = QVBoxLayout(inner)
+        column.setSpacing(line)
+        column.addWidget(self.title)
+        column.addWidget(self.lead)
+        column.addSpacing(line)
+        column.addLayout(grid)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * line, 2 * line, 2 * line, 2 * line)
+        layout.addStretch(2)
+        layout.addWidget(inner)
+        layout.setAlignment(inner, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(3)
+        self.use_colours()
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        for label in (self.lead, *self._notes):
+            palette = label.palette()
+            palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().muted))
+            label.setPalette(palette)

@@ -1,0 +1,227 @@
+"""The commands of `commands.COMMANDS` as methods of the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import QByteArray
+from PyQt6.QtWidgets import QMainWindow
+
+from ptychoui import __version__
+from ptychoui.errors import PtychouiError
+from ptychoui.gui import theme
+from ptychoui.gui.controller import Controller
+from ptychoui.gui.dialogs import Files, ShortcutList, UnsavedQuestion
+from ptychoui.gui.messages import Message
+from ptychoui.gui.panels import Panels
+from ptychoui.session.document import Document
+from ptychoui.session.preferences import Preferences
+
+
+class WindowCommands(QMainWindow):
+    """What menus, toolbar and shortcuts do; the window fills in what they work on."""
+
+    controller: Controller
+    panels: Panels
+    preferences: Preferences
+    default_layout: QByteArray
+
+    @property
+    def document(self) -> Document:
+        """What the window shows."""
+        return self.controller.document
+
+    def show_message(self, message: Message) -> None:
+        """Show a message over the window and keep it in the list."""
+        self.panels.messages.add(message)
+        self.panels.toast.show_message(message)
+
+    def prefer(self, **changes: Any) -> None:
+        """Change preferences."""
+        self.preferences = self.preferences.model_copy(update=changes)
+
+    def apply_theme(self) -> None:
+        """Give everything the colours and the text size of the preferences."""
+        raise NotImplementedError
+
+    def may_replace(self) -> bool:
+        """Ask what becomes of unsaved settings; True if they may go."""
+        if not self.document.dirty:
+            return True
+        answer = UnsavedQuestion.ask(self)
+        return answer == "discard" or (answer == "save" and self.save())
+
+    def remember(self, path: str) -> None:
+        """Put a path at the head of the recent files."""
+        raise NotImplementedError
+
+    def show_title(self) -> None:
+        """Name the document in the title bar."""
+        document = self.document
+        name = document.path.name if document.path else document.experiment.name
+        self.setWindowTitle(f"{name}[*] – ptychoui")
+        self.setWindowModified(document.dirty)
+
+    def choose_file(self) -> None:
+        """Open a file."""
+        if (name := Files.to_open(self)) and self.may_replace():
+            self.controller.open(name)
+
+    def choose_folder(self) -> None:
+        """Open a folder."""
+        if (name := Files.folder_to_open(self)) and self.may_replace():
+            self.controller.open(name)
+
+    def open_sample_stack(self) -> None:
+        """Open the sample stack."""
+        if self.may_replace():
+            self.controller.open_sample("sample:stack")
+
+    def open_sample_objects(self) -> None:
+        """Open the sample objects."""
+        if self.may_replace():
+            self.controller.open_sample("sample:objects")
+
+    def start_demo(self) -> None:
+        """Load the sample experiment and train it."""
+        if self.may_replace():
+            self.controller.start_demo()
+
+    def save(self) -> bool:
+        """Save the experiment; asks for a name if it has none."""
+        return self._save(self.document.path) if self.document.path else self.save_as()
+
+    def save_as(self) -> bool:
+        """Save the experiment under another name."""
+        start = str(self.document.path or f"{self.document.experiment.name}.toml")
+        name = Files.to_save(self, "Save experiment", start, "Experiment (*.toml)")
+        return self._save(Path(name)) if name else False
+
+    def _save(self, path: Path) -> bool:
+        try:
+            saved = self.document.save(path)
+        except PtychouiError as error:
+            self.show_message(Message("error", error.message, error.hint))
+            return False
+        self.remember(str(saved))
+        self.show_title()
+        return True
+
+    def export(self) -> None:
+        """Export the patterns."""
+        from ptychoui.export.formats import export_patterns
+        from ptychoui.gui.export_dialog import ExportDialog
+
+        try:
+            patterns = self.document.patterns()
+        except PtychouiError as error:
+            self.show_message(Message("error", error.message, error.hint))
+            return
+        folder = self.document.path.parent if self.document.path else Path.cwd()
+        choice = ExportDialog.ask(patterns, folder, self)
+        if choice is None:
+            return
+
+        def done(exported: Any) -> None:
+            where = exported.paths[0] if exported.paths else choice.path
+            notes = ". ".join(note[:1].upper() + note[1:] for note in exported.notes)
+            self.show_message(Message("info", f"Patterns written to {where}", notes))
+
+        self.controller.run_job(
+            "export",
+            lambda: export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms),
+            done,
+        )
+
+    def undo(self) -> None:
+        """Take back the last edit."""
+        self.controller.undo()
+
+    def redo(self) -> None:
+        """Do it again."""
+        self.controller.redo()
+
+    def reset_design(self) -> None:
+        """Go back to the start of the settings."""
+        self.controller.reset_design()
+
+    def train(self) -> None:
+        """Start a run."""
+        self.controller.train()
+
+    def pause_or_continue(self) -> None:
+        """Pause a running run, or let a paused one go on."""
+        self.controller.pause_or_continue()
+
+    def stop(self) -> None:
+        """End the run."""
+        self.controller.stop()
+
+    def resume(self) -> None:
+        """Take up the run of the run folder."""
+        self.controller.resume_run()
+
+    def fit_images(self) -> None:
+        """Show whole images."""
+        self.panels.image_view().fit()
+
+    def actual_size(self) -> None:
+        """One image pixel on one screen pixel."""
+        self.panels.image_view().actual_size()
+
+    def auto_contrast(self) -> None:
+        """Percentile limits for the images shown."""
+        self.panels.image_view().auto_contrast()
+
+    def show_led_numbers(self, shown: bool) -> None:
+        """Show numbers beside the LEDs."""
+        self.panels.leds.plot.show_numbers(shown)
+        self.prefer(show_led_numbers=shown)
+
+    def theme_dark(self) -> None:
+        """Dark theme."""
+        self.set_theme("dark")
+
+    def theme_light(self) -> None:
+        """Light theme."""
+        self.set_theme("light")
+
+    def theme_system(self) -> None:
+        """Theme of the desktop."""
+        self.set_theme("system")
+
+    def switch_theme(self) -> None:
+        """Change between dark and light."""
+        self.set_theme("light" if theme.colours() is theme.DARK else "dark")
+
+    def set_theme(self, name: str) -> None:
+        """Give everything the colours of a theme."""
+        self.prefer(theme=name)
+        self.apply_theme()
+
+    def larger_text(self) -> None:
+        """Make all text larger."""
+        self.prefer(font_scale=min(2.5, round(self.preferences.font_scale + 0.1, 2)))
+        self.apply_theme()
+
+    def smaller_text(self) -> None:
+        """Make all text smaller."""
+        self.prefer(font_scale=max(0.6, round(self.preferences.font_scale - 0.1, 2)))
+        self.apply_theme()
+
+    def reset_layout(self) -> None:
+        """Put all panels back."""
+        self.restoreState(self.default_layout)
+        self.panels.arrange()
+
+    def show_shortcuts(self) -> None:
+        """List all shortcuts."""
+        ShortcutList.show_list(self)
+
+    def show_about(self) -> None:
+        """Say what this is, without stopping anything."""
+        text = f"ptychoui {__version__}: coded LED illumination for Fourier ptychographic microscopy"
+        self.show_message(
+            Message("info", text, "free software under the GNU General Public License, version 3 or later")
+        )

@@ -1,0 +1,285 @@
+"""The application without a window: one experiment, its data, its design, its run, and undo."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.files import write_atomic
+from ptychoui.design import starts
+from ptychoui.design.patterns import PatternSet
+from ptychoui.errors import DataError, PtychouiError
+from ptychoui.experiment import Experiment, Geometry, load_experiment, to_toml
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.paths import user_state
+from ptychoui.session.history import RunHistory
+from ptychoui.session.opening import OpenedRun
+
+FloatArray = NDArray[np.float64]
+DEEPEST_UNDO = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What undo goes back to: settings, and levels where a person or a run changed them."""
+
+    experiment: Experiment
+    levels: FloatArray | None = None
+    exposures: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the undo list: what was done, and the state before it."""
+
+    label: str
+    key: str
+    before: State
+
+
+def blank_experiment() -> Experiment:
+    """Every setting at its default."""
+    nothing: dict[str, Any] = {}
+    return Experiment(**nothing)
+
+
+class Document:
+    """Experiment, dataset, design and run.
+
+    Every edit makes a new frozen state, so undo is a list of old ones.
+    """
+
+    def __init__(self, experiment: Experiment | None = None) -> None:
+        self._state = State(experiment=experiment or blank_experiment())
+        self._saved = self._state.experiment
+        self._undo: list[Change] = []
+        self._redo: list[Change] = []
+        self.path: Path | None = None
+        self.dataset: ImageStack | TrainingSet | None = None
+        self.history = RunHistory()
+        self.run_folder: Path | None = None
+
+    # What it holds ---------------------------------------------------------------------------------------
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings."""
+        return self._state.experiment
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The experiment's geometry, else the one that came with the data."""
+        if self.experiment.geometry is not None:
+            return self.experiment.geometry
+        return self.dataset.geometry if self.dataset is not None else None
+
+    @property
+    def dirty(self) -> bool:
+        """True while settings differ from the file."""
+        return self.experiment != self._saved
+
+    def leds(self) -> LedArray | None:
+        """LEDs of the geometry; None without one, or where it is impossible."""
+        if self.geometry is None:
+            return None
+        try:
+            return led_array(self.geometry.array)
+        except PtychouiError:
+            return None
+
+    def design(self) -> tuple[FloatArray, FloatArray] | None:
+        """Levels (row, LED) and exposures (row,) that are shown and would be trained; None without a geometry."""
+        leds, geometry = self.leds(), self.geometry
+        if leds is None or geometry is None:
+            return None
+        settings = self.experiment.design
+        shape = (settings.rows, len(leds))
+        try:
+            exposures = self._state.exposures
+            if exposures is None or exposures.shape != shape[:1]:
+                exposures = starts.start_exposures(settings)
+            levels = self._state.levels
+            if levels is None or levels.shape != shape:
+                rng = np.random.default_rng(self.experiment.seed)
+                levels = starts.STARTS[settings.start](settings, leds, geometry.microscope.objective_na, rng)
+        except PtychouiError:
+            return None
+        return levels, exposures
+
+    @property
+    def changed_design(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """Levels and exposures that differ from the experiment's own start, or None."""
+        return self._state.levels, self._state.exposures
+
+    def patterns(self) -> PatternSet:
+        """The design as a set that can be exported.
+
+        Raises
+        ------
+        DataError
+            If there is no geometry yet.
+        """
+        leds, design, geometry = self.leds(), self.design(), self.geometry
+        if leds is None or design is None or geometry is None:
+            raise DataError("there are no patterns yet", "open data with a geometry, or start the demo")
+        levels, exposures = design
+        final = self.history.patterns
+        if final is not None and np.array_equal(final.levels, levels):
+            return final
+        snapshot = self.history.snapshot
+        step = snapshot.step if snapshot is not None and self._state.levels is not None else 0
+        return PatternSet(
+            levels=np.clip(levels, 0, 1),
+            exposures=exposures,
+            led_numbers=leds.numbers,
+            positions_mm=leds.positions_mm,
+            illumination_na=leds.illumination_na,
+            row_names=starts.row_names(self.experiment.design),
+            geometry=geometry,
+            name=self.experiment.name,
+            record={
+                "experiment": self.experiment.model_dump(mode="json", exclude_none=True),
+                "seed": self.experiment.seed,
+                "steps": step,
+            },
+        )
+
+    # Editing ---------------------------------------------------------------------------------------------
+
+    def edit(self, label: str, experiment: Experiment, key: str = "") -> bool:
+        """Change settings; consecutive edits with the same key are one undo step. False if nothing changed."""
+        before = self._state
+        if experiment == before.experiment:
+            return False
+        keep = experiment.design == before.experiment.design and experiment.geometry == before.experiment.geometry
+        after = replace(before, experiment=experiment) if keep else State(experiment=experiment)
+        self._change(label, after, key)
+        return True
+
+    def edit_level(self, row: int, led: int, level: float) -> None:
+        """Set the drive level of one LED (its place in the list) in one row."""
+        design = self.design()
+        if design is None:
+            return
+        levels = design[0].copy()
+        levels[row, led] = min(max(level, 0.0), 1.0)
+        levels.setflags(write=False)
+        name = starts.row_names(self.experiment.design)[row]
+        self._change(f"Level in {name}", replace(self._state, levels=levels), f"level {row} {led}")
+
+    def take_design(self, label: str, levels: FloatArray, exposures: FloatArray) -> None:
+        """Put a learned or opened design in place of the present one."""
+        self._change(label, replace(self._state, levels=levels, exposures=exposures), "")
+
+    def reset_design(self) -> None:
+        """Go back to the experiment's own start."""
+        if self._state.levels is not None or self._state.exposures is not None:
+            self._change("Reset design", State(experiment=self.experiment), "")
+
+    @property
+    def undo_label(self) -> str:
+        """What undo would take back; empty if nothing."""
+        return self._undo[-1].label if self._undo else ""
+
+    @property
+    def redo_label(self) -> str:
+        """What redo would bring back; empty if nothing."""
+        return self._redo[-1].label if self._redo else ""
+
+    def undo(self) -> str:
+        """Take the last change back and return its label."""
+        return self._step(self._undo, self._redo)
+
+    def redo(self) -> str:
+        """Bring the last undone change back and return its label."""
+        return self._step(self._redo, self._undo)
+
+    def _change(self, label: str, after: State, key: str) -> None:
+        if not (key and self._undo and self._undo[-1].key == key and not self._redo):
+            self._undo.append(Change(label, key, self._state))
+            del self._undo[:-DEEPEST_UNDO]
+        self._redo.clear()
+        self._state = after
+
+    def _step(self, source: list[Change], target: list[Change]) -> str:
+        if not source:
+            return ""
+        change = source.pop()
+        target.append(Change(change.label, "", self._state))
+        self._state = change.before
+        return change.label
+
+    # Files -----------------------------------------------------------------------------------------------
+
+    def replace_experiment(self, experiment: Experiment, path: Path | None) -> None:
+        """Take another experiment: data, run and undo list start anew."""
+        self.__init__(experiment)  # type: ignore[misc]
+        self.path = path
+
+    def take_run(self, opened: OpenedRun) -> None:
+        """Show a run folder: settings, history, newest design."""
+        self.replace_experiment(opened.experiment, None)
+        self.run_folder = opened.path
+        self.history.take_lines(opened.lines)
+        self._state = replace(self._state, levels=opened.levels, exposures=opened.exposures)
+
+    def begin_run(self, folder: Path | None, keep_history: bool = False) -> None:
+        """Forget the last run's history, unless this run goes on from it."""
+        if not keep_history:
+            self.history = RunHistory()
+        self.run_folder = folder
+
+    def load(self, path: Path) -> None:
+        """Read an experiment file."""
+        self.replace_experiment(load_experiment(path), path)
+
+    def save(self, path: Path | None = None) -> Path:
+        """Write the experiment's TOML file."""
+        target = path or self.path
+        if target is None:
+            raise DataError("the experiment has no file name yet", "use Save as")
+        write_atomic(target, to_toml(self.experiment))
+        self.path, self._saved = target, self.experiment
+        self.drop_recovery()
+        return target
+
+    # Recovery --------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def recovery_path() -> Path:
+        """Where unsaved settings are kept."""
+        return user_state() / "recovery.toml"
+
+    def write_recovery(self) -> None:
+        """Keep unsaved settings; without any, remove the file."""
+        path = self.recovery_path()
+        if not self.dirty:
+            self.drop_recovery()
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, to_toml(self.experiment))
+
+    @classmethod
+    def read_recovery(cls) -> Experiment | None:
+        """Settings of a session that ended without saving, or None."""
+        try:
+            return load_experiment(cls.recovery_path())
+        except PtychouiError:
+            return None
+
+    @classmethod
+    def drop_recovery(cls) -> None:
+        """Remove the recovery file."""
+        with contextlib.suppress(OSError):
+            cls.recovery_path().unlink()
+
+    def mark_recovered(self, experiment: Experiment) -> None:
+        """Take recovered settings; they count as unsaved."""
+        self.replace_experiment(blank_experiment(), None)
+        self._state = State(experiment=experiment)

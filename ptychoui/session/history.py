@@ -1,0 +1,122 @@
+"""What a run has told so far: curves as growing float64 arrays, the newest of everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.design.patterns import PatternSet
+from ptychoui.training.events import (
+    Event,
+    Failed,
+    Finished,
+    Saved,
+    Snapshot,
+    Started,
+    StepDone,
+    Stopped,
+    Validated,
+)
+
+
+class Curve:
+    """Points (x, y) that are appended and read without being copied."""
+
+    def __init__(self) -> None:
+        self._points = np.empty((2, 256))
+        self._count = 0
+
+    def append(self, x: float, y: float) -> None:
+        """Add a point."""
+        if self._count == self._points.shape[1]:
+            self._points = np.concatenate([self._points, np.empty_like(self._points)], axis=1)
+        self._points[:, self._count] = x, y
+        self._count += 1
+
+    def keep_until(self, x: float) -> None:
+        """Drop the points beyond ``x``."""
+        self._count = int(np.searchsorted(self.x, x, side="right"))
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """(point,) float64 view."""
+        return self._points[0, : self._count]
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """(point,) float64 view."""
+        return self._points[1, : self._count]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternsReady(Event):
+    """The design as it stands at the end of a run, complete for export."""
+
+    patterns: PatternSet
+
+
+class RunHistory:
+    """Everything a view shows of one run; filled by `take`, event after event."""
+
+    def __init__(self) -> None:
+        self.training = Curve()
+        self.held_out = Curve()
+        self.started: Started | None = None
+        self.last_step: StepDone | None = None
+        self.last_score: Validated | None = None
+        self.first_score: Validated | None = None
+        self.snapshot: Snapshot | None = None
+        self.patterns: PatternSet | None = None
+        self.saved: Saved | None = None
+        self.end: Finished | Stopped | Failed | None = None
+        self.certificate = ""
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        steps = [int(curve.x[-1]) for curve in (self.training, self.held_out) if len(curve)]
+        return max(steps, default=0)
+
+    def take(self, event: object) -> None:
+        """Note an event; kinds that are not shown are let through."""
+        if isinstance(event, Started):
+            self.started, self.end = event, None
+            # Steps after the last save are done again by a resumed run.
+            for curve in (self.training, self.held_out):
+                curve.keep_until(event.step if event.resumed else -1)
+        elif isinstance(event, StepDone):
+            self.training.append(event.step, event.loss)
+            self.last_step = event
+            self.certificate = event.certificate or self.certificate
+        elif isinstance(event, Validated):
+            self.held_out.append(event.step, event.loss)
+            self.first_score = self.first_score or event
+            self.last_score = event
+        elif isinstance(event, Snapshot):
+            self.snapshot = event
+        elif isinstance(event, PatternsReady):
+            self.patterns = event.patterns
+        elif isinstance(event, Saved):
+            self.saved = event
+        elif isinstance(event, (Finished, Stopped, Failed)):
+            self.end = event
+
+    def take_lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Note the lines of a run folder's ``events.jsonl``; odd ones are skipped."""
+        for line in lines:
+            try:
+                step, loss = int(line["step"]), float(line["loss"])
+                if line.get("kind") == "step":
+                    self.training.append(step, loss)
+                elif line.get("kind") == "validated":
+                    names = ("complex_error", "amplitude_error", "phase_error_rad")
+                    self.take(Validated(step=step, loss=loss, **{name: float(line[name]) for name in names}))
+            except (KeyError, TypeError, ValueError):
+                continue

@@ -1,0 +1,130 @@
+"""Whatever a person drops on the window: an experiment, a geometry, a run folder or data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.errors import DataError, SettingsError
+from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, load_geometry, read_toml
+from ptychoui.paths import resources, sample_data
+
+SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
+DEMO = "first_light.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedExperiment:
+    """An experiment file."""
+
+    experiment: Experiment
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedGeometry:
+    """A geometry file."""
+
+    geometry: Geometry
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedData:
+    """A dataset with the settings it was opened by."""
+
+    dataset: ImageStack | TrainingSet
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRun:
+    """A run folder: settings, history and newest design; levels are None where nothing was saved yet."""
+
+    path: Path
+    experiment: Experiment
+    lines: tuple[Mapping[str, Any], ...]
+    levels: NDArray[np.float64] | None
+    exposures: NDArray[np.float64] | None
+    step: int
+
+
+Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun
+
+
+def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
+    """Open a path by what it holds.
+
+    Raises
+    ------
+    PtychouiError
+        If it is none of the known kinds, or damaged.
+    """
+    path = Path(path)
+    if path.is_dir() and (path / "run.json").exists():
+        return open_run(path)
+    if path.name == "run.json":
+        return open_run(path.parent)
+    if path.suffix.lower() == ".toml":
+        table = read_toml(path)
+        if "microscope" in table and "array" in table:
+            return OpenedGeometry(load_geometry(path), path)
+        return OpenedExperiment(load_experiment(path), path)
+    return OpenedData(_open_dataset(path, geometry), str(path))
+
+
+def open_run(path: Path) -> OpenedRun:
+    """Read a run folder without taking its lock: a run may still be writing to it."""
+    from ptychoui.training.run_folder import RunFolder
+
+    folder = RunFolder.open(path, lock=False)
+    state = folder.load() or {}
+    levels = state.get("parameter_levels")
+    exposures = state.get("parameter_exposures")
+    return OpenedRun(
+        path=path,
+        experiment=folder.experiment(),
+        lines=tuple(folder.events()),
+        levels=None if levels is None else np.asarray(levels, dtype=np.float64),
+        exposures=None if exposures is None else np.asarray(exposures, dtype=np.float64),
+        step=int(state.get("step", 0)),
+    )
+
+
+def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
+    """Open an experiment's data; the experiment's geometry wins over its geometry file and the data's own."""
+    if geometry is None and source.geometry:
+        geometry = load_geometry(source.geometry)
+    return OpenedData(_open_dataset(locate(source.path), geometry), source.path)
+
+
+def locate(path: str) -> Path:
+    """File behind a data path, samples included."""
+    if not path.startswith("sample:"):
+        return Path(path)
+    if path not in SAMPLES:
+        raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
+    return sample_data() / SAMPLES[path]
+
+
+def demo_experiment() -> Experiment:
+    """The experiment behind *Start demo*."""
+    path = resources() / "experiments" / DEMO
+    if path.exists():
+        return load_experiment(path)
+    plain: dict[str, Any] = {"name": "first light"}
+    return Experiment(**plain)
+
+
+def _open_dataset(path: Path, geometry: Geometry | None) -> ImageStack | TrainingSet:
+    try:
+        from ptychoui.data.formats.open import open_dataset
+    except ImportError as error:
+        raise DataError(f"a library for reading files is missing: {error}", "install ptychoui again") from None
+    return open_dataset(path, geometry)

@@ -1,0 +1,110 @@
+"""Iterators of events for the worker: a new run, or one taken up from its folder. Torch is imported inside them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.experiment import Experiment
+from ptychoui.paths import user_state
+from ptychoui.session.history import PatternsReady
+from ptychoui.session.worker import MakeEvents
+from ptychoui.training.control import RunControl
+from ptychoui.training.events import TERMINAL, Finished
+
+if TYPE_CHECKING:
+    from ptychoui.training.trainer import Trainer
+
+Levels = NDArray[np.float64]
+
+
+def new_run(
+    experiment: Experiment,
+    folder: Path | None,
+    levels: Levels | None = None,
+    exposures: Levels | None = None,
+) -> MakeEvents:
+    """Return what a worker needs to train an experiment from its own start, or from given levels."""
+
+    def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
+        _leave_a_core()
+        import torch
+
+        from ptychoui.training import trainer
+
+        run = trainer.new_run(experiment, folder, control, want_images)
+        for given, parameter in ((levels, run.parameters.levels), (exposures, run.parameters.exposures)):
+            if given is not None and tuple(given.shape) == tuple(parameter.shape):
+                with torch.no_grad():
+                    parameter.copy_(torch.from_numpy(np.array(given)))
+        yield from _events_of(run, want_images)
+
+    return events
+
+
+def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
+    """Return what a worker needs to take up a run; ``steps`` replaces the number of steps it was planned for."""
+
+    def changes(experiment: Experiment) -> Experiment:
+        if steps is None:
+            return experiment
+        return experiment.replace(training=experiment.training.replace(steps=steps))
+
+    def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
+        _leave_a_core()
+        from ptychoui.training import trainer
+
+        yield from _events_of(trainer.resume_run(folder, control, want_images, changes), want_images)
+
+    return events
+
+
+def run_folder_for(experiment: Experiment, beside: Path | None, now: datetime | None = None) -> Path:
+    """Name a new run folder: beside the experiment's file, or in the user's state folder."""
+    base = beside.parent if beside is not None else user_state()
+    name = re.sub(r"[^\w-]+", "-", experiment.name).strip("-").lower() or "run"
+    stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
+    folder = base / "runs" / f"{name}-{stamp}"
+    count = 1
+    while folder.exists():
+        count += 1
+        folder = base / "runs" / f"{name}-{stamp}-{count}"
+    return folder
+
+
+def _events_of(run: Trainer, want_images: Callable[[], bool]) -> Iterator[Any]:
+    """Events of a trainer; before the last one the finished design and its picture, after it the lock is free."""
+    pictured = -1
+    with closing(_Lock(run)):
+        for event in run.run():
+            if isinstance(event, TERMINAL):
+                if isinstance(event, Finished) and pictured != run.step:
+                    yield run.snapshot()
+                yield PatternsReady(step=event.step, patterns=run.patterns())
+            elif type(event).__name__ == "Snapshot":
+                pictured = event.step
+            yield event
+
+
+class _Lock:
+    def __init__(self, run: Trainer) -> None:
+        self._run = run
+
+    def close(self) -> None:
+        if self._run.folder is not None:
+            self._run.folder.close()
+
+
+def _leave_a_core() -> None:
+    """Leave one core to the window: with all of them busy its heart-beat was seen 0.1 s late."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
