@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="learn patterns without a window")
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
+    _add_data(train)
     train.add_argument("--steps", type=int, help="number of optimiser steps")
     train.add_argument("--strategy", help="store_all, checkpoint or reversible")
     train.add_argument("--device", help="auto, cpu, cuda or cuda:N")
@@ -118,8 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     engine.set_defaults(run=_bench_engine)
     design = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
     design.add_argument("experiment", metavar="EXPERIMENT.toml")
+    _add_data(design)
     design.add_argument("--seeds", type=int, default=5)
     design.add_argument("--draws", type=int, default=20, help="random designs are the best of so many draws")
+    design.add_argument("--unrolls", type=int, nargs="+", default=[15, 30, 60, 120], help="depths of the tuning grid")
+    design.add_argument("--tuning-objects", type=int, default=6, help="training objects that tune each design")
+    design.add_argument("--threads", type=int, help="CPU threads")
     design.add_argument("--steps", type=int, help="number of optimiser steps")
     design.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
     design.add_argument("--json", action="store_true", help="print one JSON object")
@@ -129,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="FILE", help="stack or training set instead of the experiment's")
+    parser.add_argument("--geometry", metavar="G.toml", help="geometry instead of the experiment's")
 
 
 def _say(text: str) -> None:
@@ -211,6 +221,15 @@ def _with_options(experiment: Experiment, arguments: argparse.Namespace) -> Expe
     if getattr(arguments, "device", None):
         engine = engine.replace(device=arguments.device)
     changes: dict[str, Any] = {"training": training, "engine": engine}
+    if arguments.data:
+        sample = arguments.data.startswith("sample:")
+        changes["data"] = experiment.data.replace(
+            path=arguments.data if sample else str(Path(arguments.data).resolve())
+        )
+    if arguments.geometry:
+        from ptychoui.experiment import load_geometry
+
+        changes["geometry"] = load_geometry(arguments.geometry)
     if getattr(arguments, "seed", None) is not None:
         changes["seed"] = arguments.seed
     return experiment.replace(**changes)
@@ -377,7 +396,14 @@ def _bench_design(arguments: argparse.Namespace) -> int:
 
     experiment = _with_options(load_experiment(arguments.experiment), arguments)
     output = Path(arguments.output) if arguments.output else None
-    summary = design.run(experiment, range(arguments.seeds), _say, arguments.draws, output)
+    if arguments.threads:
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    effort = design.Effort(
+        unrolls=tuple(arguments.unrolls), tuning_objects=arguments.tuning_objects, draws=arguments.draws
+    )
+    summary = design.run(experiment, range(arguments.seeds), _say, effort, output)
     if arguments.json:
         _print_json(summary)
     else:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,21 @@ from ptychoui.training.objectives import scores
 from ptychoui.training.problem import Examples, Problem, build_problem, find_dataset
 from ptychoui.training.trainer import Parameters, Trainer, evaluate, network_inputs, reconstruct_batch
 
-STEPS = (0.05, 0.1, 0.2, 0.4, 0.8)
+STEPS = (0.1, 0.2, 0.4, 0.8)
+"""Step sizes as fractions of the largest stable one of the design, 2 (1 + momentum) / curvature."""
+
 MOMENTA = ("3/4", "7/8", "15/16")
 UNROLLS = (15, 30, 60, 120)
-DRAWS = 20
-TUNING_OBJECTS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How hard a comparison tries: depths of the grid, objects that tune, draws of each random design."""
+
+    unrolls: tuple[int, ...] = UNROLLS
+    tuning_objects: int = 6
+    draws: int = 20
+
 
 RANDOM = ("dense_random", "random_partition", "hybrid", "singles")
 Say = Callable[[str], None]
@@ -77,8 +88,12 @@ def tune(
 ) -> Tuned:
     """Try a grid of solver settings on examples; one run to the largest depth serves all smaller ones."""
     best: Tuned | None = None
+    problem = candidate.problem
+    weights = problem.measurement.weights(candidate.levels, candidate.exposures)
+    curvature = problem.physics.curvature_bound(weights)
     for momentum in momenta:
-        for step in steps:
+        for share in steps:
+            step = float(f"{share * 2 * (1 + Fraction(momentum)) / curvature:.2g}")
             errors = _errors_at(candidate, examples, step, momentum, unrolls)
             if show is not None:
                 cells = "  ".join("diverged" if e is None else f"{e:8.3f}" for e in errors)
@@ -188,13 +203,13 @@ def _with_rows(problem: Problem, levels: NDArray[np.float64]) -> Candidate:
     )
 
 
-def best_draw(problem: Problem, name: str, examples: Examples, rng: np.random.Generator, draws: int) -> Candidate:
+def best_draw(problem: Problem, name: str, examples: Examples, rng: np.random.Generator, effort: Effort) -> Candidate:
     """The best of some draws of a random design, judged on examples with the settings that suit the first."""
     design, leds, na = problem.experiment.design, problem.leds, problem.objective_na
-    candidates = [_with_rows(problem, starts.STARTS[name](design, leds, na, rng)) for _ in range(draws)]
-    if draws == 1:
+    candidates = [_with_rows(problem, starts.STARTS[name](design, leds, na, rng)) for _ in range(effort.draws)]
+    if effort.draws == 1:
         return candidates[0]
-    tuned = tune(candidates[0], examples, unrolls=UNROLLS[:-1])
+    tuned = tune(candidates[0], examples, unrolls=effort.unrolls[:2])
     errors = [_errors_at(c, examples, tuned.step, tuned.momentum, [tuned.unrolls])[0] for c in candidates]
     return candidates[int(np.argmin([np.inf if e is None else e for e in errors]))]
 
@@ -213,24 +228,24 @@ class SeedResult:
 
 
 def one_seed(
-    experiment: Experiment, dataset: Any, seed: int, say: Say, draws: int = DRAWS, full_stack: bool = True
+    experiment: Experiment, dataset: Any, seed: int, say: Say, effort: Effort = Effort(), full_stack: bool = True
 ) -> SeedResult:
     """Learn and compare with one seed."""
     experiment = experiment.replace(seed=seed)
     problem = build_problem(experiment, dataset)
     rng = np.random.default_rng([seed, 1])
-    some = problem.training.pick(rng.permutation(len(problem.training))[:TUNING_OBJECTS])
+    some = problem.training.pick(rng.permutation(len(problem.training))[: effort.tuning_objects])
     design, leds, na = experiment.design, problem.leds, problem.objective_na
     candidates: dict[str, Candidate] = {}
     for name in RANDOM:
-        candidates[name] = best_draw(problem, name, some, rng, draws)
+        candidates[name] = best_draw(problem, name, some, rng, effort)
     candidates["half_circles"] = _with_rows(problem, starts.half_circles(design, leds, na, rng))
     if full_stack:
         candidates["full_stack"] = _with_rows(problem, starts.sequential(leds))
 
     first = _with_rows(problem, starts.dense_random(design, leds, na, np.random.default_rng(seed)))
-    say(f"  seed {seed}: complex error of a dense random design on training objects, unrolls {UNROLLS}")
-    grid = tune(first, some, show=say)
+    say(f"  seed {seed}: complex error of a dense random design on training objects, unrolls {effort.unrolls}")
+    grid = tune(first, some, unrolls=effort.unrolls, show=say)
     say(f"    best: step {grid.step:g}, momentum {grid.momentum}, {grid.unrolls} unrolls")
     learning = experiment.replace(
         network=experiment.network.replace(step=grid.step, momentum=grid.momentum, unrolls=grid.unrolls)
@@ -246,7 +261,7 @@ def one_seed(
     candidates["learned"] = replace(
         first, levels=trainer.parameters.levels.clone(), exposures=trainer.parameters.exposures.clone()
     )
-    tuned = {name: tune(candidate, some) for name, candidate in candidates.items()}
+    tuned = {name: tune(candidate, some, unrolls=effort.unrolls) for name, candidate in candidates.items()}
     errors = {name: float(held_out_errors(c, tuned[name]).mean()) for name, c in candidates.items()}
     converged = {name: float(converged_errors(c).mean()) for name, c in candidates.items() if name != "full_stack"}
     for name in candidates:
@@ -278,7 +293,11 @@ def paired_interval(differences: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def run(
-    experiment: Experiment, seeds: Sequence[int], say: Say = print, draws: int = DRAWS, output: Path | None = None
+    experiment: Experiment,
+    seeds: Sequence[int],
+    say: Say = print,
+    effort: Effort = Effort(),
+    output: Path | None = None,
 ) -> dict[str, object]:
     """Compare over seeds; the dictionary is what ``--json`` prints.
 
@@ -289,7 +308,7 @@ def run(
     results: list[SeedResult] = []
     summary: dict[str, object] = {}
     for seed in seeds:
-        results.append(one_seed(experiment, dataset, seed, say, draws))
+        results.append(one_seed(experiment, dataset, seed, say, effort))
         summary = summarise(results, torch.get_num_threads())
         if output is not None:
             write_atomic(output, json.dumps(summary, indent=2) + "\n")

@@ -258,6 +258,15 @@ class FourierPtychography:
             along=along,
         )
 
+    def curvature_bound(self, weights: Tensor) -> float:
+        """Largest curvature of D where prediction and measurement agree: max_k sum_l (sum_m C_ml) |P(k - k_l)|^2.
+
+        A step alpha with heavy-ball momentum beta is stable up to 2 (1 + beta) / bound (Polyak 1964, section 3).
+        """
+        light = weights.detach().sum(0)[:, None, None] * self._pupil_adjoint.abs().square()
+        covered = light.reshape(-1)[self._source].sum(0)
+        return float(covered.max())
+
     # Every LED on its own ---------------------------------------------------------------------------------
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,18 @@ class Trainer:
             if name != "reversible" or chain.update.reversible
         }
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
+        curvature = problem.physics.curvature_bound(
+            problem.measurement.weights(self.parameters.levels * problem.mask, self.parameters.exposures)
+        )
+        network = experiment.network
+        beta = float(Fraction(network.momentum)) if network.update == "heavy_ball" else 0.0
+        warnings = [*judged.warnings, *problem.notes]
+        if network.step * curvature > 2 * (1 + beta):
+            warnings.insert(
+                0,
+                f"network.step = {network.step:g} is above the stable {2 * (1 + beta) / curvature:.2g} of this design: "
+                f"try {0.4 * 2 * (1 + beta) / curvature:.2g}",
+            )
         return Started(
             step=self.step,
             steps=experiment.training.steps,
@@ -262,7 +275,7 @@ class Trainer:
             strategy=experiment.engine.strategy,
             predicted_bytes=predicted,
             feasibility=judged.line(),
-            warnings=(*judged.warnings, *problem.notes),
+            warnings=tuple(warnings),
             led_numbers=problem.leds.numbers,
             illumination_na=problem.leds.illumination_na,
             objective_na=problem.objective_na,
