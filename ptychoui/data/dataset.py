@@ -127,9 +127,7 @@ class TrainingSet:
     def __post_init__(self) -> None:
         objects = np.asarray(self.objects)
         if objects.ndim != 3 or objects.shape[1] != objects.shape[2] or 0 in objects.shape:
-            raise DataError(
-                f"training objects must be square with the axes object, row, column; got {objects.shape}"
-            )
+            raise DataError(f"training objects must be square with the axes object, row, column; got {objects.shape}")
         if len(self.sources) != len(objects):
             raise DataError(f"{len(objects)} objects but {len(self.sources)} source numbers")
         if not np.isfinite(objects).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack
+from ptychoui.data.dataset import ImageStack, array_sha256
 from ptychoui.data.files import sha256_file, write_atomic
 from ptychoui.data.formats.common import (
     check_claim,
@@ -70,15 +71,18 @@ def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
         raise DataError("this stack has no geometry, which a TIFF needs beside it", "save it as HDF5 instead")
     check_count(len(stack.images), stack.geometry, path.name)
     pixel = stack.geometry.microscope.pixel_size_um
+    counts = (stack.images * np.float64(stack.unit_counts)).astype(np.float32)
 
     def write(file: BinaryIO) -> None:
         tifffile.imwrite(
             file,
-            (stack.images * np.float64(stack.unit_counts)).astype(np.float32),
+            counts,
             ome=True,
             photometric="minisblack",
             metadata={
                 "axes": "TYX",
+                # From the content, not the clock: the same stack gives the same file.
+                "UUID": f"urn:uuid:{uuid.UUID(hex=array_sha256(counts)[:32])}",
                 "PhysicalSizeX": pixel,
                 "PhysicalSizeXUnit": "µm",
                 "PhysicalSizeY": pixel,
