@@ -166,6 +166,33 @@ class Array(Settings):
                 raise ValueError("led_numbers holds a number twice")
         return self
 
+    def numbers(self) -> tuple[int, ...]:
+        """Firmware numbers of all LEDs in the order of their list; a lattice is numbered row by row.
+
+        LEDs beyond ``max_illumination_na`` are listed too: what a microscope uses is decided by the optics.
+        """
+        if self.kind == "table":
+            return self.led_numbers or tuple(range(len(self.positions_mm or ())))
+        if self.kind == "spiral":
+            return tuple(range(self.count or 0))
+        if self.kind in ("rings", "dome"):
+            return tuple(range(sum(self.ring_counts or ())))
+        rows, columns = self.rows or 0, self.columns or 0
+        everything = range(rows * columns)
+        if not self.disc:
+            return tuple(everything)
+        row0 = (rows - 1) / 2 if self.center_row is None else self.center_row
+        column0 = (columns - 1) / 2 if self.center_column is None else self.center_column
+        reach = min(rows, columns) / 2
+
+        def inside(number: int) -> bool:
+            row, column = divmod(number, columns)
+            if self.serpentine and row % 2:
+                column = columns - 1 - column
+            return (row - row0) ** 2 + (column - column0) ** 2 <= reach**2
+
+        return tuple(number for number in everything if inside(number))
+
 
 class Geometry(Settings):
     """A microscope and its LED array: what a geometry file holds."""

@@ -104,18 +104,15 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
 
 def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
     """LED numbers and positions before the pose: (LED,), (LED, 3) in mm."""
+    numbers = np.array(array.numbers(), dtype=np.int64)
+    if array.kind == "table":
+        return numbers, np.asarray(array.positions_mm, dtype=float).reshape(-1, 3)
     if array.kind == "lattice":
-        xy, numbers = _lattice(array)
+        xy = _lattice(array)
     elif array.kind == "spiral":
-        xy = _spiral(int(array.count or 0), array.spiral_steps) * float(array.pitch_mm or 0)
-        numbers = np.arange(len(xy))
-    elif array.kind == "table":
-        positions = np.asarray(array.positions_mm, dtype=float).reshape(-1, 3)
-        given = array.led_numbers
-        return np.arange(len(positions)) if given is None else np.asarray(given), positions
+        xy = _spiral(len(numbers), array.spiral_steps) * float(array.pitch_mm or 0)
     else:
         xy = _rings(array)
-        numbers = np.arange(len(xy))
     z = np.zeros(len(xy))
     if array.kind == "dome":
         radius = float(array.dome_radius_mm or 0)
@@ -126,7 +123,7 @@ def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
                 "dome_radius_mm must be at least the largest ring radius",
             )
         z = radius - np.sqrt(radius**2 - lateral**2)
-    return numbers.astype(np.int64), np.column_stack([xy, z])
+    return numbers, np.column_stack([xy, z])
 
 
 def apply_pose(positions_mm: FloatArray, pose: Pose) -> FloatArray:
@@ -145,20 +142,16 @@ def apply_pose(positions_mm: FloatArray, pose: Pose) -> FloatArray:
     return np.column_stack([x + pose.shift_x_mm, y + pose.shift_y_mm, z])
 
 
-def _lattice(array: Array) -> tuple[FloatArray, NDArray[np.int64]]:
+def _lattice(array: Array) -> FloatArray:
     """Row-major lattice from the top left, +y up."""
     rows, columns = int(array.rows or 0), int(array.columns or 0)
     center_row = (rows - 1) / 2 if array.center_row is None else array.center_row
     center_column = (columns - 1) / 2 if array.center_column is None else array.center_column
-    row, column = np.divmod(np.arange(rows * columns), columns)
+    row, column = np.divmod(np.array(array.numbers()), columns)
     if array.serpentine:
         column = np.where(row % 2 == 1, columns - 1 - column, column)
     xy = np.column_stack([column - center_column, center_row - row]) * float(array.pitch_mm or 0)
-    numbers = np.arange(rows * columns)
-    if array.disc:
-        inside = np.hypot(*xy.T) <= (min(rows, columns) / 2) * float(array.pitch_mm or 0)
-        return xy[inside], numbers[inside]
-    return xy, numbers
+    return np.asarray(xy)
 
 
 def _spiral(count: int, steps: str) -> FloatArray:

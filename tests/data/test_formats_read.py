@@ -15,7 +15,6 @@ from PIL import Image
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.formats.common import sidecar_path
 from ptychoui.data.formats.folder import natural_key
-from ptychoui.data.formats.leds import array_led_count
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.formats.tiff import save_stack_tiff
@@ -125,11 +124,13 @@ def test_ambiguous_axes_are_told(tmp_path: Path, geometry: Geometry) -> None:
     np.testing.assert_allclose(read.images[1] * read.unit_counts, cube[:, :, 1], rtol=1e-6)  # type: ignore[union-attr]
 
 
-def test_disc_is_not_counted(tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]) -> None:
-    disc = make_geometry(rows=9, columns=9, disc=True)
-    assert array_led_count(disc.array) is None
-    read = open_dataset(write_layout("uconn", tmp_path), disc)
-    assert "the LEDs of a disc are not counted while reading: 9 images" in notes_of(read)
+def test_disc_of_a_lattice_keeps_its_lattice_numbers(
+    tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]
+) -> None:
+    disc = make_geometry(rows=5, columns=5, disc=True)
+    assert disc.array.numbers() == tuple(n for n in range(25) if n not in (0, 4, 20, 24))
+    with pytest.raises(DataError, match="holds 9 images but the array in the geometry has 21 LEDs"):
+        open_dataset(write_layout("uconn", tmp_path), disc)
 
 
 def test_table_gives_the_led_numbers(tmp_path: Path, write_layout: Any, make_geometry: Callable[..., Geometry]) -> None:
@@ -149,7 +150,7 @@ def test_table_gives_the_led_numbers(tmp_path: Path, write_layout: Any, make_geo
     ],
 )
 def test_led_count(array: dict[str, Any], count: int, make_geometry: Callable[..., Geometry]) -> None:
-    assert array_led_count(make_geometry(**array).array) == count
+    assert len(make_geometry(**array).array.numbers()) == count
 
 
 def test_amplitudes_and_strange_variables(tmp_path: Path, images: np.ndarray, geometry: Geometry) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, Provenance
-from ptychoui.data.formats.leds import array_led_count, led_numbers
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.paths import resources
@@ -135,12 +134,10 @@ def finish_stack(
         Provenance; ``notes`` grows by what is found here.
     """
     check_count(len(raw), geometry, path.name)
-    if array_led_count(geometry.array) is None:
-        notes.append(f"the LEDs of a disc are not counted while reading: {len(raw)} images were numbered 0, 1, 2, ...")
     images, unit = normalised(raw, path.name)
     stack = ImageStack(
         images=images,
-        led_numbers=led_numbers(geometry.array, len(images)),
+        led_numbers=np.array(geometry.array.numbers(), dtype=np.int64),
         geometry=geometry,
         unit_counts=unit,
         provenance=Provenance(source=str(path), layout=layout, sha256=sha256),
@@ -158,8 +155,8 @@ def finish_stack(
 
 def check_count(images: int, geometry: Geometry, name: str) -> None:
     """Refuse a stack whose number of images is not the array's number of LEDs."""
-    expected = array_led_count(geometry.array)
-    if expected is not None and images != expected:
+    expected = len(geometry.array.numbers())
+    if images != expected:
         raise DataError(
             f"{name} holds {images} images but the array in the geometry has {expected} LEDs",
             "correct rows and columns, count or the table in the geometry, remove dark frames, "

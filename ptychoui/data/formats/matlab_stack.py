@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.common import conflict, finish_stack, geometry_for, need_geometry
-from ptychoui.data.formats.leds import array_led_count
 from ptychoui.data.formats.matlab import MatFile
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
@@ -55,12 +54,12 @@ def led_axis_first(raw: NDArray[Any], geometry: Geometry, path: Path, name: str,
     """Bring (row, column, LED), MATLAB's custom, or (LED, row, column) to LED first, by the LED count."""
     if raw.ndim != 3:
         raise DataError(f"{path.name}: {name} has the shape {raw.shape}, expected three axes")
-    count = array_led_count(geometry.array)
+    count = len(geometry.array.numbers())
     first, last = raw.shape[0] == count, raw.shape[2] == count
     if first and not last:
         notes.append(f"{name} has the axes LED, row, column (its first axis has the array's {count} LEDs)")
         return raw
-    if count is None or (first and last):
+    if first and last:
         notes.append(
             f"{name} has the shape {raw.shape} and the LED count does not tell which axis is the LED: "
             "row, column, LED was assumed, the custom of MATLAB files"
