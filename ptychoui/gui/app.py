@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import QApplication
 from ptychoui.gui import theme
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.messages import Message
+from ptychoui.gui.style import InstrumentStyle
 from ptychoui.paths import user_state
 from ptychoui.session.preferences import load_preferences
 
@@ -83,7 +84,7 @@ def make_application() -> QApplication:
     found = QApplication.instance()
     app = found if isinstance(found, QApplication) else QApplication(sys.argv[:1])
     app.setApplicationName("ptychoui")
-    app.setStyle("Fusion")
+    app.setStyle(InstrumentStyle())
     pg.setConfigOptions(imageAxisOrder="row-major")
     return app
 

@@ -74,14 +74,16 @@ class ContrastBar(QWidget):
         """A new quantity or run: limits are chosen again with the next images."""
         self._untouched = True
 
-    def set_images(self, images: Sequence[NDArray[np.float32]]) -> None:
-        """Take the images shown; limits stay unless these are the first ones."""
+    def set_images(
+        self, images: Sequence[NDArray[np.float32]], first: Sequence[NDArray[np.float32]] | None = None
+    ) -> None:
+        """Take the images shown; limits stay unless these are the first ones, and then ``first`` decides."""
         self._values = finite_values(images)
         self.histogram.set_values(self._values)
         if self._untouched and len(self._values):
             self._untouched = False
             if self.fixed is None:
-                self.auto()
+                self.set_limits(*auto_limits(finite_values(first or images)))
             else:
                 self.set_limits(*self.fixed)
         else:

@@ -33,6 +33,7 @@ class ImagePanel(QFrame):
         self.note = ""
         self.pixel_um: float | None = None
         self._following = False
+        self._fitted = True
         self._seen_shape: tuple[int, int] | None = None
         self.image: NDArray[np.float32] | None = None
         self._graphics = pg.GraphicsView(self)
@@ -47,6 +48,7 @@ class ImagePanel(QFrame):
         self._overlay = _Overlay(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.view.sigRangeChanged.connect(self._range_changed)
+        self.view.sigRangeChangedManually.connect(self._zoomed)
         self._hover = pg.SignalProxy(self._graphics.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
         self._graphics.viewport().installEventFilter(self)
         self.use_colours()
@@ -86,6 +88,7 @@ class ImagePanel(QFrame):
         """Show the whole image."""
         if self.image is not None:
             rows, columns = self.image.shape
+            self._fitted = True
             self.view.setRange(QRectF(0, 0, columns, rows), padding=0.01)
             self.moved.emit(self)
 
@@ -94,6 +97,7 @@ class ImagePanel(QFrame):
         if self.image is not None:
             rows, columns = self.image.shape
             width, height = self.view.width(), self.view.height()
+            self._fitted = False
             self.view.setRange(QRectF((columns - width) / 2, (rows - height) / 2, width, height), padding=0)
             self.moved.emit(self)
 
@@ -101,6 +105,7 @@ class ImagePanel(QFrame):
         """Show the same part of the image as another panel."""
         if other is not self:
             self._following = True
+            self._fitted = other._fitted
             self.view.setRange(other.view.viewRect(), padding=0)
             self._following = False
 
@@ -108,6 +113,8 @@ class ImagePanel(QFrame):
         """Keep the overlay over the whole image."""
         super().resizeEvent(event)  # type: ignore[arg-type]
         self._overlay.setGeometry(self.rect())
+        if self._fitted:
+            self.fit()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Fit on a double-click; tell when the cursor leaves."""
@@ -126,6 +133,10 @@ class ImagePanel(QFrame):
         row, column = int(np.floor(point.y())), int(np.floor(point.x()))
         inside = 0 <= row < self.image.shape[0] and 0 <= column < self.image.shape[1]
         self.hovered.emit(*((row, column) if inside else (-1, -1)))
+
+    def _zoomed(self) -> None:
+        self._fitted = False
+        self.moved.emit(self)
 
     def _range_changed(self) -> None:
         self._overlay.update()

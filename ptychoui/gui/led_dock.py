@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 from ptychoui.design.starts import row_names
 from ptychoui.gui.led_plot import LedPlot
 from ptychoui.gui.pattern_strip import PatternStrip
+from ptychoui.gui.theme import colours
 from ptychoui.session.document import Document
 
 
@@ -44,13 +45,17 @@ class LedPanel(QWidget):
         self.strip = PatternStrip(self)
         self.caption = QLabel()
         self.caption.setWordWrap(True)
+        self.circles = QLabel()
+        self.circles.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.level_label = QLabel("click an LED to set its level")
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(0, 100)
         self.level.setEnabled(False)
         self.level.setToolTip("Drive level of the chosen LED in this pattern, in percent")
         gap = max(4, self.fontMetrics().height() // 3)
-        editor = QHBoxLayout()
+        self.editor = QWidget()
+        editor = QHBoxLayout(self.editor)
+        editor.setContentsMargins(0, 0, 0, 0)
         editor.addWidget(self.level_label)
         editor.addWidget(self.level, 1)
         layout = QVBoxLayout(self)
@@ -58,7 +63,8 @@ class LedPanel(QWidget):
         layout.setSpacing(gap)
         layout.addWidget(self.caption)
         layout.addWidget(self.plot, 1)
-        layout.addLayout(editor)
+        layout.addWidget(self.circles)
+        layout.addWidget(self.editor)
         layout.addWidget(self.strip)
         self.strip.chosen.connect(self._row_chosen)
         self.plot.hovered.connect(self._hovered)
@@ -103,10 +109,16 @@ class LedPanel(QWidget):
         self._editable = editable
         self._choose_led(self._chosen_led)
 
+    def mark_number(self, number: int) -> None:
+        """Ring the LED of a firmware number: the one whose image is shown."""
+        found = np.flatnonzero(self._numbers == number)
+        self.plot.mark(int(found[0]) if len(found) else -1)
+
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         self.plot.use_colours()
         self.strip.update()
+        self._name_circles()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Draw what arrived while hidden."""
@@ -129,6 +141,9 @@ class LedPanel(QWidget):
 
     def _caption(self) -> None:
         row = self.strip.row
+        self._name_circles()
+        for part in (self.editor, self.strip, self.circles):
+            part.setVisible(row < len(self._levels))
         if row >= len(self._levels):
             self.caption.setText("No patterns yet: open data, or choose a geometry.")
             return
@@ -138,6 +153,18 @@ class LedPanel(QWidget):
             f"<b>{name}</b> ({row + 1} of {len(self._levels)}): {np.count_nonzero(levels > 0.01)} LEDs lit, "
             f"mean level {levels[levels > 0.01].mean() if (levels > 0.01).any() else 0:.2f}, "
             f"exposure {self._exposures[row]:.2f} frames"
+        )
+
+    def _name_circles(self) -> None:
+        """Say what the circles are, in their colours."""
+        c = colours()
+        if not len(self._na):
+            self.circles.setText("")
+            return
+        reach = self._objective_na + float(np.hypot(*self._na.T).max())
+        self.circles.setText(
+            f'<span style="color:{c.accent}">━ objective NA {self._objective_na:g}</span> &nbsp; '
+            f'<span style="color:{c.muted}">╌ synthetic NA {reach:.3g}</span>'
         )
 
     def _hovered(self, led: int) -> None:

@@ -71,15 +71,15 @@ class LedPlot(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         item = self.plot.getPlotItem()
-        item.setLabel("bottom", "illumination NA, x")
-        item.setLabel("left", "illumination NA, y")
+        for axis in ("left", "bottom"):
+            item.getAxis(axis).enableAutoSIPrefix(False)
+        item.setLabel("bottom", "illumination NA")
         self._spots = _Spots()
         self.plot.addItem(self._spots)
         self._circles = [pg.PlotCurveItem() for _ in range(2)]
-        self._names = [pg.TextItem(anchor=(0.5, 1.0)) for _ in range(2)]
-        for extra in (*self._circles, *self._names):
-            extra.setZValue(5)
-            self.plot.addItem(extra, ignoreBounds=True)
+        for circle in self._circles:
+            circle.setZValue(5)
+            self.plot.addItem(circle, ignoreBounds=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
@@ -101,16 +101,8 @@ class LedPlot(QWidget):
         self._spots.set_places(na, _spot_radius(na))
         reach = float(np.hypot(*na.T).max()) if len(na) else 0.0
         angle = np.linspace(0, 2 * np.pi, 181)
-        for curve, name, radius, text in zip(
-            self._circles,
-            self._names,
-            (objective_na, objective_na + reach),
-            (f"objective NA {objective_na:g}", f"synthetic NA {objective_na + reach:.3g}"),
-            strict=True,
-        ):
-            curve.setData(radius * np.cos(angle), radius * np.sin(angle))
-            name.setText(text if len(na) else "")
-            name.setPos(0, radius)
+        for circle, radius in zip(self._circles, (objective_na, objective_na + reach), strict=True):
+            circle.setData(radius * np.cos(angle), radius * np.sin(angle))
         self._place_labels()
         self.fit()
         self.use_colours()
@@ -143,15 +135,9 @@ class LedPlot(QWidget):
         for axis in ("left", "bottom"):
             self.plot.getAxis(axis).setPen(c.line)
             self.plot.getAxis(axis).setTextPen(c.muted)
-        for curve, name, colour, style in zip(
-            self._circles,
-            self._names,
-            (c.accent, c.muted),
-            (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine),
-            strict=True,
-        ):
-            curve.setPen(pg.mkPen(colour, width=1, style=style))
-            name.setColor(colour)
+        styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        for circle, colour, style in zip(self._circles, (c.accent, c.muted), styles, strict=True):
+            circle.setPen(pg.mkPen(colour, width=1, style=style))
         for label in self._labels:
             label.setColor(c.muted)
         self._spots.update()

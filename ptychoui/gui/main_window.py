@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QTimer
-from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
+from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PyQt6.QtWidgets import QApplication
 
 from ptychoui.errors import PtychouiError
@@ -49,6 +49,7 @@ class MainWindow(WindowCommands):
         self._fill_menus()
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
         self.setMinimumSize(900, 560)
+        self._shown_before = False
         self.restore_layout()
         self._show_document("all")
         self._show_state(RunState.IDLE)
@@ -68,6 +69,7 @@ class MainWindow(WindowCommands):
         p.run.edited.connect(self._edited)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
+        p.stack.led_shown.connect(p.leds.mark_number)
         p.toast.details_asked.connect(self._show_details)
 
     # Showing ---------------------------------------------------------------------------------------------
@@ -169,6 +171,13 @@ class MainWindow(WindowCommands):
             self.resize(self.size().boundedTo(screens[0].availableGeometry().size().expandedTo(self.minimumSize())))
         if self.preferences.window_layout:
             self.restoreState(QByteArray.fromBase64(self.preferences.window_layout.encode()))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Give the panels their sizes once the window has its own, unless the last session's are known."""
+        super().showEvent(event)
+        if not self._shown_before and not self.preferences.window_layout:
+            QTimer.singleShot(0, self.panels.share_out)
+        self._shown_before = True
 
     def offer_recovery(self) -> None:
         """Once at the start: offer settings that the last session did not save."""

@@ -96,8 +96,8 @@ class Toast(QFrame):
         self._timer.stop()
         if message.level == "info":
             self._timer.start(INFO_MS)
-        self._place()
         self.show()
+        self._place()
         self.raise_()
 
     def use_colours(self) -> None:
@@ -119,9 +119,13 @@ class Toast(QFrame):
 
     def _place(self) -> None:
         margin = self.fontMetrics().height()
-        width = min(self._over.width() - 2 * margin, 62 * self.fontMetrics().averageCharWidth())
-        height = self.layout().heightForWidth(width) if self.layout() is not None else 0  # type: ignore[union-attr]
-        height = max(height, self.sizeHint().height() if height < 0 else height)
+        width = min(self._over.width() - 2 * margin, 80 * self.fontMetrics().averageCharWidth())
+        layout = self.layout()
+        if layout is None:
+            return
+        # Labels that were filled a moment ago know their height for a width only once they are polished.
+        layout.activate()
+        height = max(layout.heightForWidth(width), layout.minimumSize().height())
         self.setGeometry((self._over.width() - width) // 2, self._over.height() - height - 2 * margin, width, height)
 
 

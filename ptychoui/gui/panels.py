@@ -86,9 +86,14 @@ class Panels:
             docks[key].setVisible(key != "messages")
         window.splitDockWidget(docks["leds"], docks["geometry"], Qt.Orientation.Vertical)
         window.splitDockWidget(docks["run"], docks["progress"], Qt.Orientation.Vertical)
+        self.share_out()
+
+    def share_out(self) -> None:
+        """Widths and heights of the panels; takes hold once the window has its size."""
+        window, docks = self._window, self.docks
         unit = window.fontMetrics().averageCharWidth()
-        window.resizeDocks([docks["leds"], docks["run"]], [46 * unit, 46 * unit], Qt.Orientation.Horizontal)
-        window.resizeDocks([docks["leds"], docks["geometry"]], [50, 42], Qt.Orientation.Vertical)
+        window.resizeDocks([docks["leds"], docks["run"]], [55 * unit, 54 * unit], Qt.Orientation.Horizontal)
+        window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [50, 50], Qt.Orientation.Vertical)
 
     def image_view(self) -> ReconstructionView | StackView:

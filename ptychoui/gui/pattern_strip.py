@@ -54,7 +54,7 @@ class PatternStrip(QWidget):
 
     @property
     def _cell(self) -> int:
-        return round(4.2 * self.fontMetrics().height())
+        return round(3.4 * self.fontMetrics().height())
 
     def _columns(self, width: int) -> int:
         return max(1, width // self._cell)

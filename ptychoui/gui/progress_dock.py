@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from ptychoui.gui.loss_plot import LossPlot
 from ptychoui.gui.memory_bars import MemoryBars
@@ -22,7 +22,7 @@ class ProgressPanel(QWidget):
         self.score = QLabel()
         self.score.setTextFormat(Qt.TextFormat.PlainText)
         self.score.setToolTip("Errors of the held-out object's reconstruction, with the same noise every time")
-        self.log = QCheckBox("log")
+        self.log = QCheckBox("logarithmic loss")
         self.log.setChecked(True)
         self.log.setToolTip("Logarithmic loss axis")
         self.log.toggled.connect(self.loss.set_log)
@@ -31,14 +31,12 @@ class ProgressPanel(QWidget):
         self.certificate.setToolTip("The reversible strategy checks at every step that it came back to its start")
         self.certificate.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         gap = max(4, self.fontMetrics().height() // 3)
-        head = QHBoxLayout()
-        head.addWidget(self.score, 1)
-        head.addWidget(self.log)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        layout.addLayout(head)
+        layout.addWidget(self.score)
         layout.addWidget(self.loss, 1)
+        layout.addWidget(self.log)
         layout.addWidget(self.memory)
         layout.addWidget(self.certificate)
         self._texts(RunHistory())
@@ -66,8 +64,8 @@ class ProgressPanel(QWidget):
         else:
             gain = ""
             if last is not first and last.complex_error > 0:
-                gain = f", {first.complex_error / last.complex_error:.2f}× better than at the start"
-            self.score.setText(f"Held-out error {last.complex_error:.4f}{gain}")
+                gain = f"  ({first.complex_error / last.complex_error:.2f}× better than at the start)"
+            self.score.setText(f"Held-out error {last.complex_error:.3f}{gain}")
         self.certificate.setText(history.certificate)
         self.certificate.setVisible(bool(history.certificate))
         self._ink()

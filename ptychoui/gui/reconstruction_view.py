@@ -109,7 +109,8 @@ class ReconstructionView(QWidget):
         for panel, image in zip(self.panels, images, strict=True):
             panel.set_image(image, s.pixel_size_um)
         self.phase_contrast.set_images(images[:2])
-        self.amplitude_contrast.set_images(images[2:])
+        # The first reconstruction of a run is mostly noise: the truth gives limits that last.
+        self.amplitude_contrast.set_images(images[2:], images[3:])
 
     def _link(self, moved: ImagePanel) -> None:
         for panel in self.panels:

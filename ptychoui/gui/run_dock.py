@@ -19,7 +19,7 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
 from ptychoui.session.history import RunHistory
@@ -69,7 +69,7 @@ STATE_TEXTS = {
     RunState.STARTING: "Preparing…",
     RunState.RUNNING: "Training",
     RunState.PAUSING: "Pausing…",
-    RunState.PAUSED: "Paused, everything saved",
+    RunState.PAUSED: "Paused, saved",
     RunState.STOPPING: "Stopping…",
     RunState.FINISHED: "Finished",
     RunState.STOPPED: "Stopped",
@@ -96,6 +96,7 @@ class RunPanel(QWidget):
         buttons.setSpacing(gap)
         for button in self.buttons.values():
             buttons.addWidget(button, 1)
+        paint_primary(self.buttons["train"])
         self.state = QLabel()
         font = self.state.font()
         font.setBold(True)
@@ -110,14 +111,15 @@ class RunPanel(QWidget):
         self.progress.setFixedHeight(max(5, self.fontMetrics().height() // 3))
         self.form = Form(SETTINGS)
         self.form.edited.connect(self.edited)
-        self.feasibility, self.warnings = _note(), _note()
+        self.feasibility, self.warnings, self.notes = _note(), _note(), _note()
+        self._known_warnings: frozenset[str] = frozenset()
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, gap, gap, 0)
         column.setSpacing(2 * gap)
-        column.addWidget(self.form)
-        column.addWidget(self.feasibility)
         column.addWidget(self.warnings)
+        column.addWidget(self.form)
+        column.addWidget(self.notes)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -130,6 +132,7 @@ class RunPanel(QWidget):
         layout.addLayout(buttons)
         layout.addLayout(status)
         layout.addWidget(self.progress)
+        layout.addWidget(self.feasibility)
         layout.addWidget(area, 1)
         self.show_state(RunState.IDLE)
 
@@ -164,7 +167,9 @@ class RunPanel(QWidget):
         if started is not None:
             self.progress.setRange(0, max(1, started.steps))
             self.progress.setValue(step)
-            self.show_feasibility(started.feasibility, started.warnings)
+            known = [w for w in started.warnings if w in self._known_warnings]
+            self._show_feasibility(started.feasibility, tuple(known))
+            self._bullets(self.notes, tuple(w for w in started.warnings if w not in known), colours().muted)
         elif not state.active:
             self.progress.setRange(0, 1)
             self.progress.setValue(0)
@@ -176,19 +181,30 @@ class RunPanel(QWidget):
         self.time_left.setText(text)
 
     def show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:
-        """Show what can be said of the design."""
+        """Show what can be said of the design before a run."""
+        self._known_warnings = frozenset(warnings)
+        self._show_feasibility(line, warnings)
+        self.notes.hide()
+
+    def _show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:
         self.feasibility.setText(line[:1].upper() + line[1:] + ("." if line else ""))
         self.feasibility.setVisible(bool(line))
         _ink(self.feasibility, colours().muted)
-        self.warnings.setText("\n".join(f"• {w[:1].upper()}{w[1:]}" for w in warnings))
-        self.warnings.setVisible(bool(warnings))
-        _ink(self.warnings, colours().warning)
+        self._bullets(self.warnings, warnings, colours().warning)
+
+    @staticmethod
+    def _bullets(label: QLabel, texts: tuple[str, ...], colour: str) -> None:
+        label.setText("\n".join(f"• {text[:1].upper()}{text[1:]}" for text in texts))
+        label.setVisible(bool(texts))
+        _ink(label, colour)
 
     def use_colours(self, state: RunState) -> None:
         """Take the colours of the theme."""
+        paint_primary(self.buttons["train"])
         self.show_state(state)
         _ink(self.feasibility, colours().muted)
         _ink(self.warnings, colours().warning)
+        _ink(self.notes, colours().muted)
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QFont, QGuiApplication, QPalette
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QWidget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,3 +163,13 @@ def ramp(stops: tuple[str, ...], count: int = 256) -> NDArray[np.uint8]:
 def level_colours() -> list[QColor]:
     """256 colours of an LED from dark to full level."""
     return [QColor(int(r), int(g), int(b)) for r, g, b in ramp(colours().levels)]
+
+
+def paint_primary(button: QWidget) -> None:
+    """Give the button that is pressed most the colour of the theme."""
+    c = colours()
+    palette = QPalette(QApplication.palette())
+    for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Inactive):
+        palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.45)))
+        palette.setColor(group, QPalette.ColorRole.ButtonText, QColor(c.text))
+    button.setPalette(palette)

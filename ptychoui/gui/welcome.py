@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QAction, QColor, QPalette
-from PyQt6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, paint_primary
 
 STEPS = (
     ("demo", "Start demo", "Train the sample experiment: six patterns for a teaching microscope, in about a minute."),
@@ -38,13 +38,9 @@ class Welcome(QWidget):
         grid.setColumnStretch(1, 1)
         self._notes: list[QLabel] = []
         for row, (key, text, note) in enumerate(STEPS):
-            button = QToolButton()
-            button.setDefaultAction(actions[key])
-            button.setText(text)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setIconSize(QSize(round(1.4 * line), round(1.4 * line)))
-            button.setMinimumHeight(round(2.6 * line))
-            button.setMinimumWidth(22 * self.fontMetrics().averageCharWidth())
+            button = _button(actions[key], text, line)
+            if row == 0:
+                self._first = button
             label = QLabel(note)
             label.setWordWrap(True)
             grid.addWidget(button, row, 0)
@@ -58,17 +54,38 @@ class Welcome(QWidget):
         column.addWidget(self.lead)
         column.addSpacing(line)
         column.addLayout(grid)
+        across = QHBoxLayout()
+        across.addStretch(1)
+        across.addWidget(inner, 6)
+        across.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * line, 2 * line, 2 * line, 2 * line)
         layout.addStretch(2)
-        layout.addWidget(inner)
-        layout.setAlignment(inner, Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(across)
         layout.addStretch(3)
         self.use_colours()
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
+        paint_primary(self._first)
         for label in (self.lead, *self._notes):
             palette = label.palette()
             palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().muted))
             label.setPalette(palette)
+
+
+def _button(action: QAction, text: str, line: int) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(action.toolTip())
+    button.setIconSize(QSize(round(1.4 * line), round(1.4 * line)))
+    button.setMinimumHeight(round(2.6 * line))
+    button.setMinimumWidth(22 * button.fontMetrics().averageCharWidth())
+    button.clicked.connect(action.trigger)
+
+    def follow() -> None:
+        button.setIcon(action.icon())
+        button.setEnabled(action.isEnabled())
+
+    follow()
+    action.changed.connect(follow)
+    return button
