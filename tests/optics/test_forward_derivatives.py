@@ -197,6 +197,18 @@ def test_largest_overlap_bounds_the_curvature(case: Case) -> None:
     assert 0 < curvature <= case.model.largest_overlap * (1 + 1e-9)
 
 
+def test_curvature_bound_of_a_design_holds_where_images_agree(case: Case) -> None:
+    y = case.model.predict(case.x, case.data.weights, case.data.offset)
+    case.data = replace(case.data, amplitude=torch.sqrt(y + case.data.variance_floor))
+    bound = case.model.curvature_bound(case.data.weights)
+    q, curvature = case.q, 0.0
+    for _ in range(30):
+        case.q = q / q.abs().square().sum().sqrt()
+        q = case.product().hessian.clone()
+        curvature = inner(case.q, q)
+    assert 0.2 * bound < curvature <= bound * (1 + 1e-9)
+
+
 def expected_first_estimate(amplitude: np.ndarray, brightness: np.ndarray, grids: Any) -> np.ndarray:
     """Bilinear interpolation of the root of the mean image, clipped to the tile's outermost pixels."""
     image = np.sqrt(np.mean(amplitude**2 / brightness[:, None, None], axis=0))

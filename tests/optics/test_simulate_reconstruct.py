@@ -102,8 +102,8 @@ def test_reconstruction_recovers_a_simulated_object() -> None:
     )
     turn = np.vdot(result.object, x)
     error = np.linalg.norm(result.object * turn / abs(turn) - x) / np.linalg.norm(x - x.mean())
-    assert error < 0.05
-    assert result.amplitude_residual < 1e-4 and result.iterations == 150
+    assert error < 0.1
+    assert result.amplitude_residual < 1e-7 and result.iterations == 150
     assert [iteration for iteration, _ in seen] == list(range(10, 151, 10))
     assert seen[-1][1] == pytest.approx(result.amplitude_residual) and seen[0][1] > seen[-1][1]
 
