@@ -166,7 +166,7 @@ _ROWS = (
         method="show_led_numbers",
         shortcut="Ctrl+L",
         checkable=True,
-        tip="Show the firmware number beside every LED",
+        tip="Write the firmware number into every LED; zoom in (wheel) if they are too small for it",
     ),
     Command(key="theme_dark", text="&Dark", method="theme_dark", tip="Light text on dark ground"),
     Command(key="theme_light", text="&Light", method="theme_light", tip="Dark text on light ground"),

@@ -26,10 +26,13 @@ class ContrastBar(QWidget):
         (low, high) of the limits.
     lut_changed
         (256, 3) colours.
+    touched
+        A person set the limits by hand.
     """
 
     changed = pyqtSignal(float, float)
     lut_changed = pyqtSignal(object)
+    touched = pyqtSignal()
 
     def __init__(
         self, quantity: str, lut: str, fixed: tuple[float, float] | None = None, parent: QWidget | None = None
@@ -59,7 +62,7 @@ class ContrastBar(QWidget):
             layout.addWidget(widget, 1 if widget is self.histogram else 0)
         self.low_box.valueChanged.connect(self._typed)
         self.high_box.valueChanged.connect(self._typed)
-        self.histogram.dragged.connect(self.set_limits)
+        self.histogram.dragged.connect(self._dragged)
         auto.clicked.connect(self.auto)
         full.clicked.connect(self.reset)
         self.luts.currentTextChanged.connect(self._lut_chosen)
@@ -113,7 +116,12 @@ class ContrastBar(QWidget):
                 box.setValue(value)
         self.histogram.update()
 
+    def _dragged(self, low: float, high: float) -> None:
+        self.touched.emit()
+        self.set_limits(low, high)
+
     def _typed(self) -> None:
+        self.touched.emit()
         low, high = self.low_box.value(), self.high_box.value()
         if high > low:
             self.low, self.high = low, high

@@ -46,7 +46,7 @@ class ExportDialog(QDialog):
         self._folder = folder
         self.formats = QComboBox()
         for key, row in FORMATS.items():
-            self.formats.addItem(f"{key}: {row.description}", key)
+            self.formats.addItem(f"{key} – {row.description}", key)
         self.bits = QSpinBox()
         self.bits.setToolTip("Bits of a drive level in the file")
         self.frame = QDoubleSpinBox()

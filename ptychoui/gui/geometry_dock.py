@@ -177,7 +177,7 @@ class GeometryPanel(QWidget):
             else:
                 changed = with_value(self._draft, _inner(name), value)
         except PtychouiError as error:
-            form.set_error(name, f"{error.message}. {error.hint}".rstrip(". ") + ".")
+            form.set_error(name, ". ".join(_sentence(part) for part in (error.message, error.hint) if part) + ".")
             return
         form.set_error(name, "")
         self._draft = changed

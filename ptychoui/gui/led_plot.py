@@ -6,10 +6,10 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QBrush, QColor, QMouseEvent, QPainter, QPen
-from PyQt6.QtWidgets import QVBoxLayout, QWidget
+from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen
+from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from ptychoui.gui.theme import colours, level_colours
+from ptychoui.gui.theme import DARK, colours, level_colours
 
 FloatArray = NDArray[np.float64]
 
@@ -23,6 +23,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         self.levels = np.empty(0)
         self.radius = 0.01
         self.marked = -1
+        self.numbers: NDArray[np.int64] | None = None
         self._bounds = QRectF(-1, -1, 2, 2)
 
     def set_places(self, na: FloatArray, radius: float) -> None:
@@ -44,6 +45,28 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
             painter.setPen(marked if i == self.marked else outline)
             painter.setBrush(QBrush(table[int(min(max(level, 0.0), 1.0) * 255)]))
             painter.drawEllipse(QPointF(x, y), self.radius, self.radius)
+        self._write_numbers(painter)
+
+    def _write_numbers(self, painter: QPainter) -> None:
+        """Numbers inside the spots, where the spots are large enough to hold them."""
+        if self.numbers is None:
+            return
+        to_screen = painter.transform()
+        painter.save()
+        painter.resetTransform()
+        font = QFont(QApplication.font())
+        font.setPointSizeF(font.pointSizeF() * 0.75)
+        painter.setFont(font)
+        metrics = painter.fontMetrics()
+        side = 2 * abs(to_screen.m11()) * self.radius
+        if side >= metrics.horizontalAdvance("00"):
+            for number, (x, y), level in zip(self.numbers, self.na, self.levels, strict=False):
+                bright = (level > 0.45) == (colours() is DARK)
+                painter.setPen(QColor("#000000" if bright else "#ffffff"))
+                at = to_screen.map(QPointF(x, y))
+                box = QRectF(at.x() - side, at.y() - side, 2 * side, 2 * side)
+                painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), str(number))
+        painter.restore()
 
 
 class LedPlot(QWidget):
@@ -63,7 +86,6 @@ class LedPlot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._labels: list[pg.TextItem] = []
         self._show_numbers = False
         self._pressed = -1
         self.plot = pg.PlotWidget(self)
@@ -103,7 +125,7 @@ class LedPlot(QWidget):
         angle = np.linspace(0, 2 * np.pi, 181)
         for circle, radius in zip(self._circles, (objective_na, objective_na + reach), strict=True):
             circle.setData(radius * np.cos(angle), radius * np.sin(angle))
-        self._place_labels()
+        self.show_numbers(self._show_numbers)
         self.fit()
         self.use_colours()
 
@@ -120,7 +142,8 @@ class LedPlot(QWidget):
     def show_numbers(self, shown: bool) -> None:
         """Show firmware numbers beside the LEDs."""
         self._show_numbers = shown
-        self._place_labels()
+        self._spots.numbers = self._numbers if shown else None
+        self._spots.update()
 
     def fit(self) -> None:
         """Show the synthetic aperture."""
@@ -138,8 +161,6 @@ class LedPlot(QWidget):
         styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
         for circle, colour, style in zip(self._circles, (c.accent, c.muted), styles, strict=True):
             circle.setPen(pg.mkPen(colour, width=1, style=style))
-        for label in self._labels:
-            label.setColor(c.muted)
         self._spots.update()
 
     def led_at(self, point: QPointF) -> int:
@@ -167,18 +188,6 @@ class LedPlot(QWidget):
 
     def _mouse_moved(self, arguments: tuple[QPointF]) -> None:
         self.hovered.emit(self.led_at(arguments[0]))
-
-    def _place_labels(self) -> None:
-        for label in self._labels:
-            self.plot.removeItem(label)
-        self._labels = []
-        if not self._show_numbers:
-            return
-        for number, (x, y) in zip(self._numbers, self._spots.na, strict=True):
-            label = pg.TextItem(str(number), color=colours().muted, anchor=(0.5, -0.1))
-            label.setPos(float(x), float(y))
-            self.plot.addItem(label, ignoreBounds=True)
-            self._labels.append(label)
 
 
 def _spot_radius(na: FloatArray) -> float:

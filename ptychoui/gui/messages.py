@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
+    QMainWindow,
     QPlainTextEdit,
     QSplitter,
     QToolButton,
@@ -118,15 +119,19 @@ class Toast(QFrame):
         return super().eventFilter(watched, event)
 
     def _place(self) -> None:
-        margin = self.fontMetrics().height()
-        width = min(self._over.width() - 2 * margin, 80 * self.fontMetrics().averageCharWidth())
+        line = self.fontMetrics().height()
+        area = self._over.rect()
+        if isinstance(self._over, QMainWindow) and (central := self._over.centralWidget()) is not None:
+            area = central.geometry()
+        width = min(area.width() - 2 * line, 80 * self.fontMetrics().averageCharWidth())
         layout = self.layout()
         if layout is None:
             return
         # Labels that were filled a moment ago know their height for a width only once they are polished.
         layout.activate()
         height = max(layout.heightForWidth(width), layout.minimumSize().height())
-        self.setGeometry((self._over.width() - width) // 2, self._over.height() - height - 2 * margin, width, height)
+        # Clear of the contrast controls at the lower edge.
+        self.setGeometry(area.center().x() - width // 2, area.bottom() - height - 5 * line, width, height)
 
 
 class MessageList(QWidget):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.experiment import Geometry
@@ -35,6 +35,9 @@ class StackView(QWidget):
         self.slider.setToolTip("Image to show: arrow keys step through the LEDs")
         self.number = QSpinBox()
         self.number.setToolTip("Place of the image in the stack, from 0")
+        self.each = QCheckBox("auto each image")
+        self.each.setChecked(True)
+        self.each.setToolTip("Choose the contrast for every image: dark-field images are some 50 times dimmer")
         self.caption = QLabel()
         self.caption.setMinimumWidth(30 * self.fontMetrics().averageCharWidth())
         gap = max(4, self.fontMetrics().height() // 3)
@@ -47,6 +50,7 @@ class StackView(QWidget):
         steps.addWidget(self.number)
         steps.addWidget(self.slider, 1)
         steps.addWidget(self.caption)
+        steps.addWidget(self.each)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
@@ -62,6 +66,7 @@ class StackView(QWidget):
             panel.moved.connect(self._link)
         self.slider.valueChanged.connect(self._step_to)
         self.number.valueChanged.connect(self.slider.setValue)
+        self.contrast.touched.connect(lambda: self.each.setChecked(False))
         self._show_second(False)
 
     def set_data(self, data: ImageStack | TrainingSet | None, geometry: Geometry | None, leds: LedArray | None) -> None:
@@ -125,6 +130,7 @@ class StackView(QWidget):
     def _show_second(self, shown: bool) -> None:
         self.second.setVisible(shown)
         self.second_contrast.setVisible(shown)
+        self.each.setVisible(not shown)
 
     def _step_to(self, place: int) -> None:
         self.number.blockSignals(True)
@@ -146,6 +152,8 @@ class StackView(QWidget):
             image = data.images[place]
             self.panel.set_image(image, self._pixel_um)
             self.contrast.set_images([image])
+            if self.each.isChecked():
+                self.contrast.auto()
             self.caption.setText(self._led_text(int(data.led_numbers[place]), place, len(data.images)))
             self.led_shown.emit(int(data.led_numbers[place]))
 

@@ -1,0 +1,116 @@
+"""Real, tiny runs through the worker."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptychoui.errors import PtychouiError
+from ptychoui.experiment import Experiment
+from ptychoui.paths import user_state
+from ptychoui.session import opening, runs
+from ptychoui.session.document import Document
+from ptychoui.session.history import RunHistory
+from ptychoui.session.judgement import judge
+from ptychoui.session.mailbox import Mailbox
+from ptychoui.session.worker import RunState, Worker
+from ptychoui.training.events import Finished, Snapshot
+
+
+def tiny(steps: int = 2) -> Experiment:
+    demo = opening.demo_experiment()
+    return demo.replace(
+        data=demo.data.replace(tile_px=16, pad_px=4),
+        network=demo.network.replace(unrolls=2),
+        training=demo.training.replace(steps=steps, batch=1, margin_px=2),
+    )
+
+
+def train(worker: Worker, events: Any) -> RunHistory:
+    worker.mailbox.want_images()
+    worker.start(events)
+    assert worker.join(120)
+    history, mail = RunHistory(), worker.mailbox.drain()
+    for item in mail.scalars:
+        history.take(item.value)
+    for _, item in mail.images:
+        history.take(item.value)
+    return history
+
+
+def test_train_open_and_resume(tmp_path: Path) -> None:
+    worker = Worker(Mailbox())
+    history = train(worker, runs.new_run(tiny(), tmp_path / "run"))
+    assert worker.state is RunState.FINISHED, history.end
+    assert isinstance(history.end, Finished) and history.step == 2
+    assert isinstance(history.snapshot, Snapshot) and not history.snapshot.phase_rad.flags.writeable
+    assert history.patterns is not None
+
+    opened = opening.open_anything(tmp_path / "run")
+    assert isinstance(opened, opening.OpenedRun) and opened.step == 2
+    document = Document()
+    document.take_run(opened)
+    document.dataset = opening.load_data(document.experiment.data, document.experiment.geometry).dataset
+    design = document.design()
+    assert design is not None
+    assert np.allclose(design[0], history.patterns.levels, atol=1e-6)
+    assert document.history.step == 2
+
+    more = train(worker, runs.resumed_run(tmp_path / "run", 3))
+    assert worker.state is RunState.FINISHED and more.step == 3
+    assert more.started is not None and more.started.resumed
+
+
+def test_a_run_starts_from_edited_levels(tmp_path: Path) -> None:
+    document = Document(tiny(0))
+    document.dataset = opening.load_data(document.experiment.data, document.experiment.geometry).dataset
+    document.edit_level(0, 0, 0.0)
+    levels, exposures = document.changed_design
+    history = train(Worker(Mailbox()), runs.new_run(document.experiment, tmp_path / "run", levels, exposures))
+    assert history.patterns is not None and levels is not None
+    masked = np.where(history.patterns.levels > 0, levels, 0)
+    assert np.allclose(history.patterns.levels, masked, atol=1e-6)
+
+
+def test_run_folders_do_not_collide(tmp_path: Path) -> None:
+    now = datetime(2030, 1, 2, 3, 4, 5)
+    first = runs.run_folder_for(tiny(), None, now)
+    assert first.is_relative_to(user_state())
+    first.mkdir(parents=True)
+    assert runs.run_folder_for(tiny(), None, now) != first
+    assert runs.run_folder_for(tiny(), tmp_path / "a.toml", now).parent == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("name", ["sample:stack", "sample:objects"])
+def test_samples_open_with_a_geometry(name: str) -> None:
+    source = Experiment().data.replace(path=name)
+    assert opening.load_data(source, None).dataset.geometry is not None
+
+
+def test_files_are_told_apart(tmp_path: Path) -> None:
+    geometry = opening.resources() / "geometries" / "tian2014_multiplexed.toml"
+    assert isinstance(opening.open_anything(geometry), opening.OpenedGeometry)
+    demo = opening.resources() / "experiments" / opening.DEMO
+    assert isinstance(opening.open_anything(demo), opening.OpenedExperiment)
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(PtychouiError):
+        opening.open_anything(tmp_path / "notes.txt")
+    with pytest.raises(PtychouiError, match="samples are"):
+        opening.locate("sample:nothing")
+
+
+def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:
+    document = Document(tiny())
+    geometry, design = document.geometry, document.design()
+    assert geometry is not None and design is not None
+    fine = judge(geometry, *design, document.experiment.measurement)
+    assert fine.derived is not None and fine.feasibility is not None
+    tilted = geometry.replace(
+        array=geometry.array.replace(height_mm=1.0, pose=geometry.array.pose.replace(tilt_x_deg=50))
+    )
+    bad = judge(tilted, None, None, document.experiment.measurement)
+    assert bad.derived is None and "above the sample" in bad.problem
