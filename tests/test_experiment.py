@@ -1,0 +1,257 @@
+"""Settings: TOML round trip of every field, ranges with units, refusals that name the file's line of thought."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from ptychoui.errors import GeometryError, PtychouiError, SettingsError
+from ptychoui.experiment import (
+    Array,
+    DataSource,
+    Design,
+    Engine,
+    Experiment,
+    Geometry,
+    Measurement,
+    Microscope,
+    Network,
+    Pose,
+    Training,
+    load_experiment,
+    load_geometry,
+    read_toml,
+    to_toml,
+)
+from ptychoui.paths import resources, sample_data, user_config, user_state
+
+SCOPE: dict[str, Any] = {"wavelength_um": 0.53, "objective_na": 0.25, "magnification": 10.0, "camera_pixel_um": 3.45}
+EVERY_FIELD = Experiment(
+    name="every field",
+    seed=17,
+    data=DataSource(path="/data/stack.tif", geometry="/data/g.toml", tile_px=40, pad_px=6, tiles=9),
+    geometry=Geometry(
+        microscope=Microscope(
+            **SCOPE, medium_index=1.33, defocus_um=-3.5, zernike_waves={5: 0.125, 11: -0.25}, pixel="point"
+        ),
+        array=Array(
+            kind="table",
+            height_mm=80.5,
+            pitch_mm=4.25,
+            rows=3,
+            columns=5,
+            serpentine=True,
+            disc=True,
+            count=7,
+            spiral_steps="-x-y+x+y",
+            center_row=1.5,
+            center_column=2.0,
+            ring_radii_mm=(1.0, 2.5),
+            ring_counts=(3, 4),
+            dome_radius_mm=61.0,
+            positions_mm=((0.0, 1.0, 2.0), (3.5, 4.0, 5.0)),
+            led_numbers=(8, 2),
+            slide_thickness_mm=1.1,
+            slide_index=1.49,
+            max_illumination_na=0.6,
+            falloff="cos4",
+            pose=Pose(
+                shift_x_mm=0.1,
+                shift_y_mm=-0.2,
+                rotation_deg=3.0,
+                tilt_x_deg=1.5,
+                tilt_y_deg=-2.5,
+                flip_x=True,
+                flip_y=True,
+                swap_xy=True,
+            ),
+        ),
+    ),
+    measurement=Measurement(
+        photons_per_led=1234.5, read_noise=1.5, background=0.01, full_well=2e4, adc_bits=10, noise="published"
+    ),
+    design=Design(
+        bright_field_rows=2,
+        dark_field_rows=5,
+        start="hybrid",
+        total_exposure=6.5,
+        learn_exposure=True,
+        minimum_exposure=0.1,
+        guard_na=0.01,
+    ),
+    network=Network(update="gradient", unrolls=12, step=0.25, momentum="9/10", learn_step=True),
+    engine=Engine(strategy="checkpoint", device="cuda:1", precision="float64"),
+    training=Training(
+        steps=7,
+        batch=3,
+        learning_rate=0.5,
+        loss="phase",
+        validate_every=2,
+        save_every_s=5.0,
+        margin_px=1,
+        holdout=0.5,
+    ),
+)
+
+
+def fields(value: BaseModel) -> list[tuple[BaseModel, str]]:
+    """Every field of settings, nested ones too."""
+    found = []
+    for name in type(value).model_fields:
+        inner = getattr(value, name)
+        found += fields(inner) if isinstance(inner, BaseModel) else [(value, name)]
+    return found
+
+
+def test_the_example_changes_every_field_from_its_default() -> None:
+    same = [
+        f"{type(owner).__name__}.{name}"
+        for owner, name in fields(EVERY_FIELD)
+        if getattr(owner, name) == type(owner).model_fields[name].get_default(call_default_factory=True)
+    ]
+    assert same == ["Experiment.schema_version"]
+
+
+def test_every_field_survives_toml(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(to_toml(EVERY_FIELD), encoding="utf-8")
+    assert load_experiment(path) == EVERY_FIELD
+    path.write_text(to_toml(Experiment()), encoding="utf-8")
+    assert load_experiment(path) == Experiment()
+
+
+def test_a_geometry_survives_toml(tmp_path: Path) -> None:
+    assert EVERY_FIELD.geometry is not None
+    path = tmp_path / "geometry.toml"
+    path.write_text(to_toml(EVERY_FIELD.geometry), encoding="utf-8")
+    assert load_geometry(path) == EVERY_FIELD.geometry
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    path = tmp_path / "experiment.toml"
+    path.write_text('[data]\npath = "sub/stack.h5"\ngeometry = "../g.toml"\n')
+    data = load_experiment(path).data
+    assert data.path == str(tmp_path / "sub" / "stack.h5")
+    assert Path(str(data.geometry)).resolve() == (tmp_path.parent / "g.toml").resolve()
+    path.write_text('[data]\npath = "/elsewhere/stack.h5"\n')
+    assert load_experiment(path).data.path == "/elsewhere/stack.h5"
+    path.write_text('[data]\npath = "sample:stack"\n')
+    assert load_experiment(path).data.path == "sample:stack"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 1", "unknown setting experiment.colour"),
+        ("[training]\nstpes = 3", "unknown setting .*stpes"),
+        ("schema_version = 2", "schema version 2, this program knows up to 1; update ptychoui"),
+        ("[training]\nsteps = -1", r"steps.*greater than or equal to 0.*-1"),
+        ("[engine]\nstrategy = 'magic'", "strategy.*'store_all', 'checkpoint' or 'reversible'"),
+        ("[engine]\ndevice = 'gpu'", "device"),
+        ("[network]\nmomentum = '3/2'", "momentum must lie between 0 and 1"),
+        ("[network]\nmomentum = '1/128'", "denominator at most 127"),
+        ("[network]\nmomentum = 'fast'", "ratio of integers such as '7/8'"),
+        ("[network]\nupdate = 'gradient'", "the reversible strategy needs the heavy-ball update"),
+        ("[design]\nbright_field_rows = 0", "at least one bright-field row"),
+        ("[training]\nlearning_rate = nan", "learning_rate"),
+        ("[geometry.microscope]\nwavelength_um = 0.5", "missing"),
+        ("steps = = 3", "is not a valid TOML file"),
+    ],
+)
+def test_files_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(text)
+    with pytest.raises(PtychouiError, match=message) as error:
+        load_experiment(path)
+    assert "\n" not in error.value.message
+
+
+def test_unknown_settings_list_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"unknown setting training\.stpes") as error:
+        Training(stpes=3)
+    assert "steps" in error.value.hint and "learning_rate" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("make", "parts"),
+    [
+        (lambda: Microscope(**SCOPE | {"wavelength_um": 530.0}), ("wavelength_um", "530", "5", "in um")),
+        (lambda: Microscope(**SCOPE | {"wavelength_um": 0.0}), ("wavelength_um", "0.1", "in um")),
+        (lambda: Microscope(**SCOPE | {"camera_pixel_um": -1.0}), ("camera_pixel_um", "-1", "in um")),
+        (lambda: Array(height_mm=0.0, rows=3, columns=3, pitch_mm=4.0), ("height_mm", "0", "in mm")),
+        (lambda: Pose(tilt_x_deg=70.0), ("tilt_x_deg", "70", "60", "degrees")),
+        (lambda: Measurement(adc_bits=30), ("adc_bits", "30", "24", "bits")),
+        (lambda: Training(save_every_s=0.0), ("save_every_s", "0", "seconds")),
+    ],
+)
+def test_values_outside_their_range_say_number_range_and_unit(make: Any, parts: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError) as error:
+        make()
+    assert all(part in str(error.value) for part in parts), str(error.value)
+
+
+def test_na_and_pitch_are_geometry_errors() -> None:
+    with pytest.raises(GeometryError, match=r"objective NA 1\.1 is not below the medium's refractive index 1"):
+        Microscope(**SCOPE | {"objective_na": 1.1})
+    with pytest.raises(GeometryError, match="LED pitch of 0 mm"):
+        Array(height_mm=50.0, rows=3, columns=3, pitch_mm=0.0)
+
+
+def test_settings_are_frozen_and_replacing_validates_again() -> None:
+    training = Training()
+    with pytest.raises(Exception, match="frozen"):
+        training.steps = 3  # type: ignore[misc]
+    assert training.replace(steps=3).steps == 3 and training.steps == 100
+    with pytest.raises(SettingsError, match="steps"):
+        training.replace(steps=-3)
+    with pytest.raises(SettingsError, match="heavy-ball"):
+        Experiment().replace(network=Network(update="gradient"))
+    with pytest.raises(SettingsError, match="heavy-ball"):
+        EVERY_FIELD.replace(engine=Engine(strategy="reversible"))
+
+
+def test_a_table_of_leds_is_checked() -> None:
+    table = {"kind": "table", "height_mm": 50.0, "positions_mm": ((0, 0, 0), (1, 0, 0))}
+    with pytest.raises(SettingsError, match="holds a number twice"):
+        Array(**table, led_numbers=(4, 4))
+    with pytest.raises(SettingsError, match="same length"):
+        Array(**table, led_numbers=(4,))
+    with pytest.raises(SettingsError, match="same length"):
+        Array(kind="rings", height_mm=50.0, ring_radii_mm=(1.0,), ring_counts=(1, 2))
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no file"):
+        read_toml(tmp_path / "nothing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="is not a valid TOML file"):
+        read_toml(tmp_path / "binary.toml")
+    with pytest.raises(SettingsError, match="cannot read"):
+        read_toml(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((resources() / "experiments").glob("*.toml")), ids=lambda p: p.stem)
+def test_shipped_experiments_load(path: Path) -> None:
+    assert load_experiment(path).name
+
+
+def test_folders_of_the_user_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTYCHOUI_CONFIG", str(tmp_path / "c"))
+    monkeypatch.setenv("PTYCHOUI_STATE", str(tmp_path / "s"))
+    assert (user_config(), user_state()) == (tmp_path / "c", tmp_path / "s")
+    monkeypatch.delenv("PTYCHOUI_CONFIG")
+    monkeypatch.delenv("PTYCHOUI_STATE")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "x"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "y"))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert (user_config(), user_state()) == (tmp_path / "x" / "ptychoui", tmp_path / "y" / "ptychoui")
+    assert resources().is_dir() and sample_data().is_dir()
+
+
+def test_errors_read_as_a_sentence_and_a_hint() -> None:
+    error = SettingsError("the pitch is 0 mm", "measure it")
+    assert str(error) == "the pitch is 0 mm (measure it)" and str(PtychouiError("alone")) == "alone"
