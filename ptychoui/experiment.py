@@ -248,7 +248,12 @@ class Network(Settings):
 
     update: Literal["heavy_ball", "gradient"] = "heavy_ball"
     unrolls: int = Field(30, ge=1, le=100_000, description="number of unrolled iterations")
-    step: float = Field(0.5, gt=0, le=1e4, description="step size of every unroll at the start")
+    step: float | None = Field(
+        None,
+        gt=0,
+        le=1e4,
+        description="step size of every unroll (left out: 0.4 of the largest stable one)",
+    )
     momentum: str = Field("7/8", description="heavy-ball momentum as a ratio n/d of integers below 128, 0 < n/d < 1")
     learn_step: bool = Field(False, description="learn one step size per unroll")
 

@@ -154,6 +154,15 @@ def start_exposures(design: Design) -> FloatArray:
     return np.full(design.rows, share)
 
 
+def start_design(
+    design: Design, measurement: Measurement, leds: LedArray, objective_na: float, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Levels (M, L) and exposures (M,) of an experiment's start: drawn from its seed, no row saturated."""
+    levels = STARTS[design.start](design, leds, objective_na, np.random.default_rng(seed))
+    exposures = start_exposures(design)
+    return dimmed(levels, exposures, leds, objective_na, measurement), exposures
+
+
 def _band_rows(design: Design) -> list[list[int]]:
     bands = [list(range(design.bright_field_rows)), list(range(design.bright_field_rows, design.rows))]
     return [band for band in bands if band]

@@ -15,6 +15,7 @@ from ptychoui.engine.layer import Gradients, Inputs, Layer
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
 from ptychoui.engine.update import HeavyBall, Plain
+from ptychoui.errors import SettingsError
 from ptychoui.experiment import Network
 from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised
 
@@ -103,7 +104,15 @@ class UnrolledNetwork:
         self._work.clear()
 
     def initial_step(self) -> Tensor:
-        """(N,) step sizes at the start."""
+        """(N,) step sizes at the start.
+
+        Raises
+        ------
+        SettingsError
+            If the settings leave the step open; `build_problem` fills it in.
+        """
+        if self.settings.step is None:
+            raise SettingsError("the network has no step size", "set network.step")
         return torch.full(
             (self.settings.unrolls,), self.settings.step, dtype=self.physics.dtype, device=self.physics.device
         )

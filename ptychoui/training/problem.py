@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -171,7 +172,7 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
             sources=examples.sources,
         )
 
-    return Problem(
+    problem = Problem(
         experiment=experiment,
         geometry=geometry,
         leds=leds,
@@ -184,6 +185,28 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         reference=reference,
         data_sha256=dataset.provenance.sha256,
         notes=(*dataset.provenance.notes, *notes),
+    )
+    if experiment.network.step is not None:
+        return problem
+    step = float(f"{0.4 * largest_step(problem, *_start(problem)):.2g}")
+    return replace(problem, experiment=experiment.replace(network=experiment.network.replace(step=step)))
+
+
+def largest_step(problem: Problem, levels: Tensor, exposures: Tensor) -> float:
+    """Largest stable step size of a design: 2 (1 + momentum) / curvature; 2 / curvature without momentum."""
+    network = problem.experiment.network
+    beta = float(Fraction(network.momentum)) if network.update == "heavy_ball" else 0.0
+    weights = problem.measurement.weights(levels * problem.mask, exposures)
+    return 2 * (1 + beta) / max(problem.physics.curvature_bound(weights), 1e-12)
+
+
+def _start(problem: Problem) -> tuple[Tensor, Tensor]:
+    experiment, physics = problem.experiment, problem.physics
+    levels, exposures = starts.start_design(
+        experiment.design, experiment.measurement, problem.leds, problem.objective_na, experiment.seed
+    )
+    return torch.from_numpy(levels).to(physics.device, physics.dtype), torch.from_numpy(exposures).to(
+        physics.device, physics.dtype
     )
 
 
@@ -245,8 +268,6 @@ def _from_objects(
 
 def _resampled(dataset: TrainingSet, pixel_size_um: float) -> TrainingSet:
     """Bring objects to another pixel size by linear interpolation of real and imaginary part."""
-    from dataclasses import replace
-
     from scipy.ndimage import zoom
 
     factor = dataset.pixel_size_um / pixel_size_um
@@ -324,6 +345,4 @@ def _matched(stack: ImageStack, leds: LedArray) -> ImageStack:
             "check the LED numbers of the geometry",
         )
     order = [place[int(n)] for n in leds.numbers]
-    from dataclasses import replace
-
     return replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Event, Finished, Saved, Snapshot, Started, StepDone, Stopped, Validated
 from ptychoui.training.objectives import LOSSES, Scores, align, scores
-from ptychoui.training.problem import Examples, Problem, build_problem
+from ptychoui.training.problem import Examples, Problem, build_problem, largest_step
 from ptychoui.training.run_folder import RunFolder, library_versions
 
 
@@ -197,7 +196,7 @@ class Trainer:
         if experiment.network.learn_step:
             self.wanted += ("step",)
         rate = experiment.training.learning_rate
-        scale = {"levels": 1.0, "exposures": 1.0, "step": experiment.network.step}
+        scale = {"levels": 1.0, "exposures": 1.0, "step": float(self.parameters.step.max())}
         self.optimiser = torch.optim.Adam(
             [{"params": [t], "lr": rate * scale[n]} for n, t in self.parameters.items() if n in self.wanted]
         )
@@ -256,17 +255,12 @@ class Trainer:
             if name != "reversible" or chain.update.reversible
         }
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
-        curvature = problem.physics.curvature_bound(
-            problem.measurement.weights(self.parameters.levels * problem.mask, self.parameters.exposures)
-        )
-        network = experiment.network
-        beta = float(Fraction(network.momentum)) if network.update == "heavy_ball" else 0.0
+        stable = largest_step(problem, self.parameters.levels, self.parameters.exposures)
         warnings = [*judged.warnings, *problem.notes]
-        if network.step * curvature > 2 * (1 + beta):
+        step = float(self.parameters.step.max())
+        if step > stable:
             warnings.insert(
-                0,
-                f"network.step = {network.step:g} is above the stable {2 * (1 + beta) / curvature:.2g} of this design: "
-                f"try {0.4 * 2 * (1 + beta) / curvature:.2g}",
+                0, f"the step size {step:g} is above the stable {stable:.2g} of this design: try {0.4 * stable:.2g}"
             )
         return Started(
             step=self.step,
@@ -481,19 +475,16 @@ class Trainer:
 def start_parameters(problem: Problem, levels: NDArray[np.float64] | None = None) -> Parameters:
     """Levels of the experiment's start (or given ones), equal exposures, equal step sizes."""
     experiment = problem.experiment
+    start, exposures = starts.start_design(
+        experiment.design, experiment.measurement, problem.leds, problem.objective_na, experiment.seed
+    )
     if levels is None:
-        rng = np.random.default_rng(experiment.seed)
-        make = starts.STARTS[experiment.design.start]
-        levels = make(experiment.design, problem.leds, problem.objective_na, rng)
-    exposures = starts.start_exposures(experiment.design)
-    levels = starts.dimmed(levels, exposures, problem.leds, problem.objective_na, experiment.measurement)
+        levels = start
     physics = problem.physics
     return Parameters(
         levels=torch.from_numpy(levels.copy()).to(physics.device, physics.dtype),
         exposures=torch.from_numpy(exposures).to(physics.device, physics.dtype),
-        step=torch.full(
-            (experiment.network.unrolls,), experiment.network.step, dtype=physics.dtype, device=physics.device
-        ),
+        step=problem.network().initial_step(),
     )
 
 
