@@ -283,6 +283,9 @@ class Training(Settings):
     steps: int = Field(100, ge=0, le=1_000_000, description="number of optimiser steps")
     batch: int = Field(2, ge=1, le=1024, description="objects per step")
     learning_rate: float = Field(0.03, gt=0, le=10, description="Adam's step on drive levels in [0, 1]")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="the learning rate stays, or falls to a tenth over the run"
+    )
     loss: Literal["complex", "amplitude", "phase"] = "complex"
     validate_every: int = Field(10, ge=1, description="steps between two scores on the held-out objects")
     save_every_s: float = Field(60.0, gt=0, description="longest time between two saves in seconds")

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_iter
 
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Chain, strategy
+from ptychoui.engine.strategy import STRATEGIES, Chain, strategy
 
 
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -74,36 +74,35 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerCost:
-    """Memory of one unroll in bytes, from a probe.
+    """Memory of a chain in bytes, from a probe.
 
     Attributes
     ----------
+    first
+        Peak of a chain of one unroll under each strategy that can run it.
     retained
-        What back-propagation keeps per unroll.
+        What back-propagation keeps per further unroll.
     point
         One point of linearisation.
-    fixed
-        Everything that does not grow with the number of unrolls.
     """
 
+    first: Mapping[str, int]
     retained: int
     point: int
-    fixed: int
 
 
 def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> LayerCost:
-    """Run one and two layers of a chain under the meter and split the peak into fixed and growing parts."""
-    peaks = {}
-    for name in ("store_all", "reversible" if chain.update.reversible else "checkpoint"):
-        for depth in (1, 2):
-            layers = [chain.layers[0]] * depth
-            peaks[name, depth] = measure(Chain(layers, chain.update), x, inputs, wanted, name)
-    point = x.numel() * x.element_size()
-    lean = peaks["reversible" if chain.update.reversible else "checkpoint", 1]
+    """Run one layer under every strategy, and two under ``store_all``, with the meter on."""
+
+    def peak(name: str, depth: int) -> int:
+        return measure(Chain([chain.layers[0]] * depth, chain.update), x, inputs, wanted, name)
+
+    names = [name for name in STRATEGIES if name != "reversible" or chain.update.reversible]
+    first = {name: peak(name, 1) for name in names}
     return LayerCost(
-        retained=peaks["store_all", 2] - peaks["store_all", 1],
-        point=point,
-        fixed=lean,
+        first=first,
+        retained=peak("store_all", 2) - first["store_all"],
+        point=x.numel() * x.element_size(),
     )
 
 
@@ -117,12 +116,21 @@ def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], stra
 
 
 def predict(cost: LayerCost, chain: Chain, x: Tensor, strategy_name: str) -> int:
-    """Peak bytes of a pass of a chain under a strategy, workspaces included."""
-    unrolls = len(chain)
+    """Peak bytes of a pass of a chain under a strategy, workspaces included.
+
+    Raises
+    ------
+    EngineError
+        If the strategy cannot run the chain.
+    """
+    if strategy_name not in cost.first:
+        strategy(strategy_name).check(chain)
+    further = len(chain) - 1
+    first = cost.first[strategy_name]
     if strategy_name == "store_all":
-        return cost.fixed + cost.retained * (unrolls - 1)
+        return first + cost.retained * further
     if strategy_name == "checkpoint":
-        return cost.fixed + cost.point * (unrolls - 1)
+        return first + cost.point * further
     reals = x.numel() * (2 if x.is_complex() else 1)
-    words = chain.update.stored_bits(unrolls) - chain.update.stored_bits(1)
-    return cost.fixed + int(reals * words / 8)
+    words = chain.update.stored_bits(len(chain)) - chain.update.stored_bits(1)
+    return first + int(reals * words / 8)

@@ -75,10 +75,25 @@ class Trace(ABC):
     """
 
     output: Tensor
+    _spent = False
+
+    def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = _go_on) -> Backward:
+        """Walk back from the derivative of the loss in ``output``; ``wanted`` names the inputs to differentiate.
+
+        Raises
+        ------
+        EngineError
+            If the pass was walked back before.
+        """
+        if self._spent:
+            raise EngineError("a forward pass can be walked back once only", "run the forward pass again")
+        self._spent = True
+        with torch.no_grad():
+            return self._walk(cotangent, wanted, between)
 
     @abstractmethod
-    def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = _go_on) -> Backward:
-        """Walk back from the derivative of the loss in ``output``; ``wanted`` names the inputs to differentiate."""
+    def _walk(self, cotangent: Tensor, wanted: Sequence[str], between: Between) -> Backward:
+        """Walk back, without a graph."""
 
 
 class Strategy(ABC):
@@ -184,8 +199,7 @@ class _StoreAllTrace(Trace):
     def __init__(self, chain: Chain, inputs: Inputs, kept: list[Linearisation], output: Tensor) -> None:
         self._chain, self._inputs, self._kept, self.output = chain, inputs, kept, output
 
-    @torch.no_grad()
-    def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = _go_on) -> Backward:
+    def _walk(self, cotangent: Tensor, wanted: Sequence[str], between: Between) -> Backward:
         into = _zeros(self._inputs, wanted)
         q = _walk_back(self._chain, cotangent, into, lambda _index: self._kept.pop(), between)
         return Backward(q, into)
@@ -210,8 +224,7 @@ class _CheckpointTrace(Trace):
         self._chain, self._inputs, self._work = chain, inputs, work
         self._points, self.output = points, output
 
-    @torch.no_grad()
-    def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = _go_on) -> Backward:
+    def _walk(self, cotangent: Tensor, wanted: Sequence[str], between: Between) -> Backward:
         into = _zeros(self._inputs, wanted)
 
         def again(index: int) -> Linearisation:
@@ -249,10 +262,7 @@ class _ReversibleTrace(Trace):
         self._threads = torch.get_num_threads()
         self.output = chain.update.point(state)
 
-    @torch.no_grad()
-    def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = _go_on) -> Backward:
-        if self._state is None:
-            raise EngineError("a reversible pass can be walked back once only", "run the forward pass again")
+    def _walk(self, cotangent: Tensor, wanted: Sequence[str], between: Between) -> Backward:
         if torch.get_num_threads() != self._threads:
             raise EngineError(
                 f"the forward pass ran on {self._threads} threads, the way back would run on {torch.get_num_threads()}",
@@ -268,7 +278,6 @@ class _ReversibleTrace(Trace):
         q = _walk_back(
             self._chain, cotangent, into, undo, between, lambda _index, at: update.retreat(state, at.increment)
         )
-        self._state = None
         if not update.is_start(state, self._x):
             raise CertificateError(
                 f"after {len(self._chain)} unrolls the reversible strategy did not come back to its start bit for bit",

@@ -79,27 +79,24 @@ def sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px: int) 
         If the tile is too small to hold the pupil's frequencies.
     """
     pixel = microscope.pixel_size_um
-    field_limit = microscope.wavelength_um / (4 * microscope.objective_na)
-    if microscope.pixel == "point":
-        field_limit *= 2
-    synthetic_na = microscope.objective_na + float(leds.radius_na.max())
-    object_limit = microscope.wavelength_um / (2 * synthetic_na)
-    grids = Sampling(
-        tile_px=tile_px,
-        pad_px=pad_px,
-        pixel_size_um=pixel,
-        oversampling=max(1, math.ceil(pixel / field_limit * (1 - 1e-9))),
-        # Two object samples above the limit: room for the sub-pixel shift of the outermost pupil.
-        upsampling=max(1, math.ceil(pixel / object_limit * (1 + 4 / (tile_px + 2 * pad_px)))),
-    )
-    radius_px = microscope.objective_na / microscope.wavelength_um / grids.step_per_um
-    if radius_px < 2:
+    span = tile_px + 2 * pad_px
+    # In frequency steps; the soft edge of the pupil reaches half a step beyond its radius.
+    radius = microscope.objective_na / microscope.wavelength_um * span * pixel
+    needed = 2 * radius + 3 if microscope.pixel == "point" else 4 * (radius + 0.5)
+    synthetic = radius * (1 + float(leds.radius_na.max()) / microscope.objective_na)
+    if radius < 2:
         raise GeometryError(
-            f"a tile of {grids.span_px} pixels resolves only {radius_px:.2g} frequencies in the pupil's radius",
+            f"a tile of {span} pixels resolves only {radius:.2g} frequencies in the pupil's radius",
             "use a larger tile, at least "
             f"{math.ceil(2 * microscope.wavelength_um / microscope.objective_na / pixel)} pixels",
         )
-    return grids
+    return Sampling(
+        tile_px=tile_px,
+        pad_px=pad_px,
+        pixel_size_um=pixel,
+        oversampling=max(1, math.ceil((needed + 1e-6) / span)),
+        upsampling=max(1, math.ceil((2 * synthetic + 3) / span)),
+    )
 
 
 def good_padding(tile_px: int, pad_px: int) -> int:

@@ -17,11 +17,10 @@ from torch import Tensor
 def align(x: Tensor, truth: Tensor) -> Tensor:
     """Turn each reconstruction's global phase to the truth's: (B, N, N) complex.
 
-    The turn counts as a constant for derivatives: at its optimum the loss does not change with it.
+    Derivatives flow through the turn: it is best for the complex loss, not for the others.
     """
-    with torch.no_grad():
-        overlap = (x.conj() * truth).sum((1, 2), keepdim=True)
-        turn = overlap / overlap.abs().clamp_min(1e-30)
+    overlap = (x.conj() * truth).sum((1, 2), keepdim=True)
+    turn = overlap / overlap.abs().clamp_min(1e-30)
     return x * turn
 
 

@@ -284,8 +284,9 @@ def _from_stack(
     right of it, so that they share no pixel.
     """
     stack = _matched(stack, leds)
-    rows, columns = stack.images.shape[1:]
-    side, tile = min(rows, columns), grids.tile_px
+    # The whole field is reconstructed on a square grid: the top left square of a longer image.
+    side, tile = min(stack.images.shape[1:]), grids.tile_px
+    rows = columns = side
     guard = max(2, experiment.training.margin_px)
     border = columns - guard - max(tile, round(experiment.training.holdout * columns))
     if border < tile or rows < tile:

@@ -133,12 +133,13 @@ class RunFolder:
         if newest.exists():
             # A link, not a move: at no moment is there no newest state.
             kept = self.path / "state.previous.tmp"
-            kept.unlink(missing_ok=True)
             try:
+                kept.unlink(missing_ok=True)
                 os.link(newest, kept)
+                os.replace(kept, previous)
             except OSError:
-                self._write(kept.name, newest.read_bytes())
-            os.replace(kept, previous)
+                # No links on this file system, or no space for one: a copy either works or says why not.
+                self._write(previous.name, newest.read_bytes())
         self._write(newest.name, content)
 
     def load(self) -> dict[str, NDArray[Any]] | None:

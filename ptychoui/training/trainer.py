@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -200,6 +201,7 @@ class Trainer:
         self.optimiser = torch.optim.Adam(
             [{"params": [t], "lr": rate * scale[n]} for n, t in self.parameters.items() if n in self.wanted]
         )
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.generator = torch.Generator(device=problem.physics.device).manual_seed(experiment.seed)
         self.order = np.random.default_rng(experiment.seed)
         self.step = 0
@@ -210,6 +212,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._pending: list[dict[str, Any]] = []
         self._validated: Validated | None = None
+        self._before_batch: tuple[Mapping[str, Any], Tensor] | None = None
 
     def run(self) -> Iterator[Event]:
         """Do the remaining steps; the last event is `Finished` or `Stopped`."""
@@ -290,15 +293,15 @@ class Trainer:
     def _one_step(self) -> StepDone:
         training = self.problem.experiment.training
         batch = min(training.batch, len(self.problem.training))
-        random_state = self.order.bit_generator.state, self.generator.get_state()
+        self._before_batch = self.order.bit_generator.state, self.generator.get_state()
         began = time.monotonic()
         places = self.order.choice(len(self.problem.training), batch, replace=False)
         try:
             result = self._measured_gradients(self.problem.training.pick(places))
         except StopRequested:
-            # The batch was not finished: forget that it was drawn, so that a resumed run draws it again.
-            self.order.bit_generator.state = random_state[0]
-            self.generator.set_state(random_state[1])
+            self.order.bit_generator.state, noise = self._before_batch
+            self.generator.set_state(noise)
+            self._before_batch = None
             raise
         if not np.isfinite(result.loss) or not all(bool(torch.isfinite(g).all()) for g in result.gradients.values()):
             raise EngineError(
@@ -307,10 +310,13 @@ class Trainer:
             )
         for name, tensor in self.parameters.items():
             tensor.grad = result.gradients.get(name)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self._rate_factor()
         self.optimiser.step()
         with torch.no_grad():
             project(self.parameters, self.problem)
         self.step += 1
+        self._before_batch = None
         seconds = time.monotonic() - began
         self.elapsed_s += seconds
         self._note(kind="step", loss=result.loss, seconds=seconds)
@@ -322,6 +328,14 @@ class Trainer:
             certificate=result.certificate,
             seconds_left=self.elapsed_s / self.step * (training.steps - self.step),
         )
+
+    def _rate_factor(self) -> float:
+        """Constant, or a cosine from 1 to a tenth over the run: late steps settle what early ones found."""
+        training = self.problem.experiment.training
+        if training.schedule == "constant":
+            return 1.0
+        done = self.step / max(training.steps, 1)
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * min(done, 1.0)))
 
     def _measured_gradients(self, examples: Examples) -> StepResult:
         """Gradients of a batch; memory is measured at the first step and then at every score."""
@@ -407,12 +421,16 @@ class Trainer:
     # Saving and resuming -------------------------------------------------------------------------------
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that a resumed run needs, as plain arrays."""
+        """Everything that a resumed run needs, as plain arrays.
+
+        In the middle of a step the random states are those before its batch was drawn: a resumed run draws it again.
+        """
+        order, noise = self._before_batch or (self.order.bit_generator.state, self.generator.get_state())
         arrays: dict[str, NDArray[Any]] = {
             "step": np.array(self.step),
             "elapsed_s": np.array(self.elapsed_s),
-            "generator": self.generator.get_state().numpy(),
-            "order": np.array(_order_to_text(self.order.bit_generator.state)),
+            "generator": noise.numpy(),
+            "order": np.array(_order_to_text(order)),
         }
         for name, tensor in self.parameters.items():
             arrays[f"parameter_{name}"] = tensor.detach().cpu().numpy()
