@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,7 +45,10 @@ def main(words: Sequence[str] | None = None) -> int:
         # The reader of a pipe went away (head, less): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a failed allocation as a RuntimeError of many wordings.
+        if isinstance(error, RuntimeError) and not re.search("out of memory|not enough memory|alloc", str(error)):
+            raise
         print("ptychoui: not enough memory - use --strategy reversible, a smaller batch or tile", file=sys.stderr)
         return 2
 
@@ -129,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     design.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
     design.add_argument("--json", action="store_true", help="print one JSON object")
     design.set_defaults(run=_bench_design)
+
+    window = kinds.add_parser("window", help="delay of the window's events while the demo trains")
+    window.add_argument("--seconds", type=float, default=30.0)
+    window.add_argument("--json", action="store_true", help="print one JSON object")
+    window.set_defaults(run=_bench_window)
 
     doctor = commands.add_parser("doctor", help="say what this machine has and whether ptychoui works on it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
@@ -408,6 +417,19 @@ def _bench_design(arguments: argparse.Namespace) -> int:
         _print_json(summary)
     else:
         print(design.table(summary))
+    return 0
+
+
+def _bench_window(arguments: argparse.Namespace) -> int:
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from ptychoui.gui.measure import run
+
+    values = run(arguments.seconds)
+    if arguments.json:
+        _print_json(values)
+    else:
+        for name, value in values.items():
+            print(f"{name:<24}{value}")
     return 0
 
 
