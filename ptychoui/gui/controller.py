@@ -63,6 +63,7 @@ class Controller(QObject):
         self.bridge = Bridge(self.mailbox, self)
         self._answers: dict[str, tuple[int, Callable[[Any], None]]] = {}
         self._state = RunState.IDLE
+        self._ended_run = 0
         self._busy = ""
         self._recovery = QTimer(self)
         self._recovery.setSingleShot(True)
@@ -75,8 +76,11 @@ class Controller(QObject):
 
     @property
     def state(self) -> RunState:
-        """State of the run."""
-        return self.worker.state
+        """State of the run; it is over only once its last event was taken, so that nothing of it is missing."""
+        state = self.worker.state
+        if not state.active and self._ended_run != self.worker.run:
+            return self._state if self._state.active else RunState.STOPPING
+        return state
 
     def say(self, level: str, message: str, hint: str = "", details: str = "") -> None:
         """Put a line into the message list."""
@@ -160,7 +164,7 @@ class Controller(QObject):
         elif isinstance(opened, OpenedData):
             experiment = document.experiment
             data = experiment.data.replace(path=opened.path, geometry=None)
-            document.replace_experiment(experiment.replace(data=data), None)
+            document.replace_experiment(experiment.replace(data=data, geometry=opened.geometry), None)
             document.dataset = opened.dataset
             self.document_changed.emit("all")
             self.ask_judgement()
@@ -190,7 +194,10 @@ class Controller(QObject):
     def edit_level(self, row: int, led: int, level: float) -> None:
         """Change the level of one LED, with undo; not while a run is active."""
         if not self.state.active:
-            self.document.edit_level(row, led, level)
+            try:
+                self.document.edit_level(row, led, level)
+            except PtychouiError as error:
+                self.say("warning", error.message, error.hint)
             self._after_edit("design")
 
     def undo(self) -> None:
@@ -276,6 +283,8 @@ class Controller(QObject):
         """Stop everything before the window goes; False if a thread is still alive."""
         self.worker.stop()
         joined = self.worker.join(timeout_s)
+        # What the run said last is still in the mailbox.
+        self.bridge.pull()
         joined = self.jobs.close(timeout_s) and joined
         self._recovery.stop()
         self.bridge.stop()
@@ -287,6 +296,7 @@ class Controller(QObject):
         for event in events:
             self.document.history.take(event)
             if isinstance(event, TERMINAL):
+                self._ended_run = run
                 self._after_run(event)
         self.run_changed.emit()
         self._look_at_state()
@@ -305,7 +315,7 @@ class Controller(QObject):
             self.pictured.emit(value)
 
     def _look_at_state(self) -> None:
-        state = self.worker.state
+        state = self.state
         if state is not self._state:
             self._state = state
             self.state_changed.emit(state)

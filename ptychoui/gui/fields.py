@@ -26,7 +26,7 @@ from ptychoui.session.edits import description_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One line of a form; ``name`` is the dotted name of the setting."""
+    """One line of a form; ``name`` is the dotted name of the setting; ``automatic`` numbers may be left out."""
 
     name: str
     label: str
@@ -35,15 +35,18 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
     editable: bool = False
     integers: bool = False
+    automatic: bool = False
 
 
 class NumberBox(QDoubleSpinBox):
     """A number as short as it can be written; the wheel scrolls the form, not the number."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, automatic: bool = False) -> None:
         super().__init__()
         self.setDecimals(9)
-        self.setRange(-1e12, 1e12)
+        self.setRange(0.0 if automatic else -1e12, 1e12)
+        if automatic:
+            self.setSpecialValueText("automatic")
         self.setKeyboardTracking(False)
         self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
@@ -148,11 +151,11 @@ class Form(QWidget):
         """Show values without telling anybody; a field that has the focus and shows the value is left alone."""
         for name, value in values.items():
             editor = self._editors.get(name)
-            if editor is None or value is None:
+            if editor is None or (value is None and not self._fields[name].automatic):
                 continue
             with QSignalBlocker(editor):
                 if isinstance(editor, QDoubleSpinBox):
-                    editor.setValue(float(value))
+                    editor.setValue(float(value or 0.0))
                 elif isinstance(editor, QSpinBox):
                     editor.setValue(int(value))
                 elif isinstance(editor, QComboBox):
@@ -195,8 +198,10 @@ class Form(QWidget):
     def _editor(self, field: Field) -> QWidget:
         name = field.name
         if field.kind == "float":
-            number = NumberBox(field.unit)
-            number.valueChanged.connect(lambda value: self.edited.emit(name, value))
+            number = NumberBox(field.unit, field.automatic)
+            number.valueChanged.connect(
+                lambda value: self.edited.emit(name, None if field.automatic and value == 0 else value)
+            )
             return number
         if field.kind == "int":
             count = CountBox(field.unit)

@@ -185,7 +185,7 @@ class LedPanel(QWidget):
         self._choose_led(led)
         self.led_clicked.emit(int(self._numbers[led]))
         if again and self._editable:
-            level = 0.0 if self._levels[self.strip.row, led] > 0.5 else 1.0
+            level = 0.0 if self._levels[self.strip.row, led] > 0.01 else 1.0
             self.level_edited.emit(self.strip.row, led, level)
 
     def _choose_led(self, led: int) -> None:

@@ -131,7 +131,7 @@ class MainWindow(WindowCommands):
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
         folder = document.run_folder
         a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
-        a["export"].setEnabled(document.design() is not None)
+        a["export"].setEnabled(document.geometry is not None)
         for key in ("open", "open_folder", "sample_stack", "sample_objects", "demo"):
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))

@@ -78,8 +78,12 @@ class MemoryBars(QWidget):
             top = i * pitch
             row = QRectF(0, top, self.width(), line)
             painter.setPen(QColor(c.text))
-            painter.drawText(row, int(Qt.AlignmentFlag.AlignLeft), name)
-            painter.drawText(row, int(Qt.AlignmentFlag.AlignRight), self._size_text(size))
+            text = self._size_text(size)
+            metrics = painter.fontMetrics()
+            room = self.width() - metrics.horizontalAdvance(text) - line // 2
+            shown = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
+            painter.drawText(row, int(Qt.AlignmentFlag.AlignLeft), shown)
+            painter.drawText(row, int(Qt.AlignmentFlag.AlignRight), text)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(c.raised))
             painter.drawRoundedRect(QRectF(0, top + line + 2, self.width(), thick), 2, 2)

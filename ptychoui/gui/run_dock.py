@@ -42,7 +42,7 @@ SETTINGS = (
     Field(name="design.learn_exposure", label="Learn exposures", kind="bool"),
     Field(name="measurement.photons_per_led", label="Photons per LED", unit="e⁻"),
     Field(name="network.unrolls", label="Unrolls", kind="int"),
-    Field(name="network.step", label="Step of an unroll"),
+    Field(name="network.step", label="Step of an unroll", automatic=True),
     Field(name="training.steps", label="Training steps", kind="int"),
     Field(name="training.batch", label="Objects per step", kind="int"),
     Field(name="training.learning_rate", label="Learning rate"),

@@ -14,7 +14,7 @@ from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
-from ptychoui.errors import DataError, PtychouiError
+from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.experiment import Experiment, Geometry, load_experiment, to_toml
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
@@ -101,15 +101,16 @@ class Document:
         settings = self.experiment.design
         shape = (settings.rows, len(leds))
         try:
-            exposures = self._state.exposures
-            if exposures is None or exposures.shape != shape[:1]:
-                exposures = starts.start_exposures(settings)
-            levels = self._state.levels
-            if levels is None or levels.shape != shape:
-                rng = np.random.default_rng(self.experiment.seed)
-                levels = starts.STARTS[settings.start](settings, leds, geometry.microscope.objective_na, rng)
+            start, equal = starts.start_design(
+                settings, self.experiment.measurement, leds, geometry.microscope.objective_na, self.experiment.seed
+            )
         except PtychouiError:
             return None
+        levels, exposures = self._state.levels, self._state.exposures
+        if levels is None or levels.shape != shape:
+            levels = start
+        if exposures is None or exposures.shape != shape[:1]:
+            exposures = equal
         return levels, exposures
 
     @property
@@ -163,10 +164,23 @@ class Document:
         return True
 
     def edit_level(self, row: int, led: int, level: float) -> None:
-        """Set the drive level of one LED (its place in the list) in one row."""
-        design = self.design()
-        if design is None:
+        """Set the drive level of one LED (its place in the list) in one row.
+
+        Raises
+        ------
+        SettingsError
+            If the row may not light that LED: it lies in the other band.
+        """
+        design, leds, geometry = self.design(), self.leds(), self.geometry
+        if design is None or leds is None or geometry is None:
             return
+        mask = starts.band_masks(self.experiment.design, leds, geometry.microscope.objective_na)
+        if not mask[row, led]:
+            name = starts.row_names(self.experiment.design)[row]
+            raise SettingsError(
+                f"LED {leds.numbers[led]} cannot be lit in {name!r}: it lies in the other field or near the edge",
+                "choose a pattern of its own field",
+            )
         levels = design[0].copy()
         levels[row, led] = min(max(level, 0.0), 1.0)
         levels.setflags(write=False)

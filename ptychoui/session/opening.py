@@ -37,10 +37,11 @@ class OpenedGeometry:
 
 @dataclass(frozen=True, slots=True)
 class OpenedData:
-    """A dataset with the settings it was opened by."""
+    """A dataset; ``geometry`` is the given one where the data had none of their own."""
 
     dataset: ImageStack | TrainingSet
     path: str
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun
 
 
 def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
-    """Open a path by what it holds.
+    """Open a path by what it holds; data that carry no geometry take the given one.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
         if "microscope" in table and "array" in table:
             return OpenedGeometry(load_geometry(path), path)
         return OpenedExperiment(load_experiment(path), path)
-    return OpenedData(_open_dataset(path, geometry), str(path))
+    return _open_data(path, geometry)
 
 
 def open_run(path: Path) -> OpenedRun:
@@ -120,6 +121,19 @@ def demo_experiment() -> Experiment:
         return load_experiment(path)
     plain: dict[str, Any] = {"name": "first light"}
     return Experiment(**plain)
+
+
+def _open_data(path: Path, geometry: Geometry | None) -> OpenedData:
+    """Open data with their own geometry first: the given one belongs to what was open before."""
+    try:
+        dataset = _open_dataset(path, None)
+    except DataError:
+        if geometry is None:
+            raise
+        return OpenedData(_open_dataset(path, geometry), str(path), geometry)
+    if dataset.geometry is None and geometry is not None:
+        return OpenedData(_open_dataset(path, geometry), str(path), geometry)
+    return OpenedData(dataset, str(path))
 
 
 def _open_dataset(path: Path, geometry: Geometry | None) -> ImageStack | TrainingSet:

@@ -136,8 +136,9 @@ class Worker:
 
     def _end(self, run: int, last: Finished | Stopped | Failed) -> None:
         states = {Finished: RunState.FINISHED, Stopped: RunState.STOPPED, Failed: RunState.FAILED}
-        self._phase = states[type(last)]
+        # In this order: whoever sees the end of the state finds the last event in the mailbox.
         self.mailbox.put_scalar(run, last)
+        self._phase = states[type(last)]
 
 
 def _without_end(step: int) -> Failed:

@@ -10,6 +10,9 @@ from ptychoui.experiment import Experiment, load_experiment
 from ptychoui.session.document import Document
 from ptychoui.session.edits import KIND_DEFAULTS, description_of, usual_geometry, value_of, with_kind, with_value
 
+CENTRE = 112
+"""Place of the LED on the axis of the usual 15 x 15 lattice."""
+
 
 def document() -> Document:
     return Document(Experiment(geometry=usual_geometry()))
@@ -59,25 +62,32 @@ def test_levels_are_edited_and_undone() -> None:
     doc = document()
     before = doc.design()
     assert before is not None
-    doc.edit_level(0, 3, 0.25)
+    doc.edit_level(0, CENTRE, 0.25)
     after = doc.design()
-    assert after is not None and after[0][0, 3] == 0.25
+    assert after is not None and after[0][0, CENTRE] == 0.25
     assert np.count_nonzero(after[0] != before[0]) <= 1
-    assert doc.patterns().levels[0, 3] == 0.25
+    assert doc.patterns().levels[0, CENTRE] == 0.25
     doc.undo()
     again = doc.design()
     assert again is not None and np.array_equal(again[0], before[0])
 
 
+def test_a_row_lights_leds_of_its_field_only() -> None:
+    doc = document()
+    with pytest.raises(SettingsError, match="LED 0 cannot be lit in 'bright field 1'"):
+        doc.edit_level(0, 0, 1.0)
+    assert not doc.undo_label
+
+
 def test_a_design_does_not_survive_another_number_of_rows_but_undo_brings_it_back() -> None:
     doc = document()
-    doc.edit_level(0, 3, 0.25)
+    doc.edit_level(0, CENTRE, 0.25)
     doc.edit("rows", with_value(doc.experiment, "design.dark_field_rows", 1), "design.dark_field_rows")
     design = doc.design()
     assert design is not None and design[0].shape[0] == 2
     doc.undo()
     design = doc.design()
-    assert design is not None and design[0][0, 3] == 0.25
+    assert design is not None and design[0][0, CENTRE] == 0.25
 
 
 def test_saving_clears_dirty_and_the_recovery_file(tmp_path: Path) -> None:

@@ -68,12 +68,13 @@ def test_train_open_and_resume(tmp_path: Path) -> None:
 def test_a_run_starts_from_edited_levels(tmp_path: Path) -> None:
     document = Document(tiny(0))
     document.dataset = opening.load_data(document.experiment.data, document.experiment.geometry).dataset
-    document.edit_level(0, 0, 0.0)
+    leds = document.leds()
+    assert leds is not None
+    document.edit_level(0, int(np.argmin(leds.radius_na)), 0.125)
     levels, exposures = document.changed_design
     history = train(Worker(Mailbox()), runs.new_run(document.experiment, tmp_path / "run", levels, exposures))
     assert history.patterns is not None and levels is not None
-    masked = np.where(history.patterns.levels > 0, levels, 0)
-    assert np.allclose(history.patterns.levels, masked, atol=1e-6)
+    assert np.allclose(history.patterns.levels, levels, atol=1e-6) and 0.125 in levels
 
 
 def test_run_folders_do_not_collide(tmp_path: Path) -> None:
