@@ -11,10 +11,12 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
+from ptychoui.gui.job_desk import JobDesk
+from ptychoui.paths import resources
 from ptychoui.session import opening, runs
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
-from ptychoui.session.jobs import JobDone, JobQueue
+from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
@@ -52,7 +54,6 @@ class Controller(QObject):
     judged = pyqtSignal(object)
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
-    busy_changed = pyqtSignal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -61,17 +62,16 @@ class Controller(QObject):
         self.worker = Worker(self.mailbox)
         self.jobs = JobQueue(self.mailbox)
         self.bridge = Bridge(self.mailbox, self)
-        self._answers: dict[str, tuple[int, Callable[[Any], None]]] = {}
+        self.desk = JobDesk(self.jobs, self.say, self)
         self._state = RunState.IDLE
         self._ended_run = 0
-        self._busy = ""
         self._recovery = QTimer(self)
         self._recovery.setSingleShot(True)
         self._recovery.setInterval(RECOVERY_DELAY_MS)
         self._recovery.timeout.connect(self._write_recovery)
         self.bridge.run_events.connect(self._take_events)
         self.bridge.picture.connect(self._take_picture)
-        self.bridge.job_done.connect(self._take_job)
+        self.bridge.job_done.connect(self.desk.take)
         self.bridge.tick.connect(self._look_at_state)
 
     @property
@@ -93,15 +93,15 @@ class Controller(QObject):
         if self._refuse_while_running():
             return
         given = self.document.experiment.geometry
-        self._busy_with(f"Opening {Path(path).name}…")
 
         def done(opened: Opened) -> None:
             self._take_opened(opened)
-            self.opened.emit(str(path))
+            if not Path(path).is_relative_to(resources()):
+                self.opened.emit(str(path))
             if then is not None:
                 then()
 
-        self._job("open", lambda: opening.open_anything(path, given), done)
+        self.desk.submit("open", lambda: opening.open_anything(path, given), done, f"Opening {Path(path).name}…")
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -117,7 +117,6 @@ class Controller(QObject):
         """Load the experiment's data in the background."""
         experiment = self.document.experiment
         source, geometry = experiment.data, experiment.geometry
-        self._busy_with("Loading data…")
 
         def done(opened: OpenedData) -> None:
             if self.document.experiment.data.path != opened.path:
@@ -128,7 +127,7 @@ class Controller(QObject):
             if then is not None:
                 then()
 
-        self._job("data", lambda: opening.load_data(source, geometry), done)
+        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…")
 
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
@@ -223,7 +222,7 @@ class Controller(QObject):
             return
         levels, exposures = self.document.design() or (None, None)
         measurement = self.document.experiment.measurement
-        self._job("judge", lambda: judge(geometry, levels, exposures, measurement), self._take_judgement)
+        self.desk.submit("judge", lambda: judge(geometry, levels, exposures, measurement), self._take_judgement)
 
     def _take_judgement(self, judgement: Judgement) -> None:
         if judgement.geometry == self.document.geometry:
@@ -320,31 +319,7 @@ class Controller(QObject):
             self._state = state
             self.state_changed.emit(state)
 
-    # Jobs ------------------------------------------------------------------------------------------------
-
-    def _job(self, key: str, work: Callable[[], Any], answer: Callable[[Any], None]) -> None:
-        self._answers[key] = self.jobs.submit(key, work), answer
-
-    def run_job(self, key: str, work: Callable[[], Any], answer: Callable[[Any], None]) -> None:
-        """Do some work in the background and call ``answer`` here with its result."""
-        self._job(key, work, answer)
-
-    def _take_job(self, number: int, done: JobDone) -> None:
-        newest, answer = self._answers.get(done.key, (0, None))
-        if number != newest or answer is None:
-            return
-        del self._answers[done.key]
-        if done.key in ("open", "data"):
-            self._busy_with("")
-        if done.failure is not None:
-            self.say("error", done.failure.message, done.failure.hint, done.failure.traceback_text)
-        else:
-            answer(done.value)
-
-    def _busy_with(self, text: str) -> None:
-        if text != self._busy:
-            self._busy = text
-            self.busy_changed.emit(text)
+    # Helpers ------------------------------------------------------------------------------------------
 
     def _refuse_while_running(self) -> bool:
         if self.state.active:

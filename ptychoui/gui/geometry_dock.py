@@ -9,10 +9,13 @@ from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
+    QMenu,
     QScrollArea,
     QSizePolicy,
     QTabWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -22,6 +25,7 @@ from ptychoui.experiment import Geometry
 from ptychoui.gui.coverage_plot import CoveragePlot
 from ptychoui.gui.fields import Field, Form
 from ptychoui.gui.theme import colours
+from ptychoui.paths import resources
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_value
 from ptychoui.session.judgement import Judgement
@@ -93,9 +97,12 @@ class GeometryPanel(QWidget):
     ----------
     geometry_edited
         (geometry, label, key for undo).
+    preset_chosen
+        Path of a geometry file that comes with the program.
     """
 
     geometry_edited = pyqtSignal(object, str, str)
+    preset_chosen = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -105,6 +112,11 @@ class GeometryPanel(QWidget):
         self.forms = {
             title: Form(fields) for title, fields in (("Microscope", MICROSCOPE), ("Array", ARRAY), ("Pose", POSE))
         }
+        self.presets = QToolButton()
+        self.presets.setText("Presets")
+        self.presets.setToolTip("Geometries of published instruments; undo brings yours back")
+        self.presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.presets.setMenu(self._preset_menu())
         self.coverage = CoveragePlot()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -120,7 +132,10 @@ class GeometryPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        layout.addWidget(self.source)
+        head = QHBoxLayout()
+        head.addWidget(self.source, 1)
+        head.addWidget(self.presets, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(head)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.numbers)
         layout.addWidget(self.warnings)
@@ -157,11 +172,20 @@ class GeometryPanel(QWidget):
         """The geometry is fixed while a run is active."""
         for form in self.forms.values():
             form.setEnabled(editable)
+        self.presets.setEnabled(editable)
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         self.coverage.update()
         self.numbers.use_colours()
+
+    def _preset_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for path in sorted((resources() / "geometries").glob("*.toml")):
+            action = menu.addAction(path.stem.replace("_", " "))
+            if action is not None:
+                action.triggered.connect(lambda _=False, path=path: self.preset_chosen.emit(str(path)))
+        return menu
 
     def _fill(self) -> None:
         values = _Root(self._draft)

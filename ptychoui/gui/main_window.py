@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
-from PyQt6.QtCore import QByteArray, QTimer
+from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PyQt6.QtWidgets import QApplication
 
@@ -64,8 +65,9 @@ class MainWindow(WindowCommands):
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
         c.opened.connect(self.remember)
-        c.busy_changed.connect(p.show_busy)
+        c.desk.busy_changed.connect(p.show_busy)
         p.geometry.geometry_edited.connect(c.edit_geometry)
+        p.geometry.preset_chosen.connect(c.open)
         p.run.edited.connect(self._edited)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
@@ -236,6 +238,14 @@ class MainWindow(WindowCommands):
             # Not from inside the drop: a question would block the other program.
             QTimer.singleShot(0, lambda: self._open(path))
 
+    def _wait_for_the_run(self) -> None:
+        """Let the run save itself while the window goes on being drawn; nothing can be clicked meanwhile."""
+        self.panels.show_busy("Stopping and saving…")
+        self.setEnabled(False)
+        end = time.monotonic() + JOIN_S
+        while not self.controller.worker.join(0.03) and time.monotonic() < end:
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Ask while a run is active, then stop, wait, save and go."""
         if event is None:
@@ -251,10 +261,8 @@ class MainWindow(WindowCommands):
         elif not self.may_replace():
             event.ignore()
             return
-        self.panels.show_busy("Stopping and saving…")
-        self.repaint()
-        if not self.controller.shut_down(JOIN_S):
-            self.prefer()
+        self._wait_for_the_run()
+        self.controller.shut_down(JOIN_S)
         self.prefer(
             window_geometry=bytes(self.saveGeometry().toBase64().data()).decode(),
             window_layout=bytes(self.saveState().toBase64().data()).decode(),

@@ -10,6 +10,8 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from ptychoui.gui.theme import colours, level_colours
 
+MOST_SPOTS = 1500
+
 
 class PatternStrip(QWidget):
     """One small picture per row, in as many lines as fit the width.
@@ -100,7 +102,8 @@ class PatternStrip(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             scale = (inner.width() / 2 - 4) / reach
             spot = max(0.8, 0.42 * scale * 2 * reach / max(2.0, np.sqrt(len(self._na)) * 1.15))
-            for (x, y), level in zip(self._na, self._levels[row], strict=True):
+            stride = max(1, len(self._na) // MOST_SPOTS)
+            for (x, y), level in zip(self._na[::stride], self._levels[row, ::stride], strict=True):
                 painter.setBrush(table[int(min(max(float(level), 0.0), 1.0) * 255)])
                 painter.drawEllipse(QPointF(inner.center().x() + x * scale, inner.center().y() - y * scale), spot, spot)
         painter.end()

@@ -128,7 +128,7 @@ class WindowCommands(QMainWindow):
             notes = ". ".join(note[:1].upper() + note[1:] for note in exported.notes)
             self.show_message(Message("info", f"Patterns written to {where}", notes))
 
-        self.controller.run_job(
+        self.controller.desk.submit(
             "export",
             lambda: export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms),
             done,

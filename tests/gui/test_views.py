@@ -242,3 +242,14 @@ def test_nothing_asks_for_more_room_than_there_is(with_stack: MainWindow, qtbot:
     assert (with_stack.width(), with_stack.height()) == size
     hint = with_stack.minimumSizeHint()
     assert hint.width() <= size[0] and hint.height() <= size[1]
+
+
+def test_a_preset_is_taken_and_undone(with_stack: MainWindow, qtbot: Any) -> None:
+    before = with_stack.document.geometry
+    menu = with_stack.panels.geometry.presets.menu()
+    assert menu is not None and len(menu.actions()) >= 5
+    menu.actions()[0].trigger()
+    qtbot.waitUntil(lambda: with_stack.document.experiment.geometry is not None, timeout=LONG)
+    with_stack.undo()
+    assert with_stack.document.geometry == before
+    qtbot.waitUntil(lambda: not with_stack.controller.jobs.busy, timeout=LONG)
