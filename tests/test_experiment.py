@@ -88,6 +88,7 @@ EVERY_FIELD = Experiment(
         steps=7,
         batch=3,
         learning_rate=0.5,
+        schedule="cosine",
         loss="phase",
         validate_every=2,
         save_every_s=5.0,

@@ -162,17 +162,7 @@ def test_a_stop_between_layers_comes_through_and_spoils_nothing(name: str, at: i
     assert torch.equal(again.backward(problem.cotangent, ("weights",)).inputs["weights"], expected.inputs["weights"])
 
 
-WALKED = "walking back a second time raises a bare IndexError"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("store_all", marks=pytest.mark.xfail(strict=True, raises=IndexError, reason=WALKED)),
-        pytest.param("checkpoint", marks=pytest.mark.xfail(strict=True, raises=IndexError, reason=WALKED)),
-        "reversible",
-    ],
-)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_a_pass_is_walked_back_once_only(name: str) -> None:
     problem = tanh_problem()
     trace = strategy(name).forward(problem.chain(4, HeavyBall("7/8")), problem.x, problem.inputs, Scratch())

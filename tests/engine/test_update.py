@@ -135,6 +135,20 @@ def test_the_adjoint_is_that_of_real_heavy_ball() -> None:
     assert torch.equal(update.finish_adjoint(adjoint), torch.from_numpy(qx))
 
 
+@pytest.mark.parametrize("part", ["x", "v", "remainder", "words", "steps"])
+def test_one_wrong_unit_anywhere_is_not_the_start(part: str) -> None:
+    update, x = HeavyBall("7/8"), torch.linspace(-1, 1, 6, dtype=torch.float64)
+    state = update.start(x)
+    assert update.is_start(state, x)
+    if part == "words":
+        state.words.append(torch.zeros_like(state.v))
+    elif part == "steps":
+        state.steps = 1
+    else:
+        getattr(state, part)[4] += 1
+    assert not update.is_start(state, x)
+
+
 @pytest.mark.parametrize("beta", ["0", "1", "9/8", "-1/2", "1/128", "127/128"])
 def test_momenta_outside_the_range_are_refused(beta: str) -> None:
     with pytest.raises(EngineError, match="is not a ratio n/d with 0 < n < d < 128"):

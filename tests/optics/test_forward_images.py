@@ -74,15 +74,7 @@ def test_an_led_on_the_frequency_grid_is_a_plain_crop() -> None:
     assert relative(found, expected) < 1e-12
 
 
-AT_THE_LIMIT = [
-    pytest.param("integrating", marks=pytest.mark.xfail(strict=True, reason="the soft edge's last step aliases")),
-    pytest.param(
-        "point", marks=pytest.mark.xfail(strict=True, reason="the chosen grid is refused: no room for the edge")
-    ),
-]
-
-
-@pytest.mark.parametrize("pixel", AT_THE_LIMIT)
+@pytest.mark.parametrize("pixel", ["integrating", "point"])
 def test_the_intensity_is_held_at_the_very_limit_of_sampling(pixel: str) -> None:
     """A camera pixel a hair below lambda / (4 NA): the soft edge must not alias either."""
     limit = 0.5 / (4 * 0.2) * (2 if pixel == "point" else 1)
@@ -90,7 +82,7 @@ def test_the_intensity_is_held_at_the_very_limit_of_sampling(pixel: str) -> None
     x = objects(setup[2])
     found = physics(setup).intensities(torch.from_numpy(x))[0].numpy()
     expected = oracle.single_led_images(x[0], setup[0], setup[1].illumination_na, setup[2])
-    assert relative(found, expected) < 1e-6
+    assert relative(found, expected) < 1e-12
 
 
 def test_single_precision_is_the_same_model() -> None:

@@ -78,19 +78,7 @@ def test_alignment_turns_by_a_unit_number() -> None:
     assert bool(torch.isfinite(torch.view_as_real(align(torch.zeros_like(x), truth))).all())
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "complex",
-        "amplitude",
-        pytest.param(
-            "phase",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the turn minimises the complex loss, not this one: not constant"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", LOSSES)
 def test_gradients_are_finite_differences(name: str) -> None:
     x, truth = pair()
     leaf = x.clone().requires_grad_()

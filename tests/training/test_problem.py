@@ -80,19 +80,7 @@ def stack(rows: int, columns: int) -> ImageStack:
     return ImageStack(images=images.astype(np.float32), led_numbers=np.arange(9), geometry=Geometry(**GEOMETRY))
 
 
-@pytest.mark.parametrize(
-    ("rows", "columns"),
-    [
-        (32, 32),
-        (48, 32),
-        pytest.param(
-            32, 80, marks=pytest.mark.xfail(strict=True, reason="tiles of a wide stack leave the reconstructed square")
-        ),
-        pytest.param(
-            32, 48, marks=pytest.mark.xfail(strict=True, reason="tiles of a wide stack leave the reconstructed square")
-        ),
-    ],
-)
+@pytest.mark.parametrize(("rows", "columns"), [(32, 32), (48, 32), (32, 80), (32, 48)])
 def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pixel of a stack is numbered, so that tiles say where they were cut."""
     from ptychoui.optics.reconstruct import Reconstruction

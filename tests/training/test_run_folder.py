@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from training.small import experiment, experiment_on_disk
 
 import ptychoui
-from ptychoui.errors import PtychouiError, RunError
+from ptychoui.errors import RunError
 from ptychoui.experiment import load_experiment
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import new_run, resume_run
@@ -69,7 +70,7 @@ def test_a_state_is_plain_numpy_and_the_program_never_asks_for_pickles(folder: R
                 assert name != "torch.load", path
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text", "missing"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "rewritten", "empty", "text", "missing"])
 def test_a_damaged_state_falls_back_to_the_one_before(folder: RunFolder, damage: str) -> None:
     folder.save(arrays(1))
     folder.save(arrays(2))
@@ -82,6 +83,10 @@ def test_a_damaged_state_falls_back_to_the_one_before(folder: RunFolder, damage:
         place = content.index(arrays(2)["levels"].tobytes())
         content[place + 7] ^= 1
         path.write_bytes(content)
+    elif damage == "rewritten":  # a whole archive whose numbers are not those that were hashed
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            stored = {name: archive[name] for name in archive.files}
+        np.savez(path, allow_pickle=False, **stored | {"levels": stored["levels"] + 1})
     elif damage == "empty":
         path.write_bytes(b"")
     elif damage == "text":
@@ -118,20 +123,19 @@ def test_a_full_disk_keeps_what_was_saved(
             (folder.path / "state.npz").unlink()
             assert equal(folder.load(), arrays(saved - 1))
             return
-        with pytest.raises((PtychouiError, OSError), match="space"):
+        with pytest.raises(RunError, match=r"full|space"):
             folder.save(arrays(9))
     assert equal(folder.load(), arrays(saved - 1))
     folder.save(arrays(10))
     assert equal(folder.load(), arrays(10))
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="the link's rename in save() is not turned into a sentence")
 def test_a_full_disk_while_the_previous_state_is_kept_is_a_sentence(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.save(arrays(1))
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(RunError, match="space"):
+    with pytest.raises(RunError, match=r"full|space"):
         folder.save(arrays(2))
 
 
