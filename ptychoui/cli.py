@@ -311,7 +311,9 @@ def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
             if isinstance(event, Started):
                 bar.write(event.feasibility, file=sys.stderr)
                 for warning in event.warnings:
-                    bar.write(f"note: {warning}", file=sys.stderr)
+                    bar.write(f"warning: {warning}", file=sys.stderr)
+                for note in event.notes:
+                    bar.write(f"note: {note}", file=sys.stderr)
                 memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in event.predicted_bytes.items())
                 bar.write(f"{event.strategy} on {event.device}; predicted memory of a step: {memory}", file=sys.stderr)
                 values |= {"predicted_bytes": dict(event.predicted_bytes), "strategy": event.strategy}

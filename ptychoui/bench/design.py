@@ -2,7 +2,8 @@
 
 For each seed (split of the sources, random start, noise):
 
-1. a grid of (step, momentum, unrolls) finds what suits dense random designs best on the training objects;
+1. a grid of (step, momentum, unrolls) finds what suits dense random designs best on the training objects (where
+   none beats an empty picture, what suits a random partition);
 2. a dense random design is learned with those settings;
 3. every design, learned or not, gets the best of the same grid on the training objects; random designs are the best
    of 20 draws, judged on the training objects too;
@@ -246,6 +247,10 @@ def one_seed(
     first = _with_rows(problem, starts.dense_random(design, leds, na, np.random.default_rng(seed)))
     say(f"  seed {seed}: complex error of a dense random design on training objects, unrolls {effort.unrolls}")
     grid = tune(first, some, unrolls=effort.unrolls, show=say)
+    if grid.error >= 1:
+        # Worse than an empty picture at any setting: nothing is reconstructed, so nothing says what suits learning.
+        say("    no setting beats an empty picture; the same grid for a random partition:")
+        grid = tune(candidates["random_partition"], some, unrolls=effort.unrolls, show=say)
     say(f"    best: step {grid.step:g}, momentum {grid.momentum}, {grid.unrolls} unrolls")
     learning = experiment.replace(
         network=experiment.network.replace(step=grid.step, momentum=grid.momentum, unrolls=grid.unrolls)

@@ -26,6 +26,8 @@ class Started(Event):
         Predicted peak of one step for each strategy, in bytes.
     feasibility
         The feasibility line.
+    warnings, notes
+        What to change, and what was assumed: sentences.
     """
 
     steps: int
@@ -34,6 +36,7 @@ class Started(Event):
     predicted_bytes: Mapping[str, int]
     feasibility: str
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     led_numbers: NDArray[np.int64]
     illumination_na: NDArray[np.float64]
     objective_na: float

@@ -259,7 +259,7 @@ class Trainer:
         }
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
         stable = largest_step(problem, self.parameters.levels, self.parameters.exposures)
-        warnings = [*judged.warnings, *problem.notes]
+        warnings = list(judged.warnings)
         step = float(self.parameters.step.max())
         if step > stable:
             warnings.insert(
@@ -273,6 +273,7 @@ class Trainer:
             predicted_bytes=predicted,
             feasibility=judged.line(),
             warnings=tuple(warnings),
+            notes=problem.notes,
             led_numbers=problem.leds.numbers,
             illumination_na=problem.leds.illumination_na,
             objective_na=problem.objective_na,
