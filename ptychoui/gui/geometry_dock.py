@@ -12,10 +12,10 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QTabWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -112,10 +112,8 @@ class GeometryPanel(QWidget):
         self.forms = {
             title: Form(fields) for title, fields in (("Microscope", MICROSCOPE), ("Array", ARRAY), ("Pose", POSE))
         }
-        self.presets = QToolButton()
-        self.presets.setText("Presets")
+        self.presets = QPushButton("Presets")
         self.presets.setToolTip("Geometries of published instruments; undo brings yours back")
-        self.presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.presets.setMenu(self._preset_menu())
         self.coverage = CoveragePlot()
         self.tabs = QTabWidget()

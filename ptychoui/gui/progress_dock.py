@@ -20,6 +20,7 @@ class ProgressPanel(QWidget):
         self.loss = LossPlot(self)
         self.memory = MemoryBars(self)
         self.score = QLabel()
+        self.score.setWordWrap(True)
         self.score.setTextFormat(Qt.TextFormat.PlainText)
         self.score.setToolTip("Errors of the held-out object's reconstruction, with the same noise every time")
         self.log = QCheckBox("logarithmic loss")

@@ -112,7 +112,6 @@ class RunPanel(QWidget):
         self.form = Form(SETTINGS)
         self.form.edited.connect(self.edited)
         self.feasibility, self.warnings, self.notes = _note(), _note(), _note()
-        self._known_warnings: frozenset[str] = frozenset()
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, gap, gap, 0)
@@ -167,9 +166,8 @@ class RunPanel(QWidget):
         if started is not None:
             self.progress.setRange(0, max(1, started.steps))
             self.progress.setValue(step)
-            known = [w for w in started.warnings if w in self._known_warnings]
-            self._show_feasibility(started.feasibility, tuple(known))
-            self._bullets(self.notes, tuple(w for w in started.warnings if w not in known), colours().muted)
+            self._show_feasibility(started.feasibility, started.warnings)
+            self._bullets(self.notes, started.notes, colours().muted)
         elif not state.active:
             self.progress.setRange(0, 1)
             self.progress.setValue(0)
@@ -182,7 +180,6 @@ class RunPanel(QWidget):
 
     def show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:
         """Show what can be said of the design before a run."""
-        self._known_warnings = frozenset(warnings)
         self._show_feasibility(line, warnings)
         self.notes.hide()
 

@@ -50,6 +50,7 @@ class StackView(QWidget):
         steps.addWidget(self.number)
         steps.addWidget(self.slider, 1)
         steps.addWidget(self.caption)
+        steps.addSpacing(gap)
         steps.addWidget(self.each)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
