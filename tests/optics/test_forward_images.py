@@ -191,3 +191,17 @@ def test_the_grids_that_are_chosen_hold_every_led(pixel_um: float) -> None:
         for pitch in (0.5, 2.0, 5.0):
             setup = make(scope={"camera_pixel_um": pixel_um}, tile_px=tile, pad_px=0, pitch_mm=pitch)
             physics(setup)
+
+
+@pytest.mark.parametrize("upsampling", [1, 2, 3, 4])
+@pytest.mark.parametrize("turn", [0.0, 90.0, 45.0])
+def test_the_object_grid_holds_the_outermost_pupil_at_the_very_limit_of_sampling(upsampling: int, turn: float) -> None:
+    """A camera pixel a hair below so many times lambda / (2 synthetic NA), and an LED that rounds outwards."""
+    for sine in (0.3, 0.31, 0.317, 0.333):
+        pixel = upsampling * 0.5 / (2 * (0.2 + sine)) * (1 - 1e-9)
+        lateral = 40.0 * sine / np.sqrt(1 - sine**2)
+        table = ((lateral * np.cos(np.deg2rad(turn)), lateral * np.sin(np.deg2rad(turn)), 0.0), (0.0, 0.0, 0.0))
+        setup = make(scope={"camera_pixel_um": 10 * pixel}, kind="table", positions_mm=table, tile_px=20, pad_px=0)
+        x = objects(setup[2])
+        found = physics(setup).intensities(torch.from_numpy(x))[0].numpy()
+        assert relative(found, oracle.single_led_images(x[0], setup[0], setup[1].illumination_na, setup[2])) < 1e-12
