@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -59,6 +60,8 @@ def main(argv_file: str | None = None, *, reset_layout: bool = False, demo: bool
     window.apply_theme()
     reports.append(window.show_message)
     window.show()
+    # Ctrl-C in the terminal closes the window as its own button does: a run is saved first.
+    interrupt = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))
     if watchdog is not None:
         window.controller.bridge.start(watchdog)
     if argv_file is not None:
@@ -68,6 +71,7 @@ def main(argv_file: str | None = None, *, reset_layout: bool = False, demo: bool
     else:
         QTimer.singleShot(0, window.offer_recovery)
     code = app.exec()
+    signal.signal(signal.SIGINT, interrupt)
     reports.clear()
     joined = window.controller.shut_down(1.0)
     sys.excepthook, threading.excepthook = hooks

@@ -45,6 +45,8 @@ class Controller(QObject):
         (level, message, hint, details) for the message list; level is "info", "warning" or "error".
     opened
         (path,) something was opened and may go to the recent files.
+    failed
+        `Failed` of a run, after it was said.
     """
 
     document_changed = pyqtSignal(str)
@@ -54,6 +56,7 @@ class Controller(QObject):
     judged = pyqtSignal(object)
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
+    failed = pyqtSignal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -307,6 +310,7 @@ class Controller(QObject):
             self._after_edit("design")
         if isinstance(event, Failed):
             self.say("error", event.message, event.hint, event.traceback_text)
+            self.failed.emit(event)
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:
         if run == self.worker.run and isinstance(value, Snapshot):

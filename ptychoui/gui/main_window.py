@@ -19,10 +19,11 @@ from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.gui.window_commands import WindowCommands
 from ptychoui.session.document import Document
+from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.worker import RunState
-from ptychoui.training.events import Snapshot
+from ptychoui.training.events import Failed, Snapshot
 
 JOIN_S = 30.0
 
@@ -64,6 +65,7 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
+        c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
         c.desk.busy_changed.connect(p.show_busy)
         p.geometry.geometry_edited.connect(c.edit_geometry)
@@ -113,6 +115,16 @@ class MainWindow(WindowCommands):
         self.panels.geometry.show_judgement(judgement)
         if judgement.feasibility is not None and not self.controller.state.active:
             self.panels.run.show_feasibility(judgement.feasibility.line(), judgement.feasibility.warnings)
+
+    def _offer_remedy(self, failed: Failed) -> None:
+        """One click for the way out when memory has run out."""
+        experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
+        if failed.kind != OUT_OF_MEMORY:
+            return
+        if experiment.engine.strategy != "reversible" and experiment.network.update == "heavy_ball":
+            toast.offer("Use reversible", lambda: edit("engine.strategy", "reversible"))
+        elif (batch := experiment.training.batch) > 1:
+            toast.offer("Halve the batch", lambda: edit("training.batch", batch // 2))
 
     def _show_details(self) -> None:
         dock = self.panels.docks["messages"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,6 +64,10 @@ class Toast(QFrame):
         self.details.setText("Details")
         self.details.setAutoRaise(True)
         self.details.clicked.connect(self.details_asked)
+        self.remedy = QToolButton()
+        self.remedy.setAutoRaise(False)
+        self.remedy.clicked.connect(self._remedied)
+        self._cure: Callable[[], object] | None = None
         close = QToolButton()
         close.setText("✕")
         close.setToolTip("Close this message; it stays in the list")
@@ -76,6 +81,7 @@ class Toast(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * gap, gap, gap, gap)
         layout.addLayout(texts, 1)
+        layout.addWidget(self.remedy, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.details, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self._timer = QTimer(self)
@@ -93,6 +99,7 @@ class Toast(QFrame):
         self.hint.setText(message.hint[:1].upper() + message.hint[1:])
         self.hint.setVisible(bool(message.hint))
         self.details.setVisible(bool(message.details))
+        self.remedy.hide()
         self.use_colours()
         self._timer.stop()
         if message.level == "info":
@@ -100,6 +107,19 @@ class Toast(QFrame):
         self.show()
         self._place()
         self.raise_()
+
+    def offer(self, text: str, cure: Callable[[], object]) -> None:
+        """Put a button on the message that is shown: one click does what its hint says."""
+        self._cure = cure
+        self.remedy.setText(text)
+        self.remedy.show()
+        self._place()
+
+    def _remedied(self) -> None:
+        cure, self._cure = self._cure, None
+        self.hide()
+        if cure is not None:
+            cure()
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""

@@ -64,8 +64,8 @@ class ProgressPanel(QWidget):
             self.score.setText("No score yet")
         else:
             gain = ""
-            if last is not first and last.complex_error > 0:
-                gain = f"  ({first.complex_error / last.complex_error:.2f}× better than at the start)"
+            if last is not first:
+                gain = f", at the start {first.complex_error:.3f}"
             self.score.setText(f"Held-out error {last.complex_error:.3f}{gain}")
         self.certificate.setText(history.certificate)
         self.certificate.setVisible(bool(history.certificate))

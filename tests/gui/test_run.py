@@ -100,6 +100,16 @@ def test_memory_that_runs_out_is_one_message(
     assert len(errors) == 1 and "memory" in errors[0].text and "batch" in errors[0].hint
     assert window.panels.toast.isVisible()
     assert states(window)["train"]
+    assert window.document.experiment.engine.strategy == "reversible"
+    assert window.panels.toast.remedy.text() == "Halve the batch"
+    batch = window.document.experiment.training.batch
+    window.panels.toast.remedy.click()
+    assert window.document.experiment.training.batch == batch // 2
+    window.controller.edit("engine.strategy", "store_all")
+    window.train()
+    qtbot.waitUntil(lambda: window.panels.toast.remedy.text() == "Use reversible", timeout=LONG)
+    window.panels.toast.remedy.click()
+    assert window.document.experiment.engine.strategy == "reversible"
 
 
 def test_demo_in_small_from_start_to_undo(window: MainWindow, qtbot: Any, tmp_path: Path) -> None:
