@@ -47,6 +47,8 @@ class Controller(QObject):
         (path,) something was opened and may go to the recent files.
     failed
         `Failed` of a run, after it was said.
+    geometry_wanted
+        (path,) of data that say too little about the microscope.
     """
 
     document_changed = pyqtSignal(str)
@@ -57,6 +59,7 @@ class Controller(QObject):
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)
+    geometry_wanted = pyqtSignal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -91,20 +94,27 @@ class Controller(QObject):
 
     # Opening ---------------------------------------------------------------------------------------------
 
-    def open(self, path: str, then: Callable[[], None] | None = None) -> None:
-        """Open whatever the path holds, in the background."""
+    def open(self, path: str, geometry: Geometry | None = None) -> None:
+        """Open whatever the path holds, in the background; data without a geometry take the given one."""
         if self._refuse_while_running():
             return
-        given = self.document.experiment.geometry
+        given = geometry or self.document.experiment.geometry
 
         def done(opened: Opened) -> None:
             self._take_opened(opened)
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
-            if then is not None:
-                then()
 
-        self.desk.submit("open", lambda: opening.open_anything(path, given), done, f"Opening {Path(path).name}…")
+        def refused(failure: Failed) -> None:
+            if "--geometry" not in failure.hint:
+                self.say("error", failure.message, failure.hint, failure.traceback_text)
+                return
+            self.say("warning", failure.message, "enter what is missing in the geometry form, then press the button")
+            self.geometry_wanted.emit(str(path))
+
+        self.desk.submit(
+            "open", lambda: opening.open_anything(path, given), done, f"Opening {Path(path).name}…", refused
+        )
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None

@@ -143,7 +143,7 @@ class GeometryPanel(QWidget):
         """Show the geometry of a document; without one the usual values wait to be edited."""
         geometry = document.geometry if document is not None else None
         if geometry is None:
-            self.source.setText("No geometry yet. Open data, or edit a value to start from these.")
+            self.source.setText("No geometry yet: open data, choose a preset or edit these values.")
             self.coverage.set_geometry(None, 0.0)
             self.numbers.clear()
             self._warn(())
@@ -156,6 +156,11 @@ class GeometryPanel(QWidget):
         for form in self.forms.values():
             form.clear_errors()
         self._fill()
+
+    @property
+    def draft(self) -> Geometry:
+        """The geometry in the form."""
+        return self._draft
 
     def show_judgement(self, judgement: Judgement) -> None:
         """Show derived numbers and warnings."""

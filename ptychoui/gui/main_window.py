@@ -65,6 +65,7 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
+        c.geometry_wanted.connect(self._offer_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
         c.desk.busy_changed.connect(p.show_busy)
@@ -125,6 +126,13 @@ class MainWindow(WindowCommands):
             toast.offer("Use reversible", lambda: edit("engine.strategy", "reversible"))
         elif (batch := experiment.training.batch) > 1:
             toast.offer("Halve the batch", lambda: edit("training.batch", batch // 2))
+
+    def _offer_geometry(self, path: str) -> None:
+        """Data without a geometry: the form holds what they are opened with."""
+        dock, form = self.panels.docks["geometry"], self.panels.geometry
+        dock.show()
+        dock.raise_()
+        self.panels.toast.offer("Open with the form", lambda: self.controller.open(path, form.draft))
 
     def _show_details(self) -> None:
         dock = self.panels.docks["messages"]

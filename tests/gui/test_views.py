@@ -253,3 +253,20 @@ def test_a_preset_is_taken_and_undone(with_stack: MainWindow, qtbot: Any) -> Non
     with_stack.undo()
     assert with_stack.document.geometry == before
     qtbot.waitUntil(lambda: not with_stack.controller.jobs.busy, timeout=LONG)
+
+
+def test_data_that_say_nothing_take_the_geometry_of_the_form(window: MainWindow, qtbot: Any, tmp_path: Path) -> None:
+    import numpy as np
+    import tifffile
+
+    images = np.random.default_rng(0).integers(0, 4000, (9, 24, 24), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "bare.tif", images, photometric="minisblack")
+    window.controller.open(str(tmp_path / "bare.tif"))
+    qtbot.waitUntil(lambda: window.panels.toast.remedy.isVisible(), timeout=LONG)
+    form = window.panels.geometry
+    form._edited(A + "rows", 3)
+    form._edited(A + "columns", 3)
+    window.panels.toast.remedy.click()
+    qtbot.waitUntil(lambda: window.document.dataset is not None, timeout=LONG)
+    assert window.document.geometry == form.draft
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
