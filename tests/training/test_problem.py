@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from optics.setups import relative
 from training.small import GEOMETRY, experiment, objects
 from training.small import problem as small_problem
 
-from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
 from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
@@ -88,9 +89,13 @@ def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: p
 
     some = stack(rows, columns)
     numbered = np.broadcast_to(np.arange(rows * columns).reshape(rows, columns), (9, rows, columns))
-    some = ImageStack(images=numbered.astype(np.float32), led_numbers=some.led_numbers, geometry=some.geometry)
+    some = replace(
+        some,
+        images=numbered.astype(np.float32),
+        provenance=Provenance(source="test", layout="test", sha256=array_sha256(numbered)),
+    )
 
-    def instant(_microscope: Any, _leds: Any, grids: Sampling, images: Any) -> Reconstruction:
+    def instant(_microscope: Any, _leds: Any, grids: Sampling, images: Any, **_settings: Any) -> Reconstruction:
         blank = np.zeros((grids.object_px, grids.object_px), dtype=np.complex64)
         window = grids.object_window()
         r = int(grids.upsampling)
@@ -109,6 +114,19 @@ def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: p
         inner = examples.intensities[:, 0, 1:-1, 1:-1].numpy()
         truth = examples.truth[:, :: int(found.grids.upsampling), :: int(found.grids.upsampling)].real.numpy()
         assert np.array_equal(truth, inner)
+
+
+@pytest.mark.parametrize("origin", ["arrays", "crops of one file"])
+def test_every_stack_has_a_truth_of_its_own(origin: str) -> None:
+    """Two stacks of one geometry and size: the second must not be judged by the first one's reconstruction."""
+    large = stack(64, 32)
+    if origin == "crops of one file":
+        large = replace(large, provenance=Provenance(source="file", layout="test", sha256="one file"))
+    images = np.array(large.images)
+    images[:, 32:] *= np.linspace(0.5, 2, 32, dtype=np.float32)
+    large = replace(large, images=images)
+    top, bottom = (build_problem(experiment(data={"tiles": 2}), large.crop(row, 0, 32, 32)) for row in (0, 32))
+    assert not torch.equal(top.training.truth, bottom.training.truth)
 
 
 def test_stacks_that_do_not_fit_are_refused() -> None:
