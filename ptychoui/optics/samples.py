@@ -10,7 +10,7 @@ from ptychoui.experiment import Geometry, Measurement, Pose
 from ptychoui.optics.simulate import simulate_stack, training_objects
 
 OBJECT_PIXEL_UM = 0.6
-OBJECT_PX = 128
+OBJECT_PX = 160
 OBJECTS_PER_SOURCE = 2
 STACK_PX = 96
 
