@@ -83,6 +83,16 @@ class Microscope(Settings):
     def _integer_keys(cls, value: Any) -> Any:
         return {int(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
+    @field_validator("zernike_waves")
+    @classmethod
+    def _known_indices(cls, value: dict[int, float]) -> dict[int, float]:
+        for noll, waves in value.items():
+            if not 1 <= noll <= 66:
+                raise ValueError(f"Zernike index {noll} is outside 1 to 66 (Noll's order: 4 is defocus)")
+            if abs(waves) > 10:
+                raise ValueError(f"Zernike coefficient {noll} of {waves:g} waves is outside -10 to 10 waves")
+        return value
+
     @property
     def pixel_size_um(self) -> float:
         """Camera pixel referred to the sample, um."""

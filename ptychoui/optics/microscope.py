@@ -193,15 +193,18 @@ class Derived:
     warnings: tuple[str, ...]
 
 
-def derived_numbers(geometry: Geometry) -> Derived:
-    """Work out sampling, resolution and overlap of a geometry, with warnings that say what to change."""
+def derived_numbers(geometry: Geometry, tile_px: int = 256) -> Derived:
+    """Work out sampling, resolution and overlap of a geometry, with warnings that say what to change.
+
+    The object's pixel is that of a tile of ``tile_px`` camera pixels; it is a whole fraction of the camera's.
+    """
     microscope = geometry.microscope
     leds = led_array(geometry.array)
     bright = leds.bright_field(microscope.objective_na)
     illumination_na = float(leds.radius_na.max())
     synthetic_na = microscope.objective_na + illumination_na
     nyquist = microscope.wavelength_um / (4 * microscope.objective_na)
-    object_limit = microscope.wavelength_um / (2 * synthetic_na)
+    object_pixel = sampling(microscope, leds, tile_px, 0).object_pixel_um
     overlap = _smallest_neighbour_overlap(leds, microscope.objective_na)
     pixel = microscope.pixel_size_um
     warnings = []
@@ -241,7 +244,7 @@ def derived_numbers(geometry: Geometry) -> Derived:
         resolution_um=microscope.wavelength_um / synthetic_na,
         cutoff_lp_per_mm=1e3 * synthetic_na / microscope.wavelength_um,
         intensity_nyquist_um=nyquist,
-        object_pixel_um=pixel / max(1, math.ceil(pixel / object_limit)),
+        object_pixel_um=object_pixel,
         neighbour_overlap=overlap,
         warnings=tuple(warnings),
     )

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.design import starts
 from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
@@ -303,7 +303,7 @@ def _from_stack(
     # would fill with whatever explains the misfit.
     full = sampling(geometry.microscope, leds, side, 0)
     full = replace(full, upsampling=grids.upsampling)
-    result = _whole_field(geometry, leds, full, stack.images[:, :side, :side], stack.provenance.sha256)
+    result = _whole_field(geometry, leds, full, stack.images[:, :side, :side])
     object_ = result.object[full.object_window(), full.object_window()]
     margin, r = experiment.training.margin_px, grids.upsampling
     rng = np.random.default_rng(experiment.seed)
@@ -339,11 +339,9 @@ def _from_stack(
 _LAST_FIELD: dict[tuple[object, ...], Reconstruction] = {}
 
 
-def _whole_field(
-    geometry: Geometry, leds: LedArray, grids: Sampling, images: NDArray[np.float32], sha256: str
-) -> Reconstruction:
+def _whole_field(geometry: Geometry, leds: LedArray, grids: Sampling, images: NDArray[np.float32]) -> Reconstruction:
     """Reconstruct a whole stack; the newest result is kept, because comparisons ask for it once per seed."""
-    key = (sha256, geometry.model_dump_json(), grids)
+    key = (array_sha256(images), geometry.model_dump_json(), grids)
     if key not in _LAST_FIELD:
         found = reconstruct(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
         _LAST_FIELD.clear()
