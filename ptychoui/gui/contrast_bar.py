@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from ptychoui.gui import luts
@@ -205,13 +205,12 @@ class Histogram(QWidget):
         strip = max(5, self.height() // 5)
         top, floor = 1.0, self.height() - strip - 1.0
         painter.fillRect(QRectF(0, 0, self.width(), self.height()), QColor(c.base))
-        low, high = self._span
-        edges = np.linspace(low, high, BINS + 1)
-        outline = [QPointF(self._x(low), floor)]
-        for i, count in enumerate(self._counts):
-            y = floor - float(count) * (floor - top - 1)
-            outline += [QPointF(self._x(edges[i]), y), QPointF(self._x(edges[i + 1]), y)]
-        outline.append(QPointF(self._x(high), floor))
+        first, last = (self._x(value) for value in self._span)
+        # Vectors, not a loop of calls: this is drawn beside a training thread that wants the interpreter too.
+        x = np.repeat(np.linspace(first, last, BINS + 1), 2)
+        y = np.full(len(x), floor)
+        y[1:-1] = np.repeat(floor - self._counts * (floor - top - 1), 2)
+        outline = [QPointF(*point) for point in zip(x.tolist(), y.tolist(), strict=True)]
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(c.muted))
         painter.setOpacity(0.55)
@@ -220,19 +219,20 @@ class Histogram(QWidget):
         self._colour_strip(painter, strip)
         painter.setBrush(QColor(c.accent))
         for value in (self._bar.low, self._bar.high):
-            x = self._x(value)
+            at = self._x(value)
             painter.setPen(QPen(QColor(c.accent), 1.5))
-            painter.drawLine(QPointF(x, top), QPointF(x, self.height() - 1.0))
-            painter.drawRoundedRect(QRectF(x - 2.5, self.height() / 2 - 5, 5, 10), 2, 2)
+            painter.drawLine(QPointF(at, top), QPointF(at, self.height() - 1.0))
+            painter.drawRoundedRect(QRectF(at - 2.5, self.height() / 2 - 5, 5, 10), 2, 2)
         painter.end()
 
     def _colour_strip(self, painter: QPainter, height: int) -> None:
-        table = self._bar.table
+        table = np.ascontiguousarray(self._bar.table)
         first, last = self._x(self._bar.low), self._x(self._bar.high)
-        for x in range(0, self.width(), 2):
-            at = np.clip((x - first) / max(1e-9, last - first), 0, 1)
-            r, g, b = table[int(at * 255)]
-            painter.fillRect(QRectF(x, self.height() - height, 2, height), QColor(int(r), int(g), int(b)))
+        top = self.height() - height
+        painter.fillRect(QRectF(0, top, first, height), QColor(*(int(v) for v in table[0])))
+        painter.fillRect(QRectF(last, top, self.width() - last, height), QColor(*(int(v) for v in table[-1])))
+        image = QImage(table.tobytes(), 256, 1, 768, QImage.Format.Format_RGB888)
+        painter.drawImage(QRectF(first, top, last - first, height), image)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         """Take the nearer handle, or both between them."""
