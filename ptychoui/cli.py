@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument("--device", default="auto")
     engine.add_argument("--threads", type=int, help="CPU threads")
     engine.add_argument("--repeats", type=int, default=5)
+    engine.add_argument("--resident", action="store_true", help="also the peak resident memory of fresh processes")
     engine.add_argument("--json", action="store_true", help="print one JSON object")
     engine.set_defaults(run=_bench_engine)
     design = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
@@ -392,6 +393,7 @@ def _bench_engine(arguments: argparse.Namespace) -> int:
         arguments.size,
         arguments.device,
         arguments.repeats,
+        arguments.resident,
         _say,
     )
     if arguments.json:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from statistics import median
 
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptychoui.bench.resident import peak_of_pass
 from ptychoui.engine.memory import MemoryMeter, measure
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import STRATEGIES, strategy
@@ -50,6 +51,7 @@ class Row:
     seconds: float
     seconds_median: float
     peak_extra_bytes: int
+    peak_resident_bytes: int | None
     gradient_error: float
     certificate: str
     drift: float | None = None
@@ -173,14 +175,28 @@ def run(
     size: int = 64,
     device: str = "auto",
     repeats: int = REPEATS,
+    resident: bool = False,
     progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, object]:
-    """Measure all rows; the dictionary is what ``--json`` prints."""
+    """Measure all rows; the dictionary is what ``--json`` prints.
+
+    With ``resident`` the closed-form strategies also run once each in a fresh process, whose peak resident memory is
+    the cross-check of the meter.
+    """
     target = pick_device(device)
     rows: list[Row] = []
     for depth in unrolls:
         progress(f"{depth} unrolls")
-        rows += _rows(make_bench(depth, leds, measurements, size, target), depth, size, repeats)
+        found = _rows(make_bench(depth, leds, measurements, size, target), depth, size, repeats)
+        if resident:
+            threads = torch.get_num_threads()
+            found = [
+                replace(row, peak_resident_bytes=peak_of_pass(row.strategy, depth, leds, measurements, size, threads))
+                if row.strategy in STRATEGIES
+                else row
+                for row in found
+            ]
+        rows += found
     return {
         "rows": [asdict(row) for row in rows],
         "leds": leds,
@@ -230,6 +246,7 @@ def _rows(bench: Bench, depth: int, size: int, repeats: int) -> list[Row]:
             seconds=min(seconds[name]),
             seconds_median=median(seconds[name]),
             peak_extra_bytes=peaks[name],
+            peak_resident_bytes=None,
             gradient_error=float((found[name][0]["weights"] - reference).norm() / reference.norm()),
             certificate=found[name][1],
         )
@@ -250,13 +267,15 @@ def table(result: dict[str, object]) -> str:
         f"{result['leds']} LEDs, {result['measurements']} measurements, {result['device']}, "
         f"{result['threads']} threads, load {result['load']}, minimum of {result['repeats']} interleaved repeats",
         f"{'strategy':<20}{'unrolls':>8}{'size':>6}{'seconds':>10}{'median':>10}{'x autograd':>12}{'MB':>10}"
-        f"{'error':>10}  certificate",
+        f"{'resident':>10}{'error':>10}  certificate",
     ]
     for row in rows:
         seconds = float(row["seconds"])  # type: ignore[arg-type]
+        peak = row["peak_resident_bytes"]
+        resident = "" if peak is None else f"{float(peak) / 1e6:.2f}"  # type: ignore[arg-type]
         lines.append(
             f"{row['strategy']:<20}{row['unrolls']:>8}{row['size']:>6}{seconds:>10.3f}{row['seconds_median']:>10.3f}"
-            f"{seconds / base[row['unrolls']]:>12.2f}{float(row['peak_extra_bytes']) / 1e6:>10.2f}"  # type: ignore[arg-type]
+            f"{seconds / base[row['unrolls']]:>12.2f}{float(row['peak_extra_bytes']) / 1e6:>10.2f}{resident:>10}"  # type: ignore[arg-type]
             f"{row['gradient_error']:>10.1e}  {row['certificate']}"
         )
     return "\n".join(lines)

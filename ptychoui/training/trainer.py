@@ -145,7 +145,7 @@ def project(parameters: Parameters, problem: Problem) -> None:
     """Bring parameters back to what hardware can show, in place.
 
     Levels lie in [0, 1] on the row's band, and rows that would saturate the camera are dimmed; exposures are at least
-    the minimum and add up to the total; steps are positive.
+    the minimum and add up to the total; steps stay within four fifths of what is stable for these levels.
     """
     design = problem.experiment.design
     parameters.levels.clamp_(0, 1).mul_(problem.mask)
@@ -159,7 +159,8 @@ def project(parameters: Parameters, problem: Problem) -> None:
     open_field = (problem.measurement.weights(parameters.levels, exposures) * bright).sum(1)
     limit = starts.brightest_open_field(problem.experiment.measurement)
     parameters.levels.mul_((limit / open_field.clamp_min(1e-12)).clamp_max(1)[:, None])
-    parameters.step.clamp_(min=1e-6)
+    stable = largest_step(problem, parameters.levels, parameters.exposures)
+    parameters.step.clamp_(min=1e-6, max=0.8 * stable)
 
 
 class Trainer:
