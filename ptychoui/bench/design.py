@@ -35,9 +35,11 @@ from ptychoui.errors import EngineError
 from ptychoui.experiment import Experiment
 from ptychoui.optics.forward import DataTerm
 from ptychoui.training.events import StepDone, Validated
+from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import scores
-from ptychoui.training.problem import Examples, Problem, build_problem, find_dataset
-from ptychoui.training.trainer import Parameters, Trainer, evaluate, network_inputs, reconstruct_batch
+from ptychoui.training.problem import Problem, build_problem, find_dataset
+from ptychoui.training.step import Parameters, evaluate, network_inputs, reconstruct_batch
+from ptychoui.training.trainer import Trainer
 
 STEPS = (0.1, 0.2, 0.4, 0.8)
 """Step sizes as fractions of the largest stable one of the design, 2 (1 + momentum) / curvature."""

@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.errors import RunError
+from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import Scores
-from ptychoui.training.problem import Examples, build_problem
+from ptychoui.training.problem import build_problem
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import Parameters, Trainer, evaluate
+from ptychoui.training.step import Parameters, evaluate
+from ptychoui.training.trainer import Trainer
 
 
 def load_run(path: str | Path, data: str | None = None) -> Trainer:

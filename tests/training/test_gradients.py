@@ -13,8 +13,9 @@ from optics.setups import relative
 from training.small import problem as small_problem
 
 from ptychoui.optics.forward import DataTerm
-from ptychoui.training.problem import Examples, Problem
-from ptychoui.training.trainer import Parameters, loss_and_gradients, start_parameters
+from ptychoui.training.examples import Examples
+from ptychoui.training.problem import Problem
+from ptychoui.training.step import Parameters, loss_and_gradients, start_parameters
 
 WANTED = ("levels", "exposures", "step")
 

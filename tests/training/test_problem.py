@@ -18,7 +18,8 @@ from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsErr
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
-from ptychoui.training.problem import build_problem, split_sources
+from ptychoui.training.examples import split_sources
+from ptychoui.training.problem import build_problem
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -85,7 +86,7 @@ def stack(rows: int, columns: int) -> ImageStack:
 def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pixel of a stack is numbered, so that tiles say where they were cut."""
     from ptychoui.optics.reconstruct import Reconstruction
-    from ptychoui.training import problem as module
+    from ptychoui.training import examples as module
 
     some = stack(rows, columns)
     numbered = np.broadcast_to(np.arange(rows * columns).reshape(rows, columns), (9, rows, columns))

@@ -16,7 +16,8 @@ from ptychoui.experiment import load_experiment
 from ptychoui.optics.forward import DataTerm
 from ptychoui.training.events import Started, StepDone
 from ptychoui.training.problem import build_problem, largest_step
-from ptychoui.training.trainer import Trainer, new_run, resume_run, start_parameters
+from ptychoui.training.step import start_parameters
+from ptychoui.training.trainer import Trainer, new_run, resume_run
 
 OPEN = {"network": {"step": None}}
 

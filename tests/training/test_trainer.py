@@ -18,7 +18,8 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Saved, Snapshot, Started, StepDone, Stopped, Validated
 from ptychoui.training.problem import pick_device
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import Parameters, Trainer, new_run, project, resume_run, start_parameters
+from ptychoui.training.step import Parameters, project, start_parameters
+from ptychoui.training.trainer import Trainer, new_run, resume_run
 
 
 def start(folder: Path, **sections: Any) -> Trainer:
