@@ -63,7 +63,7 @@ def evaluate_run(path: str | Path, data: str | None = None) -> dict[str, Any]:
         "objects": len(examples),
         "steps": trainer.step,
         **_means(found),
-        "notes": list(problem.notes),
+        "notes": [*problem.notes, *(problem.split if data is None else ())],
     }
 
 

@@ -36,6 +36,8 @@ class Problem:
         Examples that share no source image (simulation) or no pixel (measured stack).
     reference
         What ``truth`` is: the simulated object, or the full-stack reconstruction.
+    notes, split
+        What was assumed while reading the data, and how it was divided: sentences.
     """
 
     experiment: Experiment
@@ -50,6 +52,7 @@ class Problem:
     reference: str
     data_sha256: str
     notes: tuple[str, ...] = ()
+    split: tuple[str, ...] = ()
 
     @property
     def objective_na(self) -> float:
@@ -150,7 +153,8 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         held_out=place(held_out),
         reference=reference,
         data_sha256=dataset.provenance.sha256,
-        notes=(*dataset.provenance.notes, *notes),
+        notes=dataset.provenance.notes,
+        split=notes,
     )
     if experiment.network.step is not None:
         return problem

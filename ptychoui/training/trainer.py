@@ -149,7 +149,7 @@ class Trainer:
             predicted_bytes=predicted,
             feasibility=judged.line(),
             warnings=tuple(warnings),
-            notes=problem.notes,
+            notes=(*problem.notes, *problem.split),
             led_numbers=problem.leds.numbers,
             illumination_na=problem.leds.illumination_na,
             objective_na=problem.objective_na,
