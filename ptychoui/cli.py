@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -46,8 +45,9 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (MemoryError, RuntimeError) as error:
-        # torch reports a failed allocation as a RuntimeError of many wordings.
-        if isinstance(error, RuntimeError) and not re.search("out of memory|not enough memory|alloc", str(error)):
+        from ptychoui.session.failures import is_out_of_memory
+
+        if not is_out_of_memory(error):
             raise
         print("ptychoui: not enough memory - use --strategy reversible, a smaller batch or tile", file=sys.stderr)
         return 2

@@ -31,6 +31,10 @@ class DataError(PtychouiError):
     """A file cannot be read, or what it holds does not fit together."""
 
 
+class NoGeometryError(DataError):
+    """Data do not say enough about the microscope: ask for a geometry."""
+
+
 class GeometryError(PtychouiError):
     """The microscope and the LED array do not fit together."""
 

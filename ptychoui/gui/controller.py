@@ -8,7 +8,7 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
-from ptychoui.errors import PtychouiError
+from ptychoui.errors import NoGeometryError, PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk
@@ -106,7 +106,7 @@ class Controller(QObject):
                 self.opened.emit(str(path))
 
         def refused(failure: Failed) -> None:
-            if "--geometry" not in failure.hint:
+            if failure.kind != NoGeometryError.__name__:
                 self.say("error", failure.message, failure.hint, failure.traceback_text)
                 return
             self.say("warning", failure.message, "enter what is missing in the geometry form, then press the button")

@@ -84,7 +84,7 @@ def pick_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= count:
         have = "no CUDA GPU" if not count else f"only {count} CUDA GPU(s)"
-        raise SettingsError(f"{name} was asked for, but this machine has {have}", "use --device cpu or auto")
+        raise SettingsError(f"{name} was asked for, but this machine has {have}", "use the device cpu, or auto")
     return device
 
 

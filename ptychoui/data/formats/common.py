@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, Provenance
-from ptychoui.errors import DataError, PtychouiError
+from ptychoui.errors import DataError, NoGeometryError, PtychouiError
 from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.paths import resources
 
@@ -89,7 +89,7 @@ def need_geometry(path: Path, geometry: Geometry | None, known: str = "", exampl
     if geometry is not None:
         return geometry
     where = f"{path.name}/geometry.toml" if path.is_dir() else sidecar_path(path).name
-    raise DataError(
+    raise NoGeometryError(
         f"{path.name} does not say the objective's NA, the magnification, the camera's pixel, "
         f"the LED pitch, height and order{known}",
         f"pass --geometry FILE, or save one as {where}; examples: {resources() / 'geometries' / example}",

@@ -16,7 +16,7 @@ from ptychoui.data.dataset import Provenance, TrainingSet
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.common import conflict, geometry_for
 from ptychoui.data.formats.matlab import MatFile
-from ptychoui.errors import DataError, PtychouiError
+from ptychoui.errors import DataError, NoGeometryError, PtychouiError
 from ptychoui.experiment import Array, Geometry, Microscope
 
 TABLE_HEIGHT_MM = 100.0
@@ -79,7 +79,7 @@ def _object_pixel(mat: MatFile, stated: dict[str, float | None], geometry: Geome
         na_illum = geometry.array.max_illumination_na if na_illum is None else na_illum
     missing = [n for n, value in (("wl", wl), ("na", na), ("na_illum", na_illum)) if value is None]
     if wl is None or na is None or na_illum is None:
-        raise DataError(
+        raise NoGeometryError(
             f"{mat.path.name} lacks {', '.join(missing)}: the pixel of its objects is unknown",
             "pass --geometry FILE with wavelength_um, objective_na and max_illumination_na",
         )
