@@ -44,6 +44,9 @@ from ptychoui.training.trainer import Trainer
 STEPS = (0.1, 0.2, 0.4, 0.8)
 """Step sizes as fractions of the largest stable one of the design, 2 (1 + momentum) / curvature."""
 
+LEARNING_STEPS = STEPS[:-1]
+"""The same for learning: levels grow while they are learned, and the stable step shrinks with them."""
+
 MOMENTA = ("3/4", "7/8", "15/16")
 UNROLLS = (15, 30, 60, 120)
 
@@ -73,12 +76,15 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A design and the problem that measures it (its mask and number of rows)."""
+    """A design and the problem that measures it (its mask and number of rows).
+
+    ``trained`` is the run whose network learned its step sizes together with the design.
+    """
 
     problem: Problem
     levels: Tensor
     exposures: Tensor
-    step: Tensor | None = None
+    trained: Trainer | None = None
 
 
 def tune(
@@ -139,8 +145,12 @@ def _errors_at(
 
 
 def held_out_errors(candidate: Candidate, tuned: Tuned) -> NDArray[np.float64]:
-    """Complex error of every held-out object with tuned settings."""
+    """Complex error of every held-out object: with tuned settings, or with the step sizes learned beside the design."""
     problem = candidate.problem
+    if candidate.trained is not None:
+        trained = candidate.trained
+        found = evaluate(trained.problem, trained.network, trained.parameters, problem.held_out)
+        return found.complex_error.double().cpu().numpy()
     network = problem.network(step=tuned.step, momentum=tuned.momentum, unrolls=tuned.unrolls)
     parameters = Parameters(candidate.levels, candidate.exposures, network.initial_step())
     return evaluate(problem, network, parameters, problem.held_out).complex_error.double().cpu().numpy()
@@ -248,14 +258,14 @@ def one_seed(
 
     first = _with_rows(problem, starts.dense_random(design, leds, na, np.random.default_rng(seed)))
     say(f"  seed {seed}: complex error of a dense random design on training objects, unrolls {effort.unrolls}")
-    grid = tune(first, some, unrolls=effort.unrolls, show=say)
+    grid = tune(first, some, LEARNING_STEPS, unrolls=effort.unrolls, show=say)
     if grid.error >= 1:
         # Worse than an empty picture at any setting: nothing is reconstructed, so nothing says what suits learning.
         say("    no setting beats an empty picture; the same grid for a random partition:")
-        grid = tune(candidates["random_partition"], some, unrolls=effort.unrolls, show=say)
+        grid = tune(candidates["random_partition"], some, LEARNING_STEPS, unrolls=effort.unrolls, show=say)
     if grid.error >= 1:
         compressed = {name: c for name, c in candidates.items() if name != "full_stack"}
-        found = {name: tune(c, some, unrolls=effort.unrolls) for name, c in compressed.items()}
+        found = {name: tune(c, some, LEARNING_STEPS, unrolls=effort.unrolls) for name, c in compressed.items()}
         name = min(found, key=lambda key: found[key].error)
         grid = found[name]
         say(f"    nor does it; learning takes the settings of the best baseline, {name}")
@@ -271,8 +281,12 @@ def one_seed(
         elif isinstance(event, StepDone):
             seconds += event.seconds
     say(f"    held-out loss {losses[0]:.4f} -> {losses[-1]:.4f} (x{losses[0] / losses[-1]:.1f}) in {seconds:.0f} s")
+    learned = trainer.parameters
     candidates["learned"] = replace(
-        first, levels=trainer.parameters.levels.clone(), exposures=trainer.parameters.exposures.clone()
+        first,
+        levels=learned.levels.clone(),
+        exposures=learned.exposures.clone(),
+        trained=trainer if learning.network.learn_step else None,
     )
     tuned = {name: tune(candidate, some, unrolls=effort.unrolls) for name, candidate in candidates.items()}
     errors = {name: float(held_out_errors(c, tuned[name]).mean()) for name, c in candidates.items()}
