@@ -19,8 +19,8 @@ from ptychoui import cli
 from ptychoui.bench import design
 from ptychoui.bench.design import Candidate, Effort, SeedResult, Tuned
 from ptychoui.design import starts
-from ptychoui.errors import EngineError
-from ptychoui.experiment import Experiment, load_experiment
+from ptychoui.errors import DataError, EngineError
+from ptychoui.experiment import Experiment, load_experiment, to_toml
 
 QUICK = Effort(unrolls=(2, 4), tuning_objects=2, draws=2)
 DESIGNS = ("dense_random", "random_partition", "hybrid", "singles", "half_circles", "full_stack")
@@ -64,7 +64,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         patch.setattr(design, "one_seed", seed)
         patch.setattr(design, "held_out_errors", judged)
         patch.setattr(design, "write_atomic", kept)
-        summary = design.run(some, [4, 7], said.append, QUICK, folder / "result.json")
+        summary = design.run(some, [0, 1], said.append, QUICK, folder / "result.json")
     assert json.loads((folder / "result.json").read_text()) == json.loads(json.dumps(summary))
     yield Watched(some, summary, results, candidates, written, said)
 
@@ -77,7 +77,7 @@ def row(summary: dict[str, Any], solver: str, name: str) -> dict[str, Any]:
 def test_every_baseline_by_both_solvers(watched: Watched) -> None:
     rows = [(r["solver"], r["design"]) for r in watched.summary["rows"]]
     assert rows == [("own network", name) for name in DESIGNS] + [("converged", name) for name in DESIGNS[:-1]]
-    assert watched.summary["seeds"] == [4, 7] and watched.summary["threads"] == torch.get_num_threads()
+    assert watched.summary["seeds"] == [0, 1] and watched.summary["threads"] == torch.get_num_threads()
     assert len(watched.summary["loss_ratio"]) == len(watched.summary["learning_seconds"]) == 2
     assert all(len(line) < 200 for line in watched.said) and any("learned" in line for line in watched.said)
 
@@ -146,7 +146,7 @@ def test_equal_differences_are_infinitely_sure_and_divide_nothing() -> None:
 
 def test_the_summary_as_text(watched: Watched) -> None:
     lines = design.table(watched.summary).splitlines()
-    assert lines[0].startswith("seeds [4, 7]; held-out loss lowered by x")
+    assert lines[0].startswith("seeds [0, 1]; held-out loss lowered by x")
     assert len(lines) == 2 + len(watched.summary["rows"])
     found = row(watched.summary, "own network", "hybrid")
     (line,) = [text for text in lines if text.startswith("own network") and "hybrid" in text]
@@ -154,7 +154,7 @@ def test_the_summary_as_text(watched: Watched) -> None:
 
 
 def test_the_result_is_written_after_every_seed(watched: Watched) -> None:
-    assert [values["seeds"] for values in watched.written] == [[4], [4, 7]]
+    assert [values["seeds"] for values in watched.written] == [[0], [0, 1]]
 
 
 def test_designs_compete_at_equal_light(watched: Watched) -> None:
@@ -179,14 +179,6 @@ def test_designs_are_judged_on_the_same_objects(watched: Watched) -> None:
         some = watched.candidates[seed * count : (seed + 1) * count]
         assert all(c.problem.held_out is some[0].problem.held_out for c in some)
         assert not set(some[0].problem.held_out.sources) & set(some[0].problem.training.sources)
-
-
-def test_the_same_seed_gives_the_same_numbers(watched: Watched) -> None:
-    again = design.run(watched.experiment, [7], lambda _text: None, QUICK)
-    assert [r["complex_error"] for r in again["rows"]] == [  # type: ignore[index]
-        (watched.results[1].errors if r["solver"] == "own network" else watched.results[1].converged)[r["design"]]
-        for r in watched.summary["rows"]
-    ]
 
 
 def candidate(levels: np.ndarray | None = None, **sections: Any) -> Candidate:
@@ -272,33 +264,50 @@ def test_the_converged_solver_minimises_the_data_term(monkeypatch: pytest.Monkey
     assert all(after < before / 2 for before, after in calls), calls
 
 
-def test_the_command_prints_the_same_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = experiment_on_disk(tmp_path, training={"steps": 1})
-    words = ["bench", "design", str(path), "--seeds", "2", "--draws", "1", "--unrolls", "2", "--tuning-objects", "1"]
-    assert cli.main([*words, "-o", str(tmp_path / "r.json"), "--json"]) == 0
-    out = capsys.readouterr().out
-    assert json.loads(out) == json.loads((tmp_path / "r.json").read_text())
+def test_the_command_prints_the_same_numbers_as_json(
+    watched: Watched, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same seeds give the same numbers, and stdout is what the file holds."""
+    (tmp_path / "e.toml").write_text(to_toml(watched.experiment), encoding="utf-8")
+    effort = ["--seeds", "2", "--draws", "2", "--unrolls", "2", "4", "--tuning-objects", "2"]
+    words = ["bench", "design", str(tmp_path / "e.toml"), *effort, "-o", str(tmp_path / "r.json"), "--json"]
+    assert cli.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((tmp_path / "r.json").read_text())
+    assert found["rows"] == watched.summary["rows"] and found["loss_ratio"] == watched.summary["loss_ratio"]
 
 
 def no_json(name: str) -> None:
     raise AssertionError(f"{name} is not JSON")
 
 
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Comparisons that take no time; the seeds they were asked for."""
+    asked: list[int] = []
+
+    def one_seed(_experiment: Any, _dataset: Any, seed: int, *_values: Any, **_named: Any) -> SeedResult:
+        asked.append(seed)
+        return made_up(np.array([0.4]), np.array([0.5]))[0]
+
+    monkeypatch.setattr(design, "one_seed", one_seed)
+    return asked
+
+
 @pytest.mark.xfail(strict=True, reason="one seed writes NaN, which is no JSON")
-def test_one_seed_is_json_too(tmp_path: Path) -> None:
-    some = load_experiment(experiment_on_disk(tmp_path, training={"steps": 1}))
-    effort = Effort(unrolls=(2,), tuning_objects=1, draws=1)
-    design.run(some, [0], lambda _text: None, effort, tmp_path / "r.json")
+def test_one_seed_is_json_too(tmp_path: Path, instant: list[int]) -> None:
+    some = load_experiment(experiment_on_disk(tmp_path))
+    design.run(some, [0], lambda _text: None, QUICK, tmp_path / "r.json")
+    assert instant == [0]
     json.loads((tmp_path / "r.json").read_text(), parse_constant=no_json)
 
 
 @pytest.mark.xfail(strict=True, reason="a result that cannot be written is noticed after hours of work")
-def test_a_result_that_cannot_be_written_is_noticed_at_once(tmp_path: Path) -> None:
-    some = load_experiment(experiment_on_disk(tmp_path, training={"steps": 1}))
-    said: list[str] = []
-    with pytest.raises(Exception, match="there is no folder"):
-        design.run(some, [0], said.append, Effort(unrolls=(2,), tuning_objects=1, draws=1), tmp_path / "no" / "r.json")
-    assert not said
+def test_a_result_that_cannot_be_written_is_noticed_at_once(tmp_path: Path, instant: list[int]) -> None:
+    some = load_experiment(experiment_on_disk(tmp_path))
+    with pytest.raises(DataError, match="there is no folder"):
+        design.run(some, [0], lambda _text: None, QUICK, tmp_path / "no" / "r.json")
+    assert not instant
 
 
 @pytest.mark.xfail(strict=True, reason="numbers of bench design are not checked")
@@ -311,8 +320,8 @@ def test_numbers_that_cannot_be(words: tuple[str, ...], tmp_path: Path, capsys: 
 
 
 @pytest.mark.xfail(strict=True, reason="half_circles takes the first of five turns where fewer rows are asked for")
-@pytest.mark.parametrize("rows", [2, 3, 4])
-def test_half_circles_turn_in_equal_steps(rows: int) -> None:
+@pytest.mark.parametrize("rows", [2, 4])
+def test_half_circles_are_those_of_the_literature(rows: int) -> None:
     """DPC with four rows is top, left, bottom, right; with two its axes are perpendicular."""
     made = problem(
         geometry=experiment().geometry.replace(  # type: ignore[union-attr]
@@ -324,4 +333,4 @@ def test_half_circles_turn_in_equal_steps(rows: int) -> None:
     x, y = made.leds.illumination_na.T
     angles = np.degrees([np.arctan2(row @ y, row @ x) for row in levels])
     turned = np.diff(angles) % 360
-    assert turned == pytest.approx(np.full(rows - 1, 120 if rows == 3 else 90), abs=3)
+    assert turned == pytest.approx(np.full(rows - 1, 90), abs=3)

@@ -17,7 +17,7 @@ from ptychoui.experiment import load_experiment
 from ptychoui.export.quantise import quantise
 from ptychoui.training.evaluation import evaluate_run, load_run, rescore
 from ptychoui.training.events import Validated
-from ptychoui.training.objectives import scores
+from ptychoui.training.objectives import LOSSES, scores
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.step import reconstruct_batch
 from ptychoui.training.trainer import Trainer, new_run, resume_run
@@ -80,7 +80,6 @@ def test_all_of_another_set_judges_held_out_first(trained: Trainer, tmp_path: Pa
     assert values["complex_error"] != evaluate_run(_path(trained))["complex_error"]
 
 
-@pytest.mark.xfail(strict=True, reason="notes of the split are shown though every object of other data judges")
 def test_notes_of_other_data_do_not_tell_of_a_split(trained: Trainer) -> None:
     values = evaluate_run(_path(trained), trained.problem.experiment.data.path)
     assert values["objects"] == 8 and not any("held out" in note for note in values["notes"])
@@ -139,3 +138,28 @@ def test_resuming_after_reading_is_possible(trained: Trainer) -> None:
     again = resume_run(_path(trained))
     assert again.step == 6 and again.folder is not None
     again.folder.close()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "complex",
+        "amplitude",
+        pytest.param(
+            "phase",
+            marks=pytest.mark.xfail(
+                strict=True, reason="the held-out phase loss is in square radians, the training loss relative"
+            ),
+        ),
+    ],
+)
+def test_the_held_out_loss_is_the_loss_that_is_trained(loss: str, tmp_path: Path) -> None:
+    """Both are drawn on one axis: a curve of other units would tell nothing."""
+    trainer = new_run(load_experiment(experiment_on_disk(tmp_path, training={"loss": loss})), None)
+    validated = trainer.validate()
+    made = trainer.problem
+    found = reconstruct_batch(
+        made, trainer.network, trainer.parameters, made.held_out, torch.Generator().manual_seed(1)
+    )
+    expected = LOSSES[loss](made.object_of(found), made.held_out.truth).mean()
+    assert validated.loss == pytest.approx(float(expected), rel=1e-5)
