@@ -6,15 +6,15 @@ Exit code 0, or 2 with one line that says what is wrong and what to do.
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptychoui import __version__
-from ptychoui.errors import PtychouiError
+from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
     from ptychoui.experiment import Experiment
@@ -29,9 +29,9 @@ def main(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
         words = ["gui", *words]
-    arguments = _parser().parse_args(words)
-    run: Callable[[argparse.Namespace], int] = arguments.run
     try:
+        arguments = _parser().parse_args(words)
+        run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
     except PtychouiError as error:
         hint = f" - {error.hint}" if error.hint else ""
@@ -53,8 +53,28 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line with a hint, as all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message, f"see {self.prog} --help")
+
+
+def _whole(lowest: int) -> Callable[[str], int]:
+    """A type of whole numbers from ``lowest`` on."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"{value} is below {lowest}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ptychoui",
         description="Learn coded LED-array illumination for Fourier ptychographic microscopy. "
         "Without a command the window opens.",
@@ -78,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     simulate = commands.add_parser("simulate", help="make the sample data again, from a seed")
     simulate.add_argument("-o", "--output", default="sample_data", metavar="FOLDER")
-    simulate.add_argument("--seed", type=int, default=0)
+    simulate.add_argument("--seed", type=_whole(0), default=0)
     simulate.add_argument("--json", action="store_true", help="print one JSON object")
     simulate.set_defaults(run=_simulate)
 
@@ -86,10 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
     _add_data(train)
-    train.add_argument("--steps", type=int, help="number of optimiser steps")
+    train.add_argument("--steps", type=_whole(0), help="number of optimiser steps")
     train.add_argument("--strategy", help="store_all, checkpoint or reversible")
     train.add_argument("--device", help="auto, cpu, cuda or cuda:N")
-    train.add_argument("--seed", type=int)
+    train.add_argument("--seed", type=_whole(0))
     train.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     train.add_argument("--report", action="store_true", help="write figures and report.html into the run folder")
     train.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -98,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="score a run's patterns")
     evaluate.add_argument("run_folder", metavar="RUN")
     evaluate.add_argument("--data", metavar="FILE", help="another stack or training set")
+    evaluate.add_argument("--geometry", metavar="G.toml", help="geometry of --data, if it is not the run's")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
 
@@ -105,32 +126,34 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run_folder", metavar="RUN")
     export.add_argument("--to", required=True, metavar="FORMAT", help="json, csv, png, npz, c_header, illuminate, ...")
     export.add_argument("-o", "--output", required=True, metavar="PATH")
-    export.add_argument("--bits", type=int, help="bits of a drive level (1 is on or off)")
+    export.add_argument("--bits", type=_whole(1), help="bits of a drive level (1 is on or off)")
     export.add_argument("--json", action="store_true", help="print one JSON object")
     export.set_defaults(run=_export)
 
     bench = commands.add_parser("bench", help="measure the engine, the designs or the window")
     kinds = bench.add_subparsers(title="benchmarks", metavar="WHAT", required=True)
     engine = kinds.add_parser("engine", help="time, memory and gradient error of every strategy")
-    engine.add_argument("--unrolls", type=int, nargs="+", default=[10, 100])
-    engine.add_argument("--leds", type=int, default=89)
-    engine.add_argument("--measurements", type=int, default=8)
-    engine.add_argument("--size", type=int, default=64, help="edge of the object in pixels")
+    engine.add_argument("--unrolls", type=_whole(1), nargs="+", default=[10, 100])
+    engine.add_argument("--leds", type=_whole(1), default=89)
+    engine.add_argument("--measurements", type=_whole(1), default=8)
+    engine.add_argument("--size", type=_whole(1), default=64, help="edge of the object in pixels")
     engine.add_argument("--device", default="auto")
-    engine.add_argument("--threads", type=int, help="CPU threads")
-    engine.add_argument("--repeats", type=int, default=5)
+    engine.add_argument("--threads", type=_whole(1), help="CPU threads")
+    engine.add_argument("--repeats", type=_whole(1), default=5)
     engine.add_argument("--resident", action="store_true", help="also the peak resident memory of fresh processes")
     engine.add_argument("--json", action="store_true", help="print one JSON object")
     engine.set_defaults(run=_bench_engine)
     design = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
     design.add_argument("experiment", metavar="EXPERIMENT.toml")
     _add_data(design)
-    design.add_argument("--seeds", type=int, default=5)
-    design.add_argument("--draws", type=int, default=20, help="random designs are the best of so many draws")
-    design.add_argument("--unrolls", type=int, nargs="+", default=[15, 30, 60, 120], help="depths of the tuning grid")
-    design.add_argument("--tuning-objects", type=int, default=6, help="training objects that tune each design")
-    design.add_argument("--threads", type=int, help="CPU threads")
-    design.add_argument("--steps", type=int, help="number of optimiser steps")
+    design.add_argument("--seeds", type=_whole(1), default=5)
+    design.add_argument("--draws", type=_whole(1), default=20, help="random designs are the best of so many draws")
+    design.add_argument(
+        "--unrolls", type=_whole(1), nargs="+", default=[15, 30, 60, 120], help="depths of the tuning grid"
+    )
+    design.add_argument("--tuning-objects", type=_whole(1), default=6, help="training objects that tune each design")
+    design.add_argument("--threads", type=_whole(1), help="CPU threads")
+    design.add_argument("--steps", type=_whole(0), help="number of optimiser steps")
     design.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
     design.add_argument("--json", action="store_true", help="print one JSON object")
     design.set_defaults(run=_bench_design)
@@ -157,7 +180,9 @@ def _say(text: str) -> None:
 
 
 def _print_json(values: Any) -> None:
-    print(json.dumps(values, indent=2, allow_nan=True))
+    from ptychoui.data.files import json_text
+
+    print(json_text(values))
 
 
 def has_screen() -> bool:
@@ -250,24 +275,27 @@ def _train(arguments: argparse.Namespace) -> int:
     from ptychoui.training.control import RunControl
 
     control = RunControl()
+    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     if arguments.resume:
-        if arguments.output is None:
-            raise PtychouiError(
-                "--resume needs the run's folder", "for example: ptychoui train --resume -o runs/first-light"
-            )
+        from ptychoui.training.run_folder import RunFolder
         from ptychoui.training.trainer import resume_run
 
-        trainer = resume_run(arguments.output, control, changes=lambda e: _with_options(e, arguments))
+        if arguments.output is None and experiment is None:
+            raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
+        folder = arguments.output or f"runs/{_folder_name(experiment)}"
+        stored = RunFolder.open(folder, lock=False).experiment()
+        if experiment is not None and experiment.replace(geometry=stored.geometry) != stored:
+            _say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
+        trainer = resume_run(folder, control, changes=lambda e: _with_options(e, arguments))
     else:
-        if arguments.experiment is None:
+        if experiment is None:
             raise PtychouiError(
                 "which experiment?", "for example: ptychoui train resources/experiments/first_light.toml"
             )
         from ptychoui.training.trainer import new_run
 
-        experiment = _with_options(load_experiment(arguments.experiment), arguments)
-        folder = arguments.output or _fresh(f"runs/{experiment.name.replace(' ', '-').replace('/', '-')}")
-        trainer = new_run(experiment, folder, control)
+        folder = arguments.output or _fresh(f"runs/{_folder_name(experiment)}")
+        trainer = new_run(_with_options(experiment, arguments), folder, control)
     try:
         values = _follow(trainer, control)
     finally:
@@ -276,17 +304,25 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.report and trainer.folder is not None:
         from ptychoui.export.report import write_report
 
+        # A run that was stopped still gets its report.
+        trainer.control = RunControl()
         report = write_report(trainer)
         values["report"] = str(report)
         _say(f"report: {report}")
     if arguments.json:
         _print_json(values)
     else:
-        print(
-            f"{values['state']} after {values['steps']} steps: held-out complex error "
-            f"{values['start_error']:.3f} -> {values['complex_error']:.3f}, run folder {values['run_folder']}"
-        )
+        scores = ""
+        if "start_error" in values:
+            scores = f": held-out complex error {values['start_error']:.3f} -> {values['complex_error']:.3f}"
+        print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
     return 0
+
+
+def _folder_name(experiment: Experiment | None) -> str:
+    """The experiment's name as the name of a folder."""
+    name = experiment.name if experiment is not None else "run"
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
 
 
 def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
@@ -294,18 +330,27 @@ def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
     import signal
     import threading
 
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda _number, _frame: control.stop())
+    try:
+        return _show_events(trainer)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _show_events(trainer: Trainer) -> dict[str, Any]:
+    """Show a run's events as a progress bar; return what ``--json`` prints."""
     from tqdm import tqdm
 
     from ptychoui.training.events import Finished, Saved, Started, StepDone, Stopped, Validated
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, lambda _number, _frame: control.stop())
-        signal.signal(signal.SIGTERM, lambda _number, _frame: control.stop())
     values: dict[str, Any] = {"state": "failed", "run_folder": str(trainer.folder.path) if trainer.folder else None}
     previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
     if previous:
-        values["start_error"] = previous[0]["complex_error"]
-        values["complex_error"] = previous[-1]["complex_error"]
+        values |= {"start_error": previous[0]["complex_error"], "complex_error": previous[-1]["complex_error"]}
     steps = trainer.problem.experiment.training.steps
     with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
         for event in trainer.run():
@@ -340,7 +385,7 @@ def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from ptychoui.training.evaluation import evaluate_run
 
-    values = evaluate_run(arguments.run_folder, arguments.data)
+    values = evaluate_run(arguments.run_folder, arguments.data, arguments.geometry)
     if arguments.json:
         _print_json(values)
     else:

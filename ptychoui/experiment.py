@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ptychoui.errors import GeometryError, SettingsError
+from ptychoui.errors import GeometryError, PtychouiError, SettingsError
 
 SCHEMA_VERSION = 1
 
@@ -24,7 +24,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -50,7 +50,8 @@ def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]
     value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
     text = first["msg"].removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
-    return f"{name}: {text}{value}", (field.description or "") if field else ""
+    hint = (field.description or "") if field else ""
+    return f"{name}: {text}{value}", hint or "the example experiments show how it is meant"
 
 
 class Microscope(Settings):
@@ -169,6 +170,10 @@ class Array(Settings):
             raise ValueError(f"an array of kind {self.kind!r} also needs {', '.join(missing)}")
         if self.kind in ("rings", "dome") and len(self.ring_radii_mm or ()) != len(self.ring_counts or ()):
             raise ValueError("ring_radii_mm and ring_counts must have the same length")
+        if any(count < 0 for count in self.ring_counts or ()) or any(radius < 0 for radius in self.ring_radii_mm or ()):
+            raise ValueError("ring_counts and ring_radii_mm must not be negative")
+        if not self.numbers():
+            raise ValueError("the array has no LED: check its rows, columns, count, rings or table")
         if self.kind == "table" and self.led_numbers is not None:
             if len(self.led_numbers) != len(self.positions_mm or ()):
                 raise ValueError("led_numbers and positions_mm must have the same length")
@@ -215,11 +220,11 @@ class Measurement(Settings):
     """What the camera records of one multiplexed exposure (units: photoelectrons, frames, levels)."""
 
     photons_per_led: float = Field(
-        4e4, gt=0, le=1e9, description="photoelectrons per pixel from one LED on axis at full level, unit exposure"
+        4e4, ge=1e-3, le=1e9, description="photoelectrons per pixel from one LED on axis at full level, unit exposure"
     )
     read_noise: float = Field(2.0, ge=0, le=1e4, description="read noise in electrons RMS per frame")
     background: float = Field(0.0, ge=0, le=10, description="stray light per unit exposure, in units of one LED")
-    full_well: float = Field(1e5, gt=0, description="electrons at which a pixel saturates")
+    full_well: float = Field(1e5, gt=0, le=1e12, description="electrons at which a pixel saturates")
     adc_bits: int = Field(12, ge=0, le=24, description="bits of the camera's converter; 0 for none")
     noise: Literal["physical", "published", "none"] = Field(
         "physical",
@@ -352,14 +357,15 @@ PathLike = Annotated[str | Path, "a file path"]
 def read_toml(path: PathLike) -> dict[str, Any]:
     """Read a TOML file; a missing or broken one raises `SettingsError`."""
     try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"there is no file {str(path)!r}", "check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{Path(path).name} is not a valid TOML file: {error}", "fix that line") from None
     except OSError as error:
-        raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}", "give the path of a TOML file") from None
+    except ValueError as error:
+        raise SettingsError(f"{str(path)!r} is not a file name: {error}", "check the path") from None
 
 
 def load_experiment(path: PathLike) -> Experiment:
@@ -378,7 +384,10 @@ def load_experiment(path: PathLike) -> Experiment:
 
 def load_geometry(path: PathLike) -> Geometry:
     """Read a geometry file with the tables ``[microscope]`` and ``[array]``."""
-    return Geometry(**read_toml(path))
+    try:
+        return Geometry(**read_toml(path))
+    except PtychouiError as error:
+        raise type(error)(f"{Path(path).name}: {error.message}", error.hint) from None
 
 
 def migrate(table: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ that would saturate is dimmed, each design has its own best solver settings.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -28,10 +27,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.data.files import write_atomic
+from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.engine.scratch import Scratch
-from ptychoui.errors import EngineError
+from ptychoui.errors import EngineError, SettingsError
 from ptychoui.experiment import Experiment
 from ptychoui.optics.forward import DataTerm
 from ptychoui.training.events import StepDone, Validated
@@ -48,7 +47,7 @@ LEARNING_STEPS = STEPS[:-1]
 """The same for learning: levels grow while they are learned, and the stable step shrinks with them."""
 
 MOMENTA = ("3/4", "7/8", "15/16")
-UNROLLS = (15, 30, 60, 120)
+UNROLLS = (15, 30, 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +143,18 @@ def _errors_at(
     return errors
 
 
-def held_out_errors(candidate: Candidate, tuned: Tuned) -> NDArray[np.float64]:
-    """Complex error of every held-out object: with tuned settings, or with the step sizes learned beside the design."""
+def held_out_errors(candidate: Candidate, tuned: Tuned, examples: Examples) -> NDArray[np.float64]:
+    """Complex error of every held-out object, with the tuned settings.
+
+    A design that learned its own step sizes may use them where they are better on the examples that tuned it.
+    """
     problem = candidate.problem
-    if candidate.trained is not None:
-        trained = candidate.trained
-        found = evaluate(trained.problem, trained.network, trained.parameters, problem.held_out)
-        return found.complex_error.double().cpu().numpy()
+    trained = candidate.trained
+    if trained is not None:
+        own = evaluate(trained.problem, trained.network, trained.parameters, examples, seed=7)
+        if float(own.complex_error.mean()) < tuned.error:
+            found = evaluate(trained.problem, trained.network, trained.parameters, problem.held_out)
+            return found.complex_error.double().cpu().numpy()
     network = problem.network(step=tuned.step, momentum=tuned.momentum, unrolls=tuned.unrolls)
     parameters = Parameters(candidate.levels, candidate.exposures, network.initial_step())
     return evaluate(problem, network, parameters, problem.held_out).complex_error.double().cpu().numpy()
@@ -289,7 +293,7 @@ def one_seed(
         trained=trainer if learning.network.learn_step else None,
     )
     tuned = {name: tune(candidate, some, unrolls=effort.unrolls) for name, candidate in candidates.items()}
-    errors = {name: float(held_out_errors(c, tuned[name]).mean()) for name, c in candidates.items()}
+    errors = {name: float(held_out_errors(c, tuned[name], some).mean()) for name, c in candidates.items()}
     converged = {name: float(converged_errors(c).mean()) for name, c in candidates.items() if name != "full_stack"}
     for name in candidates:
         t = tuned[name]
@@ -330,6 +334,8 @@ def run(
 
     With ``output`` the JSON is written after every seed: a long comparison loses nothing when it is stopped.
     """
+    if output is not None and not output.parent.is_dir():
+        raise SettingsError(f"there is no folder {output.parent}", "make it first, or choose another --output")
     dataset, geometry = find_dataset(experiment)
     experiment = experiment.replace(geometry=experiment.geometry or geometry)
     results: list[SeedResult] = []
@@ -338,7 +344,7 @@ def run(
         results.append(one_seed(experiment, dataset, seed, say, effort))
         summary = summarise(results, torch.get_num_threads())
         if output is not None:
-            write_atomic(output, json.dumps(summary, indent=2) + "\n")
+            write_atomic(output, json_text(summary) + "\n")
     return summary
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
+import math
 import os
 import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ptychoui.errors import DataError, PtychouiError
 
@@ -75,6 +77,19 @@ def sha256_file(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
         raise DataError(f"cannot read {str(path)!r}: {problem.strerror or problem}", "check the path") from None
+
+
+def json_text(values: Any) -> str:
+    """Plain values as JSON, with null for NaN and infinity, which JSON cannot hold."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(values), indent=2, allow_nan=False)
 
 
 def _fill(file: BinaryIO, content: Content) -> None:

@@ -39,7 +39,8 @@ def band_masks(design: Design, leds: LedArray, objective_na: float) -> NDArray[n
         if rows and not band.any():
             raise SettingsError(
                 f"{rows} {name}-field rows are asked for, but no LED lies in the {name} field",
-                f"set design.{name}_field_rows = 0, or check the array's height, pitch and shift",
+                "check the array's height, pitch and shift"
+                + (", or set design.dark_field_rows = 0" if name == "dark" else " and the objective's NA"),
             )
     return np.concatenate([np.tile(bright, (design.bright_field_rows, 1)), np.tile(dark, (design.dark_field_rows, 1))])
 
@@ -104,8 +105,8 @@ def hybrid(design: Design, leds: LedArray, objective_na: float, rng: np.random.G
 
 def half_circles(design: Design, leds: LedArray, objective_na: float, rng: np.random.Generator) -> FloatArray:
     """DPC alone: every row a bright-field half circle, turned in equal steps; no dark field is measured."""
-    only = design.replace(bright_field_rows=max(design.rows, 5), dark_field_rows=0)
-    return hybrid(only, leds, objective_na, rng)[: design.rows]
+    only = design.replace(bright_field_rows=design.rows, dark_field_rows=0)
+    return hybrid(only, leds, objective_na, rng)
 
 
 def singles(design: Design, leds: LedArray, objective_na: float, rng: np.random.Generator) -> FloatArray:

@@ -73,7 +73,8 @@ def _loss_figure(events: list[dict[str, Any]]) -> Figure:
         axes.plot(*np.array(scores).T, "o-", ms=3, color="tab:blue", label="held-out objects")
     axes.set(xlabel="optimiser step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    if steps or scores:
+        axes.legend(frameon=False)
     return figure
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.tiff import save_stack_tiff
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Measurement, Pose
 from ptychoui.optics.simulate import simulate_stack, training_objects
 
@@ -40,10 +42,11 @@ def write_samples(folder: str | Path, seed: int) -> list[Path]:
     The files written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror}", "choose another place") from None
     objects = training_objects(OBJECT_PIXEL_UM, OBJECT_PX, OBJECTS_PER_SOURCE, seed)
-    from dataclasses import replace
-
     stack, _ = simulate_stack(true_geometry(), sample_geometry(), Measurement(), STACK_PX, seed)
     return [
         save_hdf5(folder / "objects.h5", replace(objects, geometry=sample_geometry())),

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.errors import RunError
+from ptychoui.experiment import load_geometry
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import Scores
 from ptychoui.training.problem import build_problem
@@ -19,7 +20,7 @@ from ptychoui.training.step import Parameters, evaluate
 from ptychoui.training.trainer import Trainer
 
 
-def load_run(path: str | Path, data: str | None = None) -> Trainer:
+def load_run(path: str | Path, data: str | None = None, geometry: str | None = None) -> Trainer:
     """Open a run for reading, with its newest design; another data set may stand in for its own.
 
     Raises
@@ -30,11 +31,10 @@ def load_run(path: str | Path, data: str | None = None) -> Trainer:
     run = RunFolder.open(path, lock=False)
     experiment = run.experiment()
     if data is not None:
-        geometry = experiment.geometry
-        experiment = experiment.replace(
-            data=experiment.data.replace(path=data if data.startswith("sample:") else str(Path(data).resolve())),
-            geometry=geometry,
-        )
+        other = data if data.startswith("sample:") else str(Path(data).resolve())
+        experiment = experiment.replace(data=experiment.data.replace(path=other))
+    if geometry is not None:
+        experiment = experiment.replace(geometry=load_geometry(geometry))
     saved = run.load()
     if saved is None:
         raise RunError(f"{run.path} holds no saved state yet", "wait for its first save")
@@ -43,9 +43,9 @@ def load_run(path: str | Path, data: str | None = None) -> Trainer:
     return trainer
 
 
-def evaluate_run(path: str | Path, data: str | None = None) -> dict[str, Any]:
+def evaluate_run(path: str | Path, data: str | None = None, geometry: str | None = None) -> dict[str, Any]:
     """Score a run on its held-out objects, or on all of another data set, with true Poisson noise."""
-    trainer = load_run(path, data)
+    trainer = load_run(path, data, geometry)
     problem = trainer.problem
     examples = problem.held_out
     if data is not None:

@@ -132,11 +132,14 @@ def examples_of_stack(
     rows = columns = side
     guard = max(2, experiment.training.margin_px)
     border = columns - guard - max(tile, round(experiment.training.holdout * columns))
+    if not stack.images.max() > 0:
+        raise DataError("no pixel of the stack is above zero", "check the dark frame that was subtracted")
     if border < tile or rows < tile:
+        largest = min(rows, (columns - guard) // 2)
         raise DataError(
             f"an image of {rows} x {columns} pixels is too small for separate training and held-out tiles of "
             f"{tile} pixels",
-            f"set data.tile_px to at most {min(rows, (columns - guard) // 2)}",
+            f"set data.tile_px to at most {largest}" if largest >= 8 else "a stack for learning needs larger images",
         )
     # The whole field is not padded: light from beyond its edge has no image to answer for it, and a free border
     # would fill with whatever explains the misfit.

@@ -60,10 +60,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Errors per object, (B,) each: relative root mean squares, and the phase in radians."""
+    """Errors per object, (B,) each: relative root mean squares, and the phase also in radians."""
 
     complex_error: Tensor
     amplitude_error: Tensor
+    phase_error: Tensor
     phase_error_rad: Tensor
 
 
@@ -73,5 +74,6 @@ def scores(x: Tensor, truth: Tensor) -> Scores:
     return Scores(
         complex_error=complex_loss(x, truth).sqrt(),
         amplitude_error=amplitude_loss(x, truth).sqrt(),
+        phase_error=phase_loss(x, truth).sqrt(),
         phase_error_rad=angle.square().mean((1, 2)).sqrt(),
     )

@@ -65,7 +65,8 @@ class RunFolder:
             If the folder holds a run already, is in use, or cannot be written.
         """
         folder = cls(Path(path))
-        if (folder.path / "run.json").exists():
+        # A run that ended before its first save left nothing to lose, so its folder may be used again.
+        if any((folder.path / name).exists() for name in ("state.npz", "state.previous.npz")):
             raise RunError(f"{folder.path} already holds a run", "resume it with --resume, or name another folder")
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,9 @@ class RunFolder:
             raise RunError(f"cannot make the folder {folder.path}: {error.strerror}", "choose another place") from None
         folder._take_lock()
         try:
-            folder._write("experiment.toml", to_toml(experiment).encode())
+            folder._sweep()
+            folder.write_experiment(experiment)
+            folder._write("events.jsonl", b"")
             record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
             folder._write("run.json", (json.dumps(record, indent=2) + "\n").encode())
         except BaseException:
@@ -126,6 +129,10 @@ class RunFolder:
         except SettingsError as error:
             raise RunError(f"the settings of {self.path} cannot be read: {error.message}", error.hint) from None
 
+    def write_experiment(self, experiment: Experiment) -> None:
+        """Write the run's settings."""
+        self._write("experiment.toml", to_toml(experiment).encode())
+
     def save(self, arrays: Arrays) -> None:
         """Write a new state; the one before is kept until the next save."""
         newest, previous = self.path / "state.npz", self.path / "state.previous.npz"
@@ -175,15 +182,18 @@ class RunFolder:
 
     def events(self) -> list[dict[str, Any]]:
         """The history; a last line cut by a kill is left out."""
-        path = self.path / "events.jsonl"
-        if not path.exists():
+        try:
+            text = (self.path / "events.jsonl").read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return []
         found = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in text.splitlines():
             try:
-                found.append(json.loads(line))
+                event = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            if isinstance(event, dict) and isinstance(event.get("step"), int) and "kind" in event:
+                found.append(event)
         return found
 
     def keep_events_until(self, step: int) -> None:

@@ -187,5 +187,6 @@ def evaluate(
     return Scores(
         complex_error=torch.cat([p.complex_error for p in parts]),
         amplitude_error=torch.cat([p.amplitude_error for p in parts]),
+        phase_error=torch.cat([p.phase_error for p in parts]),
         phase_error_rad=torch.cat([p.phase_error_rad for p in parts]),
     )

@@ -346,11 +346,20 @@ class Trainer:
                     }
             self.step = int(arrays["step"])
             self.elapsed_s = float(arrays["elapsed_s"])
-            self.generator.set_state(torch.from_numpy(np.array(arrays["generator"])))
+            self._restore_noise(torch.from_numpy(np.array(arrays["generator"])))
             self.order.bit_generator.state = _order_from_text(str(arrays["order"]))
         except KeyError as error:
             raise RunError(f"the saved state lacks {error}", "start the run again") from None
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise RunError(f"the saved state cannot be used: {error}", "start the run again") from None
         self._saved_step = self.step
+
+    def _restore_noise(self, state: Tensor) -> None:
+        """Take up the noise where it was; on another kind of device, whose generators differ, begin a new stream."""
+        if state.shape == self.generator.get_state().shape:
+            self.generator.set_state(state)
+        else:
+            self.generator.manual_seed(self.problem.experiment.seed + 1_000_003 * (self.step + 1))
 
     def _save(self) -> Saved:
         assert self.folder is not None
@@ -396,9 +405,13 @@ def new_run(
     want_images: Callable[[], bool] = lambda: False,
 ) -> Trainer:
     """Set up a run; with a folder it is saved there."""
-    problem = build_problem(experiment)
-    run = RunFolder.create(folder, experiment, problem.data_sha256) if folder is not None else None
-    return Trainer(problem, run, control, want_images)
+    trainer = Trainer(build_problem(experiment), None, control, want_images)
+    if folder is not None:
+        problem = trainer.problem
+        # The geometry may have come with the data; the run keeps its own copy, so that nothing changes under it.
+        kept = experiment.replace(geometry=problem.geometry)
+        trainer.folder = RunFolder.create(folder, kept, problem.data_sha256)
+    return trainer
 
 
 def resume_run(
@@ -416,7 +429,9 @@ def resume_run(
     """
     run = RunFolder.open(folder)
     try:
-        problem = build_problem(changes(run.experiment()))
+        stored = run.experiment()
+        experiment = changes(stored)
+        problem = build_problem(experiment)
         expected = run.record().get("data_sha256")
         if expected != problem.data_sha256:
             raise RunError(
@@ -427,6 +442,8 @@ def resume_run(
         if saved is not None:
             trainer.restore(saved)
         run.keep_events_until(trainer.step if saved is not None else -1)
+        if experiment != stored:
+            run.write_experiment(experiment)
     except BaseException:
         run.close()
         raise

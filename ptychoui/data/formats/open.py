@@ -48,7 +48,11 @@ def open_dataset(path: str | Path, geometry: Geometry | None = None) -> ImageSta
         what to do. Files that can carry programs (pickles and archives of them) are refused unread.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)[:80]!r} is not a file name: {error}", "check the path") from None
+    if is_folder:
         return read_folder(path, geometry)
     start = _start(path)
     if start[:4] in TIFF_MAGIC:
