@@ -45,7 +45,8 @@ def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]
         return f"unknown setting {name}", f"known settings: {known}"
     if first["type"] == "missing":
         field = owner.model_fields.get(where)
-        return f"the setting {name} is missing", (field.description or "") if field else ""
+        hint = (field.description or "") if field else ""
+        return f"the setting {name} is missing", hint or f"add a table [{where}], as the example files show"
     field = owner.model_fields.get(str(first["loc"][0])) if first["loc"] else None
     value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
     text = first["msg"].removeprefix("Value error, ")

@@ -183,14 +183,12 @@ def test_another_seed_makes_other_data(works: Call, tmp_path: Path) -> None:
         assert digest == sha256_file(path) != sha256_file(sample_data() / Path(path).name)
 
 
-@pytest.mark.xfail(strict=True, reason="simulate does not say in a sentence that its folder cannot be made")
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_simulate_where_a_file_is(place: str, refused: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file", encoding="utf-8")
     refused("simulate", "-o", tmp_path / place)
 
 
-@pytest.mark.xfail(strict=True, reason="simulate hands a negative seed to NumPy")
 def test_simulate_with_a_negative_seed(refused: Call, tmp_path: Path) -> None:
     assert "seed" in refused("simulate", "-o", tmp_path / "made", "--seed", -1)
 
@@ -246,7 +244,6 @@ def test_resume_with_fewer_steps_than_done_changes_nothing(works: Call, small: P
     assert (run / "state.npz").read_bytes() == state
 
 
-@pytest.mark.xfail(strict=True, reason="steps given to --resume are forgotten when the run is resumed again")
 def test_a_longer_run_stays_longer(works: Call, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     works("train", small, "-o", run, "--steps", 1)
@@ -322,9 +319,9 @@ def test_what_cannot_be_trained(
         assert "this machine has no CUDA GPU" in refused("train", small, "-o", run, "--device", "cuda")
     assert "'nope.toml'" in refused("train", "nope.toml", "-o", run)
     assert "which experiment" in refused("train", "-o", run)
-    assert "--resume needs" in refused("train", "--resume")
+    assert "which run?" in refused("train", "--resume")
     assert "already holds a run" in refused("train", small, "-o", finished)
-    assert "number of optimiser steps" in refused("train", small, "-o", run, "--steps", -1)
+    assert "--steps: -1 is below 0" in refused("train", small, "-o", run, "--steps", -1)
     assert "auto, cpu, cuda or cuda:N" in refused("train", small, "-o", run, "--device", "tpu")
     assert "there is no file" in refused("train", small, "-o", run, "--geometry", "nope.toml")
     assert "there is no file or folder" in refused("train", small, "-o", run, "--data", "nope.h5")
@@ -333,7 +330,6 @@ def test_what_cannot_be_trained(
     assert not run.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="messages of choices and missing settings carry no hint")
 @pytest.mark.parametrize("words", [("--strategy", "fast"), ("--seed", "-1"), ("--geometry", "{small}")])
 def test_every_refusal_has_a_hint(words: tuple[str, ...], refused: Call, small: Path, tmp_path: Path) -> None:
     refused("train", small, "-o", tmp_path / "run", *(word.format(small=small) for word in words))
@@ -348,12 +344,10 @@ def test_an_unknown_strategy_lists_the_known_ones(
     assert all(word in err for word in ("'fast'", "store_all", "checkpoint", "reversible"))
 
 
-@pytest.mark.xfail(strict=True, reason="argparse prints its usage over several lines, without a hint")
 def test_a_word_where_a_number_is_due(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        cli.main(["train", str(small), "-o", str(tmp_path / "run"), "--steps", "many"])
-    assert end.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert cli.main(["train", str(small), "-o", str(tmp_path / "run"), "--steps", "many"]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1 and "--steps" in told and "ptychoui train --help" in told
 
 
 @pytest.mark.parametrize(
@@ -401,14 +395,12 @@ def test_a_geometry_file_that_is_missing(refused: Call, small: Path, tmp_path: P
     assert "there is no file" in message and str(tmp_path / "nope.toml") in message
 
 
-@pytest.mark.xfail(strict=True, reason="a run that fails before its first save keeps the folder's name")
 def test_a_run_that_could_not_start_leaves_its_name_free(refused: Call, works: Call, tmp_path: Path) -> None:
     bad = experiment_on_disk(tmp_path / "bad", network={"step": 5000.0})
     assert "diverged" in refused("train", bad, "-o", tmp_path / "run", started=True)
     works("train", experiment_on_disk(tmp_path / "good"), "-o", tmp_path / "run", "--steps", 0)
 
 
-@pytest.mark.xfail(strict=True, reason="new_run leaves the lock to the garbage collector where the trainer fails")
 def test_a_run_that_cannot_be_set_up_gives_its_lock_back(
     refused: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,7 +420,6 @@ def test_a_run_that_cannot_be_set_up_gives_its_lock_back(
             folder.close()
 
 
-@pytest.mark.xfail(strict=True, reason="bright_field_rows = 0 is advised and then refused")
 def test_advice_can_be_followed(refused: Call, tmp_path: Path) -> None:
     path = experiment_on_disk(tmp_path, design={"guard_na": 0.4})
     assert "bright_field_rows = 0" not in refused("train", path, "-o", tmp_path / "run")
@@ -466,14 +457,12 @@ def test_ctrl_c_keeps_everything_and_the_run_goes_on(
     same_state(load_run(tmp_path / "run"), load_run(finished))
 
 
-@pytest.mark.xfail(strict=True, reason="write_report reconstructs through the run's control, which says stop again")
 def test_ctrl_c_with_a_report(works: Call, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _interrupt_at(monkeypatch, 2)
     values = works("train", small, "-o", tmp_path / "run", "--report", "--json")
     assert values["state"] == "stopped" and Path(values["report"]).is_file()
 
 
-@pytest.mark.xfail(strict=True, reason="a run stopped before its first score has no errors to print")
 def test_ctrl_c_before_the_first_score(
     works: Call, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -617,7 +606,7 @@ def test_export_to_every_format(to: str, works: Call, finished: Path, tmp_path: 
 def test_what_cannot_be_exported(refused: Call, finished: Path, tmp_path: Path) -> None:
     target = tmp_path / "x"
     assert "unknown export format 'svg'" in refused("export", finished, "--to", "svg", "-o", target)
-    assert "0 bits" in refused("export", finished, "--to", "json", "-o", target, "--bits", 0)
+    assert "--bits: 0 is below 1" in refused("export", finished, "--to", "json", "-o", target, "--bits", 0)
     assert "99 bits" in refused("export", finished, "--to", "json", "-o", target, "--bits", 99)
     assert "raw levels" in refused("export", finished, "--to", "csv", "-o", target, "--bits", 8)
     assert "make the folder first" in refused("export", finished, "--to", "csv", "-o", target / "x.csv")
@@ -658,7 +647,6 @@ def test_stacks_that_cannot_be_read(refused: Call, tmp_path: Path, lattice: Path
     assert "there is no file or folder" in info("nope.tif")
 
 
-@pytest.mark.xfail(strict=True, reason="a name longer than the file system allows ends in a traceback")
 def test_a_name_that_is_too_long(refused: Call) -> None:
     refused("info", "a" * 300)
 
@@ -718,10 +706,9 @@ def test_bench_engine(works: Call) -> None:
 
 def test_what_cannot_be_measured(refused: Call) -> None:
     assert "the lattice has 1 to" in refused("bench", "engine", *TINY, "--leds", 100000, started=True)
-    assert "number of unrolled iterations" in refused("bench", "engine", *TINY, "--unrolls", 0, started=True)
+    assert "--unrolls: 0 is below 1" in refused("bench", "engine", *TINY, "--unrolls", 0)
 
 
-@pytest.mark.xfail(strict=True, reason="numbers of bench engine are not checked")
 @pytest.mark.parametrize(
     "words",
     [("--device", "tpu"), ("--repeats", 0), ("--measurements", 0), ("--threads", -1)],
@@ -794,7 +781,6 @@ def test_a_measured_stack_with_its_geometry_beside_it(works: Call, beside: Path,
     assert works("evaluate", tmp_path / "run", "--json")["reference"] == "full-stack reconstruction"
 
 
-@pytest.mark.xfail(strict=True, reason="a run does not keep the geometry that its data brought along")
 def test_a_run_keeps_the_geometry_it_was_learned_with(works: Call, beside: Path, tmp_path: Path) -> None:
     works("train", beside, "-o", tmp_path / "run", "--steps", 1)
     before = works("evaluate", tmp_path / "run", "--json")["complex_error"]
@@ -805,7 +791,6 @@ def test_a_run_keeps_the_geometry_it_was_learned_with(works: Call, beside: Path,
     assert works("evaluate", tmp_path / "run", "--json")["complex_error"] == before
 
 
-@pytest.mark.xfail(strict=True, reason="the random state of a GPU does not fit the generator of a CPU")
 def test_a_run_from_a_gpu_is_read_and_resumed_without_one(works: Call, small: Path, tmp_path: Path) -> None:
     """A CUDA generator's state has 16 bytes, a CPU's 5056; engine.device is auto in most experiments."""
     run = tmp_path / "run"
@@ -820,14 +805,12 @@ def test_a_run_from_a_gpu_is_read_and_resumed_without_one(works: Call, small: Pa
     assert works("train", "--resume", "-o", run, "--steps", 2, "--json")["steps"] == 2
 
 
-@pytest.mark.xfail(strict=True, reason="without a history there are no errors to print")
 def test_a_finished_run_whose_history_was_deleted(works: Call, small: Path, tmp_path: Path) -> None:
     works("train", small, "-o", tmp_path / "run", "--steps", 1)
     (tmp_path / "run" / "events.jsonl").unlink()
     assert "after 1 steps" in works("train", "--resume", "-o", tmp_path / "run", "--steps", 1)
 
 
-@pytest.mark.xfail(strict=True, reason="evaluate has no --geometry, though its hint asks for one")
 def test_the_hint_for_other_data_without_a_geometry_can_be_followed(
     works: Call, beside: Path, small: Path, tmp_path: Path, lattice: Path
 ) -> None:
@@ -835,7 +818,6 @@ def test_the_hint_for_other_data_without_a_geometry_can_be_followed(
     works("evaluate", tmp_path / "run", "--data", small.parent / "objects.h5", "--geometry", lattice, "--json")
 
 
-@pytest.mark.xfail(strict=True, reason="a dark stack is reconstructed to NaN, and the step size is blamed")
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_a_dark_stack_is_refused_as_such(value: float, refused: Call, small: Path, tmp_path: Path) -> None:
     from ptychoui.data.dataset import ImageStack
@@ -847,7 +829,6 @@ def test_a_dark_stack_is_refused_as_such(value: float, refused: Call, small: Pat
     assert "step size" not in message
 
 
-@pytest.mark.xfail(strict=True, reason="a tile size below the smallest allowed one is advised")
 def test_the_tile_size_that_is_advised_is_allowed(refused: Call, small: Path, tmp_path: Path) -> None:
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.formats.native import save_hdf5
@@ -859,7 +840,6 @@ def test_the_tile_size_that_is_advised_is_allowed(refused: Call, small: Path, tm
     assert advised is None or int(advised[1]) >= 8
 
 
-@pytest.mark.xfail(strict=True, reason="an array without LEDs ends in a traceback of NumPy")
 @pytest.mark.parametrize(
     "array",
     [
@@ -875,7 +855,6 @@ def test_an_array_without_leds(array: str, refused: Call, small: Path, tmp_path:
     assert "LED" in refused("info", small.parent / "objects.h5", "--geometry", tmp_path / "g.toml")
 
 
-@pytest.mark.xfail(strict=True, reason="a run named '..' is written into the working folder")
 def test_a_name_never_leaves_the_folder_of_runs(
     works: Call, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -886,13 +865,11 @@ def test_a_name_never_leaves_the_folder_of_runs(
     assert not (tmp_path / "run.json").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the experiment given beside --resume is not even opened")
 def test_an_experiment_beside_resume_is_not_ignored(refused: Call, works: Call, small: Path, tmp_path: Path) -> None:
     works("train", small, "-o", tmp_path / "run", "--steps", 0)
     refused("train", "nope.toml", "--resume", "-o", tmp_path / "run")
 
 
-@pytest.mark.xfail(strict=True, reason="a setting named self ends in a TypeError")
 def test_a_setting_named_self(refused: Call, tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text("self = 1\n", encoding="utf-8")
     assert "self" in refused("train", tmp_path / "e.toml", "-o", tmp_path / "run")

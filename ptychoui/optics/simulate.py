@@ -125,17 +125,22 @@ def field_of_objects(geometry: Geometry, leds: LedArray, objects_px: int, pixel_
 
 
 def single_led_images(
-    geometry: Geometry, leds: LedArray, objects: NDArray[np.complex64], grids: Sampling, batch: int = 4
-) -> NDArray[np.float32]:
-    """Noise-free single-LED images of objects at gain one: (object, LED, row, column) float32.
+    geometry: Geometry,
+    leds: LedArray,
+    objects: NDArray[np.complex64],
+    grids: Sampling,
+    batch: int = 4,
+    dtype: torch.dtype = torch.float32,
+) -> NDArray[np.floating]:
+    """Noise-free single-LED images of objects at gain one: (object, LED, row, column) of the real ``dtype``.
 
     Objects are (object, N, N) on the grid of ``grids``.
     """
-    physics = FourierPtychography(geometry.microscope, leds, grids, torch.float32)
+    physics = FourierPtychography(geometry.microscope, leds, grids, dtype)
     parts = []
     with torch.no_grad():
         for first in range(0, len(objects), batch):
-            x = torch.from_numpy(np.array(objects[first : first + batch]))
+            x = torch.from_numpy(np.array(objects[first : first + batch])).to(dtype.to_complex())
             parts.append(physics.intensities(x).clamp_min_(0).numpy())
     return np.concatenate(parts)
 
@@ -166,25 +171,30 @@ def simulate_stack(
     border = image_px // 4
     grids = sampling(true_geometry.microscope, leds, image_px + 2 * border, 0)
     objects = training_objects(grids.object_pixel_um, grids.object_px, 1, seed, sources=("cell",))
-    clean = single_led_images(true_geometry, leds, objects.objects, grids)
+    # In float64, so that another processor's rounding changes no count: the same seed makes the same file.
+    clean = single_led_images(true_geometry, leds, objects.objects, grids, dtype=torch.float64)
     inner = slice(border, border + image_px)
     clean = clean[:, :, inner, inner]
-    model = MeasurementModel(measurement, torch.from_numpy(leds.gain).float())
+    model = MeasurementModel(measurement, torch.from_numpy(leds.gain.copy()).double())
     generator = torch.Generator().manual_seed(seed)
     count = len(leds)
     recorded = model.record(
-        torch.from_numpy(clean.copy()), torch.eye(count), torch.ones(count), generator, poisson=True
+        torch.from_numpy(clean.copy()),
+        torch.eye(count, dtype=torch.float64),
+        torch.ones(count, dtype=torch.float64),
+        generator,
+        poisson=True,
     )
     fine = slice(border * grids.upsampling, (border + image_px) * grids.upsampling)
     stack = ImageStack(
-        images=recorded[0].numpy(),
+        images=recorded[0].float().numpy(),
         led_numbers=leds.numbers,
         geometry=nominal_geometry,
         unit_counts=measurement.photons_per_led,
         provenance=Provenance(
             source=f"simulated, seed {seed}",
             layout="simulation",
-            sha256=array_sha256(recorded.numpy()),
+            sha256=array_sha256(recorded.float().numpy()),
             notes=("simulated with a misplaced array and an aberrated pupil: not the geometry given here",),
         ),
     )

@@ -245,7 +245,7 @@ class Trainer:
     def validate(self) -> Validated:
         """Score the held-out objects with the same noise every time."""
         found = evaluate(self.problem, self.network, self.parameters, self.problem.held_out, between=self._between)
-        loss_of = {"complex": found.complex_error, "amplitude": found.amplitude_error, "phase": found.phase_error_rad}[
+        loss_of = {"complex": found.complex_error, "amplitude": found.amplitude_error, "phase": found.phase_error}[
             self.problem.experiment.training.loss
         ]
         self._validated = Validated(

@@ -162,7 +162,6 @@ def test_rows_and_their_table() -> None:
     assert [line.split()[6] for line in lines[2:] if line.startswith("autograd")] == ["1.00", "1.00"]
 
 
-@pytest.mark.xfail(strict=True, reason="the drift of a row is never filled in")
 def test_the_drift_of_floating_point_reversal_is_measured() -> None:
     rows = run([2], 37, 2, 32, "cpu", 1)["rows"]
     assert isinstance(rows, list)

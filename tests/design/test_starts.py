@@ -96,7 +96,7 @@ def test_bands_without_leds_are_refused() -> None:
         make("dense_random", design(), array=leds(rows=3, columns=3))
     with pytest.raises(SettingsError, match="no LED lies in the bright field") as error:
         make("dense_random", design(), array=leds(pose={"shift_x_mm": 60.0}))
-    assert "design.bright_field_rows" in error.value.hint
+    assert "height, pitch and shift" in error.value.hint
 
 
 def test_normalised_rows_and_empty_rows() -> None:

@@ -50,7 +50,7 @@ def test_what_is_saved_comes_back(folder: RunFolder) -> None:
     assert record["format_version"] == 1 and record["data_sha256"] == "abc"
     assert set(record["versions"]) == {"ptychoui", "python", "numpy", "torch"}
     names = {path.name for path in folder.path.iterdir()}
-    assert names == {"experiment.toml", "run.json", "lock", "state.npz", "state.previous.npz"}
+    assert names == {"experiment.toml", "run.json", "lock", "events.jsonl", "state.npz", "state.previous.npz"}
 
 
 def test_a_state_is_plain_numpy_and_the_program_never_asks_for_pickles(folder: RunFolder) -> None:
@@ -182,9 +182,21 @@ def test_a_second_process_on_the_same_run_is_refused(folder: RunFolder) -> None:
 
 
 def test_a_folder_with_a_run_is_not_overwritten(folder: RunFolder) -> None:
+    with pytest.raises(RunError, match="another window or process"):
+        RunFolder.create(folder.path, experiment(name="other"), "")
+    folder.save(arrays(1))
+    folder.close()
     with pytest.raises(RunError, match="already holds a run"):
         RunFolder.create(folder.path, experiment(name="other"), "")
     assert folder.experiment().name == "small"
+
+
+def test_a_folder_whose_run_saved_nothing_may_be_used_again(folder: RunFolder) -> None:
+    folder.append_event({"step": 0, "kind": "step"})
+    folder.close()
+    again = RunFolder.create(folder.path, experiment(name="other"), "")
+    assert again.experiment().name == "other" and again.events() == []
+    again.close()
 
 
 def rewrite(folder: RunFolder, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -287,7 +287,7 @@ def test_a_gpu_that_is_not_there_is_refused_in_a_sentence(monkeypatch: pytest.Mo
     for name in ("cuda", "cuda:3"):
         with pytest.raises(SettingsError, match=f"{name} was asked for, but this machine has no CUDA GPU") as error:
             pick_device(name)
-        assert "cpu or auto" in error.value.hint
+        assert "cpu, or auto" in error.value.hint
     with pytest.raises(PtychouiError, match="no CUDA GPU"):
         problem(engine={"device": "cuda"})
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
