@@ -125,14 +125,16 @@ class AutogradModel:
 
     def __init__(self, physics: FourierPtychography) -> None:
         self._physics = physics
+        self._crop, pupil, self._camera = physics.tables()
+        self._pupil_adjoint = pupil.conj().resolve_conj()
+        self._pupil = pupil * (physics.grids.field_px / physics.grids.object_px) ** 2
 
     def gradient(self, x: Tensor, inputs: dict[str, Tensor], floor: float) -> Tensor:
         """g(x), written so that torch differentiates it again."""
         p = self._physics
-        crop, pupil, adjoint, camera = p.tables()
-        n, size, w = p.grids.field_px, p.grids.object_px, p.window_px
-        half = (w - 1) // 2
-        order = torch.cat([torch.arange(half + 1), torch.arange(n - half, n)]).to(x.device)
+        crop, pupil, camera = self._crop, self._pupil, self._camera
+        n, size, w = p.grids.field_px, p.grids.object_px, pupil.shape[-1]
+        order = torch.arange(w, device=x.device)
         window = torch.fft.fft2(x).reshape(len(x), -1)[:, crop].view(len(x), -1, w, w) * pupil
         padded = x.new_zeros(len(x), len(p.leds), n, n)
         padded = padded.index_put(
@@ -144,7 +146,7 @@ class AutogradModel:
         predicted = torch.sqrt(camera @ mixed @ camera.T + inputs["offset"][:, None, None] + floor)
         residual = camera.T @ (1 - inputs["amplitude"] / predicted) @ camera
         weighted = torch.einsum("ml,bmij->blij", inputs["weights"], residual) * u
-        back = torch.fft.fft2(weighted)[..., order[:, None], order[None, :]] * adjoint
+        back = torch.fft.fft2(weighted)[..., order[:, None], order[None, :]] * self._pupil_adjoint
         spectrum = x.new_zeros(len(x), size * size).index_add(1, crop, back.reshape(len(x), -1))
         area = (size / p.grids.span_px) ** 2
         image: Tensor = torch.fft.ifft2(spectrum.view(len(x), size, size))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Scratch:
@@ -13,23 +16,34 @@ class Scratch:
 
     def __init__(self) -> None:
         self._buffers: dict[Hashable, Tensor] = {}
+        self._kept: dict[Hashable, Any] = {}
 
-    def get(self, name: str, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype, zero: bool = False) -> Tensor:
-        """Return the buffer of that name, shape and type on the device of ``like``.
+    def get(
+        self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, zero: bool = False
+    ) -> Tensor:
+        """Return the buffer of that name, shape and type on a device.
 
         Its content is whatever was left there. With ``zero`` it is filled with zeros when it is made, and
         the caller keeps up what it relies on.
         """
-        key = (name, shape, dtype, like.device)
+        key = (name, shape, dtype, device)
         buffer = self._buffers.get(key)
         if buffer is None:
             make = torch.zeros if zero else torch.empty
-            buffer = self._buffers[key] = make(shape, dtype=dtype, device=like.device)
+            buffer = self._buffers[key] = make(shape, dtype=dtype, device=device)
         return buffer
+
+    def keep(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returned the first time: things that are built of buffers and forgotten with them."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
 
     def clear(self) -> None:
         """Forget all buffers."""
         self._buffers.clear()
+        self._kept.clear()
 
     @property
     def nbytes(self) -> int:

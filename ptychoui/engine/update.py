@@ -205,12 +205,10 @@ class HeavyBall(Update):
             state.words.append(state.remainder)
             state.remainder = torch.zeros_like(state.v)
         v, r = state.v, state.remainder
-        low = torch.remainder(v, self._d)
-        v.sub_(low).div_(self._d, rounding_mode="floor").mul_(self._n)
+        low = _divide(v, self._d)
+        v.mul_(self._n)
         r.mul_(self._d).add_(low)
-        low = torch.remainder(r, self._n)
-        v.add_(low)
-        r.sub_(low).div_(self._n, rounding_mode="floor")
+        v.add_(_divide(r, self._n))
         v.add_(self._to_integers(increment))
         state.x.add_(v)
         state.steps += 1
@@ -231,12 +229,10 @@ class HeavyBall(Update):
         """V <- d/n (v' - h), taking back what the division lost."""
         v, r = state.v, state.remainder
         v.sub_(self._to_integers(increment))
-        low = torch.remainder(v, self._n)
-        v.sub_(low).div_(self._n, rounding_mode="floor").mul_(self._d)
+        low = _divide(v, self._n)
+        v.mul_(self._d)
         r.mul_(self._n).add_(low)
-        low = torch.remainder(r, self._d)
-        v.add_(low)
-        r.sub_(low).div_(self._d, rounding_mode="floor")
+        v.add_(_divide(r, self._d))
         state.steps -= 1
         if state.steps and state.steps % self.steps_per_word == 0:
             if bool(r.any()):
@@ -276,6 +272,14 @@ class HeavyBall(Update):
     def _to_integers(x: Tensor) -> Tensor:
         real = torch.view_as_real(x) if x.is_complex() else x
         return (real.to(torch.float64) * _UNIT).round_().to(torch.int64)
+
+
+def _divide(a: Tensor, by: int) -> Tensor:
+    """Replace integers by their quotient, rounded down, and return the remainder in [0, by)."""
+    quotient = torch.div(a, by, rounding_mode="floor")
+    low = a.sub(quotient, alpha=by)
+    a.copy_(quotient)
+    return low
 
 
 def _magnitude(x: Tensor) -> Tensor:

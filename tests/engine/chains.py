@@ -32,10 +32,10 @@ class TanhLayer(Layer):
     name: str = "tanh"
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Any:
-        t = keep.get("t", tuple(x.shape), x, x.dtype)
+        t = keep.get("t", tuple(x.shape), x.dtype, x.device)
         torch.matmul(x, inputs["matrix"].T, out=t)
         t.add_(inputs["bias"]).tanh_()
-        held = keep.get("x", tuple(x.shape), x, x.dtype)
+        held = keep.get("x", tuple(x.shape), x.dtype, x.device)
         held.copy_(x)
         return _LinearisedTanh(self.scale, held, t, inputs["matrix"])
 

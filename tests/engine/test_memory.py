@@ -85,8 +85,8 @@ def test_store_all_grows_by_exactly_one_linearised_layer() -> None:
     problem = optics_problem(30)
     grids = make(tile_px=8, pad_px=1, pitch_mm=6.0)[2]
     batch, leds, rows, samples = 2, 9, 2, grids.field_px**2
-    field, led_weight, image = 16 * batch * leds * samples, 16 * batch * leds * samples, 8 * batch * rows * 64
-    layer = field + led_weight + 2 * image
+    field, spectrum, image = 16 * batch * leds * samples, 16 * batch * grids.object_px**2, 8 * batch * rows * 64
+    layer = field + spectrum + 2 * image
     steps = {peak(problem, n + 1, "store_all") - peak(problem, n, "store_all") for n in (2, 9, 20)}
     assert steps == {layer}
 
@@ -159,11 +159,13 @@ def test_inference_keeps_one_layer() -> None:
 
 
 def test_scratch_counts_and_forgets_its_buffers() -> None:
-    scratch, like = Scratch(), torch.zeros(1)
-    a = scratch.get("a", (10, 10), like, torch.float64)
-    assert scratch.get("a", (10, 10), like, torch.float64) is a
-    assert scratch.get("a", (10, 9), like, torch.float64) is not a
-    zeros = scratch.get("z", (5,), like, torch.float32, zero=True)
+    scratch, cpu = Scratch(), torch.device("cpu")
+    a = scratch.get("a", (10, 10), torch.float64, cpu)
+    assert scratch.get("a", (10, 10), torch.float64, cpu) is a
+    assert scratch.get("a", (10, 9), torch.float64, cpu) is not a
+    zeros = scratch.get("z", (5,), torch.float32, cpu, zero=True)
+    made = scratch.keep("two", lambda: [1, 2])
+    assert scratch.keep("two", lambda: [3]) is made
     assert not zeros.any() and scratch.nbytes == 800 + 720 + 20
     scratch.clear()
-    assert scratch.nbytes == 0
+    assert scratch.nbytes == 0 and scratch.keep("two", lambda: [3]) == [3]
