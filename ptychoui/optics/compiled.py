@@ -36,10 +36,15 @@ def _compiled(function: Any) -> Any:
         return numba.njit(**settings)(function)
 
 
-def follow_torch_threads() -> None:
-    """Let the loops that this thread starts use as many threads as torch does."""
+SHARED_FROM = 2**19
+"""Pixels of all fields from which threads share the loops: on a busy machine every meeting of threads waits for the
+slowest, and small loops would wait longer than they work."""
+
+
+def choose_threads(pixels: int) -> None:
+    """Let the loops that this thread starts use as many threads as torch does, or one where fields are small."""
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS) if pixels >= SHARED_FROM else 1)
     if torch.get_num_threads() != threads:  # both use OpenMP: starting one's threads changes the other's number
         torch.set_num_threads(threads)
 

@@ -229,7 +229,7 @@ class CompiledLedSums(LedSums):
         ]
 
     def _run(self, batch: int, work: Scratch, part: Callable[[Chunk], None]) -> None:
-        compiled.follow_torch_threads()
+        compiled.choose_threads(self._leds * self._n**2)
         for chunk in work.keep(("chunks", id(self), batch), lambda: self._chunks(batch)):
             part(chunk)
 

@@ -10,7 +10,7 @@ import torch
 from optics.setups import ABERRATED, make, objects, relative
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.optics import led_sums_cpu
+from ptychoui.optics import compiled, led_sums_cpu
 from ptychoui.optics.forward import _windows
 from ptychoui.optics.led_sums import LedSums, TensorLedSums, Windows, led_sums
 
@@ -86,7 +86,10 @@ def test_fields_kept_or_made_again_agree_to_rounding(windows: Windows) -> None:
 
 
 @pytest.mark.usefixtures("threads")
-def test_the_loops_follow_the_number_of_threads_of_torch_and_leave_it_alone(windows: Windows) -> None:
+def test_the_loops_follow_the_number_of_threads_of_torch_and_leave_it_alone(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "SHARED_FROM", 1)
     found = []
     for count in (1, 2, 1):
         torch.set_num_threads(count)

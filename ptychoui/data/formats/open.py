@@ -54,6 +54,8 @@ def open_dataset(path: str | Path, geometry: Geometry | None = None) -> ImageSta
         raise DataError(f"{str(path)[:80]!r} is not a file name: {error}", "check the path") from None
     if is_folder:
         return read_folder(path, geometry)
+    if "\0" in str(path):
+        raise DataError(f"{str(path)!r} is no file name", "file names have no zero bytes")
     start = _start(path)
     if start[:4] in TIFF_MAGIC:
         return read_tiff_stack(path, geometry)
