@@ -107,9 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
     _add_data(train)
     train.add_argument("--steps", type=_whole(0), help="number of optimiser steps")
-    train.add_argument("--strategy", help="store_all, checkpoint or reversible")
+    train.add_argument("--strategy", help="store_all, checkpoint, binomial or reversible")
     train.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     train.add_argument("--seed", type=_whole(0))
+    train.add_argument("--threads", type=_whole(1), help="CPU threads")
     train.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     train.add_argument("--report", action="store_true", help="write figures and report.html into the run folder")
     train.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -274,6 +275,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from ptychoui.experiment import load_experiment
     from ptychoui.training.control import RunControl
 
+    _use_threads(arguments)
     control = RunControl()
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     if arguments.resume:
@@ -315,6 +317,8 @@ def _train(arguments: argparse.Namespace) -> int:
         scores = ""
         if "start_error" in values:
             scores = f": held-out complex error {values['start_error']:.3f} -> {values['complex_error']:.3f}"
+        if "held_out_loss" in values:
+            scores += f", loss {values['held_out_loss_at_start']:.4f} -> {values['held_out_loss']:.4f}"
         print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
     return 0
 
@@ -351,6 +355,7 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
     previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
     if previous:
         values |= {"start_error": previous[0]["complex_error"], "complex_error": previous[-1]["complex_error"]}
+        values |= {"held_out_loss_at_start": previous[0]["loss"], "held_out_loss": previous[-1]["loss"]}
     steps = trainer.problem.experiment.training.steps
     with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
         for event in trainer.run():
@@ -424,13 +429,17 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _bench_engine(arguments: argparse.Namespace) -> int:
-    import torch
+def _use_threads(arguments: argparse.Namespace) -> None:
+    if arguments.threads:
+        import torch
 
+        torch.set_num_threads(arguments.threads)
+
+
+def _bench_engine(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import engine
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    _use_threads(arguments)
     result = engine.run(
         arguments.unrolls,
         arguments.leds,
@@ -454,10 +463,7 @@ def _bench_design(arguments: argparse.Namespace) -> int:
 
     experiment = _with_options(load_experiment(arguments.experiment), arguments)
     output = Path(arguments.output) if arguments.output else None
-    if arguments.threads:
-        import torch
-
-        torch.set_num_threads(arguments.threads)
+    _use_threads(arguments)
     effort = design.Effort(
         unrolls=tuple(arguments.unrolls), tuning_objects=arguments.tuning_objects, draws=arguments.draws
     )

@@ -288,7 +288,7 @@ class Network(Settings):
 class Engine(Settings):
     """How the gradient is obtained, and where."""
 
-    strategy: Literal["store_all", "checkpoint", "reversible"] = "reversible"
+    strategy: Literal["store_all", "checkpoint", "binomial", "reversible"] = "reversible"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["float32", "float64"] = "float32"
 

@@ -200,7 +200,7 @@ def test_train_as_json_with_a_report(works: Call, small: Path, tmp_path: Path) -
     run = tmp_path / "run"
     values = works("train", small, "-o", run, "--json", "--report")
     assert values["state"] == "finished" and values["steps"] == 6 and values["run_folder"] == str(run)
-    assert set(values["predicted_bytes"]) == {"store_all", "checkpoint", "reversible"}
+    assert set(values["predicted_bytes"]) == {"store_all", "checkpoint", "binomial", "reversible"}
     assert values["strategy"] == "reversible" and values["certificate"].startswith("exact")
     assert all(math.isfinite(values[name]) for name in ("complex_error", "start_error", "loss", "held_out_loss"))
     assert Path(values["report"]) == run / "report.html" and (run / "report.html").is_file()
@@ -253,7 +253,7 @@ def test_a_longer_run_stays_longer(works: Call, small: Path, tmp_path: Path, mon
     assert works("train", "--resume", "-o", run, "--json")["steps"] == 9
 
 
-@pytest.mark.parametrize("strategy", ["store_all", "checkpoint", "reversible"])
+@pytest.mark.parametrize("strategy", ["store_all", "checkpoint", "binomial", "reversible"])
 def test_every_strategy_learns_the_same(
     strategy: str, works: Call, small: Path, tmp_path: Path, finished: Path
 ) -> None:
@@ -341,7 +341,7 @@ def test_an_unknown_strategy_lists_the_known_ones(
     assert cli.main(["train", str(small), "-o", str(tmp_path / "run"), "--strategy", "fast"]) == 2
     out, err = capsys.readouterr()
     assert not out and len(err.splitlines()) == 1
-    assert all(word in err for word in ("'fast'", "store_all", "checkpoint", "reversible"))
+    assert all(word in err for word in ("'fast'", "store_all", "checkpoint", "binomial", "reversible"))
 
 
 def test_a_word_where_a_number_is_due(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -691,7 +691,7 @@ TINY = ("--unrolls", 3, 5, "--leds", 37, "--measurements", 2, "--size", 32, "--r
 def test_bench_engine(works: Call) -> None:
     values = works("bench", "engine", *TINY, "--json")
     rows = values["rows"]
-    names = ["autograd store_all", "store_all", "checkpoint", "reversible"]
+    names = ["autograd store_all", "store_all", "checkpoint", "binomial", "reversible"]
     assert [(row["unrolls"], row["strategy"]) for row in rows] == [(n, name) for n in (3, 5) for name in names]
     for row in rows:
         assert row.keys() >= {"size", "seconds", "peak_extra_bytes", "gradient_error", "certificate", "drift"}

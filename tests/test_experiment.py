@@ -151,7 +151,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         ("[training]\nstpes = 3", "unknown setting .*stpes"),
         ("schema_version = 2", "schema version 2, this program knows up to 1; update ptychoui"),
         ("[training]\nsteps = -1", r"steps.*greater than or equal to 0.*-1"),
-        ("[engine]\nstrategy = 'magic'", "strategy.*'store_all', 'checkpoint' or 'reversible'"),
+        ("[engine]\nstrategy = 'magic'", "strategy.*'store_all', 'checkpoint', 'binomial' or 'reversible'"),
         ("[engine]\ndevice = 'gpu'", "device"),
         ("[network]\nmomentum = '3/2'", "momentum must lie between 0 and 1"),
         ("[network]\nmomentum = '1/128'", "denominator at most 127"),

@@ -23,7 +23,7 @@ from torch import Tensor
 from ptychoui.bench.resident import peak_of_pass
 from ptychoui.engine.memory import MemoryMeter, measure
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import STRATEGIES, strategy
+from ptychoui.engine.strategies import STRATEGIES, strategy
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import Array, Microscope, Network
 from ptychoui.network.unrolled import INPUTS, UnrolledNetwork

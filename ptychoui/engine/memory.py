@@ -20,7 +20,8 @@ from torch.utils._pytree import tree_iter
 
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import STRATEGIES, Chain, strategy
+from ptychoui.engine.strategies import STRATEGIES, Binomial, strategy
+from ptychoui.engine.strategy import Chain
 
 
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -132,5 +133,8 @@ def predict(cost: LayerCost, chain: Chain, x: Tensor, strategy_name: str) -> int
     if strategy_name == "checkpoint":
         return first + cost.point * further
     reals = x.numel() * (2 if x.is_complex() else 1)
-    words = chain.update.stored_bits(len(chain)) - chain.update.stored_bits(1)
-    return first + int(reals * words / 8)
+    words = int(reals * (chain.update.stored_bits(len(chain)) - chain.update.stored_bits(1)) / 8)
+    if strategy_name == "binomial":
+        snapshots = Binomial().snapshots(len(chain)) if further else 0
+        return first + words + snapshots * chain.update.copied_bytes(x)
+    return first + words

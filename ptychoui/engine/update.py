@@ -13,7 +13,7 @@ q_x = q_x' + J_h^T p and q_v = beta p.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -49,6 +49,10 @@ class Update(ABC):
     @abstractmethod
     def advance(self, state: Any, increment: Tensor) -> None:
         """Take one step, in place."""
+
+    @abstractmethod
+    def copy(self, state: Any) -> Any:
+        """A state of its own to go on from later."""
 
     @abstractmethod
     def check(self, state: Any) -> None:
@@ -88,6 +92,10 @@ class Update(ABC):
         """Bits kept per real number to undo so many unrolls, in whole words."""
         return 0.0
 
+    @abstractmethod
+    def copied_bytes(self, x: Tensor) -> int:
+        """Bytes of a `copy` of the state at a point like x, full words apart."""
+
 
 class Plain(Update):
     """x' = x + h(x), in floating point."""
@@ -105,6 +113,14 @@ class Plain(Update):
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
         """X <- x + h."""
         state[0] = state[0] + increment
+
+    def copy(self, state: list[Tensor]) -> list[Tensor]:
+        """Tensors are never written into, so they can be shared."""
+        return list(state)
+
+    def copied_bytes(self, x: Tensor) -> int:
+        """X itself."""
+        return x.numel() * x.element_size()
 
     def check(self, state: list[Tensor]) -> None:
         """Refuse NaN and infinity."""
@@ -180,6 +196,10 @@ class HeavyBall(Update):
         """64 bits for each begun word of the remainder buffer."""
         return 64.0 * max(1, -(-unrolls // self.steps_per_word))
 
+    def copied_bytes(self, x: Tensor) -> int:
+        """Three integers of 8 bytes for each real number."""
+        return 24 * x.numel() * (2 if x.is_complex() else 1)
+
     def start(self, x: Tensor) -> HeavyBallState:
         """X in integers, no velocity, an empty buffer."""
         integers = self._to_integers(x)
@@ -213,6 +233,16 @@ class HeavyBall(Update):
         state.x.add_(v)
         state.steps += 1
         state.largest = torch.maximum(state.largest, state.x.abs().amax().to(torch.float64) / _UNIT)
+
+    def copy(self, state: HeavyBallState) -> HeavyBallState:
+        """Integers and remainder; full words are never written into again."""
+        return replace(
+            state,
+            x=state.x.clone(),
+            v=state.v.clone(),
+            remainder=state.remainder.clone(),
+            words=list(state.words),
+        )
 
     def check(self, state: HeavyBallState) -> None:
         """Refuse NaN, infinity and anything above `LIMIT`: beyond it integers could wrap."""

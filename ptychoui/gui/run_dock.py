@@ -53,6 +53,7 @@ SETTINGS = (
         choices=(
             ("reversible", "Reversible"),
             ("checkpoint", "Checkpoints"),
+            ("binomial", "Binomial checkpoints"),
             ("store_all", "Store all"),
         ),
     ),

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.design import starts
-from ptychoui.engine.strategy import Between, strategy
+from ptychoui.engine.strategies import strategy
+from ptychoui.engine.strategy import Between
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import LOSSES, Scores, scores

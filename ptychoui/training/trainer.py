@@ -17,7 +17,7 @@ from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
 from ptychoui.engine.memory import LayerCost, MemoryMeter, predict, probe
-from ptychoui.engine.strategy import STRATEGIES
+from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.errors import EngineError, RunError, StopRequested
 from ptychoui.experiment import Experiment
 from ptychoui.training.control import RunControl

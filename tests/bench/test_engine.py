@@ -20,7 +20,7 @@ from ptychoui.bench.engine import (
     table,
 )
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import STRATEGIES
+from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import Network
 from ptychoui.network.unrolled import UnrolledNetwork

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Gradients, Inputs, Layer
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Backward, Chain, strategy
+from ptychoui.engine.strategies import strategy
+from ptychoui.engine.strategy import Backward, Chain
 from ptychoui.engine.update import Update
 from ptychoui.network.unrolled import GradientUnroll
 from ptychoui.optics.forward import DataTerm, FourierPtychography
 
-STRATEGIES = ("store_all", "checkpoint", "reversible")
+STRATEGIES = ("store_all", "checkpoint", "binomial", "reversible")
 FLOOR = 0.01
 
 

@@ -10,7 +10,8 @@ from engine.chains import STRATEGIES, Saboteur, optics_problem, tanh_problem
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Chain, strategy
+from ptychoui.engine.strategies import strategy
+from ptychoui.engine.strategy import Chain
 from ptychoui.engine.update import HeavyBall
 from ptychoui.errors import CertificateError, EngineError
 

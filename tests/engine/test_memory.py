@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from engine.chains import Problem, optics_problem, tanh_problem
+from engine.chains import STRATEGIES, Problem, optics_problem, tanh_problem
 from optics.setups import make
 
 from ptychoui.engine.memory import MemoryMeter, measure, predict, probe
@@ -130,7 +130,7 @@ def ratios(problem: Problem, name: str, update: Update, depths: tuple[int, ...])
     ]
 
 
-@pytest.mark.parametrize("name", ["store_all", "checkpoint", "reversible"])
+@pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("kind", ["optics", "optics, large batch", "tanh"])
 def test_prediction_is_within_15_percent_of_measurement(name: str, kind: str) -> None:
     if kind == "tanh":
@@ -142,7 +142,7 @@ def test_prediction_is_within_15_percent_of_measurement(name: str, kind: str) ->
             assert ratios(problem, name, update, (20, 100)) == pytest.approx([1, 1], abs=0.15)
 
 
-@pytest.mark.parametrize("name", ["store_all", "checkpoint", "reversible"])
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_prediction_also_holds_for_few_unrolls(name: str) -> None:
     problem = optics_problem(5, batch=1, dtype=torch.float32)
     assert ratios(problem, name, BALL, (1, 2, 5)) == pytest.approx([1, 1, 1], abs=0.15)

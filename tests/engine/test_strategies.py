@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from optics.setups import inner, relative
 
 from ptychoui.engine.layer import Layer
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Chain, infer, strategy
+from ptychoui.engine.strategies import Binomial, strategy
+from ptychoui.engine.strategy import Chain, infer
 from ptychoui.engine.update import HeavyBall, Plain, Update
 from ptychoui.errors import EngineError, StopRequested
 
@@ -44,7 +46,8 @@ def test_strategies_agree_bit_for_bit_on_optics(unrolls: int, beta: str) -> None
 def test_strategies_agree_bit_for_bit_at_1000_unrolls(beta: str, dtype: torch.dtype) -> None:
     """The remainder buffer is opened several times on the way: at 1/2 every 62 unrolls."""
     scale = -0.001 if beta == "126/127" else -0.02
-    same(tanh_problem(dtype=dtype, scale=scale), 1000, HeavyBall(beta), ("checkpoint", "reversible"))
+    names = ("checkpoint", "reversible") if beta != "7/8" else ("checkpoint", "binomial", "reversible")
+    same(tanh_problem(dtype=dtype, scale=scale), 1000, HeavyBall(beta), names)
 
 
 def test_optics_agrees_bit_for_bit_at_1000_unrolls() -> None:
@@ -53,8 +56,8 @@ def test_optics_agrees_bit_for_bit_at_1000_unrolls() -> None:
 
 
 def test_plain_updates_agree_bit_for_bit() -> None:
-    same(optics_problem(12), 12, Plain(), ("store_all", "checkpoint"))
-    same(tanh_problem(), 50, Plain(), ("store_all", "checkpoint"))
+    same(optics_problem(12), 12, Plain(), ("store_all", "checkpoint", "binomial"))
+    same(tanh_problem(), 50, Plain(), ("store_all", "checkpoint", "binomial"))
 
 
 @pytest.mark.parametrize(
@@ -203,3 +206,37 @@ def test_a_chain_without_optics_trains() -> None:
         back = trace.backward(2 * (trace.output - target), ("bias",))
         problem.inputs["bias"] = problem.inputs["bias"] - 0.02 * back.inputs["bias"]
     assert losses[-1] < 1e-3 * losses[0]
+
+
+@pytest.mark.parametrize(("unrolls", "snapshots"), [(1, 1), (2, 1), (7, 1), (7, 3), (30, 4), (30, 40)])
+def test_binomial_with_few_snapshots_is_the_same_gradient(unrolls: int, snapshots: int) -> None:
+    problem = tanh_problem()
+    output, expected = problem.run("checkpoint", unrolls, HeavyBall("7/8"))
+    trace = Binomial(snapshots).forward(problem.chain(unrolls, HeavyBall("7/8")), problem.x, problem.inputs, Scratch())
+    assert torch.equal(trace.output, output)
+    found = trace.backward(problem.cotangent, tuple(problem.inputs))
+    assert torch.equal(found.x, expected.x)
+    assert all(torch.equal(found.inputs[name], expected.inputs[name]) for name in problem.inputs)
+
+
+def test_binomial_runs_no_layer_more_than_four_times_and_keeps_few_states() -> None:
+    calls: dict[int, int] = {}
+    problem = tanh_problem()
+
+    def counted(index: int) -> Layer:
+        class Counted(TanhLayer):
+            def linearise(self, *arguments: Any) -> Any:
+                calls[index] = calls.get(index, 0) + 1
+                return super().linearise(*arguments)
+
+        return Counted()
+
+    chain = Chain([counted(index) for index in range(200)], HeavyBall("7/8"))
+    trace = Binomial().forward(chain, problem.x, problem.inputs, Scratch())
+    trace.backward(problem.cotangent, ())
+    assert max(calls.values()) == 4 and Binomial().snapshots(200) == 9
+
+
+def test_binomial_refuses_to_keep_nothing() -> None:
+    with pytest.raises(EngineError, match="0 snapshots"):
+        Binomial(0)

@@ -10,7 +10,7 @@ from engine.chains import FLOOR, Problem, optics_problem
 from optics.setups import inner, make, physics, relative
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import strategy
+from ptychoui.engine.strategies import strategy
 from ptychoui.engine.update import HeavyBall, Plain
 from ptychoui.experiment import Network
 from ptychoui.network.unrolled import INPUTS, GradientUnroll, UnrolledNetwork
