@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptychoui import __version__
-from ptychoui.errors import PtychouiError, SettingsError
+from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
 if TYPE_CHECKING:
     from ptychoui.experiment import Experiment
@@ -45,8 +45,6 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (MemoryError, RuntimeError) as error:
-        from ptychoui.session.failures import is_out_of_memory
-
         if not is_out_of_memory(error):
             raise
         print("ptychoui: not enough memory - use --strategy reversible, a smaller batch or tile", file=sys.stderr)
@@ -107,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
     _add_data(train)
     train.add_argument("--steps", type=_whole(0), help="number of optimiser steps")
-    train.add_argument("--strategy", help="store_all, checkpoint, binomial or reversible")
+    train.add_argument("--strategy", help="auto, store_all, checkpoint, binomial or reversible")
     train.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     train.add_argument("--seed", type=_whole(0))
     train.add_argument("--threads", type=_whole(1), help="CPU threads")
@@ -349,7 +347,7 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
     """Show a run's events as a progress bar; return what ``--json`` prints."""
     from tqdm import tqdm
 
-    from ptychoui.training.events import Finished, Saved, Started, StepDone, Stopped, Validated
+    from ptychoui.training.events import Finished, Saved, Started, StepDone, Stopped, StrategyChanged, Validated
 
     values: dict[str, Any] = {"state": "failed", "run_folder": str(trainer.folder.path) if trainer.folder else None}
     previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
@@ -368,6 +366,9 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
                 memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in event.predicted_bytes.items())
                 bar.write(f"{event.strategy} on {event.device}; predicted memory of a step: {memory}", file=sys.stderr)
                 values |= {"predicted_bytes": dict(event.predicted_bytes), "strategy": event.strategy}
+            elif isinstance(event, StrategyChanged):
+                bar.write(f"warning: {event.reason}", file=sys.stderr)
+                values["strategy"] = event.strategy
             elif isinstance(event, StepDone):
                 bar.update(1)
                 values |= {"memory_bytes": event.memory_bytes, "certificate": event.certificate, "loss": event.loss}

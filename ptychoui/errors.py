@@ -55,5 +55,15 @@ class OutOfMemoryError(PtychouiError):
     """A run needs more memory than the device has."""
 
 
+_MEMORY_TEXTS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for every way in which Python, torch or CUDA say that memory has run out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == OutOfMemoryError.__name__:
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _MEMORY_TEXTS)
+
+
 class StopRequested(Exception):
     """Raised inside a run when the user asked it to stop; never shown."""

@@ -288,7 +288,10 @@ class Network(Settings):
 class Engine(Settings):
     """How the gradient is obtained, and where."""
 
-    strategy: Literal["store_all", "checkpoint", "binomial", "reversible"] = "reversible"
+    strategy: Literal["auto", "store_all", "checkpoint", "binomial", "reversible"] = "reversible"
+    memory_mb: float | None = Field(
+        None, gt=0, le=1e7, description="memory in MB that auto may plan with (default: 0.7 of what is free)"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["float32", "float64"] = "float32"
 

@@ -83,7 +83,7 @@ EVERY_FIELD = Experiment(
         guard_na=0.01,
     ),
     network=Network(update="gradient", unrolls=12, step=0.25, momentum="9/10", learn_step=True),
-    engine=Engine(strategy="checkpoint", device="cuda:1", precision="float64"),
+    engine=Engine(strategy="checkpoint", memory_mb=512.0, device="cuda:1", precision="float64"),
     training=Training(
         steps=7,
         batch=3,
@@ -151,7 +151,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         ("[training]\nstpes = 3", "unknown setting .*stpes"),
         ("schema_version = 2", "schema version 2, this program knows up to 1; update ptychoui"),
         ("[training]\nsteps = -1", r"steps.*greater than or equal to 0.*-1"),
-        ("[engine]\nstrategy = 'magic'", "strategy.*'store_all', 'checkpoint', 'binomial' or 'reversible'"),
+        ("[engine]\nstrategy = 'magic'", "strategy.*'auto', 'store_all', 'checkpoint', 'binomial' or 'reversible'"),
         ("[engine]\ndevice = 'gpu'", "device"),
         ("[network]\nmomentum = '3/2'", "momentum must lie between 0 and 1"),
         ("[network]\nmomentum = '1/128'", "denominator at most 127"),

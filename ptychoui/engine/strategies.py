@@ -20,6 +20,7 @@ from math import comb
 from typing import Any
 
 import torch
+from checkpoint_schedules import Copy, EndForward, EndReverse, Forward, Move, Reverse, Revolve
 from torch import Tensor
 
 from ptychoui.engine.layer import Inputs, Linearisation
@@ -167,6 +168,19 @@ class Binomial(Strategy):
             count += 1
         return count
 
+    def mean_runs(self, unrolls: int) -> float:
+        """How often a layer is run forward on the average, without its linearisation."""
+        if unrolls == 1:
+            return 1.0
+        schedule = Revolve(unrolls, self.snapshots(unrolls))
+        runs = 0
+        for action in schedule:
+            if isinstance(action, Forward) and not (action.write_adj_deps and schedule.r):
+                runs += action.n1 - action.n0
+            elif isinstance(action, EndReverse):
+                break
+        return runs / unrolls
+
     @torch.no_grad()
     def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = go_on) -> Trace:
         """Keep the states that the schedule asks for."""
@@ -182,8 +196,6 @@ class _BinomialTrace(Trace):
     def __init__(
         self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, snapshots: int, between: Between
     ) -> None:
-        from checkpoint_schedules import EndForward, Revolve
-
         self._chain, self._inputs, self._work = chain, inputs, work
         self._kept: dict[int, Any] = {}
         self._state = chain.update.start(x)
@@ -211,8 +223,6 @@ class _BinomialTrace(Trace):
             update.advance(self._state, layer.increment(update.point(self._state), self._inputs, self._work))
 
     def _walk(self, cotangent: Tensor, wanted: Sequence[str], between: Between) -> Backward:
-        from checkpoint_schedules import Copy, Forward, Move, Reverse
-
         into = zeros(self._inputs, wanted)
 
         def again(index: int) -> Linearisation:

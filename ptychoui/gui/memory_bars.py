@@ -10,7 +10,12 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from ptychoui.gui.theme import colours
 
-NAMES = {"store_all": "back-propagation", "checkpoint": "checkpoints", "binomial": "binomial", "reversible": "reversible"}
+NAMES = {
+    "store_all": "back-propagation",
+    "checkpoint": "checkpoints",
+    "binomial": "binomial",
+    "reversible": "reversible",
+}
 
 
 def bytes_text(count: float) -> str:

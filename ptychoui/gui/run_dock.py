@@ -52,6 +52,7 @@ SETTINGS = (
         kind="choice",
         choices=(
             ("reversible", "Reversible"),
+            ("auto", "Automatic"),
             ("checkpoint", "Checkpoints"),
             ("binomial", "Binomial checkpoints"),
             ("store_all", "Store all"),

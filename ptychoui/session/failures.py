@@ -5,18 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 
-from ptychoui.errors import PtychouiError
+from ptychoui.errors import PtychouiError, is_out_of_memory
 from ptychoui.training.events import Failed
 
 OUT_OF_MEMORY = "OutOfMemoryError"
-_MEMORY_TEXTS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for every way in which Python, torch or CUDA say that memory has run out."""
-    if isinstance(error, MemoryError) or type(error).__name__ == OUT_OF_MEMORY:
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _MEMORY_TEXTS)
 
 
 def describe(error: BaseException, step: int, strategy: str = "") -> Failed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ptychoui.training.events import (
     Started,
     StepDone,
     Stopped,
+    StrategyChanged,
     Validated,
 )
 
@@ -91,6 +92,10 @@ class RunHistory:
             # Steps after the last save are done again by a resumed run.
             for curve in (self.training, self.held_out):
                 curve.keep_until(event.step if event.resumed else -1)
+        elif isinstance(event, StrategyChanged):
+            if self.started is not None:
+                warnings = (*self.started.warnings, event.reason)
+                self.started = replace(self.started, strategy=event.strategy, warnings=warnings)
         elif isinstance(event, StepDone):
             self.training.append(event.step, event.loss)
             self.last_step = event

@@ -46,6 +46,14 @@ class Started(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyChanged(Event):
+    """Memory ran out: the step is done again with another gradient strategy; ``reason`` is a sentence."""
+
+    strategy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone(Event):
     """One optimiser step.
 

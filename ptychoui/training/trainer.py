@@ -16,12 +16,22 @@ from torch import Tensor
 from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
-from ptychoui.engine.memory import LayerCost, MemoryMeter, predict, probe
-from ptychoui.engine.strategies import STRATEGIES
-from ptychoui.errors import EngineError, RunError, StopRequested
+from ptychoui.engine.memory import LayerCost, MemoryMeter, probe
+from ptychoui.engine.planner import cheaper, free_memory, plan, predict_all
+from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.experiment import Experiment
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import Event, Finished, Saved, Snapshot, Started, StepDone, Stopped, Validated
+from ptychoui.training.events import (
+    Event,
+    Finished,
+    Saved,
+    Snapshot,
+    Started,
+    StepDone,
+    Stopped,
+    StrategyChanged,
+    Validated,
+)
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
 from ptychoui.training.problem import Problem, build_problem, largest_step
@@ -84,6 +94,8 @@ class Trainer:
         self.elapsed_s = 0.0
         self.memory_bytes = 0
         self.cost: LayerCost | None = None
+        self.strategy: str = experiment.engine.strategy
+        self._predicted: dict[str, int] = {}
         self._saved_step = -1
         self._saved_at = time.monotonic()
         self._pending: list[dict[str, Any]] = []
@@ -102,7 +114,7 @@ class Trainer:
             while self.step < training.steps:
                 if self.want_images():
                     yield self.snapshot()
-                yield self._one_step()
+                yield from self._one_step()
                 if self.step % training.validate_every == 0 or self.step == training.steps:
                     yield self.validate()
                     if self.folder is not None:
@@ -127,12 +139,16 @@ class Trainer:
     def _started(self) -> Started:
         problem = self.problem
         experiment = problem.experiment
+        notes = [*problem.notes, *problem.split]
         self.cost, chain, x = self._probe()
-        predicted = {
-            name: predict(self.cost, chain, x, name)
-            for name in STRATEGIES
-            if name != "reversible" or chain.update.reversible
-        }
+        self._predicted = predict_all(self.cost, chain, x)
+        if experiment.engine.strategy == "auto":
+            given = experiment.engine.memory_mb
+            chosen = plan(
+                self.cost, chain, x, free_memory(problem.physics.device) if given is None else int(given * 1e6)
+            )
+            self.strategy = chosen.strategy
+            notes.append(chosen.sentence)
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
         stable = largest_step(problem, self.parameters.levels, self.parameters.exposures)
         warnings = list(judged.warnings)
@@ -145,11 +161,11 @@ class Trainer:
             step=self.step,
             steps=experiment.training.steps,
             device=str(problem.physics.device),
-            strategy=experiment.engine.strategy,
-            predicted_bytes=predicted,
+            strategy=self.strategy,
+            predicted_bytes=dict(self._predicted),
             feasibility=judged.line(),
             warnings=tuple(warnings),
-            notes=(*problem.notes, *problem.split),
+            notes=tuple(notes),
             led_numbers=problem.leds.numbers,
             illumination_na=problem.leds.illumination_na,
             objective_na=problem.objective_na,
@@ -167,19 +183,32 @@ class Trainer:
             inputs, x = network_inputs(problem, self.parameters, examples, None, poisson=False)
         return probe(self.network.chain, x, inputs, tuple(inputs)), self.network.chain, x
 
-    def _one_step(self) -> StepDone:
+    def _one_step(self) -> Iterator[StrategyChanged | StepDone]:
         training = self.problem.experiment.training
         batch = min(training.batch, len(self.problem.training))
         self._before_batch = self.order.bit_generator.state, self.generator.get_state()
         began = time.monotonic()
         places = self.order.choice(len(self.problem.training), batch, replace=False)
-        try:
-            result = self._measured_gradients(self.problem.training.pick(places))
-        except StopRequested:
-            self.order.bit_generator.state, noise = self._before_batch
+        noise = self.generator.get_state()
+        while True:
+            try:
+                result = self._measured_gradients(self.problem.training.pick(places))
+                break
+            except StopRequested:
+                self.order.bit_generator.state, noise = self._before_batch
+                self.generator.set_state(noise)
+                self._before_batch = None
+                raise
+            except (MemoryError, RuntimeError) as error:
+                other = cheaper(self.strategy, self._predicted, len(self.network.chain))
+                if other is None or not is_out_of_memory(error):
+                    raise
+            # Outside the handler, whose traceback keeps the tensors of the failed try alive.
+            self.network.forget_workspaces()
             self.generator.set_state(noise)
-            self._before_batch = None
-            raise
+            reason = f"{self.strategy} ran out of memory at step {self.step + 1}: going on with {other}"
+            self.strategy = other
+            yield StrategyChanged(step=self.step, strategy=other, reason=reason)
         if not np.isfinite(result.loss) or not all(bool(torch.isfinite(g).all()) for g in result.gradients.values()):
             raise EngineError(
                 f"the loss or its gradient is not finite at step {self.step + 1}",
@@ -197,7 +226,7 @@ class Trainer:
         seconds = time.monotonic() - began
         self.elapsed_s += seconds
         self._note(kind="step", loss=result.loss, seconds=seconds)
-        return StepDone(
+        yield StepDone(
             step=self.step,
             loss=result.loss,
             seconds=seconds,
@@ -220,7 +249,7 @@ class Trainer:
         arguments = (
             self.problem,
             self.network,
-            self.problem.experiment.engine.strategy,
+            self.strategy,
             self.parameters,
             examples,
             self.generator,

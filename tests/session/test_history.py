@@ -6,6 +6,7 @@ import numpy as np
 from stepwise_run import started, step_done, validated
 
 from ptychoui.session.history import Curve, RunHistory
+from ptychoui.training.events import StrategyChanged
 
 
 def test_curves_grow_and_stay_float64() -> None:
@@ -49,3 +50,14 @@ def test_the_first_score_is_kept() -> None:
     history.take(replace(validated(5), complex_error=0.1))
     assert history.first_score is not None and history.first_score.step == 0
     assert history.last_score is not None and history.last_score.step == 5
+
+
+def test_a_changed_strategy_is_shown_with_its_reason() -> None:
+    history = RunHistory()
+    change = StrategyChanged(step=3, strategy="reversible", reason="checkpoint ran out of memory at step 4")
+    history.take(change)
+    assert history.started is None
+    history.take(started())
+    history.take(change)
+    assert history.started is not None
+    assert history.started.strategy == "reversible" and history.started.warnings[-1] == change.reason

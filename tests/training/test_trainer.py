@@ -14,8 +14,9 @@ from training.small import experiment_on_disk, problem, same_state
 
 from ptychoui.errors import EngineError, PtychouiError, SettingsError, StopRequested
 from ptychoui.experiment import load_experiment
+from ptychoui.training import trainer as trainer_module
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import Finished, Saved, Snapshot, Started, StepDone, Stopped, Validated
+from ptychoui.training.events import Finished, Saved, Snapshot, Started, StepDone, Stopped, StrategyChanged, Validated
 from ptychoui.training.problem import pick_device
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.step import Parameters, project, start_parameters
@@ -302,3 +303,61 @@ def test_a_run_on_a_gpu_is_certified_and_close_to_the_cpu() -> None:
         assert all(e.certificate and e.memory_bytes > 0 for e in steps)
         losses[device] = [e.loss for e in steps]
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=1e-6)
+
+
+# Strategies ----------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_what_fits_and_says_why(tmp_path: Path) -> None:
+    roomy = start(tmp_path / "a", engine={"strategy": "auto", "memory_mb": 1e5}, training={"steps": 1})
+    begun = next(event for event in roomy.run() if isinstance(event, Started))
+    close(roomy)
+    assert begun.strategy == "store_all" and any(note.startswith("store_all: ") for note in begun.notes)
+    least = min(begun.predicted_bytes.values())
+    tight = start(tmp_path / "b", engine={"strategy": "auto", "memory_mb": 1.2e-6 * least}, training={"steps": 1})
+    events = list(tight.run())
+    close(tight)
+    begun, done = events[0], next(event for event in events if isinstance(event, StepDone))
+    assert isinstance(begun, Started) and begun.strategy != "store_all"
+    assert any("back-propagation would need" in note for note in begun.notes)
+    assert done.memory_bytes <= 1.5 * least
+    none = start(tmp_path / "c", engine={"strategy": "auto", "memory_mb": 1e-3})
+    with pytest.raises(EngineError, match="at least"):
+        next(none.run())
+    close(none)
+
+
+def test_when_memory_runs_out_the_step_is_done_again_with_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = start(tmp_path / "expected", engine={"strategy": "checkpoint"})
+    list(expected.run())
+    close(expected)
+    real = trainer_module.loss_and_gradients
+
+    def short(problem: Any, network: Any, name: str, *rest: Any, **named: Any) -> Any:
+        if name == "store_all":
+            real(problem, network, name, *rest, **named)  # random numbers are drawn before it fails
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return real(problem, network, name, *rest, **named)
+
+    monkeypatch.setattr(trainer_module, "loss_and_gradients", short)
+    found = start(tmp_path / "found", engine={"strategy": "store_all"})
+    events = list(found.run())
+    close(found)
+    (changed,) = [event for event in events if isinstance(event, StrategyChanged)]
+    assert (changed.step, found.strategy) == (0, changed.strategy) and changed.strategy != "store_all"
+    assert "store_all ran out of memory at step 1" in changed.reason and changed.strategy in changed.reason
+    same_state(found, expected)
+
+
+def test_memory_that_runs_out_with_the_least_strategy_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer_module, "loss_and_gradients", fail)
+    trainer = start(tmp_path, engine={"strategy": "store_all"})
+    events = []
+    with pytest.raises(RuntimeError, match="out of memory"):
+        events.extend(trainer.run())
+    close(trainer)

@@ -1,0 +1,88 @@
+"""The planner: its choice for a budget, its sentence, its count of layers run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from engine.chains import TanhLayer, optics_problem, tanh_problem
+
+from ptychoui.engine.memory import measure, probe
+from ptychoui.engine.planner import cheaper, free_memory, plan, predict_all, relative_time
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.strategies import STRATEGIES, Binomial
+from ptychoui.engine.strategy import Chain
+from ptychoui.engine.update import HeavyBall, Plain, Update
+from ptychoui.errors import EngineError
+
+UNROLLS = 80
+
+
+def setup(update: Update) -> tuple[Any, Any, Any]:
+    problem = optics_problem(UNROLLS, batch=1, dtype=torch.float32)
+    chain = problem.chain(UNROLLS, update)
+    return probe(chain, problem.x, problem.inputs, tuple(problem.inputs)), chain, problem
+
+
+def test_the_fastest_that_fits_is_chosen_and_keeps_its_budget() -> None:
+    cost, chain, problem = setup(HeavyBall("7/8"))
+    predicted = predict_all(cost, chain, problem.x)
+    assert set(predicted) == set(STRATEGIES)
+    chosen = {}
+    for budget in sorted(predicted.values()):
+        found = plan(cost, chain, problem.x, int(1.15 * budget))
+        chosen[budget] = found.strategy
+        assert measure(chain, problem.x, problem.inputs, tuple(problem.inputs), found.strategy) <= 1.3 * budget
+        faster = [n for n in predicted if relative_time(n, UNROLLS) < relative_time(found.strategy, UNROLLS)]
+        assert all(predicted[name] > 1.15 * budget for name in faster)
+    assert chosen[predicted["store_all"]] == "store_all" and chosen[min(predicted.values())] != "store_all"
+
+
+def test_the_choice_is_explained_in_one_sentence() -> None:
+    cost, chain, problem = setup(HeavyBall("7/8"))
+    predicted = predict_all(cost, chain, problem.x)
+    small = plan(cost, chain, problem.x, int(1.01 * predicted["checkpoint"]))
+    assert small.strategy in small.sentence and "back-propagation would need" in small.sentence
+    assert "x the time of back-propagation" in small.sentence
+    assert plan(cost, chain, problem.x, 10**12).sentence.startswith("store_all: ")
+
+
+def test_a_budget_smaller_than_one_layer_says_how_much_is_needed() -> None:
+    cost, chain, problem = setup(HeavyBall("7/8"))
+    least = min(predict_all(cost, chain, problem.x).values())
+    with pytest.raises(EngineError, match=rf"at least {least / 1e3:.3g} kB .*the budget is 1 kB") as error:
+        plan(cost, chain, problem.x, 1000)
+    assert "memory_mb" in error.value.hint
+
+
+def test_a_plain_update_is_never_planned_as_reversible() -> None:
+    cost, chain, problem = setup(Plain())
+    assert "reversible" not in predict_all(cost, chain, problem.x)
+
+
+def test_what_is_tried_when_memory_runs_out() -> None:
+    predicted = {"store_all": 1000, "checkpoint": 300, "binomial": 200, "reversible": 190}
+    assert cheaper("store_all", predicted, 100) == "checkpoint"
+    assert cheaper("checkpoint", predicted, 100) == "reversible"  # 1.5 times back-propagation, binomial 2
+    assert cheaper("reversible", predicted, 100) is None
+    assert cheaper("binomial", predicted, 100) is None  # five per cent are not worth a try
+
+
+@pytest.mark.parametrize("unrolls", [1, 2, 10, 75])
+def test_layers_that_binomial_runs_again_are_counted_right(unrolls: int) -> None:
+    calls = [0]
+
+    class Counted(TanhLayer):
+        def linearise(self, *arguments: Any) -> Any:
+            calls[0] += 1
+            return super().linearise(*arguments)
+
+    problem = tanh_problem()
+    chain = Chain([Counted() for _ in range(unrolls)], HeavyBall("7/8"))
+    Binomial().forward(chain, problem.x, problem.inputs, Scratch()).backward(problem.cotangent, ())
+    assert calls[0] == pytest.approx((Binomial().mean_runs(unrolls) + 1) * unrolls)
+
+
+def test_free_memory_is_a_part_of_what_the_machine_has() -> None:
+    assert 10**6 < free_memory(torch.device("cpu")) < 10**14
