@@ -140,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument("--threads", type=_whole(1), help="CPU threads")
     engine.add_argument("--repeats", type=_whole(1), default=5)
     engine.add_argument("--resident", action="store_true", help="also the peak resident memory of fresh processes")
+    engine.add_argument(
+        "--published", type=_whole(0), default=3, help="unrolls of the published algorithm that are measured (0: none)"
+    )
     engine.add_argument("--json", action="store_true", help="print one JSON object")
     engine.set_defaults(run=_bench_engine)
     design = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
@@ -449,6 +452,7 @@ def _bench_engine(arguments: argparse.Namespace) -> int:
         arguments.device,
         arguments.repeats,
         arguments.resident,
+        arguments.published,
         _say,
     )
     if arguments.json:

@@ -686,12 +686,13 @@ def test_a_led_outside_the_grid(refused: Call, works: Call, tmp_path: Path, smal
 # bench and doctor ----------------------------------------------------------------------------------------
 
 TINY = ("--unrolls", 3, 5, "--leds", 37, "--measurements", 2, "--size", 32, "--repeats", 1, "--device", "cpu")
+PUBLISHED = ["published back-propagation", "published memory-efficient"]
 
 
 def test_bench_engine(works: Call) -> None:
     values = works("bench", "engine", *TINY, "--json")
     rows = values["rows"]
-    names = ["autograd store_all", "store_all", "checkpoint", "binomial", "reversible"]
+    names = ["autograd store_all", "torch checkpoint", "store_all", "checkpoint", "binomial", "reversible", *PUBLISHED]
     assert [(row["unrolls"], row["strategy"]) for row in rows] == [(n, name) for n in (3, 5) for name in names]
     for row in rows:
         assert row.keys() >= {"size", "seconds", "peak_extra_bytes", "gradient_error", "certificate", "drift"}

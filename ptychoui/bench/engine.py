@@ -4,7 +4,11 @@ Rows of one problem, interleaved in one process, minimum and median of the repea
 
 * ``autograd store_all``: the same batched, cropped model written with plain tensor operations, differentiated by
   torch; it separates the effect of the closed-form products from that of the strategy;
-* ``store_all``, ``checkpoint``, ``reversible``: the closed-form layer under each strategy.
+* ``torch checkpoint``: the same with ``torch.utils.checkpoint`` around every unroll;
+* ``store_all``, ``checkpoint``, ``binomial``, ``reversible``: the closed-form layer under each strategy;
+* ``published back-propagation`` and ``published memory-efficient``: the algorithm of `published` on full grids. They
+  run over few unrolls and are scaled to the depth of the row, which flatters the second: it is run with more
+  checkpoints than it has.
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ from statistics import median
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from ptychoui.bench import published
 from ptychoui.bench.resident import peak_of_pass
 from ptychoui.engine.memory import MemoryMeter, measure
 from ptychoui.engine.scratch import Scratch
@@ -55,6 +61,8 @@ class Row:
     gradient_error: float
     certificate: str
     drift: float | None = None
+    measured_unrolls: int | None = None
+    transforms: int | None = None
 
 
 def published_leds(count: int) -> LedArray:
@@ -105,17 +113,27 @@ def make_bench(
     return Bench(network, x, inputs, truth)
 
 
-def autograd_gradient(bench: Bench) -> dict[str, Tensor]:
-    """Back-propagation by torch through the same cropped, batched model in floating point, all unrolls stored."""
+def autograd_gradient(bench: Bench, checkpointed: bool = False) -> dict[str, Tensor]:
+    """Back-propagation by torch through the same cropped, batched model in floating point.
+
+    All unrolls are stored, or only their points with torch's own checkpoints.
+    """
     physics, settings = bench.network.physics, bench.network.settings
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in bench.inputs.items()}
     model = AutogradModel(physics)
     beta = float(Fraction(settings.momentum))
     x = bench.x
     v = torch.zeros_like(x)
-    for index in range(settings.unrolls):
+
+    def unroll(x: Tensor, v: Tensor, index: int) -> tuple[Tensor, Tensor]:
         v = beta * v - leaves["step"][index] * model.gradient(x, leaves, bench.network.variance_floor)
-        x = x + v
+        return x + v, v
+
+    for index in range(settings.unrolls):
+        if checkpointed:
+            x, v = checkpoint(unroll, x, v, index, use_reentrant=False)
+        else:
+            x, v = unroll(x, v, index)
     derivatives = torch.autograd.grad(x, list(leaves.values()), bench.cotangent)
     return dict(zip(leaves, derivatives, strict=True))
 
@@ -178,6 +196,7 @@ def run(
     device: str = "auto",
     repeats: int = REPEATS,
     resident: bool = False,
+    published_unrolls: int = 3,
     progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, object]:
     """Measure all rows; the dictionary is what ``--json`` prints.
@@ -199,6 +218,8 @@ def run(
                 for row in found
             ]
         rows += found
+        if published_unrolls:
+            rows += _published_rows(leds, measurements, size, target, depth, min(published_unrolls, depth))
     return {
         "rows": [asdict(row) for row in rows],
         "leds": leds,
@@ -217,13 +238,16 @@ def _rows(bench: Bench, depth: int, size: int, repeats: int) -> list[Row]:
     def autograd() -> None:
         found["autograd store_all"] = autograd_gradient(bench), ""
 
+    def torch_checkpoint() -> None:
+        found["torch checkpoint"] = autograd_gradient(bench, checkpointed=True), ""
+
     def closed(name: str) -> Callable[[], None]:
         def call() -> None:
             found[name] = closed_form_gradient(bench, name, works[name])
 
         return call
 
-    calls: dict[str, Callable[[], None]] = {"autograd store_all": autograd}
+    calls: dict[str, Callable[[], None]] = {"autograd store_all": autograd, "torch checkpoint": torch_checkpoint}
     calls |= {name: closed(name) for name in STRATEGIES}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
@@ -235,9 +259,11 @@ def _rows(bench: Bench, depth: int, size: int, repeats: int) -> list[Row]:
             call()
             _synchronise(bench.x)
             seconds[name].append(time.perf_counter() - began)
-    with MemoryMeter() as meter:
-        autograd()
-    peaks = {"autograd store_all": meter.peak}
+    peaks = {}
+    for name in ("autograd store_all", "torch checkpoint"):
+        with MemoryMeter() as meter:
+            calls[name]()
+        peaks[name] = meter.peak
     peaks |= {name: measure(bench.network.chain, bench.x, bench.inputs, INPUTS, name) for name in STRATEGIES}
     reference = found["store_all"][0]["weights"]
     return [
@@ -258,6 +284,61 @@ def _rows(bench: Bench, depth: int, size: int, repeats: int) -> list[Row]:
     ]
 
 
+def _published_rows(
+    leds: int, measurements: int, size: int, device: torch.device, depth: int, unrolls: int
+) -> list[Row]:
+    """The published algorithm over few unrolls, each run once after one to warm up."""
+    bench = make_bench(unrolls, leds, measurements, size, device)
+    physics, weights = bench.network.physics, bench.inputs["weights"]
+    step = physics.grids.step_per_um
+    frequency = np.fft.fftfreq(size) * size * step
+    radius = np.hypot(frequency[:, None], frequency[None, :])
+    problem = published.full_grid_problem(
+        physics.leds.illumination_na / PUBLISHED.wavelength_um / step,
+        radius <= PUBLISHED.objective_na / PUBLISHED.wavelength_um,
+        weights,
+        bench.cotangent[0],
+        float(bench.inputs["step"][0]),
+        bench.network.variance_floor,
+    )
+    ways = {
+        "published back-propagation": published.back_propagation,
+        "published memory-efficient": published.memory_efficient,
+    }
+    rows, gradients = [], {}
+    for name, way in ways.items():
+        arguments = problem, bench.x[0], weights, bench.cotangent[0]
+        way(*arguments, 1)
+        seconds = []
+        for _ in range(2):
+            _synchronise(bench.x)
+            began = time.perf_counter()
+            gradients[name] = way(*arguments, unrolls)
+            _synchronise(bench.x)
+            seconds.append((time.perf_counter() - began) * depth / unrolls)
+        with MemoryMeter() as meter:
+            way(*arguments, unrolls)
+        grows = name == "published back-propagation"
+        reference = gradients["published back-propagation"]
+        rows.append(
+            Row(
+                strategy=name,
+                unrolls=depth,
+                size=size,
+                seconds=min(seconds),
+                seconds_median=median(seconds),
+                peak_extra_bytes=meter.peak * depth // unrolls if grows else meter.peak,
+                peak_resident_bytes=None,
+                # Against its own back-propagation: it is another network, without momentum.
+                gradient_error=float((gradients[name] - reference).norm() / reference.norm()),
+                certificate="",
+                measured_unrolls=unrolls,
+                transforms=problem.transforms_per_gradient(),
+            )
+        )
+    return rows
+
+
 def _synchronise(x: Tensor) -> None:
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
@@ -270,7 +351,7 @@ def table(result: dict[str, object]) -> str:
     lines = [
         f"{result['leds']} LEDs, {result['measurements']} measurements, {result['device']}, "
         f"{result['threads']} threads, load {result['load']}, minimum of {result['repeats']} interleaved repeats",
-        f"{'strategy':<20}{'unrolls':>8}{'size':>6}{'seconds':>10}{'median':>10}{'x autograd':>12}{'MB':>10}"
+        f"{'strategy':<28}{'unrolls':>8}{'size':>6}{'seconds':>10}{'median':>10}{'x autograd':>12}{'MB':>10}"
         f"{'resident':>10}{'error':>10}  certificate",
     ]
     for row in rows:
@@ -278,7 +359,7 @@ def table(result: dict[str, object]) -> str:
         peak = row["peak_resident_bytes"]
         resident = "" if peak is None else f"{float(peak) / 1e6:.2f}"  # type: ignore[arg-type]
         lines.append(
-            f"{row['strategy']:<20}{row['unrolls']:>8}{row['size']:>6}{seconds:>10.3f}{row['seconds_median']:>10.3f}"
+            f"{row['strategy']:<28}{row['unrolls']:>8}{row['size']:>6}{seconds:>10.3f}{row['seconds_median']:>10.3f}"
             f"{seconds / base[row['unrolls']]:>12.2f}{float(row['peak_extra_bytes']) / 1e6:>10.2f}{resident:>10}"  # type: ignore[arg-type]
             f"{row['gradient_error']:>10.1e}  {row['certificate']}"
         )

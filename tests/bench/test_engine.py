@@ -147,12 +147,20 @@ def test_rows_and_their_table() -> None:
     result = run([2, 6], 37, 2, 32, "cpu", 2, progress=said.append)
     rows = result["rows"]
     assert isinstance(rows, list) and said == ["2 unrolls", "6 unrolls"]
-    names = ["autograd store_all", *STRATEGIES]
+    names = [
+        "autograd store_all",
+        "torch checkpoint",
+        *STRATEGIES,
+        "published back-propagation",
+        "published memory-efficient",
+    ]
     assert [(row["unrolls"], row["strategy"]) for row in rows] == [(n, name) for n in (2, 6) for name in names]
     for row in rows:
         assert row["seconds"] <= row["seconds_median"]
-        if not row["strategy"].startswith("autograd"):
+        if row["strategy"] in STRATEGIES or row["strategy"] == "published back-propagation":
             assert row["gradient_error"] == 0
+        assert row["gradient_error"] < 1e-3
+        assert (row["measured_unrolls"] == min(3, row["unrolls"])) == row["strategy"].startswith("published")
     peak = {(row["unrolls"], row["strategy"]): row["peak_extra_bytes"] for row in rows}
     grown = {name: peak[6, name] - peak[2, name] for name in names}
     assert grown["reversible"] < grown["store_all"] / 4
@@ -160,6 +168,9 @@ def test_rows_and_their_table() -> None:
     assert lines[0].startswith("37 LEDs, 2 measurements, cpu") and "minimum of 2" in lines[0]
     assert len(lines) == 2 + len(rows)
     assert [line.split()[6] for line in lines[2:] if line.startswith("autograd")] == ["1.00", "1.00"]
+    assert peak[6, "torch checkpoint"] < peak[6, "autograd store_all"]
+    counts = {row["transforms"] for row in rows if row["strategy"].startswith("published")}
+    assert counts == {(2 + 2 * 2) * 37}
 
 
 def test_the_drift_of_floating_point_reversal_is_measured() -> None:
