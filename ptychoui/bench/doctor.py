@@ -19,6 +19,7 @@ LIBRARIES = (
     "pyqtgraph",
     "scikit-image",
     "scipy",
+    "numba",
     "h5py",
     "tifffile",
     "pydantic",

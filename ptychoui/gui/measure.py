@@ -13,7 +13,7 @@ from PyQt6.QtCore import QTimer
 BEAT_MS = 5
 
 _START = """
-import sys, time
+import os, sys, time
 began = time.perf_counter()
 from ptychoui.gui import app as application, theme
 from ptychoui.gui.main_window import MainWindow
@@ -25,7 +25,8 @@ window.apply_theme()
 window.show()
 app.processEvents()
 assert window.isVisible()
-print(time.perf_counter() - began, "torch" in sys.modules)
+print(time.perf_counter() - began, "torch" in sys.modules, flush=True)
+os._exit(0)  # starting is measured, not taking down
 """
 
 

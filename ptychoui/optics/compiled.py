@@ -36,7 +36,7 @@ def _compiled(function: Any) -> Any:
         return numba.njit(**settings)(function)
 
 
-SHARED_FROM = 2**19
+SHARED_FROM = 2**17
 """Pixels of all fields from which threads share the loops: on a busy machine every meeting of threads waits for the
 slowest, and small loops would wait longer than they work."""
 
