@@ -89,3 +89,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the measured data are not beside this checkout")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured."""
+    setups = sys.modules.get("optics.setups")
+    figures: dict[str, float] = getattr(setups, "FIGURES", {})
+    if figures:
+        terminalreporter.section("largest deviations")
+        for name in sorted(figures):
+            terminalreporter.write_line(f"{figures[name]:8.1e}  {name}")

@@ -56,6 +56,16 @@ def relative(found: Any, expected: Any) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
+FIGURES: dict[str, float] = {}
+"""What tests measured, printed at the end of a run: the largest of each kind."""
+
+
+def figure(name: str, value: float) -> float:
+    """Note a deviation under a name and hand it back."""
+    FIGURES[name] = max(FIGURES.get(name, 0.0), value)
+    return value
+
+
 def inner(a: torch.Tensor, b: torch.Tensor) -> float:
     """Re sum conj(a) b."""
     return float((a.conj() * b).sum().real)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from optics import oracle
-from optics.setups import ABERRATED, make, objects, physics, relative
+from optics.setups import ABERRATED, figure, make, objects, physics, relative
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import GeometryError
@@ -50,7 +50,7 @@ def test_single_led_images_agree_with_the_simple_model(name: str) -> None:
     found = physics(setup).intensities(torch.from_numpy(x))[0].numpy()
     expected = oracle.single_led_images(x[0], microscope, leds.illumination_na, grids)
     assert found.shape == (len(leds), grids.tile_px, grids.tile_px)
-    assert relative(found, expected) < 1e-12
+    assert figure("forward model against the simple NumPy model", relative(found, expected)) < 1e-12
 
 
 def test_coarse_cameras_do_oversample() -> None:
