@@ -18,19 +18,12 @@ class Scratch:
         self._buffers: dict[Hashable, Tensor] = {}
         self._kept: dict[Hashable, Any] = {}
 
-    def get(
-        self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, zero: bool = False
-    ) -> Tensor:
-        """Return the buffer of that name, shape and type on a device.
-
-        Its content is whatever was left there. With ``zero`` it is filled with zeros when it is made, and
-        the caller keeps up what it relies on.
-        """
+    def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return the buffer of that name, shape and type on a device; its content is whatever was left there."""
         key = (name, shape, dtype, device)
         buffer = self._buffers.get(key)
         if buffer is None:
-            make = torch.zeros if zero else torch.empty
-            buffer = self._buffers[key] = make(shape, dtype=dtype, device=device)
+            buffer = self._buffers[key] = torch.empty(shape, dtype=dtype, device=device)
         return buffer
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -47,5 +40,5 @@ class Scratch:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of named buffers."""
         return sum(buffer.untyped_storage().nbytes() for buffer in self._buffers.values())

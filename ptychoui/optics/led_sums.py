@@ -126,8 +126,8 @@ class TensorLedSums(LedSums):
         leds, w = self._windows.row.shape
         batch, n = len(spectrum), self._windows.field_px
         windows = spectrum.reshape(batch, -1).index_select(1, self._place).view(batch, leds, w, w)
-        # Only the corners are ever written, so the rest stays zero; no other model may share this buffer.
-        padded = work.get(f"padded {id(self)}", (batch, leds, n, n), spectrum.dtype, spectrum.device, zero=True)
+        # Only the corners are ever written, so the rest stays zero; the key keeps other models away from it.
+        padded = work.keep(("padded", self, batch), lambda: spectrum.new_zeros(batch, leds, n, n))
         torch.mul(windows, self._pupil, out=padded[..., :w, :w])
         fields: Tensor = torch.fft.ifft2(padded)
         return fields

@@ -230,7 +230,7 @@ class CompiledLedSums(LedSums):
 
     def _run(self, batch: int, work: Scratch, part: Callable[[Chunk], None]) -> None:
         compiled.choose_threads(self._leds * self._n**2)
-        for chunk in work.keep(("chunks", id(self), batch), lambda: self._chunks(batch)):
+        for chunk in work.keep(("chunks", self, batch), lambda: self._chunks(batch)):
             part(chunk)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -95,6 +99,7 @@ def test_the_loops_follow_the_number_of_threads_of_torch_and_leave_it_alone(
         torch.set_num_threads(count)
         found.append(passes(led_sums(windows, CPU), windows, True))
         assert torch.get_num_threads() == count
+        assert numba.get_num_threads() == min(count, numba.config.NUMBA_NUM_THREADS)
     assert all(torch.equal(found[0][name], found[2][name]) for name in found[0])
     assert all(relative(found[1][name], found[0][name]) < 1e-13 for name in found[0])
 
@@ -103,3 +108,33 @@ def test_a_window_may_cross_the_end_of_the_spectrum() -> None:
     windows = _windows(*make(pitch_mm=6.0), np.complex128)
     wrapped = int((np.diff(windows.column, axis=1) != 1).any(1).sum())
     assert wrapped > 0  # the window of the central LED at least: negative frequencies lie at the end
+
+
+@pytest.mark.parametrize("kind", ["compiled", "tensor"])
+def test_models_that_share_workspaces_do_not_disturb_each_other(kind: str) -> None:
+    """Two models of one size with other pupils, in turns: what one leaves in a padding would show in the other."""
+    work, grids = Scratch(), make(pitch_mm=6.0)[2]
+    spectrum = torch.fft.fft2(torch.from_numpy(objects(grids, 1)))
+    both = []
+    for na in (0.2, 0.14):
+        microscope = make({"objective_na": na}, pitch_mm=6.0)[0]
+        windows = _windows(microscope, make(pitch_mm=6.0)[1], grids, np.complex128)
+        both.append(led_sums(windows, CPU) if kind == "compiled" else TensorLedSums(windows, CPU))
+    alone = [sums.fields(spectrum, Scratch()) for sums in both]
+    for _ in range(2):
+        for sums, expected in zip(both, alone, strict=True):
+            assert torch.equal(sums.fields(spectrum, work), expected)
+
+
+def test_starting_the_loops_leaves_the_threads_of_torch_alone() -> None:
+    """Both use OpenMP, where the first of the loops to start would set the number for all: seen in a fresh process."""
+    program = """
+import torch
+torch.set_num_threads(1)
+from ptychoui.optics import compiled
+compiled.choose_threads(10**9)
+print(torch.get_num_threads())
+"""
+    environment = os.environ | {"NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "1"
