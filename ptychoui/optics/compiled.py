@@ -7,6 +7,7 @@ the spectrum where LEDs overlap, and add in LED order: the bits do not depend on
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any
 
 import numba
@@ -145,3 +146,34 @@ def combine(fields: Any, changes: Any, others: Any, weights: Any, out: Any) -> N
         for i in range(w.shape[0]):
             o[2 * i] = w[i] * b[2 * i] + dw[i] * u[2 * i]
             o[2 * i + 1] = w[i] * b[2 * i + 1] + dw[i] * u[2 * i + 1]
+
+
+_LOOPS = (gather, scatter, square, square_and_keep, cross, cross_and_keep, scale, combine)
+
+
+@cache
+def prepare(dtype: str) -> None:
+    """Compile all loops for fields of ``complex64`` or ``complex128``, or load them from the disk.
+
+    What lies on the disk may have been damaged by a power cut: then it is thrown away and made again.
+    """
+    try:
+        _run_all(np.dtype(dtype))
+    except Exception:
+        for loop in _LOOPS:
+            loop.recompile()
+        _run_all(np.dtype(dtype))
+
+
+def _run_all(dtype: np.dtype[Any]) -> None:
+    one = np.zeros((1, 1, 1), dtype)
+    place = np.zeros(1, np.int64)
+    gather(one[0], place[None], place, one, one.copy())
+    scatter(one, np.array([0, 1]), place, place, place, one, one[0].copy())
+    pairs, image = np.zeros((1, 2), one.real.dtype), np.zeros((1, 1), one.real.dtype)
+    square(pairs, image)
+    square_and_keep(pairs, image, pairs)
+    cross(pairs, pairs, image)
+    cross_and_keep(pairs, pairs, image, pairs)
+    scale(pairs, image, pairs)
+    combine(pairs, image, pairs, image, pairs)

@@ -57,6 +57,7 @@ class CompiledLedSums(LedSums):
     """As in the base class; images and spectra that are returned are valid until the next pass."""
 
     def __init__(self, windows: Windows) -> None:
+        compiled.prepare(windows.pupil.dtype.name)
         self._windows = windows
         self._leds = len(windows.row)
         self._n, self._size = windows.field_px, windows.object_px
@@ -219,7 +220,7 @@ class CompiledLedSums(LedSums):
                 leds=slice(first, last),
                 rows=slice(b * self._leds + first, b * self._leds + last),
                 row=windows.row[first:last],
-                column=windows.column[first:last, 0],
+                column=np.ascontiguousarray(windows.column[first:last, 0]),
                 pupil=windows.pupil[first:last],
                 on_rows=_on_rows(windows.row[first:last], self._size),
                 space=spaces[last - first],

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -138,3 +139,29 @@ print(torch.get_num_threads())
     environment = os.environ | {"NUMBA_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1"
+
+
+def test_damaged_loops_on_the_disk_are_made_again(tmp_path: Path) -> None:
+    program = """
+from ptychoui.optics import compiled
+compiled.prepare("complex64")
+print(all(len(loop.signatures) == 1 for loop in compiled._LOOPS))
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+        )
+        assert done.stdout.strip() == "True"
+        files = [path for path in tmp_path.rglob("*") if path.suffix in (".nbi", ".nbc")]
+        assert files
+        for path in files:
+            os.truncate(path, 40)
+
+
+def test_preparing_covers_every_loop_that_a_pass_calls(windows: Windows) -> None:
+    sums = led_sums(windows, CPU)
+    before = {loop: len(loop.signatures) for loop in compiled._LOOPS}
+    for kept in (True, False):
+        passes(sums, windows, kept)
+    assert {loop: len(loop.signatures) for loop in compiled._LOOPS} == before
