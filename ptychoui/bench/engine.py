@@ -22,6 +22,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -88,7 +89,7 @@ def make_bench(
 ) -> Bench:
     """Build the problem: object of ``size`` pixels, field grid of about 0.65 of it."""
     array = published_leds(leds)
-    field = max(2, 2 * round(size * 0.65 / 2))
+    field = 2 * next_fast_len(max(1, round(size * 0.65 / 2)))  # 166 = 2 * 83 would take four times as long as 168
     grids = Sampling(
         tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
     )
