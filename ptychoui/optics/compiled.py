@@ -157,6 +157,7 @@ def prepare(dtype: str) -> None:
 
     What lies on the disk may have been damaged by a power cut: then it is thrown away and made again.
     """
+    choose_threads(0)
     try:
         _run_all(np.dtype(dtype))
     except Exception:
