@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -31,6 +32,25 @@ Inputs = Mapping[str, Tensor]
 
 Gradients = dict[str, Tensor]
 """Accumulated derivatives of the loss, one entry for each input that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Work of a layer in a unit of its own, such as transforms per LED: strategies are compared by it.
+
+    Attributes
+    ----------
+    increment
+        h(x) alone.
+    products
+        A linearisation and its pullback.
+    also
+        What h(x) adds where both are asked for.
+    """
+
+    increment: float = 1.0
+    products: float = 3.0
+    also: float = 0.0
 
 
 class Linearisation(Protocol):
@@ -51,6 +71,12 @@ class Layer(ABC):
 
     name: str = "layer"
 
+    effort: Effort = Effort()
+    """By default that of a layer with a graph: a backward pass takes twice the time of a forward pass."""
+
+    invertible: bool = True
+    """False where x + h(x) = z may have no or many solutions: then nothing is tried."""
+
     @abstractmethod
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Linearisation:
         """Evaluate the layer at x.
@@ -66,6 +92,16 @@ class Layer(ABC):
     def contraction_bound(self, inputs: Inputs) -> float | None:
         """Upper bound of the Lipschitz constant of h, or None where none is known."""
         return None
+
+    def inverse_bound(self, inputs: Inputs) -> float | None:
+        """Upper bound of the Lipschitz constant of z -> x, by which a step back amplifies errors, or None."""
+        bound = self.contraction_bound(inputs)
+        return None if bound is None or bound >= 1 else 1 / (1 - bound)
+
+    @property
+    def has_inverse(self) -> bool:
+        """True if `inverse` gives a closed form."""
+        return type(self).inverse is not Layer.inverse
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
         """The x with x + h(x) = z, in closed form.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import torch
@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategies import STRATEGIES, Binomial, strategy
-from ptychoui.engine.strategy import Chain
+from ptychoui.engine.strategies import strategy, usable
+from ptychoui.engine.strategy import Chain, LayerCost, Run
 
 
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -73,37 +74,30 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen[key] = weakref.ref(storage, forget)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerCost:
-    """Memory of a chain in bytes, from a probe.
-
-    Attributes
-    ----------
-    first
-        Peak of a chain of one unroll under each strategy that can run it.
-    retained
-        What back-propagation keeps per further unroll.
-    point
-        One point of linearisation.
-    """
-
-    first: Mapping[str, int]
-    retained: int
-    point: int
-
-
 def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> LayerCost:
     """Run one layer under every strategy, and two under ``store_all``, with the meter on."""
 
     def peak(name: str, depth: int) -> int:
         return measure(Chain([chain.layers[0]] * depth, chain.update), x, inputs, wanted, name)
 
-    names = [name for name in STRATEGIES if name != "reversible" or chain.update.reversible]
-    first = {name: peak(name, 1) for name in names}
+    first = {name: peak(name, 1) for name in usable(chain)}
+    amplification = inf
+    if (inverse := strategy(Inverse.name)).name in first:
+        assert isinstance(inverse, Inverse)
+        layer, run = chain.layers[0], Run(inputs, Scratch())
+        bound = layer.inverse_bound(inputs)
+        with torch.no_grad():
+            z = x + layer.increment(x, inputs, run.work)
+            amplification = inverse.amplification(layer, z, run) if bound is None else bound
     return LayerCost(
         first=first,
-        retained=peak("store_all", 2) - first["store_all"],
+        linearised=peak("store_all", 2) - first["store_all"],
         point=x.numel() * x.element_size(),
+        state=chain.update.copied_bytes(x),
+        reals=x.numel() * (2 if x.is_complex() else 1),
+        dtype=x.dtype,
+        device=x.device,
+        amplification=amplification,
     )
 
 
@@ -116,7 +110,7 @@ def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], stra
     return meter.peak
 
 
-def predict(cost: LayerCost, chain: Chain, x: Tensor, strategy_name: str) -> int:
+def predict(cost: LayerCost, chain: Chain, strategy_name: str) -> int:
     """Peak bytes of a pass of a chain under a strategy, workspaces included.
 
     Raises
@@ -124,17 +118,6 @@ def predict(cost: LayerCost, chain: Chain, x: Tensor, strategy_name: str) -> int
     EngineError
         If the strategy cannot run the chain.
     """
-    if strategy_name not in cost.first:
-        strategy(strategy_name).check(chain)
-    further = len(chain) - 1
-    first = cost.first[strategy_name]
-    if strategy_name == "store_all":
-        return first + cost.retained * further
-    if strategy_name == "checkpoint":
-        return first + cost.point * further
-    reals = x.numel() * (2 if x.is_complex() else 1)
-    words = int(reals * (chain.update.stored_bits(len(chain)) - chain.update.stored_bits(1)) / 8)
-    if strategy_name == "binomial":
-        snapshots = Binomial().snapshots(len(chain)) if further else 0
-        return first + words + snapshots * chain.update.copied_bytes(x)
-    return first + words
+    chosen = strategy(strategy_name)
+    chosen.check(chain)
+    return cost.first[strategy_name] + chosen.further_bytes(chain, cost)

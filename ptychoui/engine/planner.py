@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from ptychoui.engine.memory import LayerCost, predict
-from ptychoui.engine.strategies import STRATEGIES, Binomial
-from ptychoui.engine.strategy import Chain
+from ptychoui.engine.memory import predict
+from ptychoui.engine.strategies import strategy, usable
+from ptychoui.engine.strategy import Chain, LayerCost
 from ptychoui.errors import EngineError
 
 SHARE = 0.7
@@ -37,18 +36,14 @@ class Plan:
     sentence: str
 
 
-def predict_all(cost: LayerCost, chain: Chain, x: Tensor) -> dict[str, int]:
+def predict_all(cost: LayerCost, chain: Chain) -> dict[str, int]:
     """Peak bytes of a pass under every strategy that can run the chain."""
-    return {
-        name: predict(cost, chain, x, name) for name in STRATEGIES if name != "reversible" or chain.update.reversible
-    }
+    return {name: predict(cost, chain, name) for name in usable(chain)}
 
 
-def relative_time(name: str, unrolls: int) -> float:
-    """Time over that of closed-form back-propagation, counted in transforms (4 per LED and unroll)."""
-    if name == "binomial":
-        return (2 * Binomial().mean_runs(unrolls) + 3) / 4
-    return {"store_all": 4, "checkpoint": 5, "reversible": 6}[name] / 4
+def relative_time(name: str, chain: Chain) -> float:
+    """Time over that of back-propagation, by the work that the layers declare."""
+    return strategy(name).effort(chain) / strategy("store_all").effort(chain)
 
 
 def free_memory(device: torch.device) -> int:
@@ -61,7 +56,7 @@ def free_memory(device: torch.device) -> int:
         return 2 * 2**30
 
 
-def plan(cost: LayerCost, chain: Chain, x: Tensor, budget: int) -> Plan:
+def plan(cost: LayerCost, chain: Chain, budget: int) -> Plan:
     """Take the fastest strategy that fits ``budget`` bytes.
 
     Raises
@@ -69,8 +64,7 @@ def plan(cost: LayerCost, chain: Chain, x: Tensor, budget: int) -> Plan:
     EngineError
         If none fits; it says how much the smallest needs.
     """
-    predicted = predict_all(cost, chain, x)
-    unrolls = len(chain)
+    predicted = predict_all(cost, chain)
     fitting = [name for name, size in predicted.items() if size <= budget]
     if not fitting:
         least = min(predicted, key=lambda name: predicted[name])
@@ -78,8 +72,8 @@ def plan(cost: LayerCost, chain: Chain, x: Tensor, budget: int) -> Plan:
             f"a pass needs at least {_size(predicted[least])} ({least}), the budget is {_size(budget)}",
             "raise engine.memory_mb, or use a smaller batch or tile",
         )
-    chosen = min(fitting, key=lambda name: relative_time(name, unrolls))
-    times = relative_time(chosen, unrolls)
+    chosen = min(fitting, key=lambda name: relative_time(name, chain))
+    times = relative_time(chosen, chain)
     sentence = f"{chosen}: {_size(predicted[chosen])} of {_size(budget)}"
     if chosen != "store_all":
         sentence += (
@@ -88,10 +82,10 @@ def plan(cost: LayerCost, chain: Chain, x: Tensor, budget: int) -> Plan:
     return Plan(strategy=chosen, predicted=predicted, sentence=sentence)
 
 
-def cheaper(name: str, predicted: Mapping[str, int], unrolls: int) -> str | None:
+def cheaper(name: str, predicted: Mapping[str, int], chain: Chain) -> str | None:
     """The fastest strategy that takes less memory than another, or None: what to try when memory has run out."""
     less = [other for other, size in predicted.items() if size < 0.9 * predicted[name]]
-    return min(less, key=lambda other: relative_time(other, unrolls), default=None)
+    return min(less, key=lambda other: relative_time(other, chain), default=None)
 
 
 def _size(count: int) -> str:

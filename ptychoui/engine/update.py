@@ -1,6 +1,7 @@
 """Update rules: how increments move the state, forwards, backwards and in the adjoint.
 
 * `Plain`: x' = x + h(x). No exact inverse.
+* `Nesterov`: y = x + beta (x - x_before), x' = y + h(y). No exact inverse.
 * `HeavyBall`: v' = beta v + h(x), x' = x + v' with beta = n/d, carried out in integers so that it can be undone
   bit for bit: x = x' - v', v = (v' - h(x)) / beta. What integer division by d loses is kept in a buffer, log2(d/n)
   bits per number and unroll (Maclaurin, Duvenaud, Adams, "Gradient-based hyperparameter optimization through
@@ -13,6 +14,7 @@ q_x = q_x' + J_h^T p and q_v = beta p.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -37,6 +39,9 @@ class Update(ABC):
 
     name: str
     reversible: bool = False
+    invertible: bool = False
+    amplification: float = 1.0
+    """Factor by which `invert` amplifies errors beyond what its solver does."""
 
     @abstractmethod
     def start(self, x: Tensor) -> Any:
@@ -88,6 +93,24 @@ class Update(ABC):
         """True if the state is, bit for bit, ``start(x)``."""
         raise NotImplementedError
 
+    def same(self, state: Any, other: Any) -> bool:
+        """True if two states are equal bit for bit."""
+        raise NotImplementedError
+
+    def invert(self, state: Any, solve: Callable[[Tensor], Tensor]) -> Tensor:
+        """Undo the last step, in place, and return where its layer was evaluated.
+
+        ``solve(z)`` finds the y with y + h(y) = z. Unlike `previous_point` this is as exact as the solver.
+        """
+        raise EngineError(
+            f"the update rule {self.name!r} is not undone by solving for its points",
+            "use the strategy reversible, which undoes it exactly",
+        )
+
+    def deviation(self, state: Any, other: Any) -> float:
+        """Relative distance of a state from a true one."""
+        raise NotImplementedError
+
     def stored_bits(self, unrolls: int) -> float:
         """Bits kept per real number to undo so many unrolls, in whole words."""
         return 0.0
@@ -97,13 +120,34 @@ class Update(ABC):
         """Bytes of a `copy` of the state at a point like x, full words apart."""
 
 
-class Plain(Update):
+class FloatUpdate(Update):
+    """States are lists of tensors that are replaced, never written into."""
+
+    invertible = True
+
+    def copy(self, state: list[Tensor]) -> list[Tensor]:
+        """Tensors are never written into, so they can be shared."""
+        return list(state)
+
+    def check(self, state: list[Tensor]) -> None:
+        """Refuse NaN and infinity."""
+        x = state[0]
+        if not bool(torch.isfinite(torch.view_as_real(x) if x.is_complex() else x).all()):
+            raise _diverged()
+
+    def deviation(self, state: list[Tensor], other: list[Tensor]) -> float:
+        """|a - b| / |b| over all tensors."""
+        apart = sum(float((a - b).norm()) ** 2 for a, b in zip(state, other, strict=True))
+        return float((apart / max(sum(float(b.norm()) ** 2 for b in other), 1e-300)) ** 0.5)
+
+
+class Plain(FloatUpdate):
     """x' = x + h(x), in floating point."""
 
     name = "plain"
 
     def start(self, x: Tensor) -> list[Tensor]:
-        """A one-element list: the state is replaced, never written into."""
+        """X alone."""
         return [x]
 
     def point(self, state: list[Tensor]) -> Tensor:
@@ -114,18 +158,14 @@ class Plain(Update):
         """X <- x + h."""
         state[0] = state[0] + increment
 
-    def copy(self, state: list[Tensor]) -> list[Tensor]:
-        """Tensors are never written into, so they can be shared."""
-        return list(state)
+    def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
+        """X = solve(x')."""
+        state[0] = solve(state[0])
+        return state[0]
 
     def copied_bytes(self, x: Tensor) -> int:
         """X itself."""
         return x.numel() * x.element_size()
-
-    def check(self, state: list[Tensor]) -> None:
-        """Refuse NaN and infinity."""
-        if not bool(torch.isfinite(torch.view_as_real(state[0]) if state[0].is_complex() else state[0]).all()):
-            raise _diverged()
 
     def start_adjoint(self, cotangent: Tensor) -> Tensor:
         """Q."""
@@ -142,6 +182,74 @@ class Plain(Update):
     def finish_adjoint(self, adjoint: Tensor) -> Tensor:
         """Q."""
         return adjoint
+
+
+class Nesterov(FloatUpdate):
+    """y = x + beta (x - x_before), x' = y + h(y): the layer is evaluated at the extrapolated point.
+
+    The step back solves y + h(y) = x' for y; then x_before = x - (y - x) / beta, which amplifies errors by 1/beta.
+
+    Parameters
+    ----------
+    beta
+        Extrapolation in (0, 1).
+
+    Raises
+    ------
+    EngineError
+        If beta lies outside that range.
+    """
+
+    name = "nesterov"
+
+    def __init__(self, beta: float) -> None:
+        if not 0 < beta < 1:
+            raise EngineError(f"extrapolation {beta} does not lie between 0 and 1", "use for example 0.9")
+        self.beta = float(beta)
+        self.amplification = 1 / self.beta
+
+    def start(self, x: Tensor) -> list[Tensor]:
+        """X twice: no extrapolation at first."""
+        return [x, x]
+
+    def point(self, state: list[Tensor]) -> Tensor:
+        """Y."""
+        x, before = state
+        return x + self.beta * (x - before)
+
+    def advance(self, state: list[Tensor], increment: Tensor) -> None:
+        """X <- y + h(y)."""
+        state[:] = [self.point(state) + increment, state[0]]
+
+    def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
+        """Y = solve(x'), x_before = x - (y - x) / beta."""
+        after, x = state
+        y = solve(after)
+        state[:] = [x, x - (y - x) / self.beta]
+        return y
+
+    def copied_bytes(self, x: Tensor) -> int:
+        """X and the one before."""
+        return 2 * x.numel() * x.element_size()
+
+    def start_adjoint(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """(q_x, q_before) = (q, 0)."""
+        return cotangent, torch.zeros_like(cotangent)
+
+    def increment_cotangent(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
+        """P = q_x'."""
+        return adjoint[0]
+
+    def advance_adjoint(
+        self, adjoint: tuple[Tensor, Tensor], cotangent: Tensor, product: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """With q_y = q_x' + J^T p: q_x = (1 + beta) q_y + q_before', q_before = -beta q_y."""
+        q = adjoint[0] + product
+        return (1 + self.beta) * q + adjoint[1], -self.beta * q
+
+    def finish_adjoint(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
+        """Both hold the input at the start."""
+        return adjoint[0] + adjoint[1]
 
 
 @dataclass(slots=True)
@@ -278,6 +386,18 @@ class HeavyBall(Update):
             and bool(torch.equal(state.x, self._to_integers(x)))
             and not bool(state.v.any())
             and not bool(state.remainder.any())
+        )
+
+    def same(self, state: HeavyBallState, other: HeavyBallState) -> bool:
+        """True if x, v and the buffer are equal; full words are shared by copies."""
+        return (
+            state.steps == other.steps
+            and len(state.words) == len(other.words)
+            and all(bool(torch.equal(a, b)) for a, b in zip(state.words, other.words, strict=True))
+            and all(
+                bool(torch.equal(a, b))
+                for a, b in ((state.x, other.x), (state.v, other.v), (state.remainder, other.remainder))
+            )
         )
 
     def start_adjoint(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer
+from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
 from ptychoui.engine.update import HeavyBall, Plain
@@ -35,6 +35,9 @@ class GradientUnroll(Layer):
     variance_floor
         The constant c of the variance-stabilising square root.
     """
+
+    effort = Effort(increment=2, products=3, also=1)
+    """Transforms per LED."""
 
     def __init__(self, physics: FourierPtychography, index: int, variance_floor: float) -> None:
         self.name = f"gradient {index + 1}"

@@ -16,8 +16,9 @@ from torch import Tensor
 from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
-from ptychoui.engine.memory import LayerCost, MemoryMeter, probe
+from ptychoui.engine.memory import MemoryMeter, probe
 from ptychoui.engine.planner import cheaper, free_memory, plan, predict_all
+from ptychoui.engine.strategy import Chain, LayerCost
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.experiment import Experiment
 from ptychoui.training.control import RunControl
@@ -140,12 +141,12 @@ class Trainer:
         problem = self.problem
         experiment = problem.experiment
         notes = [*problem.notes, *problem.split]
-        self.cost, chain, x = self._probe()
-        self._predicted = predict_all(self.cost, chain, x)
+        self.cost, chain = self._probe()
+        self._predicted = predict_all(self.cost, chain)
         if experiment.engine.strategy == "auto":
             given = experiment.engine.memory_mb
             chosen = plan(
-                self.cost, chain, x, free_memory(problem.physics.device) if given is None else int(given * 1e6)
+                self.cost, chain, free_memory(problem.physics.device) if given is None else int(given * 1e6)
             )
             self.strategy = chosen.strategy
             notes.append(chosen.sentence)
@@ -174,14 +175,14 @@ class Trainer:
             resumed=self.step > 0,
         )
 
-    def _probe(self) -> tuple[LayerCost, Any, Tensor]:
+    def _probe(self) -> tuple[LayerCost, Chain]:
         """Cost of one unroll at the size of a batch; noise is left out so that no random number is used."""
         problem = self.problem
         batch = min(problem.experiment.training.batch, len(problem.training))
         examples = problem.training.pick(list(range(batch)))
         with torch.no_grad():
             inputs, x = network_inputs(problem, self.parameters, examples, None, poisson=False)
-        return probe(self.network.chain, x, inputs, tuple(inputs)), self.network.chain, x
+        return probe(self.network.chain, x, inputs, tuple(inputs)), self.network.chain
 
     def _one_step(self) -> Iterator[StrategyChanged | StepDone]:
         training = self.problem.experiment.training
@@ -200,7 +201,7 @@ class Trainer:
                 self._before_batch = None
                 raise
             except (MemoryError, RuntimeError) as error:
-                other = cheaper(self.strategy, self._predicted, len(self.network.chain))
+                other = cheaper(self.strategy, self._predicted, self.network.chain)
                 if other is None or not is_out_of_memory(error):
                     raise
             # Outside the handler, whose traceback keeps the tensors of the failed try alive.

@@ -21,7 +21,8 @@ from ptychoui.engine.update import Update
 from ptychoui.network.unrolled import GradientUnroll
 from ptychoui.optics.forward import DataTerm, FourierPtychography
 
-STRATEGIES = ("store_all", "checkpoint", "binomial", "reversible")
+STRATEGIES = ("store_all", "checkpoint", "offload", "binomial", "reversible")
+"""All that give exact gradients of a heavy-ball chain."""
 FLOOR = 0.01
 
 

@@ -124,10 +124,7 @@ def ratios(problem: Problem, name: str, update: Update, depths: tuple[int, ...])
     wanted = tuple(problem.inputs)
     cost = probe(problem.chain(1, update), problem.x, problem.inputs, wanted)
     chains = [problem.chain(unrolls, update) for unrolls in depths]
-    return [
-        predict(cost, chain, problem.x, name) / measure(chain, problem.x, problem.inputs, wanted, name)
-        for chain in chains
-    ]
+    return [predict(cost, chain, name) / measure(chain, problem.x, problem.inputs, wanted, name) for chain in chains]
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -1,0 +1,238 @@
+"""Walk back by solving for the input of every layer: the published memory-efficient learning, made honest.
+
+The published form (Kellman et al., "Memory-efficient learning for large-scale computational imaging", 2020, algorithm
+1) takes four fixed-point steps per unroll, keeps a state every so often, and does not look how far it went astray.
+Here a fixed point is iterated to a tolerance, states are kept where the errors to be expected would exceed the
+tolerance that was asked for, every segment's drift is measured against the state kept at its start, and a segment that
+drifted further is run again from that state: a gradient of wrong states is never returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.stored import PointsRecord
+from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_layers, walk_back
+from ptychoui.errors import EngineError
+
+LOOK_EVERY = 8
+"""Unrolls between two trials of how much a layer amplifies errors, where it gives no bound."""
+
+MOST_ITERATIONS = 60
+"""Fixed-point steps after which a layer counts as not inverted."""
+
+TYPICAL_ITERATIONS = 8
+"""Fixed-point steps per unroll by which the time of a pass is foretold."""
+
+
+class NotConverged(Exception):
+    """A layer could not be inverted to the tolerance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A fixed point: x, and the factor by which the last steps shrank."""
+
+    x: Tensor
+    rate: float
+
+
+def fixed_point(layer: Layer, z: Tensor, inputs: Inputs, work: Scratch, tolerance: float) -> Solved:
+    """The x with x + h(x) = z by x <- z - h(x), to a relative error of about ``tolerance``.
+
+    Raises
+    ------
+    NotConverged
+        If steps grow, or are still too large after `MOST_ITERATIONS`.
+    """
+    x, before, rate, grown = z, inf, 0.0, 0
+    for _ in range(MOST_ITERATIONS):
+        following = z - layer.increment(x, inputs, work)
+        moved = float((following - x).norm() / following.norm().clamp_min(1e-30))
+        x = following
+        ratio = moved / before
+        if before < inf:
+            rate = max(ratio, 0.5 * rate)
+        if moved == 0 or (rate < 1 and moved * rate <= tolerance * (1 - rate) and before < inf):
+            return Solved(x, rate)
+        grown = grown + 1 if ratio >= 1 else 0
+        if moved != moved or moved == inf or grown == 3:
+            break
+        before = moved
+    raise NotConverged(layer.name)
+
+
+class Inverse(Strategy):
+    """Keep few states and reconstruct the others, last first.
+
+    Parameters
+    ----------
+    tolerance
+        Largest relative drift of a reconstructed state.
+    """
+
+    name = "inverse"
+    holds_state = True
+
+    def __init__(self, tolerance: float = 1e-4) -> None:
+        if not 0 < tolerance < 1:
+            raise EngineError(f"a drift tolerance of {tolerance} does not lie between 0 and 1", "use for example 1e-4")
+        self.tolerance = tolerance
+
+    def check(self, chain: Chain) -> None:
+        """Refuse update rules that are undone exactly, and layers that have no inverse."""
+        super().check(chain)
+        if not chain.update.invertible:
+            raise EngineError(
+                f"the strategy inverse does not go with the update rule {chain.update.name!r} of the layer "
+                f"{chain.layers[0].name!r}, which the strategy reversible undoes exactly",
+                "use reversible, or the strategies checkpoint, binomial, offload or store_all",
+            )
+        for layer in chain.layers:
+            if not layer.invertible:
+                raise EngineError(
+                    f"the layer {layer.name!r} has no inverse",
+                    "use the strategies checkpoint, binomial, offload or store_all, or reversible with a heavy-ball "
+                    "update",
+                )
+
+    def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
+        """Keep a state wherever the drift expected of the segment reaches half the tolerance."""
+        update, parts = chain.update, [(0, chain.update.copy(state))]
+        accuracy = self.accuracy(update.point(state).dtype)
+        expected, factor = _Expected(self.tolerance, accuracy), inf
+        for index, layer in enumerate(chain.layers):
+            run.between()
+            if index and expected.opens_segment(factor):
+                parts.append((index, update.copy(state)))
+            point = update.point(state)
+            increment = layer.increment(point, run.inputs, run.work)
+            z = point + increment
+            update.advance(state, increment)
+            bound = layer.inverse_bound(run.inputs)
+            if bound is None and (index % LOOK_EVERY == 0 or parts[-1][0] == index):
+                bound = self.amplification(layer, z, run)
+            if bound is not None:
+                factor = bound * update.amplification
+        return _InverseRecord(chain, run, state, parts, self.tolerance, accuracy), state
+
+    def accuracy(self, dtype: torch.dtype) -> float:
+        """Relative error to which one layer is inverted: a hundredth of the tolerance, or what rounding allows."""
+        return max(0.01 * self.tolerance, 4 * torch.finfo(dtype).eps)
+
+    def kept_states(self, unrolls: int, factor: float, dtype: torch.dtype) -> int:
+        """States kept where every layer amplifies errors by a factor."""
+        expected = _Expected(self.tolerance, self.accuracy(dtype))
+        return 1 + sum(expected.opens_segment(factor) for _ in range(unrolls - 1))
+
+    def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """The states kept, as many as the probed layer's amplification asks for."""
+        kept = self.kept_states(len(chain), cost.amplification * chain.update.amplification, cost.dtype)
+        return (kept - 1) * cost.state
+
+    def effort(self, chain: Chain) -> float:
+        """Fixed points come on top of a run forward and the products."""
+        of_layer = chain.layers[0].effort
+        steps = 0 if chain.layers[0].has_inverse else TYPICAL_ITERATIONS
+        return (1 + steps) * of_layer.increment + of_layer.products
+
+    def amplification(self, layer: Layer, z: Tensor, run: Run) -> float:
+        """By how much a step back from z amplifies errors, from the rate at which its fixed point is approached."""
+        try:
+            rate = fixed_point(layer, z, run.inputs, run.work, self.accuracy(z.dtype)).rate
+        except NotConverged:
+            return inf
+        return 1 / (1 - rate) if rate < 1 else inf
+
+
+class _Expected:
+    """The drift to be expected of a segment: every layer's error, amplified by the layers before it."""
+
+    def __init__(self, tolerance: float, accuracy: float) -> None:
+        self._tolerance, self._accuracy = tolerance, accuracy
+        self._drift, self._amplified = accuracy, 1.0
+
+    def opens_segment(self, factor: float) -> bool:
+        """Go on by one layer, after one that amplifies errors by a factor; True if it must open a segment."""
+        self._amplified *= factor
+        self._drift += self._accuracy * self._amplified
+        full = self._drift > self._tolerance / 2
+        if full:
+            self._drift, self._amplified = self._accuracy, 1.0
+        return full
+
+
+class _InverseRecord(Record):
+    def __init__(
+        self,
+        chain: Chain,
+        run: Run,
+        state: Any,
+        parts: list[tuple[int, Any]],
+        tolerance: float,
+        accuracy: float,
+    ) -> None:
+        self._chain, self._run, self._state = chain, run, state
+        self._parts, self._tolerance, self._accuracy = parts, tolerance, accuracy
+        self.checkpoints = len(parts)
+
+    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+        segments, failed, largest = len(self._parts), 0, 0.0
+        last = len(self._chain)
+        while self._parts:
+            first, kept = self._parts.pop()
+            part = Chain(self._chain.layers[first:last], self._chain.update)
+            before = {name: value.clone() for name, value in into.items()}
+            found, drift = self._solve_back(part, kept, adjoint, into, between)
+            if found is None:
+                failed += 1
+                for name, value in before.items():
+                    into[name].copy_(value)
+                found = self._run_again(part, kept, adjoint, into, between)
+            else:
+                largest = max(largest, drift)
+            adjoint, self._state, last = found, kept, first
+        self.drift = largest
+        self.certificate = f"drift {largest:.1e} over {segments} segments" + (
+            f", {failed} of them run again from kept states" if failed else ""
+        )
+        return adjoint
+
+    def _solve_back(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> tuple[Any, float]:
+        """Adjoint at the segment's start and its drift; no adjoint where it drifted too far or did not converge."""
+        run, update = self._run, part.update
+        if len(part) == 1:
+            # Its only point is known.
+            return self._run_again(part, kept, adjoint, into, between), 0.0
+        state = update.copy(self._state)
+
+        def undo(index: int) -> Linearisation:
+            layer = part.layers[index]
+            point = update.invert(state, lambda z: self._solve(layer, z))
+            return layer.linearise(point, run.inputs, run.work, run.work)
+
+        try:
+            found = walk_back(part, adjoint, into, undo, between)
+        except NotConverged:
+            return None, inf
+        drift = update.deviation(state, kept)
+        return (found if drift <= self._tolerance else None), drift
+
+    def _solve(self, layer: Layer, z: Tensor) -> Tensor:
+        run = self._run
+        if layer.has_inverse:
+            return layer.inverse(z, run.inputs, run.work)
+        return fixed_point(layer, z, run.inputs, run.work, self._accuracy).x
+
+    def _run_again(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> Any:
+        points: list[Tensor] = []
+        run = Run(self._run.inputs, self._run.work, between)
+        run_layers(part, part.update.copy(kept), run, points.append)
+        return PointsRecord(part, run, points).walk(adjoint, into, between)

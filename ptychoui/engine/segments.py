@@ -1,0 +1,101 @@
+"""A network cut into segments, each with a strategy of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ptychoui.engine.layer import Gradients
+from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy
+from ptychoui.errors import EngineError
+
+
+class Segments(Strategy):
+    """Run consecutive parts of a chain under different strategies.
+
+    Parameters
+    ----------
+    parts
+        (number of unrolls, strategy) from the first to the last; they must add up to the chain.
+    """
+
+    name = "segments"
+    holds_state = True
+
+    def __init__(self, parts: Sequence[tuple[int, Strategy]]) -> None:
+        if not parts or any(count < 1 for count, _ in parts):
+            raise EngineError("every segment needs at least one unroll", "give (unrolls, strategy) pairs")
+        self.parts = tuple(parts)
+
+    def cut(self, chain: Chain) -> list[tuple[Chain, Strategy]]:
+        """The chain's segments.
+
+        Raises
+        ------
+        EngineError
+            If the parts do not add up to the chain.
+        """
+        total = sum(count for count, _ in self.parts)
+        if total != len(chain):
+            raise EngineError(
+                f"segments of {total} unrolls cannot make a network of {len(chain)}", "let their lengths add up"
+            )
+        found, first = [], 0
+        for count, strategy in self.parts:
+            found.append((Chain(chain.layers[first : first + count], chain.update), strategy))
+            first += count
+        return found
+
+    def check(self, chain: Chain) -> None:
+        """Every strategy must be able to run its part."""
+        super().check(chain)
+        for part, strategy in self.cut(chain):
+            strategy.check(part)
+
+    def memory(self, chain: Chain, cost: LayerCost) -> list[tuple[int, str, int]]:
+        """For each segment its unrolls, its strategy, and the bytes that it keeps."""
+        found = []
+        for part, strategy in self.cut(chain):
+            kept = strategy.further_bytes(part, cost) + (2 * cost.state if strategy.holds_state else 0)
+            found.append((len(part), strategy.name, kept))
+        return found
+
+    def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """What all segments keep."""
+        return sum(kept for _, _, kept in self.memory(chain, cost))
+
+    def effort(self, chain: Chain) -> float:
+        """Mean over the unrolls."""
+        return sum(len(part) * strategy.effort(part) for part, strategy in self.cut(chain)) / len(chain)
+
+    def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
+        """Segment after segment; a strategy that goes on using its last state is followed by a copy of it."""
+        records: list[Record] = []
+        held = False
+        for part, strategy in self.cut(chain):
+            if held:
+                state = chain.update.copy(state)
+            record, state = strategy.record(part, state, run, None if records else start)
+            records.append(record)
+            held = strategy.holds_state
+        return _SegmentsRecord(records), state
+
+
+class _SegmentsRecord(Record):
+    def __init__(self, records: list[Record]) -> None:
+        self._records = records
+        self.checkpoints = sum(record.checkpoints for record in records)
+
+    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+        certificates, drifts = [], []
+        for record in reversed(self._records):
+            adjoint = record.walk(adjoint, into, between)
+            certificates.append(record.certificate or "kept")
+            drifts.append(record.drift)
+        self._records = []
+        known = [drift for drift in drifts if drift is not None]
+        self.drift = max(known) if known else None
+        self.certificate = "; ".join(reversed(certificates))
+        return adjoint

@@ -1,0 +1,172 @@
+"""Strategies that keep something of every layer: its linearisation, or its point, here or on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptychoui.engine.layer import Gradients, Linearisation
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_layers, walk_back
+
+
+class StoreAll(Strategy):
+    """Keep every linearised layer: plain back-propagation, the reference."""
+
+    name = "store_all"
+
+    def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """Every further layer is kept."""
+        return cost.linearised * (len(chain) - 1)
+
+    def effort(self, chain: Chain) -> float:
+        """Everything once."""
+        of_layer = chain.layers[0].effort
+        return of_layer.products + of_layer.also
+
+    def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
+        """Every layer gets buffers of its own."""
+        update = chain.update
+        kept: list[Linearisation] = []
+        for layer in chain.layers:
+            run.between()
+            at = layer.linearise(update.point(state), run.inputs, Scratch(), run.work)
+            update.advance(state, at.increment)
+            kept.append(at)
+        return _StoreAllRecord(chain, kept), state
+
+
+class _StoreAllRecord(Record):
+    def __init__(self, chain: Chain, kept: list[Linearisation]) -> None:
+        self._chain, self._kept = chain, kept
+
+    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+        return walk_back(self._chain, adjoint, into, lambda _index: self._kept.pop(), between)
+
+
+class Checkpoint(Strategy):
+    """Keep the point of every layer and linearise it again on the way back."""
+
+    name = "checkpoint"
+
+    def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """Every further point is kept."""
+        return cost.point * (len(chain) - 1)
+
+    def effort(self, chain: Chain) -> float:
+        """Forward, and again for the products."""
+        return _effort_of_points(chain)
+
+    def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
+        """A point is tiny next to a linearised layer."""
+        points: list[Tensor] = []
+        run_layers(chain, state, run, points.append)
+        return PointsRecord(chain, run, points), state
+
+
+def _effort_of_points(chain: Chain) -> float:
+    of_layer = chain.layers[0].effort
+    return of_layer.increment + of_layer.products
+
+
+class PointsRecord(Record):
+    """The points of all layers, in order."""
+
+    def __init__(self, chain: Chain, run: Run, points: list[Tensor]) -> None:
+        self._chain, self._run, self._points = chain, run, points
+        self.checkpoints = len(points)
+
+    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+        """Linearise again, last first."""
+        run = self._run
+
+        def again(index: int) -> Linearisation:
+            return self._chain.layers[index].linearise(self._points.pop(), run.inputs, run.work, run.work)
+
+        return walk_back(self._chain, adjoint, into, again, between)
+
+
+class Offload(Strategy):
+    """Keep the point of every layer in the host's memory.
+
+    From a GPU the copies go through page-locked memory on a stream of their own: a point travels while the next layer
+    is computed, and comes back one layer ahead. On a CPU the points simply stay where they are.
+    """
+
+    name = "offload"
+
+    def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """On a GPU one point is on its way while another is used."""
+        return cost.point * (min(len(chain), 2) - 1 if cost.device.type == "cuda" else len(chain) - 1)
+
+    def effort(self, chain: Chain) -> float:
+        """As for points that stay."""
+        return _effort_of_points(chain)
+
+    def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
+        """Send every point to the host as soon as it is known."""
+        shelf = _Shelf()
+        run_layers(chain, state, run, shelf.put)
+        return _OffloadRecord(chain, run, shelf), state
+
+
+class _Shelf:
+    """Points on the host, taken back in reverse order, one ahead."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Tensor, torch.device, Any]] = []
+        self._stream: Any = None
+        self._coming: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def put(self, point: Tensor) -> None:
+        """Copy a point to the host."""
+        if not point.is_cuda:
+            self._kept.append((point, point.device, None))
+            return
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(point.device)  # type: ignore[no-untyped-call]
+        self._stream.wait_stream(torch.cuda.current_stream(point.device))
+        host = torch.empty(point.shape, dtype=point.dtype, pin_memory=True)
+        with torch.cuda.stream(self._stream):
+            host.copy_(point, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(self._stream)
+        # The allocator must not hand the point's memory on while it is being read.
+        point.record_stream(self._stream)
+        self._kept.append((host, point.device, arrived))
+
+    def take(self) -> Tensor:
+        """The last point, on its device; the one before it starts to come back."""
+        point = self._fetch() if self._coming is None else self._coming
+        if point.is_cuda:
+            torch.cuda.current_stream(point.device).wait_stream(self._stream)
+            point.record_stream(torch.cuda.current_stream(point.device))
+        self._coming = self._fetch() if self._kept else None
+        return point
+
+    def _fetch(self) -> Tensor:
+        host, device, arrived = self._kept.pop()
+        if arrived is None:
+            return host
+        with torch.cuda.stream(self._stream):
+            self._stream.wait_event(arrived)
+            return host.to(device, non_blocking=True)
+
+
+class _OffloadRecord(Record):
+    def __init__(self, chain: Chain, run: Run, shelf: _Shelf) -> None:
+        self._chain, self._run, self._shelf = chain, run, shelf
+        self.checkpoints = len(shelf)
+
+    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+        run = self._run
+
+        def again(index: int) -> Linearisation:
+            return self._chain.layers[index].linearise(self._shelf.take(), run.inputs, run.work, run.work)
+
+        return walk_back(self._chain, adjoint, into, again, between)
