@@ -52,6 +52,17 @@ def test_strategies_agree_bit_for_bit_at_1000_unrolls(beta: str, dtype: torch.dt
     same(tanh_problem(dtype=dtype, scale=scale), 1000, HeavyBall(beta), names)
 
 
+@pytest.mark.parametrize("beta", ["7/8", "1/2"])
+def test_strategies_agree_bit_for_bit_at_10_000_unrolls(beta: str) -> None:
+    same(tanh_problem(dtype=torch.float32, scale=-0.02), 10_000, HeavyBall(beta), ("checkpoint", "reversible"))
+
+
+@pytest.mark.slow
+def test_optics_agrees_bit_for_bit_at_10_000_unrolls() -> None:
+    problem = optics_problem(10_000, batch=1, dtype=torch.float32, rows=1, columns=2)
+    same(problem, 10_000, HeavyBall("7/8"), ("checkpoint", "reversible"))
+
+
 def test_optics_agrees_bit_for_bit_at_1000_unrolls() -> None:
     problem = optics_problem(1000, batch=1, dtype=torch.float32, rows=1, columns=2)
     same(problem, 1000, HeavyBall("7/8"), ("checkpoint", "reversible"))
