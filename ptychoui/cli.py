@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
     _add_data(train)
     train.add_argument("--steps", type=_whole(0), help="number of optimiser steps")
-    train.add_argument("--strategy", help="auto, store_all, checkpoint, binomial or reversible")
+    train.add_argument("--strategy", help="auto, store_all, checkpoint, offload, binomial, reversible, inverse, greedy")
     train.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     train.add_argument("--seed", type=_whole(0))
     train.add_argument("--threads", type=_whole(1), help="CPU threads")
@@ -143,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument(
         "--published", type=_whole(0), default=3, help="unrolls of the published algorithm that are measured (0: none)"
     )
+    engine.add_argument("--step", type=float, default=0.2, help="step size of every unroll")
+    engine.add_argument("--only", nargs="+", default=[], metavar="ROW", help="names of the rows to measure")
+    engine.add_argument("--plot", metavar="FILE.png", help="memory, time and gradient error against unrolls")
     engine.add_argument("--json", action="store_true", help="print one JSON object")
     engine.set_defaults(run=_bench_engine)
     design = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
@@ -350,7 +353,16 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
     """Show a run's events as a progress bar; return what ``--json`` prints."""
     from tqdm import tqdm
 
-    from ptychoui.training.events import Finished, Saved, Started, StepDone, Stopped, StrategyChanged, Validated
+    from ptychoui.training.events import (
+        Finished,
+        ProductsChecked,
+        Saved,
+        Started,
+        StepDone,
+        Stopped,
+        StrategyChanged,
+        Validated,
+    )
 
     values: dict[str, Any] = {"state": "failed", "run_folder": str(trainer.folder.path) if trainer.folder else None}
     previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
@@ -376,6 +388,8 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
                 bar.update(1)
                 values |= {"memory_bytes": event.memory_bytes, "certificate": event.certificate, "loss": event.loss}
                 bar.set_postfix_str(f"loss {event.loss:.4f}, {event.memory_bytes / 1e6:.0f} MB", refresh=False)
+            elif isinstance(event, ProductsChecked):
+                values["products_deviation"] = event.deviation
             elif isinstance(event, Validated):
                 values.setdefault("start_error", event.complex_error)
                 values |= {
@@ -453,8 +467,14 @@ def _bench_engine(arguments: argparse.Namespace) -> int:
         arguments.repeats,
         arguments.resident,
         arguments.published,
+        arguments.step,
+        arguments.only,
         _say,
     )
+    if arguments.plot:
+        from ptychoui.bench.engine_plot import plot
+
+        plot(result, Path(arguments.plot))
     if arguments.json:
         _print_json(result)
     else:

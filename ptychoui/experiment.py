@@ -262,7 +262,10 @@ class Design(Settings):
 class Network(Settings):
     """The unrolled reconstruction."""
 
-    update: Literal["heavy_ball", "gradient"] = "heavy_ball"
+    update: Literal["heavy_ball", "nesterov", "gradient", "learned_momentum"] = Field(
+        "heavy_ball",
+        description="how gradients move the object; learned_momentum: heavy ball with one learned momentum per unroll",
+    )
     unrolls: int = Field(30, ge=1, le=100_000, description="number of unrolled iterations")
     step: float | None = Field(
         None,
@@ -270,7 +273,9 @@ class Network(Settings):
         le=1e4,
         description="step size of every unroll (left out: 0.4 of the largest stable one)",
     )
-    momentum: str = Field("7/8", description="heavy-ball momentum as a ratio n/d of integers below 128, 0 < n/d < 1")
+    momentum: str = Field(
+        "7/8", description="momentum (of learned_momentum the start) as a ratio n/d of integers below 128, 0 < n/d < 1"
+    )
     learn_step: bool = Field(False, description="learn one step size per unroll")
 
     @field_validator("momentum")
@@ -284,13 +289,32 @@ class Network(Settings):
             raise ValueError("momentum must lie between 0 and 1 (both excluded), denominator at most 127")
         return value
 
+    @property
+    def learns_momentum(self) -> bool:
+        """True if every unroll has a momentum of its own, which training changes."""
+        return self.update == "learned_momentum"
+
 
 class Engine(Settings):
     """How the gradient is obtained, and where."""
 
-    strategy: Literal["auto", "store_all", "checkpoint", "binomial", "reversible"] = "reversible"
+    strategy: Literal["auto", "store_all", "checkpoint", "offload", "binomial", "reversible", "inverse", "greedy"] = (
+        "reversible"
+    )
     memory_mb: float | None = Field(
         None, gt=0, le=1e7, description="memory in MB that auto may plan with (default: 0.7 of what is free)"
+    )
+    objects_at_once: int | None = Field(
+        None, ge=1, le=1024, description="objects of a batch that are differentiated together (default: as many as fit)"
+    )
+    drift_tolerance: float = Field(
+        1e-4, gt=0, lt=1, description="largest relative drift of a state that inverse may reconstruct"
+    )
+    modules: int = Field(4, ge=1, le=100_000, description="modules that greedy trains by losses of their own")
+    check_every: int = Field(
+        50,
+        ge=0,
+        description="steps between two checks of the products against differences in double precision; 0: none",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["float32", "float64"] = "float32"
@@ -347,10 +371,28 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _strategy_fits(self) -> Self:
-        if self.engine.strategy == "reversible" and self.network.update != "heavy_ball":
+        network, engine = self.network, self.engine
+        exact = network.update == "heavy_ball"
+        if engine.strategy == "reversible" and network.learns_momentum:
+            raise SettingsError(
+                "the reversible strategy needs a fixed momentum, that of the update learned_momentum changes",
+                "set network.update = 'heavy_ball', or engine.strategy to checkpoint, binomial, offload, inverse, "
+                "store_all or greedy",
+            )
+        if engine.strategy == "reversible" and not exact:
             raise SettingsError(
                 "the reversible strategy needs the heavy-ball update: a plain gradient step has no exact inverse",
                 "set network.update = 'heavy_ball', or engine.strategy = 'checkpoint'",
+            )
+        if engine.strategy == "inverse" and exact:
+            raise SettingsError(
+                "the strategy inverse solves for states that the heavy-ball update undoes exactly",
+                "set engine.strategy = 'reversible', or network.update to gradient or nesterov",
+            )
+        if engine.strategy == "greedy" and engine.modules > network.unrolls:
+            raise SettingsError(
+                f"{network.unrolls} unrolls cannot be cut into {engine.modules} greedy modules",
+                f"set engine.modules to {network.unrolls} or less",
             )
         return self
 

@@ -5,10 +5,16 @@ Rows of one problem, interleaved in one process, minimum and median of the repea
 * ``autograd store_all``: the same batched, cropped model written with plain tensor operations, differentiated by
   torch; it separates the effect of the closed-form products from that of the strategy;
 * ``torch checkpoint``: the same with ``torch.utils.checkpoint`` around every unroll;
-* ``store_all``, ``checkpoint``, ``binomial``, ``reversible``: the closed-form layer under each strategy;
+* ``store_all``, ``checkpoint``, ``offload``, ``binomial``, ``reversible``: the closed-form layer under each strategy;
+* ``greedy``: ten modules (or as many as there are unrolls), each with a derivative of its own output; by design there
+  is no end-to-end gradient to compare with;
+* ``inverse``: the same layers with plain steps, since heavy-ball steps need no solving; its error is that against
+  ``store_all`` with plain steps;
 * ``published back-propagation`` and ``published memory-efficient``: the algorithm of `published` on full grids. They
   run over few unrolls and are scaled to the depth of the row, which flatters the second: it is run with more
   checkpoints than it has.
+
+A row whose memory would not fit is skipped and says what it would need.
 """
 
 from __future__ import annotations
@@ -17,35 +23,27 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
+from functools import partial
 from statistics import median
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from ptychoui.bench import published
+from ptychoui.bench.autograd import autograd_gradient
+from ptychoui.bench.problem import PUBLISHED, Bench, make_bench
 from ptychoui.bench.resident import peak_of_pass
-from ptychoui.engine.memory import MemoryMeter, measure
+from ptychoui.engine.greedy import ModuleDone, equal_modules, greedy_pass
+from ptychoui.engine.memory import MemoryMeter
+from ptychoui.engine.planner import free_memory, size_text
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES, strategy
-from ptychoui.errors import SettingsError
-from ptychoui.experiment import Array, Microscope, Network
-from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
-from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.microscope import Sampling
+from ptychoui.network.unrolled import INPUTS
 from ptychoui.training.problem import pick_device
 
-PIXEL_UM = 0.41452
-PUBLISHED = Microscope(
-    wavelength_um=0.514, objective_na=0.2, magnification=4.0, camera_pixel_um=4 * PIXEL_UM / 0.65, pixel="point"
-)
-"""The published learned-design microscope: objective NA 0.2, object pixel 0.41452 um (Kellman et al. 2020)."""
-
 REPEATS = 5
+MODULES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,134 +57,67 @@ class Row:
     seconds_median: float
     peak_extra_bytes: int
     peak_resident_bytes: int | None
-    gradient_error: float
+    gradient_error: float | None
     certificate: str
     drift: float | None = None
+    checkpoints: int | None = None
     measured_unrolls: int | None = None
     transforms: int | None = None
 
 
-def published_leds(count: int) -> LedArray:
-    """The first LEDs of the flat lattice with pitch / height = 0.086957, by radius."""
-    leds = led_array(Array(kind="lattice", pitch_mm=4.0, rows=21, columns=21, height_mm=46.0))
-    if not 1 <= count <= len(leds):
-        raise SettingsError(f"--leds {count}: the lattice has 1 to {len(leds)} LEDs", "the published design used 89")
-    return leds.select(np.argsort(leds.radius_na, kind="stable")[:count])
-
-
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """A problem of the published size with random weights."""
+class Found:
+    """What one pass gave."""
 
-    network: UnrolledNetwork
-    x: Tensor
-    inputs: dict[str, Tensor]
-    cotangent: Tensor
-
-
-def make_bench(
-    unrolls: int, leds: int, measurements: int, size: int, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Bench:
-    """Build the problem: object of ``size`` pixels, field grid of about 0.65 of it."""
-    array = published_leds(leds)
-    field = 2 * next_fast_len(max(1, round(size * 0.65 / 2)))  # 166 = 2 * 83 would take four times as long as 168
-    grids = Sampling(
-        tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
-    )
-    physics = FourierPtychography(PUBLISHED, array, grids, dtype, device)
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-    bright = torch.from_numpy(array.bright_field(PUBLISHED.objective_na))
-    weights = random(measurements, leds) * torch.where(torch.arange(measurements)[:, None] == 0, bright, ~bright)
-    weights = (weights / weights.sum(1, keepdim=True).clamp_min(1e-9)).to(device, dtype)
-    phase = random(1, size, size) - 0.5
-    truth = torch.polar(torch.ones_like(phase), phase).to(device, physics.complex_dtype)
-    offset = torch.zeros(measurements, device=device, dtype=dtype)
-    floor = 1e-6
-    amplitude = torch.sqrt(physics.predict(truth, weights, offset) + floor)
-    settings = Network(unrolls=unrolls, step=0.2)
-    network = UnrolledNetwork(physics, settings, floor)
-    inputs = {"weights": weights, "offset": offset, "amplitude": amplitude, "step": network.initial_step()}
-    x = torch.ones_like(truth)
-    return Bench(network, x, inputs, truth)
+    gradients: dict[str, Tensor]
+    certificate: str = ""
+    drift: float | None = None
+    checkpoints: int | None = None
 
 
-def autograd_gradient(bench: Bench, checkpointed: bool = False) -> dict[str, Tensor]:
-    """Back-propagation by torch through the same cropped, batched model in floating point.
-
-    All unrolls are stored, or only their points with torch's own checkpoints.
-    """
-    physics, settings = bench.network.physics, bench.network.settings
-    leaves = {name: tensor.clone().requires_grad_() for name, tensor in bench.inputs.items()}
-    model = AutogradModel(physics)
-    beta = float(Fraction(settings.momentum))
-    x = bench.x
-    v = torch.zeros_like(x)
-
-    def unroll(x: Tensor, v: Tensor, index: int) -> tuple[Tensor, Tensor]:
-        v = beta * v - leaves["step"][index] * model.gradient(x, leaves, bench.network.variance_floor)
-        return x + v, v
-
-    for index in range(settings.unrolls):
-        if checkpointed:
-            x, v = checkpoint(unroll, x, v, index, use_reentrant=False)
-        else:
-            x, v = unroll(x, v, index)
-    derivatives = torch.autograd.grad(x, list(leaves.values()), bench.cotangent)
-    return dict(zip(leaves, derivatives, strict=True))
-
-
-class AutogradModel:
-    """The cropped forward model in plain tensor operations that torch can differentiate."""
-
-    def __init__(self, physics: FourierPtychography) -> None:
-        self._physics = physics
-        self._crop, pupil, self._camera = physics.tables()
-        self._pupil_adjoint = pupil.conj().resolve_conj()
-        self._pupil = pupil * (physics.grids.field_px / physics.grids.object_px) ** 2
-
-    def gradient(self, x: Tensor, inputs: dict[str, Tensor], floor: float) -> Tensor:
-        """g(x), written so that torch differentiates it again."""
-        p = self._physics
-        crop, pupil, camera = self._crop, self._pupil, self._camera
-        n, size, w = p.grids.field_px, p.grids.object_px, pupil.shape[-1]
-        order = torch.arange(w, device=x.device)
-        window = torch.fft.fft2(x).reshape(len(x), -1)[:, crop].view(len(x), -1, w, w) * pupil
-        padded = x.new_zeros(len(x), len(p.leds), n, n)
-        padded = padded.index_put(
-            (slice_all(len(x), x), slice_led(len(p.leds), x), order[:, None], order[None, :]), window
-        )
-        u = torch.fft.ifft2(padded)
-        intensity = u.real.square() + u.imag.square()
-        mixed = torch.einsum("ml,blij->bmij", inputs["weights"], intensity)
-        predicted = torch.sqrt(camera @ mixed @ camera.T + inputs["offset"][:, None, None] + floor)
-        residual = camera.T @ (1 - inputs["amplitude"] / predicted) @ camera
-        weighted = torch.einsum("ml,bmij->blij", inputs["weights"], residual) * u
-        back = torch.fft.fft2(weighted)[..., order[:, None], order[None, :]] * self._pupil_adjoint
-        spectrum = x.new_zeros(len(x), size * size).index_add(1, crop, back.reshape(len(x), -1))
-        area = (size / p.grids.span_px) ** 2
-        image: Tensor = torch.fft.ifft2(spectrum.view(len(x), size, size))
-        return image * area
-
-
-def slice_all(count: int, like: Tensor) -> Tensor:
-    """Index of all objects, for `index_put`."""
-    return torch.arange(count, device=like.device)[:, None, None, None]
-
-
-def slice_led(count: int, like: Tensor) -> Tensor:
-    """Index of all LEDs, for `index_put`."""
-    return torch.arange(count, device=like.device)[None, :, None, None]
-
-
-def closed_form_gradient(bench: Bench, name: str, work: Scratch) -> tuple[dict[str, Tensor], str]:
+def closed_form_gradient(bench: Bench, name: str, work: Scratch) -> Found:
     """One forward and backward pass under a strategy."""
     trace = strategy(name).forward(bench.network.chain, bench.x, bench.inputs, work)
     back = trace.backward(bench.cotangent, INPUTS)
-    return back.inputs, back.certificate or ""
+    return Found(back.inputs, back.certificate or "", back.drift, back.checkpoints)
+
+
+def greedy_gradient(bench: Bench, work: Scratch) -> Found:
+    """One pass over modules, whose derivatives are those of Re<cotangent, output> of each."""
+    sums = {name: torch.zeros_like(bench.inputs[name]) for name in INPUTS}
+    chain = bench.network.chain
+
+    def add(done: ModuleDone) -> None:
+        for name in INPUTS:
+            sums[name].add_(done.inputs[name])
+
+    greedy_pass(
+        chain,
+        equal_modules(len(chain), min(MODULES, len(chain))),
+        bench.x,
+        bench.inputs,
+        INPUTS,
+        lambda _module, _output: (0.0, bench.cotangent),
+        add,
+        work,
+    )
+    return Found(sums)
+
+
+Way = Callable[[Bench, Scratch], Found]
+
+
+def _closed(name: str) -> Way:
+    return lambda bench, work: closed_form_gradient(bench, name, work)
+
+
+WAYS: dict[str, tuple[str, Way]] = {
+    "autograd store_all": ("heavy_ball", lambda bench, _work: Found(autograd_gradient(bench))),
+    "torch checkpoint": ("heavy_ball", lambda bench, _work: Found(autograd_gradient(bench, checkpointed=True))),
+    **{name: ("gradient" if name == "inverse" else "heavy_ball", _closed(name)) for name in STRATEGIES},
+    "greedy": ("heavy_ball", greedy_gradient),
+}
+"""The rows: the update rule of the network that each runs on, and how its gradient is obtained."""
 
 
 def run(
@@ -198,18 +129,26 @@ def run(
     repeats: int = REPEATS,
     resident: bool = False,
     published_unrolls: int = 3,
+    step: float = 0.2,
+    only: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, object]:
     """Measure all rows; the dictionary is what ``--json`` prints.
 
     With ``resident`` the closed-form strategies also run once each in a fresh process, whose peak resident memory is
-    the cross-check of the meter.
+    the cross-check of the meter. ``only`` names the rows that are wanted, by default all.
     """
     target = pick_device(device)
     rows: list[Row] = []
+    skipped: list[dict[str, object]] = []
     for depth in unrolls:
         progress(f"{depth} unrolls")
-        found = _rows(make_bench(depth, leds, measurements, size, target), depth, size, repeats)
+
+        def make(count: int, update: str = "heavy_ball") -> Bench:
+            return make_bench(count, leds, measurements, size, target, update=update, step=step)
+
+        found, left_out = _rows(make, depth, size, repeats, only)
+        skipped += left_out
         if resident:
             threads = torch.get_num_threads()
             found = [
@@ -219,12 +158,14 @@ def run(
                 for row in found
             ]
         rows += found
-        if published_unrolls:
-            rows += _published_rows(leds, measurements, size, target, depth, min(published_unrolls, depth))
+        if published_unrolls and not only:
+            rows += _published_rows(make(min(published_unrolls, depth)), depth, size)
     return {
         "rows": [asdict(row) for row in rows],
+        "skipped": skipped,
         "leds": leds,
         "measurements": measurements,
+        "step": step,
         "device": str(target),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -232,64 +173,90 @@ def run(
     }
 
 
-def _rows(bench: Bench, depth: int, size: int, repeats: int) -> list[Row]:
-    works = {name: Scratch() for name in STRATEGIES}
-    found: dict[str, tuple[dict[str, Tensor], str]] = {}
-
-    def autograd() -> None:
-        found["autograd store_all"] = autograd_gradient(bench), ""
-
-    def torch_checkpoint() -> None:
-        found["torch checkpoint"] = autograd_gradient(bench, checkpointed=True), ""
-
-    def closed(name: str) -> Callable[[], None]:
-        def call() -> None:
-            found[name] = closed_form_gradient(bench, name, works[name])
-
-        return call
-
-    calls: dict[str, Callable[[], None]] = {"autograd store_all": autograd, "torch checkpoint": torch_checkpoint}
-    calls |= {name: closed(name) for name in STRATEGIES}
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(repeats):
-        for name, call in calls.items():
+def _rows(
+    make: Callable[..., Bench], depth: int, size: int, repeats: int, only: Sequence[str]
+) -> tuple[list[Row], list[dict[str, object]]]:
+    problems = {update: make(depth, update) for update in ("heavy_ball", "gradient")}
+    limit = free_memory(problems["gradient"].x.device)
+    chosen: dict[str, tuple[str, Way]] = {}
+    skipped: list[dict[str, object]] = []
+    for name, (update, way) in WAYS.items():
+        if only and name not in only:
+            continue
+        needs = _needs(partial(make, update=update), way, depth)
+        if needs <= limit:
+            chosen[name] = update, way
+        else:
+            skipped.append({"strategy": name, "unrolls": depth, "needs_bytes": needs})
+    found: dict[str, Found] = {}
+    works = {name: Scratch() for name in chosen}
+    seconds: dict[str, list[float]] = {name: [] for name in chosen}
+    for repeat in range(repeats + 1):
+        for name, (update, way) in chosen.items():
+            bench = problems[update]
             _synchronise(bench.x)
             began = time.perf_counter()
-            call()
+            found[name] = way(bench, works[name])
             _synchronise(bench.x)
-            seconds[name].append(time.perf_counter() - began)
-    peaks = {}
-    for name in ("autograd store_all", "torch checkpoint"):
-        with MemoryMeter() as meter:
-            calls[name]()
-        peaks[name] = meter.peak
-    peaks |= {name: measure(bench.network.chain, bench.x, bench.inputs, INPUTS, name) for name in STRATEGIES}
-    reference = found["store_all"][0]["weights"]
-    return [
-        Row(
-            strategy=name,
-            unrolls=depth,
-            size=size,
-            seconds=min(seconds[name]),
-            seconds_median=median(seconds[name]),
-            peak_extra_bytes=peaks[name],
-            peak_resident_bytes=None,
-            gradient_error=float((found[name][0]["weights"] - reference).norm() / reference.norm()),
-            certificate=found[name][1],
-            # Undone bit for bit, or the pass would have raised; the others do not go back.
-            drift=0.0 if name == "reversible" else None,
+            if repeat:  # the first warms up
+                seconds[name].append(time.perf_counter() - began)
+    works.clear()
+    references: dict[str, Tensor] = {}
+    rows = []
+    for name, (update, way) in chosen.items():
+        if update not in references:
+            references[update] = _reference(problems[update], found if update == "heavy_ball" else {})
+        reference, ours = references[update], found[name].gradients["weights"]
+        rows.append(
+            Row(
+                strategy=name,
+                unrolls=depth,
+                size=size,
+                seconds=min(seconds[name]),
+                seconds_median=median(seconds[name]),
+                peak_extra_bytes=_peak(way, problems[update]),
+                peak_resident_bytes=None,
+                # Greedy derivatives are those of other losses.
+                gradient_error=None if name == "greedy" else float((ours - reference).norm() / reference.norm()),
+                certificate=found[name].certificate,
+                drift=found[name].drift,
+                checkpoints=found[name].checkpoints,
+            )
         )
-        for name in calls
-    ]
+    return rows, skipped
 
 
-def _published_rows(
-    leds: int, measurements: int, size: int, device: torch.device, depth: int, unrolls: int
-) -> list[Row]:
-    """The published algorithm over few unrolls, each run once after one to warm up."""
-    bench = make_bench(unrolls, leds, measurements, size, device)
+def _reference(bench: Bench, found: dict[str, Found]) -> Tensor:
+    """Derivative in the weights with every linearised layer or, where that is too much, every point kept."""
+    for name in ("store_all", "checkpoint"):
+        if name in found:
+            return found[name].gradients["weights"]
+    return closed_form_gradient(bench, "checkpoint", Scratch()).gradients["weights"]
+
+
+def _needs(make: Callable[[int], Bench], way: Way, depth: int) -> int:
+    """Peak bytes at a depth, from those at 2 and 12 unrolls."""
+    few, more = (_peak(way, make(count)) for count in (2, 12))
+    return few + (depth - 2) * max(0, more - few) // 10
+
+
+def _peak(way: Way, bench: Bench) -> int:
+    """Peak bytes of a pass with fresh workspaces, by the meter, or by the allocator on CUDA."""
+    if bench.x.is_cuda:
+        device = bench.x.device
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        way(bench, Scratch())
+        peak: int = torch.cuda.max_memory_allocated(device) - before
+        return peak
+    with MemoryMeter() as meter:
+        return int(torch.cuda.max_memory_allocated(device)) - before
+
+
+def _published_rows(bench: Bench, depth: int, size: int) -> list[Row]:
+    """The published algorithm over the few unrolls of a problem, each run once after one to warm up."""
+    unrolls = len(bench.network.chain)
     physics, weights = bench.network.physics, bench.inputs["weights"]
     step = physics.grids.step_per_um
     frequency = np.fft.fftfreq(size) * size * step
@@ -353,15 +320,23 @@ def table(result: dict[str, object]) -> str:
         f"{result['leds']} LEDs, {result['measurements']} measurements, {result['device']}, "
         f"{result['threads']} threads, load {result['load']}, minimum of {result['repeats']} interleaved repeats",
         f"{'strategy':<28}{'unrolls':>8}{'size':>6}{'seconds':>10}{'median':>10}{'x autograd':>12}{'MB':>10}"
-        f"{'resident':>10}{'error':>10}  certificate",
+        f"{'resident':>10}{'error':>10}{'states':>8}  certificate",
     ]
     for row in rows:
-        seconds = float(row["seconds"])  # type: ignore[arg-type]
+        seconds, unrolls = float(row["seconds"]), row["unrolls"]  # type: ignore[arg-type]
+        ratio = f"{seconds / base[unrolls]:.2f}" if unrolls in base else ""
+        error = "" if row["gradient_error"] is None else f"{row['gradient_error']:.1e}"
+        kept = "" if row["checkpoints"] is None else row["checkpoints"]
         peak = row["peak_resident_bytes"]
         resident = "" if peak is None else f"{float(peak) / 1e6:.2f}"  # type: ignore[arg-type]
         lines.append(
-            f"{row['strategy']:<28}{row['unrolls']:>8}{row['size']:>6}{seconds:>10.3f}{row['seconds_median']:>10.3f}"
-            f"{seconds / base[row['unrolls']]:>12.2f}{float(row['peak_extra_bytes']) / 1e6:>10.2f}{resident:>10}"  # type: ignore[arg-type]
-            f"{row['gradient_error']:>10.1e}  {row['certificate']}"
+            f"{row['strategy']:<28}{unrolls:>8}{row['size']:>6}{seconds:>10.3f}{row['seconds_median']:>10.3f}"
+            f"{ratio:>12}{float(row['peak_extra_bytes']) / 1e6:>10.2f}{resident:>10}"  # type: ignore[arg-type]
+            f"{error:>10}{kept:>8}  {row['certificate']}"
         )
+    skipped: list[dict[str, object]] = result["skipped"]  # type: ignore[assignment]
+    lines += [
+        f"{row['strategy']:<28}{row['unrolls']:>8}  skipped: needs {size_text(int(row['needs_bytes']))}"  # type: ignore[call-overload]
+        for row in skipped
+    ]
     return "\n".join(lines)

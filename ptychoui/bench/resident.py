@@ -15,7 +15,8 @@ from ptychoui.errors import PtychouiError
 _CHILD = """
 import sys
 import torch
-from ptychoui.bench.engine import closed_form_gradient, make_bench
+from ptychoui.bench.engine import closed_form_gradient
+from ptychoui.bench.problem import make_bench
 from ptychoui.bench.resident import reset_peak, resident_kb
 from ptychoui.engine.scratch import Scratch
 name, unrolls, leds, measurements, size, threads = sys.argv[1], *map(int, sys.argv[2:])

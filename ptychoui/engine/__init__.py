@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ptychoui.engine.memory import measure as measure
     from ptychoui.engine.memory import predict as predict
     from ptychoui.engine.memory import probe as probe
+    from ptychoui.engine.momentum import LearnedMomentum as LearnedMomentum
     from ptychoui.engine.planner import Plan as Plan
     from ptychoui.engine.planner import plan as plan
     from ptychoui.engine.reversible import Reversible as Reversible
@@ -58,6 +59,7 @@ _HOMES = {
     "inverse": ["Inverse"],
     "layer": ["Effort", "Gradients", "Inputs", "Layer", "Linearisation"],
     "memory": ["MemoryMeter", "measure", "predict", "probe"],
+    "momentum": ["LearnedMomentum"],
     "planner": ["Plan", "plan"],
     "reversible": ["Reversible"],
     "scratch": ["Scratch"],

@@ -101,6 +101,24 @@ def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> Lay
     )
 
 
+def for_objects(one: LayerCost, two: LayerCost, objects: int) -> LayerCost:
+    """Cost of more objects from probes with one and with two: every buffer is constant or grows with their number."""
+
+    def grown(few: int, more: int) -> int:
+        return few + (objects - 1) * (more - few)
+
+    return LayerCost(
+        first={name: grown(one.first[name], two.first[name]) for name in one.first},
+        linearised=grown(one.linearised, two.linearised),
+        point=grown(one.point, two.point),
+        state=grown(one.state, two.state),
+        reals=grown(one.reals, two.reals),
+        dtype=one.dtype,
+        device=one.device,
+        amplification=max(one.amplification, two.amplification),
+    )
+
+
 def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], strategy_name: str) -> int:
     """Peak bytes above what was there before of one forward and backward pass, workspaces included."""
     meter = MemoryMeter()

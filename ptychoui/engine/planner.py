@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,22 +18,52 @@ SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A strategy with its reason.
+class Option:
+    """One way to run a pass.
 
     Attributes
     ----------
     strategy
         Name.
+    peak
+        Predicted peak in bytes.
+    effort
+        Work per unroll and object, in the unit of the layers.
+    objects
+        Objects of a batch that are differentiated together, or None where there is nothing to choose.
+    variant
+        Words for a variant of the layers that takes less memory and more time, or nothing.
+    """
+
+    strategy: str
+    peak: int
+    effort: float
+    objects: int | None = None
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An option with its reason.
+
+    Attributes
+    ----------
+    option
+        What was chosen.
     predicted
-        Peak bytes of a pass under every strategy that can run the chain.
+        Peak bytes of a pass under every strategy that can run the chain, for the objects and variant chosen.
     sentence
         For people: what was chosen, what it takes, what back-propagation would take.
     """
 
-    strategy: str
+    option: Option
     predicted: Mapping[str, int]
     sentence: str
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy."""
+        return self.option.strategy
 
 
 def predict_all(cost: LayerCost, chain: Chain) -> dict[str, int]:
@@ -56,6 +86,14 @@ def free_memory(device: torch.device) -> int:
         return 2 * 2**30
 
 
+def options(cost: LayerCost, chain: Chain, objects: int | None = None, variant: str = "") -> list[Option]:
+    """Every strategy that can run the chain."""
+    return [
+        Option(strategy=name, peak=peak, effort=strategy(name).effort(chain), objects=objects, variant=variant)
+        for name, peak in predict_all(cost, chain).items()
+    ]
+
+
 def plan(cost: LayerCost, chain: Chain, budget: int) -> Plan:
     """Take the fastest strategy that fits ``budget`` bytes.
 
@@ -64,22 +102,54 @@ def plan(cost: LayerCost, chain: Chain, budget: int) -> Plan:
     EngineError
         If none fits; it says how much the smallest needs.
     """
-    predicted = predict_all(cost, chain)
-    fitting = [name for name, size in predicted.items() if size <= budget]
+    return choose(options(cost, chain), budget)
+
+
+def choose(among: Sequence[Option], budget: int, allowed: Callable[[Option], bool] = lambda _option: True) -> Plan:
+    """Take the option with the least work that fits ``budget`` bytes; of equals, the first.
+
+    Parameters
+    ----------
+    among
+        The first of them named ``store_all`` is what others are compared with.
+    allowed
+        Which of them may be chosen.
+
+    Raises
+    ------
+    EngineError
+        If none fits; it says how much the smallest needs.
+    """
+    candidates = [option for option in among if allowed(option)]
+    fitting = [option for option in candidates if option.peak <= budget]
     if not fitting:
-        least = min(predicted, key=lambda name: predicted[name])
+        least = min(candidates, key=lambda option: option.peak)
         raise EngineError(
-            f"a pass needs at least {_size(predicted[least])} ({least}), the budget is {_size(budget)}",
+            f"a pass needs at least {size_text(least.peak)} ({_words(least)}), the budget is {size_text(budget)}",
             "raise engine.memory_mb, or use a smaller batch or tile",
         )
-    chosen = min(fitting, key=lambda name: relative_time(name, chain))
-    times = relative_time(chosen, chain)
-    sentence = f"{chosen}: {_size(predicted[chosen])} of {_size(budget)}"
-    if chosen != "store_all":
+    chosen = min(fitting, key=lambda option: option.effort)
+    reference = next(option for option in among if option.strategy == "store_all")
+    sentence = f"{_words(chosen)}: {size_text(chosen.peak)} of {size_text(budget)}"
+    if chosen is not reference:
         sentence += (
-            f", {times:.3g}x the time of back-propagation; back-propagation would need {_size(predicted['store_all'])}"
+            f", {chosen.effort / reference.effort:.3g}x the time of back-propagation; back-propagation would need "
+            f"{size_text(reference.peak)}"
         )
-    return Plan(strategy=chosen, predicted=predicted, sentence=sentence)
+    predicted = {
+        option.strategy: option.peak
+        for option in among
+        if (option.objects, option.variant) == (chosen.objects, chosen.variant)
+    }
+    return Plan(option=chosen, predicted=predicted, sentence=sentence)
+
+
+def _words(option: Option) -> str:
+    """An option for people."""
+    words = [option.strategy, option.variant]
+    if option.objects is not None:
+        words.append("one object at a time" if option.objects == 1 else f"{option.objects} objects at a time")
+    return ", ".join(word for word in words if word)
 
 
 def cheaper(name: str, predicted: Mapping[str, int], chain: Chain) -> str | None:
@@ -88,7 +158,8 @@ def cheaper(name: str, predicted: Mapping[str, int], chain: Chain) -> str | None
     return min(less, key=lambda other: relative_time(other, chain), default=None)
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Bytes for people."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -29,7 +29,10 @@ class ProgressPanel(QWidget):
         self.log.toggled.connect(self.loss.set_log)
         self.certificate = QLabel()
         self.certificate.setWordWrap(True)
-        self.certificate.setToolTip("The reversible strategy checks at every step that it came back to its start")
+        self.certificate.setToolTip(
+            "The reversible strategy checks at every step that it came back to its start, bit for bit. "
+            "Every so often derivatives are held against differences in double precision."
+        )
         self.certificate.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         gap = max(4, self.fontMetrics().height() // 3)
         layout = QVBoxLayout(self)
@@ -67,8 +70,8 @@ class ProgressPanel(QWidget):
             if last is not first:
                 gain = f", at the start {first.complex_error:.3f}"
             self.score.setText(f"Held-out error {last.complex_error:.3f}{gain}")
-        self.certificate.setText(history.certificate)
-        self.certificate.setVisible(bool(history.certificate))
+        self.certificate.setText(history.proof)
+        self.certificate.setVisible(bool(history.proof))
         self._ink()
 
     def _ink(self) -> None:

@@ -7,20 +7,23 @@ gradient descent (Kellman et al. 2020, equation 5); with heavy ball the momentum
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
+from ptychoui.engine.greedy import LocalLoss, ModuleDone, equal_modules, greedy_pass
 from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer
+from ptychoui.engine.momentum import LearnedMomentum
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
-from ptychoui.engine.update import HeavyBall, Plain
+from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import Network
 from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised
 
 INPUTS = ("weights", "offset", "amplitude", "step")
-"""Inputs of every layer: see `DataTerm`; ``step`` holds one step size per unroll."""
+"""Inputs of every layer: see `DataTerm`; ``step`` holds one step size per unroll. A learned ``momentum`` is another."""
 
 
 class GradientUnroll(Layer):
@@ -97,10 +100,26 @@ class UnrolledNetwork:
 
     def __init__(self, physics: FourierPtychography, settings: Network, variance_floor: float) -> None:
         self.physics, self.settings, self.variance_floor = physics, settings, variance_floor
-        update = HeavyBall(settings.momentum) if settings.update == "heavy_ball" else Plain()
         layers: Sequence[Layer] = [GradientUnroll(physics, index, variance_floor) for index in range(settings.unrolls)]
-        self.chain = Chain(layers, update)
+        if settings.learns_momentum:
+            layers = [LearnedMomentum(layer, index) for index, layer in enumerate(layers)]
+        self.chain = Chain(layers, _update(settings))
         self._work = Scratch()
+
+    # The chain's state is the object; where momentum is learned, object and velocity.
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Input of the chain for objects (B, N, N)."""
+        return torch.stack([x, torch.zeros_like(x)]) if self.settings.learns_momentum else x
+
+    def leave(self, point: Tensor) -> Tensor:
+        """Objects of a point of the chain; on derivatives in its input the adjoint of `enter`."""
+        return point[0] if self.settings.learns_momentum else point
+
+    def initial_momentum(self) -> Tensor:
+        """(N,) momenta at the start."""
+        beta = float(Fraction(self.settings.momentum))
+        return torch.full((self.settings.unrolls,), beta, dtype=self.physics.dtype, device=self.physics.device)
 
     def forget_workspaces(self) -> None:
         """Free the buffers kept between passes."""
@@ -121,8 +140,22 @@ class UnrolledNetwork:
         )
 
     def forward(self, strategy: Strategy, x: Tensor, inputs: Inputs, between: Between) -> Trace:
-        """Run with a way back."""
-        return strategy.forward(self.chain, x, inputs, self._work, between)
+        """Run with a way back: the trace's output is a point of the chain."""
+        return strategy.forward(self.chain, self.enter(x), inputs, self._work, between)
+
+    def greedy(
+        self,
+        modules: int,
+        x: Tensor,
+        inputs: Inputs,
+        wanted: Sequence[str],
+        local_loss: LocalLoss,
+        done: Callable[[ModuleDone], None],
+        between: Between,
+    ) -> None:
+        """Run modules of equal length, each with a way back from its own loss: see `engine.greedy`."""
+        lengths = equal_modules(len(self.chain), modules)
+        greedy_pass(self.chain, lengths, self.enter(x), inputs, wanted, local_loss, done, self._work, between)
 
     def infer(
         self,
@@ -132,4 +165,13 @@ class UnrolledNetwork:
         watch: Callable[[Tensor], None] = lambda _point: None,
     ) -> Tensor:
         """Run without a way back; ``watch`` sees the object before every unroll."""
-        return infer(self.chain, x, inputs, self._work, between, watch)
+        point = infer(self.chain, self.enter(x), inputs, self._work, between, lambda point: watch(self.leave(point)))
+        return self.leave(point)
+
+
+def _update(settings: Network) -> Update:
+    if settings.update == "nesterov":
+        return Nesterov(float(Fraction(settings.momentum)))
+    if settings.update == "heavy_ball":
+        return HeavyBall(settings.momentum)
+    return Plain()

@@ -14,6 +14,7 @@ from ptychoui.training.events import (
     Event,
     Failed,
     Finished,
+    ProductsChecked,
     Saved,
     Snapshot,
     Started,
@@ -78,6 +79,17 @@ class RunHistory:
         self.saved: Saved | None = None
         self.end: Finished | Stopped | Failed | None = None
         self.certificate = ""
+        self.products: ProductsChecked | None = None
+
+    @property
+    def proof(self) -> str:
+        """What is known of the gradients, in a sentence or two."""
+        found = [self.certificate] if self.certificate else []
+        if self.products is not None:
+            found.append(
+                f"derivatives agree with differences to {self.products.deviation:.0e} (step {self.products.step})"
+            )
+        return "; ".join(found)
 
     @property
     def step(self) -> int:
@@ -100,6 +112,8 @@ class RunHistory:
             self.training.append(event.step, event.loss)
             self.last_step = event
             self.certificate = event.certificate or self.certificate
+        elif isinstance(event, ProductsChecked):
+            self.products = event
         elif isinstance(event, Validated):
             self.held_out.append(event.step, event.loss)
             self.first_score = self.first_score or event

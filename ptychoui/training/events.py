@@ -64,7 +64,7 @@ class StepDone(Event):
     memory_bytes
         Measured peak of a step (by the meter on a CPU, by the allocator on CUDA); the newest figure.
     certificate
-        Proof of exact reversal of this step, empty for strategies that do not reverse.
+        Proof of exact reversal of this step, or its drift; empty for strategies that keep states.
     seconds_left
         Estimate from the steps so far.
     """
@@ -74,6 +74,13 @@ class StepDone(Event):
     memory_bytes: int
     certificate: str
     seconds_left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductsChecked(Event):
+    """Derivatives were held against differences in double precision: their relative deviation."""
+
+    deviation: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

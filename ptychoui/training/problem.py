@@ -166,11 +166,15 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
 
 
 def largest_step(problem: Problem, levels: Tensor, exposures: Tensor) -> float:
-    """Largest stable step size of a design: 2 (1 + momentum) / curvature; 2 / curvature without momentum."""
+    """Largest stable step size of a design, times the curvature: 2 for plain steps, 2 (1 + beta) for heavy ball and
+    2 (1 + beta) / (1 + 2 beta) for Nesterov's.
+    """
     network = problem.experiment.network
-    beta = float(Fraction(network.momentum)) if network.update == "heavy_ball" else 0.0
+    beta = float(Fraction(network.momentum))
+    reach = {"gradient": 2.0, "heavy_ball": 2 * (1 + beta), "nesterov": 2 * (1 + beta) / (1 + 2 * beta)}
+    reach["learned_momentum"] = 2.0  # whatever the momenta become
     weights = problem.measurement.weights(levels * problem.mask, exposures)
-    return 2 * (1 + beta) / max(problem.physics.curvature_bound(weights), 1e-12)
+    return reach[network.update] / max(problem.physics.curvature_bound(weights), 1e-12)
 
 
 def _start(problem: Problem) -> tuple[Tensor, Tensor]:

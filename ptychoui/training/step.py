@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.design import starts
+from ptychoui.engine.greedy import ModuleDone
+from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.strategies import strategy
-from ptychoui.engine.strategy import Between
+from ptychoui.engine.strategy import Between, Strategy
+from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import LOSSES, Scores, scores
 from ptychoui.training.problem import Problem, largest_step
+
+GREEDY = "greedy"
+"""The strategy that differentiates local losses, not end to end."""
 
 
 @dataclass(slots=True)
@@ -31,15 +37,19 @@ class Parameters:
         (M,) frame times.
     step
         (N,) step sizes.
+    momentum
+        (N,) momenta, where they are learned.
     """
 
     levels: Tensor
     exposures: Tensor
     step: Tensor
+    momentum: Tensor | None = None
 
     def items(self) -> list[tuple[str, Tensor]]:
         """Names and tensors."""
-        return [("levels", self.levels), ("exposures", self.exposures), ("step", self.step)]
+        found = [("levels", self.levels), ("exposures", self.exposures), ("step", self.step)]
+        return found if self.momentum is None else [*found, ("momentum", self.momentum)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,14 @@ def network_inputs(
         "amplitude": amplitude,
         "step": parameters.step,
     }
+    if parameters.momentum is not None:
+        inputs["momentum"] = parameters.momentum
     return inputs, x
+
+
+def gradient_strategy(engine: Engine, name: str) -> Strategy:
+    """The strategy of a name with the experiment's settings."""
+    return Inverse(engine.drift_tolerance) if name == Inverse.name else strategy(name)
 
 
 def loss_and_gradients(
@@ -103,32 +120,112 @@ def loss_and_gradients(
     generator: torch.Generator | None,
     wanted: tuple[str, ...] = ("levels",),
     between: Between = lambda: None,
+    objects_at_once: int | None = None,
 ) -> StepResult:
-    """Mean loss of a batch and its derivatives in levels, exposures and step sizes.
+    """Mean loss of a batch and its derivatives in levels, exposures, step sizes and momenta.
 
     The measurement model is differentiated by autograd once; the unrolled network by the strategy, which hands back
-    derivatives in weights, offsets, measured amplitudes and the first estimate.
+    derivatives in weights, offsets, measured amplitudes and the first estimate, for so many objects at a time.
+    Under ``greedy`` they are those of the mean of the modules' losses, and the loss is that of the last module.
     """
     leaves = {name: tensor.detach().clone().requires_grad_(name in wanted) for name, tensor in parameters.items()}
     with torch.enable_grad():
         inputs, x = network_inputs(problem, Parameters(**leaves), examples, generator, poisson=False)
     constants = {name: tensor.detach() for name, tensor in inputs.items()}
-    trace = network.forward(strategy(strategy_name), x.detach(), constants, between)
-    output = trace.output.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = LOSSES[problem.experiment.training.loss](problem.object_of(output), examples.truth).mean()
-    (cotangent,) = torch.autograd.grad(loss, output)
     asked = [name for name, tensor in inputs.items() if tensor.requires_grad]
-    back = trace.backward(cotangent, asked, between)
-    roots = [(inputs[name], back.inputs[name]) for name in asked]
+    sums = {name: torch.zeros_like(constants[name]) for name in asked}
+    of_x = torch.zeros_like(x)
+    count, loss, certificates = len(x), 0.0, []
+    for first in range(0, count, objects_at_once or count):
+        part = slice(first, min(first + (objects_at_once or count), count))
+        some = constants | {"amplitude": constants["amplitude"][part]}
+        differentiate = _greedy if strategy_name == GREEDY else _end_to_end
+        found = differentiate(
+            problem, network, strategy_name, x.detach()[part], some, examples.truth[part], asked, between
+        )
+        share = (part.stop - part.start) / count
+        loss += share * found.loss
+        of_x[part] = share * found.x
+        for name in asked:
+            if name == "amplitude":
+                sums[name][part] = share * found.inputs[name]
+            else:
+                sums[name] += share * found.inputs[name]
+        certificates.append(found.certificate)
+    roots = [(inputs[name], sums[name]) for name in asked]
     if x.requires_grad:
-        roots.append((x, back.x))
+        roots.append((x, of_x))
     torch.autograd.backward([root for root, _ in roots], [derivative for _, derivative in roots])
     gradients = {}
     for name in wanted:
         gradient = leaves[name].grad
         gradients[name] = torch.zeros_like(leaves[name]) if gradient is None else gradient
-    return StepResult(float(loss.detach()), gradients, back.certificate or "")
+    return StepResult(loss, gradients, certificates[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Mean loss of some objects, and its derivatives."""
+
+    loss: float
+    x: Tensor
+    inputs: Mapping[str, Tensor]
+    certificate: str = ""
+
+
+def _loss_at(problem: Problem, network: UnrolledNetwork, truth: Tensor, point: Tensor) -> tuple[float, Tensor]:
+    """Mean loss at a point of the chain and its derivative."""
+    leaf = point.detach().requires_grad_()
+    with torch.enable_grad():
+        loss = LOSSES[problem.experiment.training.loss](problem.object_of(network.leave(leaf)), truth).mean()
+    (cotangent,) = torch.autograd.grad(loss, leaf)
+    return float(loss.detach()), cotangent
+
+
+def _end_to_end(
+    problem: Problem,
+    network: UnrolledNetwork,
+    strategy_name: str,
+    x: Tensor,
+    constants: dict[str, Tensor],
+    truth: Tensor,
+    asked: list[str],
+    between: Between,
+) -> _Found:
+    chosen = gradient_strategy(problem.experiment.engine, strategy_name)
+    trace = network.forward(chosen, x, constants, between)
+    loss, cotangent = _loss_at(problem, network, truth, trace.output)
+    back = trace.backward(cotangent, asked, between)
+    return _Found(loss, network.leave(back.x), back.inputs, back.certificate or "")
+
+
+def _greedy(
+    problem: Problem,
+    network: UnrolledNetwork,
+    _strategy_name: str,
+    x: Tensor,
+    constants: dict[str, Tensor],
+    truth: Tensor,
+    asked: list[str],
+    between: Between,
+) -> _Found:
+    modules = problem.experiment.engine.modules
+    sums = {name: torch.zeros_like(constants[name]) for name in asked}
+    of_x = torch.zeros_like(x)
+    losses: list[float] = []
+
+    def add(done: ModuleDone) -> None:
+        losses.append(done.loss)
+        for name in asked:
+            sums[name].add_(done.inputs[name], alpha=1 / modules)
+        if done.x is not None:
+            of_x.add_(network.leave(done.x), alpha=1 / modules)
+
+    def local_loss(_module: int, point: Tensor) -> tuple[float, Tensor]:
+        return _loss_at(problem, network, truth, point)
+
+    network.greedy(modules, x, constants, asked, local_loss, add, between)
+    return _Found(losses[-1], of_x, sums)
 
 
 def project(parameters: Parameters, problem: Problem) -> None:
@@ -151,6 +248,8 @@ def project(parameters: Parameters, problem: Problem) -> None:
     parameters.levels.mul_((limit / open_field.clamp_min(1e-12)).clamp_max(1)[:, None])
     stable = largest_step(problem, parameters.levels, parameters.exposures)
     parameters.step.clamp_(min=1e-6, max=0.8 * stable)
+    if parameters.momentum is not None:
+        parameters.momentum.clamp_(0.01, 0.99)
 
 
 def start_parameters(problem: Problem, levels: NDArray[np.float64] | None = None) -> Parameters:
@@ -161,11 +260,12 @@ def start_parameters(problem: Problem, levels: NDArray[np.float64] | None = None
     )
     if levels is None:
         levels = start
-    physics = problem.physics
+    physics, network = problem.physics, problem.network()
     return Parameters(
         levels=torch.from_numpy(levels.copy()).to(physics.device, physics.dtype),
         exposures=torch.from_numpy(exposures).to(physics.device, physics.dtype),
-        step=problem.network().initial_step(),
+        step=network.initial_step(),
+        momentum=network.initial_momentum() if experiment.network.learns_momentum else None,
     )
 
 

@@ -21,10 +21,12 @@ from ptychoui.engine.planner import cheaper, free_memory, plan, predict_all
 from ptychoui.engine.strategy import Chain, LayerCost
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.experiment import Experiment
+from ptychoui.training.check import check_products, in_double_precision
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import (
     Event,
     Finished,
+    ProductsChecked,
     Saved,
     Snapshot,
     Started,
@@ -83,8 +85,10 @@ class Trainer:
             self.wanted += ("exposures",)
         if experiment.network.learn_step:
             self.wanted += ("step",)
+        if experiment.network.learns_momentum:
+            self.wanted += ("momentum",)
         rate = experiment.training.learning_rate
-        scale = {"levels": 1.0, "exposures": 1.0, "step": float(self.parameters.step.max())}
+        scale = {"levels": 1.0, "exposures": 1.0, "step": float(self.parameters.step.max()), "momentum": 0.1}
         self.optimiser = torch.optim.Adam(
             [{"params": [t], "lr": rate * scale[n]} for n, t in self.parameters.items() if n in self.wanted]
         )
@@ -102,6 +106,7 @@ class Trainer:
         self._pending: list[dict[str, Any]] = []
         self._validated: Validated | None = None
         self._before_batch: tuple[Mapping[str, Any], Tensor] | None = None
+        self._double: Problem | None = None
 
     def run(self) -> Iterator[Event]:
         """Do the remaining steps; the last event is `Finished` or `Stopped`."""
@@ -116,6 +121,9 @@ class Trainer:
                 if self.want_images():
                     yield self.snapshot()
                 yield from self._one_step()
+                every = self.problem.experiment.engine.check_every
+                if every and self.step % every == 0:
+                    yield self.check_products()
                 if self.step % training.validate_every == 0 or self.step == training.steps:
                     yield self.validate()
                     if self.folder is not None:
@@ -145,9 +153,7 @@ class Trainer:
         self._predicted = predict_all(self.cost, chain)
         if experiment.engine.strategy == "auto":
             given = experiment.engine.memory_mb
-            chosen = plan(
-                self.cost, chain, free_memory(problem.physics.device) if given is None else int(given * 1e6)
-            )
+            chosen = plan(self.cost, chain, free_memory(problem.physics.device) if given is None else int(given * 1e6))
             self.strategy = chosen.strategy
             notes.append(chosen.sentence)
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
@@ -293,6 +299,15 @@ class Trainer:
             phase_error_rad=self._validated.phase_error_rad,
         )
         return self._validated
+
+    def check_products(self) -> ProductsChecked:
+        """Hold the products against differences, on one object at the present design."""
+        if self._double is None:
+            self._double = in_double_precision(self.problem)
+        generator = torch.Generator(device=self.problem.physics.device).manual_seed(self.step)
+        deviation = check_products(self._double, self.parameters, self.problem.training.pick([0]), generator)
+        self._note(kind="products", deviation=deviation)
+        return ProductsChecked(step=self.step, deviation=deviation)
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out object with the present design, as pictures."""

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from ptychoui.bench.engine import (
-    AutogradModel,
-    Bench,
-    autograd_gradient,
-    closed_form_gradient,
-    make_bench,
-    published_leds,
-    run,
-    table,
-)
+from ptychoui.bench.autograd import AutogradModel, autograd_gradient
+from ptychoui.bench.engine import WAYS, closed_form_gradient, greedy_gradient, run, table
+from ptychoui.bench.engine_plot import plot
+from ptychoui.bench.problem import Bench, make_bench, published_leds
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.errors import SettingsError
@@ -111,7 +106,7 @@ def test_the_gradient_is_the_derivative_of_the_data_term() -> None:
 def test_plain_steps_agree_to_rounding(strategy: str) -> None:
     """Gradient descent in double precision: autograd through every unroll, and the closed form."""
     made = bench(update="gradient")
-    closed, _ = closed_form_gradient(made, strategy, Scratch())
+    closed = closed_form_gradient(made, strategy, Scratch()).gradients
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in made.inputs.items()}
     model, x = AutogradModel(made.network.physics), made.x
     for index in range(made.network.settings.unrolls):
@@ -123,16 +118,17 @@ def test_plain_steps_agree_to_rounding(strategy: str) -> None:
 
 def test_heavy_ball_agrees_up_to_its_fixed_point_numbers() -> None:
     made = bench()
-    closed, certificate = closed_form_gradient(made, "reversible", Scratch())
-    assert certificate.startswith("exact")
+    found = closed_form_gradient(made, "reversible", Scratch())
+    assert found.certificate.startswith("exact") and found.drift == 0
     for name, derivative in autograd_gradient(made).items():
-        assert relative(closed[name], derivative) < 1e-6, name
+        assert relative(found.gradients[name], derivative) < 1e-6, name
 
 
 def test_strategies_give_the_same_bits() -> None:
     made = bench()
-    found = {name: closed_form_gradient(made, name, Scratch())[0] for name in STRATEGIES}
-    for name in STRATEGIES:
+    names = [name for name in STRATEGIES if name != "inverse"]
+    found = {name: closed_form_gradient(made, name, Scratch()).gradients for name in names}
+    for name in names:
         assert all(torch.equal(found[name][key], found["store_all"][key]) for key in made.inputs)
 
 
@@ -142,25 +138,24 @@ def test_a_bench_does_not_depend_on_chance() -> None:
     assert Network().momentum == first.network.settings.momentum
 
 
-def test_rows_and_their_table() -> None:
+PUBLISHED_ROWS = ["published back-propagation", "published memory-efficient"]
+
+
+def test_rows_and_their_table(tmp_path: Path) -> None:
     said: list[str] = []
     result = run([2, 6], 37, 2, 32, "cpu", 2, progress=said.append)
     rows = result["rows"]
     assert isinstance(rows, list) and said == ["2 unrolls", "6 unrolls"]
-    names = [
-        "autograd store_all",
-        "torch checkpoint",
-        *STRATEGIES,
-        "published back-propagation",
-        "published memory-efficient",
-    ]
+    names = [*WAYS, *PUBLISHED_ROWS]
     assert [(row["unrolls"], row["strategy"]) for row in rows] == [(n, name) for n in (2, 6) for name in names]
     for row in rows:
         assert row["seconds"] <= row["seconds_median"]
-        if row["strategy"] in STRATEGIES or row["strategy"] == "published back-propagation":
+        if row["strategy"] in ("store_all", "checkpoint", "offload", "binomial", "reversible", PUBLISHED_ROWS[0]):
             assert row["gradient_error"] == 0
-        assert row["gradient_error"] < 1e-3
+        assert (row["gradient_error"] is None) == (row["strategy"] == "greedy")
+        assert row["gradient_error"] is None or row["gradient_error"] < 1e-3
         assert (row["measured_unrolls"] == min(3, row["unrolls"])) == row["strategy"].startswith("published")
+        assert (row["drift"] is not None) == (row["strategy"] in ("reversible", "inverse"))
     peak = {(row["unrolls"], row["strategy"]): row["peak_extra_bytes"] for row in rows}
     grown = {name: peak[6, name] - peak[2, name] for name in names}
     assert grown["reversible"] < grown["store_all"] / 4
@@ -171,12 +166,48 @@ def test_rows_and_their_table() -> None:
     assert peak[6, "torch checkpoint"] < peak[6, "autograd store_all"]
     counts = {row["transforms"] for row in rows if row["strategy"].startswith("published")}
     assert counts == {(2 + 2 * 2) * 37}
+    plot(result, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    for bad in ("figure.colour", "nowhere/figure.png"):
+        with pytest.raises(SettingsError, match="cannot write the figure"):
+            plot(result, tmp_path / bad)
 
 
-def test_the_drift_of_floating_point_reversal_is_measured() -> None:
-    rows = run([2], 37, 2, 32, "cpu", 1)["rows"]
-    assert isinstance(rows, list)
-    assert any(row["drift"] is not None for row in rows)
+def test_only_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = run([3], 37, 2, 32, "cpu", 1, only=["checkpoint", "inverse"])["rows"]
+    assert isinstance(rows, list) and [row["strategy"] for row in rows] == ["checkpoint", "inverse"]
+
+
+def test_a_row_that_would_not_fit_is_skipped_and_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run([40], 37, 2, 32, "cpu", 1, only=["store_all", "checkpoint", "reversible"])["rows"]
+    assert isinstance(whole, list)
+    needs = {row["strategy"]: row["peak_extra_bytes"] for row in whole}
+    monkeypatch.setattr("ptychoui.bench.engine.free_memory", lambda _device: needs["store_all"] // 2)
+    result = run([40], 37, 2, 32, "cpu", 1, only=["store_all", "checkpoint", "reversible"])
+    rows, skipped = result["rows"], result["skipped"]
+    assert isinstance(rows, list) and isinstance(skipped, list)
+    assert [row["strategy"] for row in rows] == ["checkpoint", "reversible"]
+    assert [(row["strategy"], row["unrolls"]) for row in skipped] == [("store_all", 40)]
+    assert skipped[0]["needs_bytes"] == pytest.approx(needs["store_all"], rel=0.05)
+    assert rows[1]["gradient_error"] == 0
+    assert "skipped: needs" in table(result).splitlines()[-1]
+
+
+def test_greedy_derivatives_are_those_of_its_modules() -> None:
+    """Of four unrolls with four modules: the sum of the derivatives of Re<cotangent, x_k> with x_(k-1) held."""
+    made = bench()
+    model, x, v = AutogradModel(made.network.physics), made.x, torch.zeros_like(made.x)
+    sums = {name: torch.zeros_like(value) for name, value in made.inputs.items()}
+    for index in range(4):
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in made.inputs.items()}
+        v = 7 / 8 * v - leaves["step"][index] * model.gradient(x, leaves, made.network.variance_floor)
+        derivatives = torch.autograd.grad(x + v, list(leaves.values()), made.cotangent)
+        for name, derivative in zip(leaves, derivatives, strict=True):
+            sums[name] += derivative
+        x, v = (x + v).detach(), v.detach()
+    found = greedy_gradient(made, Scratch()).gradients
+    for name in sums:
+        assert relative(found[name], sums[name]) < 1e-6, name
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_events_of_a_run(tmp_path: Path) -> None:
     assert [e.step for e in events if isinstance(e, StepDone)] == [1, 2, 3, 4, 5, 6]
     begun = events[0]
     assert isinstance(begun, Started) and begun.steps == 6 and begun.strategy == "reversible" and not begun.resumed
-    assert set(begun.predicted_bytes) == {"store_all", "checkpoint", "binomial", "reversible"}
+    assert set(begun.predicted_bytes) == {"store_all", "checkpoint", "offload", "binomial", "reversible"}
     steps = [e for e in events if isinstance(e, StepDone)]
     assert all(e.certificate == "exact: 3 unrolls undone bit for bit" and e.memory_bytes > 0 for e in steps)
     assert len({e.memory_bytes for e in steps}) == 1, "a step takes the same memory each time"

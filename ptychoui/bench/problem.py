@@ -1,0 +1,84 @@
+"""The problem of the published curves, made again without their files, at any size.
+
+Kellman et al., "Memory-efficient learning for large-scale computational imaging" (2020): a flat square LED lattice with
+pitch / height = 0.086957, objective NA 0.2, wavelength 0.514 um, object pixel 0.41452 um, 21 bright-field LEDs and 68
+dark-field LEDs below NA 0.42; one bright-field and seven dark-field measurements with random weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from ptychoui.errors import SettingsError
+from ptychoui.experiment import Array, Microscope, Network
+from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.optics.forward import FourierPtychography
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.microscope import Sampling
+
+PIXEL_UM = 0.41452
+PUBLISHED = Microscope(
+    wavelength_um=0.514, objective_na=0.2, magnification=4.0, camera_pixel_um=4 * PIXEL_UM / 0.65, pixel="point"
+)
+"""The published learned-design microscope: objective NA 0.2, object pixel 0.41452 um (Kellman et al. 2020)."""
+
+
+def published_leds(count: int) -> LedArray:
+    """The first LEDs of the flat lattice with pitch / height = 0.086957, by radius."""
+    leds = led_array(Array(kind="lattice", pitch_mm=4.0, rows=21, columns=21, height_mm=46.0))
+    if not 1 <= count <= len(leds):
+        raise SettingsError(f"--leds {count}: the lattice has 1 to {len(leds)} LEDs", "the published design used 89")
+    return leds.select(np.argsort(leds.radius_na, kind="stable")[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A problem of the published size with random weights."""
+
+    network: UnrolledNetwork
+    x: Tensor
+    inputs: dict[str, Tensor]
+    cotangent: Tensor
+
+
+def make_bench(
+    unrolls: int,
+    leds: int,
+    measurements: int,
+    size: int,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    update: str = "heavy_ball",
+    step: float = 0.2,
+) -> Bench:
+    """Build the problem: object of ``size`` pixels, field grid of about 0.65 of it."""
+    array = published_leds(leds)
+    field = 2 * next_fast_len(max(1, round(size * 0.65 / 2)))  # 166 = 2 * 83 would take four times as long as 168
+    grids = Sampling(
+        tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
+    )
+    physics = FourierPtychography(PUBLISHED, array, grids, dtype, device)
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    bright = torch.from_numpy(array.bright_field(PUBLISHED.objective_na))
+    weights = random(measurements, leds) * torch.where(torch.arange(measurements)[:, None] == 0, bright, ~bright)
+    weights = (weights / weights.sum(1, keepdim=True).clamp_min(1e-9)).to(device, dtype)
+    phase = random(1, size, size) - 0.5
+    truth = torch.polar(torch.ones_like(phase), phase).to(device, physics.complex_dtype)
+    offset = torch.zeros(measurements, device=device, dtype=dtype)
+    floor = 1e-6
+    amplitude = torch.sqrt(physics.predict(truth, weights, offset) + floor)
+    settings = Network(unrolls=unrolls, update=update, step=step)
+    network = UnrolledNetwork(physics, settings, floor)
+    inputs = {"weights": weights, "offset": offset, "amplitude": amplitude, "step": network.initial_step()}
+    x = torch.ones_like(truth)
+    return Bench(network, x, inputs, truth)
