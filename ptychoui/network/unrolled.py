@@ -20,7 +20,7 @@ from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
 from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import Network
-from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised
+from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised, ProductResult
 
 INPUTS = ("weights", "offset", "amplitude", "step")
 """Inputs of every layer: see `DataTerm`; ``step`` holds one step size per unroll. A learned ``momentum`` is another."""
@@ -47,32 +47,50 @@ class GradientUnroll(Layer):
         self._physics, self._index, self._floor = physics, index, variance_floor
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedGradient:
-        """One transform per LED; the increment and the pullback take the rest."""
+        """One transform per LED; the increment and the pullback take the rest. A streamed model waits for them."""
         data = DataTerm(inputs["weights"], inputs["offset"], inputs["amplitude"], self._floor)
-        at = self._physics.linearise(x, data, keep, work)
-        return _LinearisedGradient(self._physics, at, data, inputs["step"][self._index], self._index, work)
+        at = None if self._physics.stream else self._physics.linearise(x, data, keep, work)
+        return _LinearisedGradient(self._physics, x, at, data, inputs["step"][self._index], self._index, work)
 
 
 class _LinearisedGradient:
+    """The layer at x; ``at`` is None for a streamed model until the increment is asked for."""
+
     def __init__(
         self,
         physics: FourierPtychography,
-        at: Linearised,
+        x: Tensor,
+        at: Linearised | None,
         data: DataTerm,
         step: Tensor,
         index: int,
         work: Scratch,
     ) -> None:
         self._physics, self._at, self._data, self._work = physics, at, data, work
+        # A copy: the strategy may move on in place before the pullback. Nothing where the fields are kept.
+        self._x = x.clone() if at is None else x.new_empty(0)
         self._step, self._index = step, index
 
     @property
     def increment(self) -> Tensor:
+        if self._at is None:
+            self._at = self._physics.linearise(self._x, self._data, self._work, self._work)
         return self._physics.gradient(self._at, self._work).mul_(-self._step)
 
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
         """J^T p = -alpha H p, and -alpha times the derivatives of Re<p, g>."""
-        result = self._physics.product(self._at, cotangent, self._data, self._work)
+        if self._at is None:
+            return self._pulled(self._physics.product_at(self._x, cotangent, self._data, self._work), into)
+        return self._pulled(self._physics.product(self._at, cotangent, self._data, self._work), into)
+
+    def increment_and_pullback(self, cotangent: Tensor, into: Gradients) -> tuple[Tensor, Tensor]:
+        """Both in 6 L transforms where one after the other would take a streamed model 8 L."""
+        if self._at is not None:
+            return self.increment, self.pullback(cotangent, into)
+        gradient, result = self._physics.gradient_and_product(self._x, cotangent, self._data, self._work)
+        return gradient.mul_(-self._step), self._pulled(result, into)
+
+    def _pulled(self, result: ProductResult, into: Gradients) -> Tensor:
         for name, derivative in (
             ("weights", result.weights),
             ("offset", result.offset),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from math import factorial
 from typing import Any
 
 import numba
@@ -50,18 +51,87 @@ def choose_threads(pixels: int) -> None:
         torch.set_num_threads(threads)
 
 
+# Series of sine and cosine: up to pi/4 the next term is below 3e-18.
+S3, S5, S7, S9, S11, S13, S15, S17 = (sign / factorial(k) for k, sign in zip(range(3, 18, 2), (-1, 1) * 4, strict=True))
+C2, C4, C6, C8, C10, C12, C14, C16 = (sign / factorial(k) for k, sign in zip(range(2, 17, 2), (-1, 1) * 4, strict=True))
+
+
+@_compiled
+def pupils(fraction: Any, cutoff: float, medium: float, defocus: float, waves: Any, out: Any) -> None:
+    """Pupil of every LED as `Windows.pupils` defines it, in rows of pairs: fraction (L, 2), out (L, w, 2 w) reals.
+
+    Frequencies are counted in samples: the aperture's radius ``cutoff``, the medium's n / lambda. The phase in waves is
+    ``defocus`` times the axial frequency plus the polynomial sum_ab waves[a, b] x^a y^b.
+    """
+    w, order, reach = out.shape[1], waves.shape[0], cutoff + 0.5
+    half = w // 2
+    for led in prange(out.shape[0]):
+        middle = half + fraction[led, 0]
+        # The open samples of all lines in one row: loops over short lines would hardly use vector instructions.
+        real, imag, in_x = np.empty(w * w), np.empty(w * w), np.empty(order)
+        count = 0
+        for i in range(w):
+            y = i - half - fraction[led, 1]
+            first, last = _open(reach, y, middle, w)
+            for a in range(order):
+                in_x[a] = 0
+                for b in range(order - 1, -1, -1):
+                    in_x[a] = in_x[a] * y + waves[a, b]
+            phase = real[count : count + last - first]
+            phase[:] = in_x[order - 1]
+            for a in range(order - 2, -1, -1):
+                for j in range(last - first):
+                    phase[j] = phase[j] * (j + first - middle) + in_x[a]
+            if defocus != 0:
+                for j in range(last - first):
+                    x = j + first - middle
+                    squared = medium * medium - x * x - y * y
+                    phase[j] += defocus * np.sqrt(squared if squared > 0 else 0.0)
+            count += last - first
+        for k in range(count):
+            # A quarter of the angle, at most pi/4, by its series and doubled twice: a library's sine would keep the
+            # loop from vector instructions. Adding and taking away 1.5 * 2^52 rounds to a whole number.
+            q = (real[k] - ((real[k] + 6755399441055744.0) - 6755399441055744.0)) * (0.5 * np.pi)
+            z = q * q
+            sine = q * (1 + z * (S3 + z * (S5 + z * (S7 + z * (S9 + z * (S11 + z * (S13 + z * (S15 + z * S17))))))))
+            cosine = 1 + z * (C2 + z * (C4 + z * (C6 + z * (C8 + z * (C10 + z * (C12 + z * (C14 + z * C16)))))))
+            half_sine, half_cosine = 2 * sine * cosine, 1 - 2 * sine * sine
+            real[k], imag[k] = 1 - 2 * half_sine * half_sine, 2 * half_sine * half_cosine
+        count = 0
+        for i in range(w):
+            y, o = i - half - fraction[led, 1], out[led, i]
+            first, last = _open(reach, y, middle, w)
+            o[: 2 * first] = 0
+            o[2 * last :] = 0
+            for j in range(first, last):
+                edge = reach - np.sqrt((j - middle) * (j - middle) + y * y)
+                edge = edge if edge < 1 else 1.0
+                edge = edge if edge > 0 else 0.0
+                o[2 * j] = edge * real[count + j - first]
+                o[2 * j + 1] = edge * imag[count + j - first]
+            count += last - first
+
+
+@numba.njit(error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+def _open(reach: float, y: float, middle: float, w: int) -> Any:
+    """First and last column, and one, that may be open on a line: one to spare, as the edge itself says what is."""
+    squared = reach * reach - y * y
+    chord = np.sqrt(squared) + 1 if squared > 0 else 0.0
+    return max(0, int(middle - chord)), max(0, min(w, int(middle + chord) + 2))
+
+
 @_compiled
 def gather(spectrum: Any, row: Any, column: Any, pupil: Any, out: Any) -> None:
-    """out[l, i, j] = pupil[l, i, j] spectrum[row[l, i], column[l] + j], in the corner of (L, n, n) fields.
+    """out[l, i, j] = pupil[l, i, j] spectrum[row[l] + i, column[l] + j], in the corner of (L, n, n) fields.
 
-    Columns go on at zero where they leave the spectrum: two runs without an index to look up.
+    Rows and columns go on at zero where they leave the spectrum.
     """
-    size, w = spectrum.shape[1], row.shape[1]
+    size, w = spectrum.shape[1], pupil.shape[1]
     for led in prange(row.shape[0]):
         first = column[led]
         run = min(w, size - first)
         for i in range(w):
-            line, p, o = spectrum[row[led, i]], pupil[led, i], out[led, i]
+            line, p, o = spectrum[(row[led] + i) % size], pupil[led, i], out[led, i]
             for j in range(run):
                 o[j] = p[j] * line[first + j]
             for j in range(run, w):
@@ -69,16 +139,19 @@ def gather(spectrum: Any, row: Any, column: Any, pupil: Any, out: Any) -> None:
 
 
 @_compiled
-def scatter(transformed: Any, start: Any, led: Any, i: Any, column: Any, pupil: Any, spectrum: Any) -> None:
-    """spectrum[row, column[l] + j] += conj(pupil[l, i, j]) transformed[l, i, j] for all (l, i) that lie on the row.
+def scatter(transformed: Any, row: Any, column: Any, pupil: Any, spectrum: Any) -> None:
+    """spectrum[row[l] + i, column[l] + j] += conj(pupil[l, i, j]) transformed[l, i, j], in LED order.
 
-    These are entries start[row] to start[row + 1] of ``led`` and ``i``, in LED order.
+    Threads share the spectrum's rows: each looks up which windows cross a row, a trifle next to adding them.
     """
     size, w = spectrum.shape[1], pupil.shape[1]
-    for row in prange(spectrum.shape[0]):
-        line = spectrum[row]
-        for k in range(start[row], start[row + 1]):
-            first, p, t = column[led[k]], pupil[led[k], i[k]], transformed[led[k], i[k]]
+    for place in prange(size):
+        line = spectrum[place]
+        for led in range(row.shape[0]):
+            i = (place - row[led]) % size
+            if i >= w:
+                continue
+            first, p, t = column[led], pupil[led, i], transformed[led, i]
             run = min(w, size - first)
             for j in range(run):
                 line[first + j] += np.conj(p[j]) * t[j]
@@ -148,7 +221,7 @@ def combine(fields: Any, changes: Any, others: Any, weights: Any, out: Any) -> N
             o[2 * i + 1] = w[i] * b[2 * i + 1] + dw[i] * u[2 * i + 1]
 
 
-_LOOPS = (gather, scatter, square, square_and_keep, cross, cross_and_keep, scale, combine)
+_LOOPS = (pupils, gather, scatter, square, square_and_keep, cross, cross_and_keep, scale, combine)
 
 
 @cache
@@ -169,9 +242,10 @@ def prepare(dtype: str) -> None:
 def _run_all(dtype: np.dtype[Any]) -> None:
     one = np.zeros((1, 1, 1), dtype)
     place = np.zeros(1, np.int64)
-    gather(one[0], place[None], place, one, one.copy())
-    scatter(one, np.array([0, 1]), place, place, place, one, one[0].copy())
+    gather(one[0], place, place, one, one.copy())
+    scatter(one, place, place, one, one[0].copy())
     pairs, image = np.zeros((1, 2), one.real.dtype), np.zeros((1, 1), one.real.dtype)
+    pupils(np.zeros((1, 2)), 1.0, 1.0, 0.0, np.zeros((1, 1)), pairs[None])
     square(pairs, image)
     square_and_keep(pairs, image, pairs)
     cross(pairs, pairs, image)

@@ -14,10 +14,22 @@ y_m = sum_l C_ml I_l + o_m, and the residual compares amplitudes s_m = sqrt(y_m 
 so that D is an integral over the object's pixels and step sizes of order one suit every size.
 Source: Kellman et al., "Memory-efficient learning for large-scale computational imaging" (2020), equations 9
 to 11, with the sum over m taken before the adjoint.
+
+Transforms of the field's grid that a pass takes for L LEDs, by whether fields are kept or streamed (made again in
+chunks, in memory that does not grow with L):
+
+| pass                                           | kept | streamed |
+|------------------------------------------------|------|----------|
+| `linearise`                                    | L    | L        |
+| `gradient` after it                            | L    | 2 L      |
+| `product` after it                             | 2 L  | 5 L      |
+| `product_at`: linearise and product in one     | 3 L  | 5 L      |
+| `gradient_and_product`: all three in one       | 4 L  | 6 L      |
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +41,7 @@ from ptychoui.errors import GeometryError
 from ptychoui.experiment import Microscope
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.led_sums import Windows, led_sums
-from ptychoui.optics.microscope import Sampling, pupil_function
+from ptychoui.optics.microscope import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Linearised:
     """Fields and residuals at one object: all that a product with the Hessian needs."""
 
     spectrum: Tensor  # (B, N, N) complex, the object's transform
-    fields: Tensor  # (B, L, n, n) complex u_l
+    fields: Tensor | None  # (B, L, n, n) complex u_l, or None where they are streamed
     weights: Tensor  # (M, L) C
     predicted: Tensor  # (B, M, T, T) s_m
     residual: Tensor  # (B, M, T, T) r_m = 1 - s^_m / s_m
@@ -74,6 +86,12 @@ class FourierPtychography:
         The geometry; only these LEDs are modelled.
     dtype
         ``torch.float32`` or ``torch.float64``, the real type.
+    stream
+        Make fields and pupils again in chunks of LEDs instead of keeping those of all: memory does not grow with the
+        number of LEDs, for half as many transforms again (see the table above). Results differ by rounding.
+    chunk_bytes
+        Bytes of the fields of one chunk, by default 1 MiB on a CPU, where a chunk then stays in the cache, and 64 MiB
+        elsewhere. On a CPU it holds for models that keep fields, too: they go through chunks without forgetting them.
 
     Methods take the buffers they may use: ``keep`` for what later products need, ``work`` for the rest.
 
@@ -90,19 +108,29 @@ class FourierPtychography:
         grids: Sampling,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        stream: bool = False,
+        chunk_bytes: int | None = None,
     ) -> None:
         self.microscope, self.leds, self.grids = microscope, leds, grids
         self.dtype = dtype
         self.complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
         self.device = torch.device(device)
         self._windows = _windows(microscope, leds, grids, np.complex64 if dtype == torch.float32 else np.complex128)
-        self._sums = led_sums(self._windows, self.device)
+        self.stream = stream
+        self._sums = led_sums(self._windows, self.device, stream, chunk_bytes)
         self._scale = (grids.field_px / grids.object_px) ** 2
         camera = _camera_matrix(microscope, grids)
         plain = camera.shape[0] == camera.shape[1] and np.abs(camera - np.eye(len(camera))).max() < 1e-12
         self._camera = None if plain else torch.from_numpy(camera).to(self.device, dtype)
         self._interpolation = torch.from_numpy(_interpolation_matrix(grids)).to(self.device, dtype)
         self._area = float((grids.object_px / grids.span_px) ** 2)
+
+    def streamed(self, chunk_bytes: int | None = None) -> FourierPtychography:
+        """The same model in chunks of LEDs: a view that shares all tables but the pupils, of which it has none."""
+        other = copy.copy(self)
+        other.stream = True
+        other._sums = led_sums(self._windows, self.device, True, chunk_bytes)
+        return other
 
     # Fields -----------------------------------------------------------------------------------------
 
@@ -127,7 +155,7 @@ class FourierPtychography:
         """Window places in the flat spectrum, pupils and the camera's matrix: for benchmarks."""
         place = torch.from_numpy(self._windows.places().reshape(-1))
         camera = torch.eye(self.grids.field_px, dtype=self.dtype) if self._camera is None else self._camera
-        return place.to(self.device), torch.from_numpy(self._windows.pupil).to(self.device), camera.to(self.device)
+        return place.to(self.device), torch.from_numpy(self._windows.pupils()).to(self.device), camera.to(self.device)
 
     # Camera -----------------------------------------------------------------------------------------
 
@@ -174,19 +202,28 @@ class FourierPtychography:
     # Data consistency ---------------------------------------------------------------------------------
 
     def linearise(self, x: Tensor, data: DataTerm, keep: Scratch, work: Scratch) -> Linearised:
-        """Fields, predicted amplitudes and residuals at x, in buffers of ``keep``; L transforms."""
-        n = self.grids.field_px
-        fields = keep.get("fields", (len(x), len(self.leds), n, n), self.complex_dtype, self.device)
-        spectrum = self._spectrum(x)
+        """Fields, predicted amplitudes and residuals at x, in buffers of ``keep``; L transforms.
+
+        A streamed model keeps no fields: the object's spectrum takes their place.
+        """
+        spectrum, fields = self._spectrum(x), None
+        if not self.stream:
+            n = self.grids.field_px
+            fields = keep.get("fields", (len(x), len(self.leds), n, n), self.complex_dtype, self.device)
         mixed = self._sums.mixed_intensities(spectrum, data.weights, fields, work)
+        return self._linearised(spectrum, fields, mixed, data)
+
+    def _linearised(self, spectrum: Tensor, fields: Tensor | None, mixed: Tensor, data: DataTerm) -> Linearised:
         intensity = self.camera(mixed) + data.offset[:, None, None]
         predicted = torch.sqrt(intensity.clamp_min_(0).add_(data.variance_floor))
         return Linearised(spectrum, fields, data.weights, predicted, 1 - data.amplitude / predicted)
 
     def gradient(self, at: Linearised, work: Scratch) -> Tensor:
-        """G = dD/dx* = a sum_l B_l^H [w_l u_l]; L transforms. (B, N, N) complex."""
+        """G = dD/dx* = a sum_l B_l^H [w_l u_l]; L transforms, streamed 2 L. (B, N, N) complex."""
         images = self.camera_adjoint(at.residual)
-        spectrum = self._sums.weighted_adjoint(at.spectrum, at.fields, at.weights, images, work)
+        return self._image(self._sums.weighted_adjoint(at.spectrum, at.fields, at.weights, images, work))
+
+    def _image(self, spectrum: Tensor) -> Tensor:
         image: Tensor = torch.fft.ifft2(spectrum)
         return image.mul_(self._area)
 
@@ -195,7 +232,7 @@ class FourierPtychography:
         return self._area * (at.predicted - data.amplitude).square().sum((1, 2, 3))
 
     def product(self, at: Linearised, q: Tensor, data: DataTerm, work: Scratch) -> ProductResult:
-        """Product with the Hessian and the derivatives of Re<q, g> in every constant; 2 L transforms.
+        """Product with the Hessian and the derivatives of Re<q, g> in every constant; 2 L transforms, streamed 5 L.
 
         With b_l = B_l q, dI_l = 2 Re(conj(u_l) b_l), dy_m = sum_l C_ml R dI_l, dr_m = s^_m dy_m / (2 s_m^3):
 
@@ -211,24 +248,56 @@ class FourierPtychography:
         q
             (B, N, N) complex direction.
         """
-        direction = self._spectrum(q)
-        n = self.grids.field_px
-        others = work.get("others", (len(q), len(self.leds), n, n), self.complex_dtype, self.device)
+        direction, others = self._spectrum(q), None
+        if at.fields is not None:
+            n = self.grids.field_px
+            others = work.get("others", (len(q), len(self.leds), n, n), self.complex_dtype, self.device)
         crossed = self._sums.mixed_cross(at.spectrum, at.fields, direction, at.weights, others, work)
+        dy, dr, images, changes = self._changes(at, crossed, data)
+        spectrum, correlations = self._sums.product_adjoint(
+            at.spectrum, at.fields, direction, others, at.weights, images, changes, work
+        )
+        return self._result(at, spectrum, correlations, dy, dr)
+
+    def product_at(self, x: Tensor, q: Tensor, data: DataTerm, work: Scratch) -> ProductResult:
+        """`product` at x where nothing was linearised before; 3 L transforms, streamed 5 L."""
+        if not self.stream:
+            return self.product(self.linearise(x, data, work, work), q, data, work)
+        at, direction, (dy, dr, images, changes) = self._both(self._spectrum(x), q, data, work)
+        spectrum, correlations = self._sums.product_adjoint(
+            at.spectrum, None, direction, None, at.weights, images, changes, work
+        )
+        return self._result(at, spectrum, correlations, dy, dr)
+
+    def gradient_and_product(self, x: Tensor, q: Tensor, data: DataTerm, work: Scratch) -> tuple[Tensor, ProductResult]:
+        """`gradient` at x, the same bits, and `product` with q; 4 L transforms, streamed 6 L."""
+        if not self.stream:
+            at = self.linearise(x, data, work, work)
+            return self.gradient(at, work), self.product(at, q, data, work)
+        at, direction, (dy, dr, images, changes) = self._both(self._spectrum(x), q, data, work)
+        gradient, spectrum, correlations = self._sums.adjoint_both(
+            at.spectrum, direction, at.weights, images, changes, work
+        )
+        return self._image(gradient), self._result(at, spectrum, correlations, dy, dr)
+
+    def _both(
+        self, spectrum: Tensor, q: Tensor, data: DataTerm, work: Scratch
+    ) -> tuple[Linearised, Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Linearise a streamed model and look along q in one pass over the LEDs."""
+        direction = self._spectrum(q)
+        mixed, crossed = self._sums.mixed_both(spectrum, direction, data.weights, work)
+        at = self._linearised(spectrum, None, mixed, data)
+        return at, direction, self._changes(at, crossed, data)
+
+    def _changes(self, at: Linearised, crossed: Tensor, data: DataTerm) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """dy, dr, and residual and dr on the field's grid."""
         dy = self.camera(crossed)
         dr = data.amplitude * dy / (2 * at.predicted**3)
-        spectrum, correlations = self._sums.product_adjoint(
-            at.spectrum,
-            at.fields,
-            direction,
-            others,
-            at.weights,
-            self.camera_adjoint(at.residual),
-            self.camera_adjoint(dr),
-            work,
-        )
+        return dy, dr, self.camera_adjoint(at.residual), self.camera_adjoint(dr)
+
+    def _result(self, at: Linearised, spectrum: Tensor, correlations: Tensor, dy: Tensor, dr: Tensor) -> ProductResult:
         return ProductResult(
-            hessian=torch.fft.ifft2(spectrum).mul_(self._area),
+            hessian=self._image(spectrum),
             weights=correlations.mul_(0.5 * self._area),
             offset=0.5 * self._area * dr.sum((0, 2, 3)),
             amplitude=-0.5 * self._area * dy / at.predicted,
@@ -242,8 +311,9 @@ class FourierPtychography:
         """
         light = weights.detach().sum(0).cpu().double().numpy()
         covered = np.zeros(self.grids.object_px**2)
-        for place, pupil, amount in zip(self._windows.places(), self._windows.pupil, light, strict=True):
-            covered[place] += amount * np.abs(pupil) ** 2
+        for places, pupils, leds in self._windows.some():
+            for place, pupil, amount in zip(places, pupils, light[leds], strict=True):
+                covered[place] += amount * np.abs(pupil) ** 2
         return float(covered.max())
 
     # Every LED on its own ---------------------------------------------------------------------------------
@@ -251,8 +321,10 @@ class FourierPtychography:
     @property
     def largest_overlap(self) -> int:
         """Largest number of pupils over one spectral sample: bounds the curvature of a full-stack fit."""
-        place = self._windows.places()
-        return int(np.bincount(place[self._windows.pupil != 0]).max())
+        covered = np.zeros(self.grids.object_px**2, np.int64)
+        for places, pupils, _leds in self._windows.some():
+            covered += np.bincount(places[pupils != 0], minlength=len(covered))
+        return int(covered.max())
 
     def single_led_gradient(self, x: Tensor, amplitude: Tensor, variance_floor: float, work: Scratch) -> Tensor:
         """Gradient of the full-stack fit, where every LED is a measurement of its own.
@@ -282,33 +354,39 @@ class ProductResult:
 
 
 def _windows(microscope: Microscope, leds: LedArray, grids: Sampling, dtype: type[np.complexfloating]) -> Windows:
-    """Places and pupil values of every LED's window on the object's spectrum."""
+    """Places and fractions of every LED's window on the object's spectrum."""
     step = grids.step_per_um
     k = leds.illumination_na / microscope.wavelength_um / step  # (L, 2) in frequency samples
     whole = np.rint(k)
     fraction = k - whole
-    half = int(np.ceil(microscope.objective_na / microscope.wavelength_um / step + 1.01))
+    cutoff = microscope.objective_na / microscope.wavelength_um / step
+    half = int(np.ceil(cutoff + 1.01))
     if 2 * half + 1 > grids.field_px:
         raise GeometryError(
             f"the pupil spans {2 * half + 1} frequencies but the field's grid has {grids.field_px}",
             "the camera undersamples the field: use a higher magnification or a smaller camera pixel",
         )
-    order = np.arange(-half, half + 1)
-    column = (whole[:, 0, None] + order).astype(np.int64) % grids.object_px
-    row = (whole[:, 1, None] + order).astype(np.int64) % grids.object_px
-    fx = (order[None, :] - fraction[:, 0, None]) * step
-    fy = (order[None, :] - fraction[:, 1, None]) * step
-    fx, fy = np.broadcast_arrays(fx[:, None, :], fy[:, :, None])
-    pupil = pupil_function(microscope, fx, fy, step)
-    _inside_the_grid(pupil != 0, whole, order, leds, grids)
-    return Windows(row, column, pupil.astype(dtype), grids.object_px, grids.field_px)
+    _inside_the_grid(whole, fraction, cutoff + 0.5, leds, grids)
+    first = (whole - half).astype(np.int64) % grids.object_px
+    return Windows(
+        microscope=microscope,
+        row=np.ascontiguousarray(first[:, 1]),
+        column=np.ascontiguousarray(first[:, 0]),
+        fraction=fraction,
+        half=half,
+        step_per_um=step,
+        object_px=grids.object_px,
+        field_px=grids.field_px,
+        dtype=np.dtype(dtype),
+    )
 
 
-def _inside_the_grid(open_: np.ndarray, whole: np.ndarray, order: np.ndarray, leds: LedArray, grids: Sampling) -> None:
+def _inside_the_grid(whole: np.ndarray, fraction: np.ndarray, radius: float, leds: LedArray, grids: Sampling) -> None:
     """Refuse an LED whose pupil reaches beyond the object's highest frequency; closed corners may wrap round."""
-    column = np.abs(np.where(open_.any(1), whole[:, 0, None] + order, 0)).max(1)
-    row = np.abs(np.where(open_.any(2), whole[:, 1, None] + order, 0)).max(1)
-    reach = np.maximum(row, column)
+    # A row is open where its sample nearest to the axis is: up to this order on either side.
+    chord = np.sqrt(radius**2 - fraction[:, ::-1] ** 2)
+    reach = np.maximum(np.abs(whole + np.ceil(fraction + chord) - 1), np.abs(whole + np.floor(fraction - chord) + 1))
+    reach = reach.max(1)
     worst = int(np.argmax(reach))
     if reach[worst] >= grids.object_px / 2:
         raise GeometryError(
@@ -331,8 +409,8 @@ def _camera_matrix(microscope: Microscope, grids: Sampling) -> np.ndarray:
     place = np.arange(n) * (grids.span_px * pixel / n)
     if n % 2 == 0:
         transfer[n // 2] *= 0.0 if microscope.pixel == "integrating" else 1.0
-    phase = 2 * np.pi * (centre[:, None, None] - place[None, :, None]) * frequency
-    return np.asarray((transfer * np.cos(phase)).sum(-1) / n)
+    # A row at a time: T n n phases would take more memory than all that follows.
+    return np.stack([(transfer * np.cos(2 * np.pi * (c - place[:, None]) * frequency)).sum(-1) / n for c in centre])
 
 
 def _interpolation_matrix(grids: Sampling) -> np.ndarray:

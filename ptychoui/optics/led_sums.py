@@ -11,6 +11,7 @@ plain inverse transform.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,31 +20,83 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
+from ptychoui.experiment import Microscope
+from ptychoui.optics.microscope import pupil_function
+
+ALL = slice(None)
+
+TABLE_LEDS = 16
+"""LEDs whose pupils are made at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Where each LED's pupil lies on the object's spectrum, frequencies in ascending order.
+    """Where each LED's pupil lies on the object's spectrum, and how to make it: nothing here grows as L w w.
 
     Attributes
     ----------
+    microscope
+        The objective.
     row, column
-        (L, w) places on the object's spectrum, consecutive but for the step from its end to its start.
-    pupil
-        (L, w, w) complex transmission, in the precision of the fields.
+        (L,) places of a window's first row and column on the object's spectrum; they go on at 0 after its end.
+    fraction
+        (L, 2) column and row by which the LED lies beside the window's central sample, in samples.
+    half
+        A window has w = 2 half + 1 rows and columns, frequencies in ascending order.
+    step_per_um
+        Distance of two samples in 1/um.
     object_px, field_px
         N and n.
+    dtype
+        Complex type of the fields.
     """
 
+    microscope: Microscope
     row: NDArray[np.int64]
     column: NDArray[np.int64]
-    pupil: NDArray[np.complexfloating]
+    fraction: NDArray[np.float64]
+    half: int
+    step_per_um: float
     object_px: int
     field_px: int
+    dtype: np.dtype[np.complexfloating]
 
-    def places(self) -> NDArray[np.int64]:
-        """(L, w, w) places on the flat spectrum."""
-        return self.row[:, :, None] * self.object_px + self.column[:, None, :]
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def width(self) -> int:
+        """Edge of a window: w."""
+        return 2 * self.half + 1
+
+    def rows_and_columns(self, leds: slice = ALL) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(l, w) rows and (l, w) columns of some LEDs' windows."""
+        order = np.arange(self.width)
+        return (self.row[leds, None] + order) % self.object_px, (self.column[leds, None] + order) % self.object_px
+
+    def places(self, leds: slice = ALL) -> NDArray[np.int64]:
+        """(l, w, w) places on the flat spectrum."""
+        row, column = self.rows_and_columns(leds)
+        return row[:, :, None] * self.object_px + column[:, None, :]
+
+    def pupils(self, leds: slice = ALL) -> NDArray[np.complexfloating]:
+        """(l, w, w) complex transmission of the objective, by `pupil_function`."""
+        fraction = self.fraction[leds]
+        found = np.empty((len(fraction), self.width, self.width), self.dtype)
+        order = np.arange(-self.half, self.half + 1)
+        for first in range(0, len(found), TABLE_LEDS):  # the function's own arrays are much larger than its result
+            part = slice(first, first + TABLE_LEDS)
+            fx = (order[None, :] - fraction[part, 0, None]) * self.step_per_um
+            fy = (order[None, :] - fraction[part, 1, None]) * self.step_per_um
+            fx, fy = np.broadcast_arrays(fx[:, None, :], fy[:, :, None])
+            found[part] = pupil_function(self.microscope, fx, fy, self.step_per_um)
+        return found
+
+    def some(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complexfloating], slice]]:
+        """Places, pupils and LEDs, a few LEDs at a time: sums over windows without tables of all."""
+        for first in range(0, len(self), TABLE_LEDS):
+            leds = slice(first, min(first + TABLE_LEDS, len(self)))
+            yield self.places(leds), self.pupils(leds), leds
 
 
 class LedSums(ABC):
@@ -100,13 +153,39 @@ class LedSums(ABC):
         Beside it <image_m, 2 Re(conj(u_l) b_l)> + <change_m, |u_l|^2>, summed over the batch: (M, L).
         """
 
+    # Passes for fields that are not kept, where two in one save transforms --------------------------------
 
-def led_sums(windows: Windows, device: torch.device) -> LedSums:
-    """The sums that suit a device: compiled loops on a CPU, tensor operations elsewhere."""
+    def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
+        """`mixed_intensities` and `mixed_cross` without kept fields: the same bits in 2 L transforms instead of 3 L."""
+        mixed = self.mixed_intensities(spectrum, weights, None, work).clone()
+        return mixed, self.mixed_cross(spectrum, None, direction, weights, None, work)
+
+    def adjoint_both(
+        self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`weighted_adjoint` and `product_adjoint` without kept fields: the same bits in 4 L transforms, not 5 L."""
+        gradient = self.weighted_adjoint(spectrum, None, weights, images, work).clone()
+        return gradient, *self.product_adjoint(spectrum, None, direction, None, weights, images, changes, work)
+
+
+def led_sums(windows: Windows, device: torch.device, stream: bool = False, chunk_bytes: int | None = None) -> LedSums:
+    """The sums that suit a device: compiled loops on a CPU, tensor operations elsewhere.
+
+    Parameters
+    ----------
+    stream
+        Keep no table of all LEDs' pupils; on other devices than a CPU also go through the LEDs in chunks.
+    chunk_bytes
+        Fields of one chunk; by default what is fast on the device.
+    """
     if device.type == "cpu":
         from ptychoui.optics.led_sums_cpu import CompiledLedSums
 
-        return CompiledLedSums(windows)
+        return CompiledLedSums(windows, stream, chunk_bytes)
+    if stream:
+        from ptychoui.optics.led_sums_chunked import ChunkedLedSums
+
+        return ChunkedLedSums(windows, device, chunk_bytes)
     return TensorLedSums(windows, device)
 
 
@@ -115,15 +194,16 @@ class TensorLedSums(LedSums):
 
     def __init__(self, windows: Windows, device: torch.device) -> None:
         self._windows = windows
-        self._place = torch.from_numpy(windows.places().reshape(-1)).to(device)
-        self._pupil = torch.from_numpy(windows.pupil).to(device)
+        places, pupils = windows.places(), windows.pupils()
+        self._place = torch.from_numpy(places.reshape(-1)).to(device)
+        self._pupil = torch.from_numpy(pupils).to(device)
         self._pupil_adjoint = self._pupil.conj().resolve_conj()
-        target, source = gather_of_scatter(windows.places(), windows.pupil)
+        target, source = gather_of_scatter(places, pupils)
         self._target, self._source = torch.from_numpy(target).to(device), torch.from_numpy(source).to(device)
 
     def fields(self, spectrum: Tensor, work: Scratch) -> Tensor:
         """Windows times pupils, padded and transformed."""
-        leds, w = self._windows.row.shape
+        leds, w = len(self._windows), self._windows.width
         batch, n = len(spectrum), self._windows.field_px
         windows = spectrum.reshape(batch, -1).index_select(1, self._place).view(batch, leds, w, w)
         # Only the corners are ever written, so the rest stays zero; the key keeps other models away from it.
@@ -134,7 +214,7 @@ class TensorLedSums(LedSums):
 
     def adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
         """Every spectral sample gathers its contributions in LED order: the same bits each time."""
-        w = self._windows.row.shape[1]
+        w = self._windows.width
         batch, size = len(fields), self._windows.object_px
         windows = torch.fft.fft2(fields)[..., :w, :w] * self._pupil_adjoint
         overlaps, samples = self._source.shape
@@ -155,7 +235,7 @@ class TensorLedSums(LedSums):
     ) -> Tensor:
         """As in the base class."""
         u = self.fields(spectrum, work) if fields is None else fields
-        return self.adjoint(_scaled(u, self._unmix(weights, images)), work)
+        return self.adjoint(scaled(u, self._unmix(weights, images)), work)
 
     def mixed_cross(
         self,
@@ -171,7 +251,7 @@ class TensorLedSums(LedSums):
         if keep is not None:
             keep.copy_(b)
         u = self.fields(spectrum, work) if fields is None else fields
-        return self._mix(weights, _cross(u, b))
+        return self._mix(weights, cross(u, b))
 
     def product_adjoint(
         self,
@@ -187,10 +267,10 @@ class TensorLedSums(LedSums):
         """As in the base class."""
         u = self.fields(spectrum, work) if fields is None else fields
         b = self.fields(direction, work) if others is None else others
-        correlations = torch.einsum("bmp,blp->ml", images.flatten(2), _cross(u, b).flatten(2))
+        correlations = torch.einsum("bmp,blp->ml", images.flatten(2), cross(u, b).flatten(2))
         squared = u.real.square().addcmul_(u.imag, u.imag)
         correlations += torch.einsum("bmp,blp->ml", changes.flatten(2), squared.flatten(2))
-        total = _scaled(b, self._unmix(weights, images))
+        total = scaled(b, self._unmix(weights, images))
         torch.view_as_real(total).addcmul_(torch.view_as_real(u), self._unmix(weights, changes).unsqueeze(-1))
         return self.adjoint(total, work), correlations
 
@@ -203,11 +283,13 @@ class TensorLedSums(LedSums):
         return torch.matmul(weights.T, images.flatten(2)).view(len(images), -1, *images.shape[2:])
 
 
-def _cross(u: Tensor, b: Tensor) -> Tensor:
+def cross(u: Tensor, b: Tensor) -> Tensor:
+    """2 Re(conj(u) b)."""
     return (u.real * b.real).addcmul_(u.imag, b.imag).mul_(2)
 
 
-def _scaled(fields: Tensor, weights: Tensor) -> Tensor:
+def scaled(fields: Tensor, weights: Tensor) -> Tensor:
+    """Complex fields times real weights."""
     return torch.view_as_complex(torch.view_as_real(fields) * weights.unsqueeze(-1))
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics import compiled
 from ptychoui.optics.led_sums import LedSums, Windows
+from ptychoui.optics.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**20
 """Fields of one chunk: with the images beside them they fill a second-level cache."""
@@ -36,33 +37,50 @@ class Chunk:
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     pupil: Complexes
-    on_rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     space: Space
 
 
 class Space:
     """Workspaces for a chunk, as tensors and as the flat arrays that compiled loops take."""
 
-    def __init__(self, leds: int, n: int, dtype: torch.dtype) -> None:
-        self.padded = torch.zeros(leds, n, n, dtype=dtype)
-        self.product = torch.empty(leds, n, n, dtype=dtype)
-        self.image, self.weight, self.change = (torch.empty(leds, n * n, dtype=dtype.to_real()) for _ in range(3))
+    def __init__(self, padded: Tensor, product: Tensor, image: Tensor, weight: Tensor, change: Tensor) -> None:
+        self.padded, self.product = padded, product
+        self.image, self.weight, self.change = image, weight, change
         self.padded_array = self.padded.numpy()
         self.product_pairs = pairs(self.product)
         self.image_array, self.weight_array = self.image.numpy(), self.weight.numpy()
         self.change_array = self.change.numpy()
 
+    @staticmethod
+    def of(leds: int, n: int, dtype: torch.dtype) -> Space:
+        """Workspaces for chunks of up to so many LEDs."""
+        real = [torch.empty(leds, n * n, dtype=dtype.to_real()) for _ in range(3)]
+        return Space(torch.zeros(leds, n, n, dtype=dtype), torch.empty(leds, n, n, dtype=dtype), *real)
+
+    def part(self, leds: int) -> Space:
+        """The same for a smaller chunk."""
+        return Space(self.padded[:leds], self.product[:leds], self.image[:leds], self.weight[:leds], self.change[:leds])
+
 
 class CompiledLedSums(LedSums):
-    """As in the base class; images and spectra that are returned are valid until the next pass."""
+    """As in the base class; images and spectra that are returned are valid until the next pass.
 
-    def __init__(self, windows: Windows) -> None:
-        compiled.prepare(windows.pupil.dtype.name)
-        self._windows = windows
-        self._leds = len(windows.row)
+    Parameters
+    ----------
+    stream
+        Make the pupils of a chunk when it is passed, instead of keeping those of all LEDs.
+    chunk_bytes
+        Fields of one chunk; a pass takes some six times as much beside its sums.
+    """
+
+    def __init__(self, windows: Windows, stream: bool = False, chunk_bytes: int | None = None) -> None:
+        compiled.prepare(windows.dtype.name)
+        self._windows, self._bytes = windows, chunk_bytes or CHUNK_BYTES
+        self._pupil = None if stream else windows.pupils()
+        self._series = PupilSeries.of(windows.microscope, windows.step_per_um)
+        self._leds = len(windows)
         self._n, self._size = windows.field_px, windows.object_px
-        single = windows.pupil.dtype == np.complex64
-        self._complex = torch.complex64 if single else torch.complex128
+        self._complex = torch.complex64 if windows.dtype == np.complex64 else torch.complex128
         self._real = self._complex.to_real()
 
     def fields(self, spectrum: Tensor, work: Scratch) -> Tensor:
@@ -144,6 +162,23 @@ class CompiledLedSums(LedSums):
         self._run(len(spectrum), work, part)
         return totals.view(len(spectrum), -1, self._n, self._n)
 
+    def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
+        """As in the base class; fields of both are made once."""
+        mixed = self._images(len(spectrum), len(weights), work)
+        crossed = self._images(len(spectrum), len(weights), work, "crossed")
+        source, other = spectrum.numpy(), direction.numpy()
+
+        def part(chunk: Chunk) -> None:
+            u, image = pairs(self._field(source, chunk)), chunk.space.image
+            compiled.square(u, chunk.space.image_array)
+            mixed[chunk.batch].addmm_(weights[:, chunk.leds], image)
+            compiled.cross(u, pairs(self._field(other, chunk)), chunk.space.image_array)
+            crossed[chunk.batch].addmm_(weights[:, chunk.leds], image)
+
+        self._run(len(spectrum), work, part)
+        shape = len(spectrum), -1, self._n, self._n
+        return mixed.view(shape), crossed.view(shape)
+
     def product_adjoint(
         self,
         spectrum: Tensor,
@@ -156,6 +191,28 @@ class CompiledLedSums(LedSums):
         work: Scratch,
     ) -> tuple[Tensor, Tensor]:
         """As in the base class."""
+        return self._product(spectrum, fields, direction, others, weights, images, changes, work, None)
+
+    def adjoint_both(
+        self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As in the base class; fields of both are made once."""
+        gradient, back = self._spectra(len(spectrum), work, "gradient")
+        found = self._product(spectrum, None, direction, None, weights, images, changes, work, back)
+        return gradient, *found
+
+    def _product(
+        self,
+        spectrum: Tensor,
+        fields: Tensor | None,
+        direction: Tensor,
+        others: Tensor | None,
+        weights: Tensor,
+        images: Tensor,
+        changes: Tensor,
+        work: Scratch,
+        gradient: Complexes | None,
+    ) -> tuple[Tensor, Tensor]:
         totals, back = self._spectra(len(spectrum), work)
         fetch, fetch_other = self._fetch(spectrum, fields), self._fetch(direction, others)
         images, changes, transposed = images.flatten(2), changes.flatten(2), weights.T.contiguous()
@@ -163,12 +220,16 @@ class CompiledLedSums(LedSums):
 
         def part(chunk: Chunk) -> None:
             space, image, change = chunk.space, images[chunk.batch], changes[chunk.batch]
-            u, b, found = fetch(chunk), fetch_other(chunk), correlations[chunk.batch, chunk.leds]
+            torch.mm(transposed[chunk.leds], image, out=space.weight)
+            u = fetch(chunk)
+            if gradient is not None:
+                compiled.scale(u, space.weight_array, space.product_pairs)
+                self._send_back(space.product, chunk, gradient)
+            b, found = fetch_other(chunk), correlations[chunk.batch, chunk.leds]
             compiled.cross(u, b, space.image_array)
             torch.mm(space.image, image.T, out=found)
             compiled.square(u, space.image_array)
             found.addmm_(space.image, change.T)
-            torch.mm(transposed[chunk.leds], image, out=space.weight)
             torch.mm(transposed[chunk.leds], change, out=space.change)
             compiled.combine(u, space.change_array, b, space.weight_array, space.product_pairs)
             self._send_back(space.product, chunk, back)
@@ -193,46 +254,63 @@ class CompiledLedSums(LedSums):
 
     def _send_back(self, fields: Tensor, chunk: Chunk, back: Complexes) -> None:
         transformed = torch.fft.fft2(fields).numpy()
-        compiled.scatter(transformed, *chunk.on_rows, chunk.column, chunk.pupil, back[chunk.batch])
+        compiled.scatter(transformed, chunk.row, chunk.column, chunk.pupil, back[chunk.batch])
 
-    def _images(self, batch: int, rows: int, work: Scratch) -> Tensor:
+    def _images(self, batch: int, rows: int, work: Scratch, name: str = "images") -> Tensor:
         """Sums of images, at zero."""
         shape = (batch, rows, self._n**2)
-        return work.get("images", shape, self._real, torch.device("cpu")).zero_()
+        return work.get(name, shape, self._real, torch.device("cpu")).zero_()
 
-    def _spectra(self, batch: int, work: Scratch) -> tuple[Tensor, Complexes]:
+    def _spectra(self, batch: int, work: Scratch, name: str = "spectra") -> tuple[Tensor, Complexes]:
         """Sums of spectra, at zero, and the array behind them."""
         shape = (batch, self._size, self._size)
-        totals = work.get("spectra", shape, self._complex, torch.device("cpu")).zero_()
+        totals = work.get(name, shape, self._complex, torch.device("cpu")).zero_()
         return totals, totals.numpy()
 
     # Chunks -----------------------------------------------------------------------------------------------
 
-    def _chunks(self, batch: int) -> list[Chunk]:
-        """All LEDs of all objects in chunks of nearly equal size."""
-        most = max(1, CHUNK_BYTES // (self._n**2 * self._complex.itemsize))
-        edges = np.linspace(0, self._leds, -(-self._leds // most) + 1).round().astype(int)
-        spaces = {count: Space(count, self._n, self._complex) for count in np.diff(edges).tolist()}
-        windows = self._windows
-        return [
-            Chunk(
-                batch=b,
-                leds=slice(first, last),
-                rows=slice(b * self._leds + first, b * self._leds + last),
-                row=windows.row[first:last],
-                column=np.ascontiguousarray(windows.column[first:last, 0]),
-                pupil=windows.pupil[first:last],
-                on_rows=_on_rows(windows.row[first:last], self._size),
-                space=spaces[last - first],
-            )
-            for b in range(batch)
-            for first, last in pairwise(edges.tolist())
-        ]
+    def _edges(self) -> list[int]:
+        """Where chunks begin and end.
+
+        They are of nearly equal size, or, in a stream, full but for the last: then the largest does not depend on the
+        number of LEDs.
+        """
+        most = max(1, self._bytes // (self._n**2 * self._complex.itemsize))
+        if self._pupil is None:
+            return [*range(0, self._leds, most), self._leds]
+        edges: list[int] = np.linspace(0, self._leds, -(-self._leds // most) + 1).round().astype(int).tolist()
+        return edges
+
+    def _chunks(self) -> list[tuple[slice, Space, Complexes]]:
+        """LEDs, workspaces and pupils of every chunk; in a stream the pupils are room for those of the chunk."""
+        sizes = [last - first for first, last in pairwise(self._edges())]
+        whole = Space.of(max(sizes), self._n, self._complex)
+        spaces = {count: whole.part(count) for count in set(sizes)}
+        w = self._windows.width
+        # A tensor, so that the memory meter sees it.
+        room = torch.empty(max(sizes) if self._pupil is None else 0, w, w, dtype=self._complex).numpy()
+        found = []
+        for first, last in pairwise(self._edges()):
+            pupil = room[: last - first] if self._pupil is None else self._pupil[first:last]
+            found.append((slice(first, last), spaces[last - first], pupil))
+        return found
 
     def _run(self, batch: int, work: Scratch, part: Callable[[Chunk], None]) -> None:
         compiled.choose_threads(self._leds * self._n**2)
-        for chunk in work.keep(("chunks", self, batch), lambda: self._chunks(batch)):
-            part(chunk)
+        row, column = self._windows.row, self._windows.column
+        for leds, space, pupil in work.keep(("chunks", self), self._chunks):
+            if self._pupil is None:
+                self._make_pupils(leds, pupil)
+            for b in range(batch):
+                rows = slice(b * self._leds + leds.start, b * self._leds + leds.stop)
+                part(Chunk(b, leds, rows, row[leds], column[leds], pupil, space))
+
+    def _make_pupils(self, leds: slice, out: Complexes) -> None:
+        if (s := self._series) is None:
+            out[...] = self._windows.pupils(leds)
+        else:
+            as_reals = out.view(out.real.dtype)
+            compiled.pupils(self._windows.fraction[leds], s.cutoff, s.medium, s.defocus, s.waves, as_reals)
 
 
 def pairs(fields: Tensor) -> Reals:
@@ -240,11 +318,3 @@ def pairs(fields: Tensor) -> Reals:
     n = fields.shape[-1]
     found: Reals = torch.view_as_real(fields).view(-1, 2 * n * n).numpy()
     return found
-
-
-def _on_rows(row: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Which lines of which windows lie on each row of the spectrum, in LED order: starts, LEDs, lines."""
-    order = np.argsort(row, axis=None, kind="stable")
-    start = np.searchsorted(row.reshape(-1)[order], np.arange(size + 1))
-    led, line = np.divmod(order, row.shape[1])
-    return start, led, line

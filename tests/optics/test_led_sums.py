@@ -38,7 +38,7 @@ def threads() -> Iterator[None]:
 def passes(sums: LedSums, windows: Windows, kept: bool, batch: int = 3) -> Passes:
     """Every pass on the same random numbers."""
     rng = np.random.default_rng(5)
-    leds, n = len(windows.row), windows.field_px
+    leds, n = len(windows), windows.field_px
 
     def real(*shape: int) -> torch.Tensor:
         return torch.from_numpy(rng.normal(size=shape))
@@ -107,7 +107,7 @@ def test_the_loops_follow_the_number_of_threads_of_torch_and_leave_it_alone(
 
 def test_a_window_may_cross_the_end_of_the_spectrum() -> None:
     windows = _windows(*make(pitch_mm=6.0), np.complex128)
-    wrapped = int((np.diff(windows.column, axis=1) != 1).any(1).sum())
+    wrapped = int((np.diff(windows.rows_and_columns()[1], axis=1) != 1).any(1).sum())
     assert wrapped > 0  # the window of the central LED at least: negative frequencies lie at the end
 
 
