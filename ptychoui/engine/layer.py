@@ -44,13 +44,16 @@ class Effort:
         h(x) alone.
     products
         A linearisation and its pullback.
-    also
-        What h(x) adds where both are asked for.
+    both
+        A linearisation, its increment and its pullback in one go.
+    stored
+        The same with the pullback long after the increment.
     """
 
     increment: float = 1.0
     products: float = 3.0
-    also: float = 0.0
+    both: float = 3.0
+    stored: float = 3.0
 
 
 class Linearisation(Protocol):
@@ -64,6 +67,10 @@ class Linearisation(Protocol):
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
         """Return J_x^T p and add the derivatives in the inputs to ``into`` (only names present there)."""
         ...
+
+    def increment_and_pullback(self, cotangent: Tensor, into: Gradients) -> tuple[Tensor, Tensor]:
+        """Both, the increment as a tensor of its own; layers that do it in less time than one by one say how."""
+        return self.increment, self.pullback(cotangent, into)
 
 
 class Layer(ABC):

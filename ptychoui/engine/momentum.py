@@ -56,7 +56,7 @@ def _moved(velocity: Tensor, beta: Tensor, increment: Tensor) -> Tensor:
     return torch.stack([following, following - velocity])
 
 
-class _LinearisedMomentum:
+class _LinearisedMomentum(Linearisation):
     def __init__(self, at: Linearisation, velocity: Tensor, beta: Tensor, index: int) -> None:
         self._at, self._velocity, self._beta, self._index = at, velocity, beta, index
 

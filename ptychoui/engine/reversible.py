@@ -36,7 +36,7 @@ class Reversible(Strategy):
     def effort(self, chain: Chain) -> float:
         """Forward, and again with the increment that undoes it."""
         of_layer = chain.layers[0].effort
-        return of_layer.increment + of_layer.products + of_layer.also
+        return of_layer.increment + of_layer.both
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
         """In the middle of a network the state at the segment's start is kept: the certificate compares with it."""
@@ -69,7 +69,7 @@ class _ReversibleRecord(Record):
             point = update.previous_point(state)
             return chain.layers[index].linearise(point, run.inputs, run.work, run.work)
 
-        adjoint = walk_back(chain, adjoint, into, undo, between, lambda at: update.retreat(state, at.increment))
+        adjoint = walk_back(chain, adjoint, into, undo, between, lambda increment: update.retreat(state, increment))
         back = update.same(state, self._mark) if self._start is None else update.is_start(state, self._start)
         if not back:
             raise CertificateError(

@@ -23,8 +23,7 @@ class StoreAll(Strategy):
 
     def effort(self, chain: Chain) -> float:
         """Everything once."""
-        of_layer = chain.layers[0].effort
-        return of_layer.products + of_layer.also
+        return chain.layers[0].effort.stored
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
         """Every layer gets buffers of its own."""

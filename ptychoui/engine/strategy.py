@@ -240,14 +240,23 @@ def walk_back(
     into: Gradients,
     linearised: Callable[[int], Linearisation],
     between: Between,
-    after: Callable[[Linearisation], None] = lambda _at: None,
+    retreat: Callable[[Tensor], None] | None = None,
 ) -> Any:
-    """Pull an adjoint back over all layers, last first."""
-    update = chain.update
+    """Pull an adjoint back over all layers, last first; ``retreat`` gets the increments, where they are needed."""
     for index in range(len(chain) - 1, -1, -1):
         between()
-        at = linearised(index)
-        after(at)
-        p = update.increment_cotangent(adjoint)
-        adjoint = update.advance_adjoint(adjoint, p, at.pullback(p, into))
+        adjoint = _pull_back(chain.update, adjoint, into, linearised(index), retreat)
     return adjoint
+
+
+def _pull_back(
+    update: Update, adjoint: Any, into: Gradients, at: Linearisation, retreat: Callable[[Tensor], None] | None
+) -> Any:
+    """Over one layer: a function of its own, so that nothing of it lives on while the next is linearised."""
+    p = update.increment_cotangent(adjoint)
+    if retreat is None:
+        product = at.pullback(p, into)
+    else:
+        increment, product = at.increment_and_pullback(p, into)
+        retreat(increment)
+    return update.advance_adjoint(adjoint, p, product)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ptychoui.engine.greedy import LocalLoss, ModuleDone, equal_modules, greedy_pass
-from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer
+from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.momentum import LearnedMomentum
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
@@ -39,11 +39,10 @@ class GradientUnroll(Layer):
         The constant c of the variance-stabilising square root.
     """
 
-    effort = Effort(increment=2, products=3, also=1)
-    """Transforms per LED."""
-
     def __init__(self, physics: FourierPtychography, index: int, variance_floor: float) -> None:
         self.name = f"gradient {index + 1}"
+        # Transforms per LED: see the table in `optics.forward`.
+        self.effort = Effort(3, 5, both=6, stored=8) if physics.stream else Effort(2, 3, both=4, stored=4)
         self._physics, self._index, self._floor = physics, index, variance_floor
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedGradient:
@@ -53,7 +52,7 @@ class GradientUnroll(Layer):
         return _LinearisedGradient(self._physics, x, at, data, inputs["step"][self._index], self._index, work)
 
 
-class _LinearisedGradient:
+class _LinearisedGradient(Linearisation):
     """The layer at x; ``at`` is None for a streamed model until the increment is asked for."""
 
     def __init__(

@@ -13,7 +13,7 @@ from optics import oracle
 from optics.setups import make, objects
 from torch import Tensor
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Backward, Chain
@@ -43,7 +43,7 @@ class TanhLayer(Layer):
 
 
 @dataclass
-class _LinearisedTanh:
+class _LinearisedTanh(Linearisation):
     scale: float
     x: Tensor
     t: Tensor
@@ -76,9 +76,13 @@ class Saboteur(TanhLayer):
 
 
 @dataclass
-class _Disturbed:
+class _Disturbed(Linearisation):
     honest: Any
-    increment: Tensor
+    disturbed: Tensor
+
+    @property
+    def increment(self) -> Tensor:
+        return self.disturbed
 
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
         result: Tensor = self.honest.pullback(cotangent, into)

@@ -11,7 +11,7 @@ from optics.setups import figure
 from torch import Tensor
 
 from ptychoui.engine.check import directional_deviation
-from ptychoui.engine.layer import Gradients, Inputs
+from ptychoui.engine.layer import Gradients, Inputs, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
@@ -44,9 +44,14 @@ class Off(TanhLayer):
         return _Off(super().linearise(x, inputs, keep, work), self.spoiled)
 
 
-class _Off:
+class _Off(Linearisation):
     def __init__(self, honest: Any, spoiled: str) -> None:
-        self.honest, self.spoiled, self.increment = honest, spoiled, honest.increment
+        self.honest, self.spoiled = honest, spoiled
+
+    @property
+    def increment(self) -> Tensor:
+        found: Tensor = self.honest.increment
+        return found
 
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
         before = {name: value.clone() for name, value in into.items()}
