@@ -248,9 +248,9 @@ def _peak(way: Way, bench: Bench) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         way(bench, Scratch())
-        peak: int = torch.cuda.max_memory_allocated(device) - before
-        return peak
-    with MemoryMeter() as meter:
+        return int(torch.cuda.max_memory_allocated(device) - before)
+    meter = MemoryMeter()
+    with meter:
         way(bench, Scratch())
     return meter.peak
 

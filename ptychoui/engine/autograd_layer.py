@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError
 
@@ -61,7 +61,7 @@ class AutogradLayer(Layer):
         return self._bound(inputs) if callable(self._bound) else self._bound
 
 
-class _LinearisedFunction:
+class _LinearisedFunction(Linearisation):
     """The function's graph between leaves of its own: torch's gradient of Re<p, h> is J^T p in pairs of reals."""
 
     def __init__(self, name: str, function: Function, x: Tensor, inputs: Inputs) -> None:

@@ -8,11 +8,12 @@ nothing is inverted (Maclaurin, Duvenaud, Adams, ICML 2015, section 3, see `upda
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from math import prod
 
 from torch import Tensor
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
+from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError
 
@@ -38,6 +39,9 @@ class Composite(Layer):
             raise EngineError("a composite layer needs at least one part", "give it a layer")
         self.layers = tuple(layers)
         self.name = " + ".join(layer.name for layer in self.layers) if name is None else name
+        self.invertible = all(layer.invertible for layer in self.layers)
+        efforts = [layer.effort for layer in self.layers]
+        self.effort = Effort(*(sum(getattr(effort, kind.name) for effort in efforts) for kind in fields(Effort)))
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedComposite:
         """Linearise every part where the parts before it lead to. Each has buffers of its own inside ``keep``."""
@@ -64,6 +68,17 @@ class Composite(Layer):
         known = [bound for bound in bounds if bound is not None]
         return prod(1 + bound for bound in known) - 1 if len(known) == len(bounds) else None
 
+    def inverse_bound(self, inputs: Inputs) -> float | None:
+        """What the parts amplify one after the other; None where a part has no bound."""
+        bounds = [layer.inverse_bound(inputs) for layer in self.layers]
+        known = [bound for bound in bounds if bound is not None]
+        return prod(known) if len(known) == len(bounds) else None
+
+    @property
+    def has_inverse(self) -> bool:
+        """True if every part has one."""
+        return all(layer.has_inverse for layer in self.layers)
+
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
         """Undo the parts, last first.
 
@@ -77,7 +92,7 @@ class Composite(Layer):
         return z
 
 
-class _LinearisedComposite:
+class _LinearisedComposite(Linearisation):
     def __init__(self, parts: list[Linearisation], moved: Tensor | None) -> None:
         self._parts, self._moved = parts, moved
         self._increment: Tensor | None = None

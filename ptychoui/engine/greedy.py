@@ -109,7 +109,7 @@ def greedy_pass(
                 state = update.copy(state)
             record, state = strategy.record(part, state, run, x if first == 0 else None)
             update.check(state)
-            output = update.point(state)
+            output = update.output(state)
             following = update.copy(state) if strategy.holds_state else state
             with torch.enable_grad():
                 loss, cotangent = local_loss(module, output)

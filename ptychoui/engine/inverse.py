@@ -9,6 +9,7 @@ drifted further is run again from that state: a gradient of wrong states is neve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptychoui.engine.composite import Composite
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import PointsRecord
@@ -67,6 +69,18 @@ def fixed_point(layer: Layer, z: Tensor, inputs: Inputs, work: Scratch, toleranc
             break
         before = moved
     raise NotConverged(layer.name)
+
+
+def _parts(layer: Layer) -> Sequence[Layer]:
+    """What is undone one after the other: the parts of a composite layer, last first."""
+    return layer.layers[::-1] if isinstance(layer, Composite) else (layer,)
+
+
+def _solve(layer: Layer, z: Tensor, run: Run, accuracy: float) -> Solved:
+    """The x with x + h(x) = z, by the layer's closed form where it has one."""
+    if layer.has_inverse:
+        return Solved(layer.inverse(z, run.inputs, run.work), 0.0)
+    return fixed_point(layer, z, run.inputs, run.work, accuracy)
 
 
 class Inverse(Strategy):
@@ -144,12 +158,17 @@ class Inverse(Strategy):
         return (1 + steps) * of_layer.increment + of_layer.products
 
     def amplification(self, layer: Layer, z: Tensor, run: Run) -> float:
-        """By how much a step back from z amplifies errors, from the rate at which its fixed point is approached."""
-        try:
-            rate = fixed_point(layer, z, run.inputs, run.work, self.accuracy(z.dtype)).rate
-        except NotConverged:
-            return inf
-        return 1 / (1 - rate) if rate < 1 else inf
+        """By how much a step back from z amplifies errors: the layer's bound, or the rate of its fixed point."""
+        factor, accuracy = 1.0, self.accuracy(z.dtype)
+        for part in _parts(layer):
+            bound = part.inverse_bound(run.inputs)
+            try:
+                solved = _solve(part, z, run, accuracy)
+            except NotConverged:
+                return inf
+            z = solved.x
+            factor *= bound if bound is not None else (1 / (1 - solved.rate) if solved.rate < 1 else inf)
+        return factor
 
 
 class _Expected:
@@ -215,7 +234,7 @@ class _InverseRecord(Record):
 
         def undo(index: int) -> Linearisation:
             layer = part.layers[index]
-            point = update.invert(state, lambda z: self._solve(layer, z))
+            point = update.invert(state, lambda z: self._solved(layer, z))
             return layer.linearise(point, run.inputs, run.work, run.work)
 
         try:
@@ -225,11 +244,10 @@ class _InverseRecord(Record):
         drift = update.deviation(state, kept)
         return (found if drift <= self._tolerance else None), drift
 
-    def _solve(self, layer: Layer, z: Tensor) -> Tensor:
-        run = self._run
-        if layer.has_inverse:
-            return layer.inverse(z, run.inputs, run.work)
-        return fixed_point(layer, z, run.inputs, run.work, self._accuracy).x
+    def _solved(self, layer: Layer, z: Tensor) -> Tensor:
+        for part in _parts(layer):
+            z = _solve(part, z, self._run, self._accuracy).x
+        return z
 
     def _run_again(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> Any:
         points: list[Tensor] = []

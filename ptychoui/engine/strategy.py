@@ -194,7 +194,7 @@ class Strategy(ABC):
         with torch.no_grad():
             record, state = self.record(chain, chain.update.start(x), Run(inputs, work, between), x)
             chain.update.check(state)
-            return Trace(chain, inputs, record, chain.update.point(state))
+            return Trace(chain, inputs, record, chain.update.output(state))
 
 
 def infer(
@@ -213,7 +213,7 @@ def infer(
         state = chain.update.start(x)
         run_layers(chain, state, Run(inputs, work, between), watch)
         chain.update.check(state)
-        return chain.update.point(state)
+        return chain.update.output(state)
 
 
 def run_layers(chain: Chain, state: Any, run: Run, keep: Callable[[Tensor], None] = lambda _point: None) -> None:

@@ -51,6 +51,10 @@ class Update(ABC):
     def point(self, state: Any) -> Tensor:
         """Where the next layer is evaluated; safe to keep."""
 
+    def output(self, state: Any) -> Tensor:
+        """What a chain that ends here gives; safe to keep."""
+        return self.point(state)
+
     @abstractmethod
     def advance(self, state: Any, increment: Tensor) -> None:
         """Take one step, in place."""
@@ -216,6 +220,10 @@ class Nesterov(FloatUpdate):
         """Y."""
         x, before = state
         return x + self.beta * (x - before)
+
+    def output(self, state: list[Tensor]) -> Tensor:
+        """X, not extrapolated."""
+        return state[0]
 
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
         """X <- y + h(y)."""

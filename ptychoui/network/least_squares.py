@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError, SettingsError
 from ptychoui.network.unroll_input import unroll_number
@@ -199,7 +199,7 @@ class LeastSquares(Layer):
         )
 
 
-class _LinearisedSolve:
+class _LinearisedSolve(Linearisation):
     def __init__(self, layer: LeastSquares, x: Tensor, measured: Tensor, mu: Tensor) -> None:
         self._layer, self._x, self._measured, self._mu = layer, x, measured, mu
         self._increment: Tensor | None = None

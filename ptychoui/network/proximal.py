@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ptychoui.engine.autograd_layer import AutogradLayer
-from ptychoui.engine.layer import Gradients, Inputs, Layer
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError, SettingsError
 from ptychoui.network.unroll_input import unroll_number
@@ -153,7 +153,7 @@ class WaveletProximal(Layer):
         return work.keep(("wavelet", self.wavelet, self.size, self.levels, like.dtype, like.device), make)
 
 
-class _LinearisedWavelet:
+class _LinearisedWavelet(Linearisation):
     """With m = max(|z|, eps + lambda), S(z) - z = -lambda z / m on both branches."""
 
     def __init__(self, layer: WaveletProximal, c: Tensor, threshold: Tensor, work: Scratch) -> None:
@@ -249,6 +249,8 @@ class TotalVariationProximal(AutogradLayer):
     SettingsError
         If there is no iteration.
     """
+
+    invertible = False
 
     def __init__(self, index: int, iterations: int = 20, threshold: str = "threshold") -> None:
         if iterations < 1:
