@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +30,32 @@ def array_sha256(*arrays: NDArray[np.generic]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        for part in pieces(array):
+            digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+PIECE_BYTES = 2**24
+
+
+def pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The array along its first axis, some 16 MiB at a time; of a mapped file no more is resident at a time."""
+    if array.ndim == 0:
+        yield array
+        return
+    step = max(1, PIECE_BYTES // max(1, array[:1].nbytes))
+    for first in range(0, len(array), step):
+        yield array[first : first + step]
+        release(array)
+
+
+def release(array: NDArray[Any]) -> None:
+    """Give back the pages of a mapped file that were read; they are read again when needed."""
+    if not isinstance(array, np.memmap) or array.mode != "r":  # changes to a private copy would be lost
+        return
+    mapping = getattr(array, "_mmap", None)
+    if isinstance(mapping, mmap.mmap) and hasattr(mapping, "madvise"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def _frozen(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -46,7 +73,8 @@ class ImageStack:
     Attributes
     ----------
     images
-        (LED, row, column) float32, intensity; 1 is ``unit_counts`` of the file's own unit.
+        (LED, row, column) float32, intensity; 1 is ``unit_counts`` of the file's own unit. A read-only `numpy.memmap`
+        stays one: its pixels are read from the file when they are looked at.
     led_numbers
         (LED,) the LED's number in the array (not its place in the list).
     geometry
@@ -62,7 +90,7 @@ class ImageStack:
     provenance: Provenance = field(default_factory=lambda: Provenance(source="memory", layout="arrays", sha256=""))
 
     def __post_init__(self) -> None:
-        images = np.asarray(self.images)
+        images = np.asanyarray(self.images)
         if images.ndim != 3 or 0 in images.shape:
             raise DataError(
                 f"an LED stack must have the axes LED, row, column; this one has the shape {images.shape}",
@@ -76,20 +104,34 @@ class ImageStack:
                 f"the stack has {len(images)} images but {len(numbers)} LEDs",
                 "check the array's rows, columns or count in the geometry, or remove dark frames",
             )
-        bad = int(np.count_nonzero(~np.isfinite(images)))
+        bad_pixels = [np.count_nonzero(~np.isfinite(part), axis=(1, 2)) for part in pieces(images)]
+        bad = int(sum(count.sum() for count in bad_pixels))
         if bad:
-            first = int(np.argwhere(~np.isfinite(images))[0][0])
+            first = int(np.flatnonzero(np.concatenate(bad_pixels))[0])
             raise DataError(
                 f"{bad} pixels are NaN or infinite, the first in image {first}",
                 "replace dead pixels before loading; negative pixels are fine, NaN is not",
             )
-        object.__setattr__(self, "images", _frozen(images.astype(np.float32, copy=False)))
+        if not self.mapped:
+            object.__setattr__(self, "images", _frozen(np.asarray(images, np.float32)))
         object.__setattr__(self, "led_numbers", _frozen(numbers.astype(np.int64, copy=False)))
+
+    @property
+    def mapped(self) -> bool:
+        """True if the images lie in a file and are read when they are looked at."""
+        images = self.images
+        return isinstance(images, np.memmap) and images.dtype == np.float32 and not images.flags.writeable
 
     @property
     def negative_pixels(self) -> int:
         """Number of pixels below zero: legal after dark subtraction."""
-        return int(np.count_nonzero(self.images < 0))
+        return sum(int(np.count_nonzero(part < 0)) for part in pieces(self.images))
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Smallest and largest pixel."""
+        both = [(float(part.min()), float(part.max())) for part in pieces(self.images)]
+        return min(low for low, _ in both), max(high for _, high in both)
 
     def crop(self, row: int, column: int, height: int, width: int) -> ImageStack:
         """Return the window of all images that starts at (row, column), in camera pixels."""
@@ -98,7 +140,8 @@ class ImageStack:
             raise DataError(
                 f"the window {height} x {width} at ({row}, {column}) leaves the image of {rows} x {columns} pixels"
             )
-        return replace(self, images=self.images[:, row : row + height, column : column + width].copy())
+        parts = [np.array(part[:, row : row + height, column : column + width]) for part in pieces(self.images)]
+        return replace(self, images=np.concatenate(parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -381,12 +381,17 @@ def _windows(microscope: Microscope, leds: LedArray, grids: Sampling, dtype: typ
     )
 
 
+def _reach(whole: np.ndarray, fraction: np.ndarray, radius: float) -> np.ndarray:
+    """(L,) highest frequency, in samples, at which an LED's pupil of this radius is open along either axis."""
+    # A column is open where its sample nearest to the axis is: up to this far on either side.
+    chord = np.sqrt(radius**2 - fraction[:, ::-1] ** 2)
+    last, first = np.ceil(fraction + chord) - 1, np.floor(fraction - chord) + 1
+    return np.asarray(np.maximum(np.abs(whole + last), np.abs(whole + first)).max(1))
+
+
 def _inside_the_grid(whole: np.ndarray, fraction: np.ndarray, radius: float, leds: LedArray, grids: Sampling) -> None:
     """Refuse an LED whose pupil reaches beyond the object's highest frequency; closed corners may wrap round."""
-    # A row is open where its sample nearest to the axis is: up to this order on either side.
-    chord = np.sqrt(radius**2 - fraction[:, ::-1] ** 2)
-    reach = np.maximum(np.abs(whole + np.ceil(fraction + chord) - 1), np.abs(whole + np.floor(fraction - chord) + 1))
-    reach = reach.max(1)
+    reach = _reach(whole, fraction, radius)
     worst = int(np.argmax(reach))
     if reach[worst] >= grids.object_px / 2:
         raise GeometryError(

@@ -23,13 +23,14 @@ def describe(path: str, geometry_path: str | None) -> dict[str, Any]:
     }
     if isinstance(dataset, ImageStack):
         leds, rows, columns = dataset.images.shape
+        low, high = dataset.extent
         values |= {
             "kind": "LED stack",
             "images": leds,
             "rows_px": rows,
             "columns_px": columns,
-            "intensity_min": float(dataset.images.min()),
-            "intensity_max": float(dataset.images.max()),
+            "intensity_min": low,
+            "intensity_max": high,
             "unit_counts": dataset.unit_counts,
             "negative_pixels": dataset.negative_pixels,
             "led_numbers": [int(dataset.led_numbers.min()), int(dataset.led_numbers.max())],

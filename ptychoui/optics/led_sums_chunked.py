@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics.led_sums import LedSums, Windows, cross, scaled
@@ -193,15 +192,18 @@ class ChunkedLedSums(LedSums):
         return lambda part: self._field(spectrum, part, work)
 
     def _send_back(self, fields: Tensor, part: Part, total: Tensor) -> None:
-        """Add a chunk's windows to the spectra: every sample gathers from the windows over it, zero from others."""
+        """Add a chunk's windows to the spectra: every sample gathers from the windows over it.
+
+        From others it gathers the last row or column of the window, where pupils are closed: zero.
+        """
         w, size = self._windows.width, self._windows.object_px
-        windows = pad(torch.fft.fft2(fields)[..., :w, :w] * part.pupil.conj(), (0, 1, 0, 1))
+        windows = torch.fft.fft2(fields)[..., :w, :w] * part.pupil.conj()
         # On whole spectra, a few LEDs at a time: they are larger than fields.
         some = max(1, len(part.row) * self._windows.field_px**2 // size**2)
         for first in range(0, len(part.row), some):
             leds = slice(first, first + some)
-            row = ((self._places - part.row[leds, None]) % size).clamp_(max=w)
-            column = ((self._places - part.column[leds, None]) % size).clamp_(max=w)
+            row = ((self._places - part.row[leds, None]) % size).clamp_(max=w - 1)
+            column = ((self._places - part.column[leds, None]) % size).clamp_(max=w - 1)
             led = torch.arange(len(row), device=self._device)[:, None, None]
             total += windows[:, leds][:, led, row[:, :, None], column[:, None, :]].sum(1)
 

@@ -132,7 +132,7 @@ def examples_of_stack(
     rows = columns = side
     guard = max(2, experiment.training.margin_px)
     border = columns - guard - max(tile, round(experiment.training.holdout * columns))
-    if not stack.images.max() > 0:
+    if not stack.extent[1] > 0:
         raise DataError("no pixel of the stack is above zero", "check the dark frame that was subtracted")
     if border < tile or rows < tile:
         largest = min(rows, (columns - guard) // 2)
@@ -151,7 +151,7 @@ def examples_of_stack(
     rng = np.random.default_rng(experiment.seed)
 
     def cut(places: list[tuple[int, int]], source: int) -> Examples:
-        images = np.stack([stack.images[:, y : y + tile, x : x + tile] for y, x in places])
+        images = np.stack([stack.crop(y, x, tile, tile).images for y, x in places])
         truth = np.stack(
             [
                 object_[(y + margin) * r : (y + tile - margin) * r, (x + margin) * r : (x + tile - margin) * r]
@@ -201,4 +201,6 @@ def _matched(stack: ImageStack, leds: LedArray) -> ImageStack:
             "check the LED numbers of the geometry",
         )
     order = [place[int(n)] for n in leds.numbers]
+    if order == list(range(len(stack.images))):
+        return stack  # as it is: images of a large stack stay in their file
     return replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order])

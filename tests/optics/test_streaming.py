@@ -22,7 +22,7 @@ from ptychoui.engine.strategies import strategy
 from ptychoui.experiment import Network
 from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
 from ptychoui.optics import compiled
-from ptychoui.optics.forward import DataTerm, FourierPtychography, ProductResult, _windows
+from ptychoui.optics.forward import DataTerm, FourierPtychography, ProductResult, _reach, _windows
 from ptychoui.optics.led_sums import LedSums, TensorLedSums, Windows
 from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.led_sums_cpu import CompiledLedSums
@@ -244,8 +244,26 @@ def test_pupils_made_again_are_the_function(scope: dict[str, Any]) -> None:
     tensors = series.on(torch.from_numpy(windows.fraction), windows.half).numpy()
     expected = windows.pupils()
     assert 0.3 < np.mean(np.abs(expected) > 0.5) < 0.9
+    assert not tensors[:, -1].any() and not tensors[:, :, -1].any()  # closed: the way back relies on it
     assert figure("pupils made again, compiled", relative(made.view(np.complex128), expected)) < 3e-12
     assert figure("pupils made again, tensors", relative(tensors, expected)) < 3e-12
+
+
+@pytest.mark.parametrize("tile_px", [8, 24, 31])
+def test_how_far_a_pupil_reaches_is_told_without_making_it(tile_px: int) -> None:
+    windows = windows_of("plain", tile_px)
+    cutoff = windows.microscope.objective_na / windows.microscope.wavelength_um / windows.step_per_um
+    order = np.arange(-windows.half, windows.half + 1)
+    whole = np.random.default_rng(0).integers(-30, 30, (len(windows), 2))
+    is_open = windows.pupils() != 0
+    expected = [
+        max(
+            np.abs(whole[led, 0] + order[is_open[led].any(0)]).max(),
+            np.abs(whole[led, 1] + order[is_open[led].any(1)]).max(),
+        )
+        for led in range(len(windows))
+    ]
+    assert _reach(whole, windows.fraction, cutoff + 0.5).tolist() == expected
 
 
 @pytest.mark.parametrize("noll", range(1, 67))

@@ -3,6 +3,9 @@
 Layout, version 1. Attributes of the root: ``format``, ``format_version``, ``kind``, ``content_sha256``.
 Arrays with the attributes ``axes`` and ``units``: ``images`` and ``led_numbers`` (a stack), ``objects`` and
 ``sources`` (a training set). Texts as UTF-8 bytes: ``geometry_toml`` (may be absent) and ``record_json``.
+
+Images of a large stack lie in one plain block, without HDF5's checksums, so that they can be used where they are
+instead of being read into memory. The content's hash covers them, and every reading checks it.
 """
 
 from __future__ import annotations
@@ -16,15 +19,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
+from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256, release
 from ptychoui.data.files import sha256_file, write_atomic
 from ptychoui.data.formats.common import geometry_conflicts, parsing
-from ptychoui.data.formats.hdf5 import PatientFile, read_array
+from ptychoui.data.formats.hdf5 import PatientFile, numeric_dataset, read_array
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 
 FORMAT = "ptychoui dataset"
 VERSION = 1
+MAPPED_BYTES = 2**26
+"""Images of at least so many bytes are stored in one block and used from the file."""
+PAGE_BYTES = 4096
 DESCRIPTION = {
     "images": ("LED, row, column", "intensity in units of unit_counts of the original file"),
     "led_numbers": ("LED", "number of the LED in its array"),
@@ -49,14 +55,22 @@ def save_hdf5(path: str | Path, dataset: ImageStack | TrainingSet) -> Path:
     def write(file: BinaryIO) -> None:
         # Format 1.10 protects all structure by checksums; fletcher32 protects the arrays.
         patient = PatientFile(file)
-        with h5py.File(patient, "w", libver=("v110", "v110")) as target:
+        # Large arrays start at a page, as a memory map wants.
+        settings = {"libver": ("v110", "v110"), "alignment_threshold": MAPPED_BYTES, "alignment_interval": PAGE_BYTES}
+        with h5py.File(patient, "w", **settings) as target:
             target.attrs["format"] = np.bytes_(FORMAT)
             target.attrs["format_version"] = VERSION
             target.attrs["kind"] = np.bytes_(kind)
             target.attrs["content_sha256"] = np.bytes_(array_sha256(*arrays.values()))
             for name, array in arrays.items():
-                chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
-                stored = target.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+                if name == "images" and array.nbytes >= MAPPED_BYTES:
+                    stored = target.create_dataset(name, array.shape, array.dtype)
+                    for place, image in enumerate(array):
+                        stored[place] = image
+                    release(array)
+                else:
+                    chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
+                    stored = target.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
                 axes, units = DESCRIPTION[name]
                 stored.attrs["axes"], stored.attrs["units"] = np.bytes_(axes), np.bytes_(units)
         if patient.error is not None:
@@ -91,7 +105,7 @@ def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
         if names is None or version < 1:
             raise DataError(f"{path.name}: unknown kind of dataset {kind!r} (version {version})", "save it again")
         wanted = [*names, "record_json", *(["geometry_toml"] if "geometry_toml" in file else [])]
-        arrays = {name: read_array(file, name, path) for name in wanted}
+        arrays = {name: _array(file, name, path) for name in wanted}
         if array_sha256(*arrays.values()) != _text(file.attrs.get("content_sha256")):
             raise DataError(
                 f"{path.name} is damaged: its content does not match the hash stored in it",
@@ -101,12 +115,25 @@ def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
         toml = arrays["geometry_toml"].tobytes().decode() if "geometry_toml" in arrays else ""
         stored = Geometry(**tomllib.loads(toml)) if toml else None
         notes = tuple(str(note) for note in record["notes"])
+        if isinstance(arrays[names[0]], np.memmap):
+            notes += ("the images are used from the file: it must stay where it is while the stack is open",)
     if given is not None and stored is not None:
         notes += tuple(geometry_conflicts(given, stored, path.name))
     provenance = Provenance(
         source=str(path), layout=f"ptychoui HDF5 of {record['source']}", sha256=sha256_file(path), notes=notes
     )
     return _dataset(kind, arrays, record, given or stored, provenance)
+
+
+def _array(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
+    """A dataset as an array; large images in one block as a read-only map of the file."""
+    found = numeric_dataset(file, name, path)
+    offset, size = found.id.get_offset(), found.size * found.dtype.itemsize
+    if name != "images" or offset is None or size < MAPPED_BYTES or found.dtype != np.float32 or found.ndim != 3:
+        return read_array(file, name, path)
+    if offset % found.dtype.itemsize or found.id.get_create_plist().get_nfilters():
+        return read_array(file, name, path)
+    return np.memmap(path, np.float32, "r", offset, found.shape)
 
 
 def _arrays(dataset: ImageStack | TrainingSet) -> dict[str, NDArray[Any]]:
