@@ -125,37 +125,41 @@ def choose(among: Sequence[Option], budget: int, allowed: Callable[[Option], boo
     if not fitting:
         least = min(candidates, key=lambda option: option.peak)
         raise EngineError(
-            f"a pass needs at least {size_text(least.peak)} ({_words(least)}), the budget is {size_text(budget)}",
+            f"a pass needs at least {size_text(least.peak)} ({words(least)}), the budget is {size_text(budget)}",
             "raise engine.memory_mb, or use a smaller batch or tile",
         )
     chosen = min(fitting, key=lambda option: option.effort)
     reference = next(option for option in among if option.strategy == "store_all")
-    sentence = f"{_words(chosen)}: {size_text(chosen.peak)} of {size_text(budget)}"
+    sentence = f"{words(chosen)}: {size_text(chosen.peak)} of {size_text(budget)}"
     if chosen is not reference:
         sentence += (
             f", {chosen.effort / reference.effort:.3g}x the time of back-propagation; back-propagation would need "
             f"{size_text(reference.peak)}"
         )
-    predicted = {
+    return Plan(option=chosen, predicted=predicted_beside(chosen, among), sentence=sentence)
+
+
+def predicted_beside(chosen: Option, among: Sequence[Option]) -> dict[str, int]:
+    """Peak bytes of every strategy for the objects and the variant of an option."""
+    return {
         option.strategy: option.peak
         for option in among
         if (option.objects, option.variant) == (chosen.objects, chosen.variant)
     }
-    return Plan(option=chosen, predicted=predicted, sentence=sentence)
 
 
-def _words(option: Option) -> str:
+def words(option: Option) -> str:
     """An option for people."""
-    words = [option.strategy, option.variant]
+    found = [option.strategy, option.variant]
     if option.objects is not None:
-        words.append("one object at a time" if option.objects == 1 else f"{option.objects} objects at a time")
-    return ", ".join(word for word in words if word)
+        found.append("one object at a time" if option.objects == 1 else f"{option.objects} objects at a time")
+    return ", ".join(word for word in found if word)
 
 
-def cheaper(name: str, predicted: Mapping[str, int], chain: Chain) -> str | None:
-    """The fastest strategy that takes less memory than another, or None: what to try when memory has run out."""
-    less = [other for other, size in predicted.items() if size < 0.9 * predicted[name]]
-    return min(less, key=lambda other: relative_time(other, chain), default=None)
+def cheaper(current: Option, among: Sequence[Option]) -> Option | None:
+    """The option with the least work that takes clearly less memory, or None: what to try when memory has run out."""
+    less = [option for option in among if option.peak < 0.9 * current.peak]
+    return min(less, key=lambda option: option.effort, default=None)
 
 
 def size_text(count: int) -> str:

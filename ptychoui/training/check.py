@@ -53,7 +53,7 @@ def check_products(double: Problem, parameters: Parameters, examples: Examples, 
         truth=examples.truth.to(torch.complex128),
         sources=examples.sources,
     )
-    network = double.network()
+    network = double.network(streamed=True)  # in double precision every buffer is twice as large
     with torch.no_grad():
         inputs, x = network_inputs(double, of_double, widened, None, poisson=False)
         entered = network.enter(x)

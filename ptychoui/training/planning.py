@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.memory import for_objects, probe
-from ptychoui.engine.planner import Option, Plan, choose, free_memory, options
+from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import EngineError
@@ -22,11 +23,28 @@ STREAMED = "LEDs streamed"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A plan and the network that carries it out."""
+    """How gradients are obtained.
 
-    plan: Plan
-    network: UnrolledNetwork
-    asked: bool  # a sentence is due: something was left to the planner
+    Attributes
+    ----------
+    option
+        Strategy, objects at a time, LEDs kept or streamed.
+    predicted
+        Peak bytes under every strategy for these objects and this variant.
+    sentence
+        What was chosen and why, where something was left to the planner.
+    among
+        All options that were looked at.
+    """
+
+    option: Option
+    predicted: Mapping[str, int]
+    sentence: str | None
+    among: tuple[Option, ...]
+
+    def network(self, problem: Problem) -> UnrolledNetwork:
+        """The network that carries it out."""
+        return problem.network(streamed=self.option.variant == STREAMED)
 
 
 def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
@@ -39,24 +57,22 @@ def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
     """
     engine = problem.experiment.engine
     batch = min(problem.experiment.training.batch, len(problem.training))
-    networks = {variant: problem.network(streamed=bool(variant)) for variant in ("", STREAMED)}
-    sizes = sorted({*_halvings(batch), *([engine.objects_at_once] if engine.objects_at_once else [])}, reverse=True)
-    among: list[Option] = []
-    for variant, network in networks.items():
-        one, two = _probes(problem, network, parameters)
-        for objects in sizes:
-            cost = one if objects == 1 else for_objects(one, two, objects)
-            among += _with_greedy(options(cost, network.chain, objects, variant), cost, network, engine.modules)
+    fixed = None if engine.objects_at_once is None else min(engine.objects_at_once, batch)
     budget = free_memory(problem.physics.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
-    fixed = min(engine.objects_at_once or batch, batch)
 
     def allowed(option: Option) -> bool:
-        objects = engine.objects_at_once is None or option.objects == fixed
+        if fixed is not None and (option.objects or 1) != fixed:
+            return False
         # Greedy learning has another loss and inverse another gradient: they are chosen by people only.
         if engine.strategy == "auto":
-            return objects and option.strategy not in (GREEDY, "inverse")
-        return objects and option.strategy == engine.strategy
+            return option.strategy not in (GREEDY, "inverse")
+        return option.strategy == engine.strategy
 
+    among: list[Option] = []
+    for variant in ("", STREAMED):
+        among += _options(problem, parameters, variant)
+        if any(allowed(option) and option.peak <= budget for option in among):
+            break
     try:
         plan = choose(among, budget, allowed)
     except EngineError:
@@ -65,8 +81,38 @@ def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
         # Nobody set a limit: free memory is a guess, and the run may well go through.
         least = min((option for option in among if allowed(option)), key=lambda option: option.peak)
         plan = choose(among, least.peak, allowed)
-    whole = plan.option.objects == batch and not plan.option.variant
-    return Chosen(plan, networks[plan.option.variant], engine.strategy == "auto" or not whole)
+    chosen = plan.option
+    left_open = engine.strategy == "auto" or bool(chosen.variant) or (chosen.objects or 1) != (fixed or batch)
+    return Chosen(chosen, plan.predicted, plan.sentence if left_open else None, tuple(among))
+
+
+def after_running_out(problem: Problem, parameters: Parameters, chosen: Chosen) -> Chosen | None:
+    """What to go on with when memory has run out: the least work that takes clearly less, or None."""
+    among = chosen.among
+    if not any(option.variant == STREAMED for option in among):
+        among += tuple(_options(problem, parameters, STREAMED))
+    end_to_end = [option for option in among if option.strategy not in (GREEDY, "inverse")]
+    same_loss = [option for option in among if option.strategy == GREEDY]
+    option = cheaper(chosen.option, same_loss if chosen.option.strategy == GREEDY else end_to_end)
+    if option is None:
+        return None
+    return Chosen(option, predicted_beside(option, among), None, among)
+
+
+def _options(problem: Problem, parameters: Parameters, variant: str) -> list[Option]:
+    """All strategies for several numbers of objects at a time, the largest first."""
+    network = problem.network(streamed=variant == STREAMED)
+    engine = problem.experiment.engine
+    batch = min(problem.experiment.training.batch, len(problem.training))
+    one = _probe(problem, network, parameters, 1)
+    two = one if batch == 1 else _probe(problem, network, parameters, 2)
+    found: list[Option] = []
+    for objects in sorted({*_halvings(batch), min(engine.objects_at_once or batch, batch)}, reverse=True):
+        cost = one if objects == 1 else for_objects(one, two, objects)
+        at_once = None if batch == 1 else objects
+        found += options(cost, network.chain, at_once, variant)
+        found += _greedy(cost, network, engine.modules, at_once, variant)
+    return found
 
 
 def _halvings(count: int) -> list[int]:
@@ -76,30 +122,20 @@ def _halvings(count: int) -> list[int]:
     return found
 
 
-def _probes(problem: Problem, network: UnrolledNetwork, parameters: Parameters) -> tuple[LayerCost, LayerCost]:
-    """Cost of one unroll for one object and for two; noise is left out so that no random number is used."""
-    found = []
-    for objects in (1, 2):
-        examples = problem.training.pick([0] * objects)
-        with torch.no_grad():
-            inputs, x = network_inputs(problem, parameters, examples, None, poisson=False)
-        found.append(probe(network.chain, network.enter(x), inputs, tuple(inputs)))
-    network.forget_workspaces()
-    return found[0], found[1]
+def _probe(problem: Problem, network: UnrolledNetwork, parameters: Parameters, objects: int) -> LayerCost:
+    """Cost of one unroll; noise is left out so that no random number is used."""
+    examples = problem.training.pick([0] * objects)
+    with torch.no_grad():
+        inputs, x = network_inputs(problem, parameters, examples, None, poisson=False)
+    return probe(network.chain, network.enter(x), inputs, tuple(inputs))
 
 
-def _with_greedy(among: list[Option], cost: LayerCost, network: UnrolledNetwork, modules: int) -> list[Option]:
+def _greedy(cost: LayerCost, network: UnrolledNetwork, modules: int, objects: int | None, variant: str) -> list[Option]:
     """Greedy learning keeps the linearised layers of one module."""
     unrolls = len(network.chain)
     if modules > unrolls:
-        return among
+        return []
     longest = max(equal_modules(unrolls, modules))
-    like = next(option for option in among if option.strategy == "store_all")
-    greedy = Option(
-        strategy=GREEDY,
-        peak=cost.first["store_all"] + (longest - 1) * cost.linearised,
-        effort=strategy("store_all").effort(network.chain),
-        objects=like.objects,
-        variant=like.variant,
-    )
-    return [*among, greedy]
+    peak = cost.first["store_all"] + (longest - 1) * cost.linearised
+    effort = strategy("store_all").effort(network.chain)
+    return [Option(strategy=GREEDY, peak=peak, effort=effort, objects=objects, variant=variant)]

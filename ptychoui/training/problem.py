@@ -60,10 +60,11 @@ class Problem:
         """Numerical aperture of the objective."""
         return self.geometry.microscope.objective_na
 
-    def network(self, **changes: object) -> UnrolledNetwork:
-        """The experiment's network, with some settings changed."""
+    def network(self, streamed: bool = False, **changes: object) -> UnrolledNetwork:
+        """The experiment's network, with some settings changed; ``streamed`` keeps no LED's field."""
         settings = self.experiment.network.replace(**changes)
-        return UnrolledNetwork(self.physics, settings, self.measurement.variance_floor)
+        physics = self.physics.streamed() if streamed else self.physics
+        return UnrolledNetwork(physics, settings, self.measurement.variance_floor)
 
     def object_of(self, output: Tensor) -> Tensor:
         """The part of a reconstruction that is compared with the truth."""

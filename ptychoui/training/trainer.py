@@ -16,9 +16,8 @@ from torch import Tensor
 from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
-from ptychoui.engine.memory import MemoryMeter, probe
-from ptychoui.engine.planner import cheaper, free_memory, plan, predict_all
-from ptychoui.engine.strategy import Chain, LayerCost
+from ptychoui.engine.memory import MemoryMeter
+from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.experiment import Experiment
 from ptychoui.training.check import check_products, in_double_precision
@@ -37,6 +36,7 @@ from ptychoui.training.events import (
 )
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
+from ptychoui.training.planning import Chosen, after_running_out, plan_run
 from ptychoui.training.problem import Problem, build_problem, largest_step
 from ptychoui.training.run_folder import RunFolder, library_versions
 from ptychoui.training.step import (
@@ -44,7 +44,6 @@ from ptychoui.training.step import (
     StepResult,
     evaluate,
     loss_and_gradients,
-    network_inputs,
     project,
     reconstruct_batch,
     start_parameters,
@@ -98,9 +97,8 @@ class Trainer:
         self.step = 0
         self.elapsed_s = 0.0
         self.memory_bytes = 0
-        self.cost: LayerCost | None = None
         self.strategy: str = experiment.engine.strategy
-        self._predicted: dict[str, int] = {}
+        self.chosen: Chosen | None = None
         self._saved_step = -1
         self._saved_at = time.monotonic()
         self._pending: list[dict[str, Any]] = []
@@ -149,13 +147,10 @@ class Trainer:
         problem = self.problem
         experiment = problem.experiment
         notes = [*problem.notes, *problem.split]
-        self.cost, chain = self._probe()
-        self._predicted = predict_all(self.cost, chain)
-        if experiment.engine.strategy == "auto":
-            given = experiment.engine.memory_mb
-            chosen = plan(self.cost, chain, free_memory(problem.physics.device) if given is None else int(given * 1e6))
-            self.strategy = chosen.strategy
-            notes.append(chosen.sentence)
+        self.chosen = plan_run(problem, self.parameters)
+        self._use(self.chosen)
+        if self.chosen.sentence is not None:
+            notes.append(self.chosen.sentence)
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
         stable = largest_step(problem, self.parameters.levels, self.parameters.exposures)
         warnings = list(judged.warnings)
@@ -169,7 +164,7 @@ class Trainer:
             steps=experiment.training.steps,
             device=str(problem.physics.device),
             strategy=self.strategy,
-            predicted_bytes=dict(self._predicted),
+            predicted_bytes=dict(self.chosen.predicted),
             feasibility=judged.line(),
             warnings=tuple(warnings),
             notes=tuple(notes),
@@ -181,14 +176,10 @@ class Trainer:
             resumed=self.step > 0,
         )
 
-    def _probe(self) -> tuple[LayerCost, Chain]:
-        """Cost of one unroll at the size of a batch; noise is left out so that no random number is used."""
-        problem = self.problem
-        batch = min(problem.experiment.training.batch, len(problem.training))
-        examples = problem.training.pick(list(range(batch)))
-        with torch.no_grad():
-            inputs, x = network_inputs(problem, self.parameters, examples, None, poisson=False)
-        return probe(self.network.chain, x, inputs, tuple(inputs)), self.network.chain
+    def _use(self, chosen: Chosen) -> None:
+        """Take up a way to obtain gradients."""
+        self.chosen, self.strategy = chosen, chosen.option.strategy
+        self.network = chosen.network(self.problem)
 
     def _one_step(self) -> Iterator[StrategyChanged | StepDone]:
         training = self.problem.experiment.training
@@ -207,15 +198,18 @@ class Trainer:
                 self._before_batch = None
                 raise
             except (MemoryError, RuntimeError) as error:
-                other = cheaper(self.strategy, self._predicted, self.network.chain)
-                if other is None or not is_out_of_memory(error):
+                if self.chosen is None or not is_out_of_memory(error):
                     raise
+                said = str(error)
             # Outside the handler, whose traceback keeps the tensors of the failed try alive.
             self.network.forget_workspaces()
             self.generator.set_state(noise)
-            reason = f"{self.strategy} ran out of memory at step {self.step + 1}: going on with {other}"
-            self.strategy = other
-            yield StrategyChanged(step=self.step, strategy=other, reason=reason)
+            other = after_running_out(self.problem, self.parameters, self.chosen)
+            if other is None:
+                raise MemoryError(said)
+            reason = f"{self.strategy} ran out of memory at step {self.step + 1}: going on with {words(other.option)}"
+            self._use(other)
+            yield StrategyChanged(step=self.step, strategy=self.strategy, reason=reason)
         if not np.isfinite(result.loss) or not all(bool(torch.isfinite(g).all()) for g in result.gradients.values()):
             raise EngineError(
                 f"the loss or its gradient is not finite at step {self.step + 1}",
@@ -262,6 +256,7 @@ class Trainer:
             self.generator,
             self.wanted,
             self._between,
+            None if self.chosen is None else self.chosen.option.objects,
         )
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)

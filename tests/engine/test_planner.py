@@ -9,8 +9,8 @@ import torch
 from engine.chains import TanhLayer, optics_problem, tanh_problem
 
 from ptychoui.engine.binomial import Binomial
-from ptychoui.engine.memory import measure, probe
-from ptychoui.engine.planner import cheaper, free_memory, plan, predict_all, relative_time
+from ptychoui.engine.memory import for_objects, measure, predict, probe
+from ptychoui.engine.planner import Option, cheaper, choose, free_memory, plan, predict_all, relative_time
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.engine.strategy import Chain
@@ -67,12 +67,47 @@ def test_a_plain_update_is_never_planned_as_reversible() -> None:
 
 
 def test_what_is_tried_when_memory_runs_out() -> None:
-    chain = optics_problem(100).chain(100, HeavyBall("7/8"))
-    predicted = {"store_all": 1000, "checkpoint": 300, "binomial": 200, "reversible": 190}
-    assert cheaper("store_all", predicted, chain) == "checkpoint"
-    assert cheaper("checkpoint", predicted, chain) == "reversible"  # 1.5 times back-propagation, binomial 2
-    assert cheaper("reversible", predicted, chain) is None
-    assert cheaper("binomial", predicted, chain) is None  # five per cent are not worth a try
+    efforts = {"store_all": 4.0, "checkpoint": 5.0, "binomial": 8.0, "reversible": 6.0}
+    peaks = {"store_all": 1000, "checkpoint": 300, "binomial": 200, "reversible": 190}
+    among = {name: Option(strategy=name, peak=peaks[name], effort=efforts[name]) for name in peaks}
+    said = {name: cheaper(option, list(among.values())) for name, option in among.items()}
+    assert said["store_all"] is among["checkpoint"]
+    assert said["checkpoint"] is among["reversible"]  # less work than binomial
+    assert said["reversible"] is None
+    assert said["binomial"] is None  # five per cent are not worth a try
+
+
+def test_fewer_objects_at_a_time_come_before_slower_strategies_and_streams() -> None:
+    among = [
+        Option(strategy="store_all", peak=800, effort=4, objects=4),
+        Option(strategy="checkpoint", peak=400, effort=5, objects=4),
+        Option(strategy="store_all", peak=200, effort=4, objects=1),
+        Option(strategy="checkpoint", peak=100, effort=5, objects=1),
+        Option(strategy="checkpoint", peak=10, effort=8, objects=1, variant="LEDs streamed"),
+    ]
+    assert choose(among, 1000).sentence == "store_all, 4 objects at a time: 0.8 kB of 1 kB"
+    found = choose(among, 500)
+    assert found.option is among[2] and found.sentence.startswith("store_all, one object at a time: 0.2 kB of 0.5 kB")
+    assert found.predicted == {"store_all": 200, "checkpoint": 100}
+    assert choose(among, 50).sentence == (
+        "checkpoint, LEDs streamed, one object at a time: 0.01 kB of 0.05 kB, 2x the time of back-propagation; "
+        "back-propagation would need 0.8 kB"
+    )
+    with pytest.raises(EngineError, match="needs at least 0.01 kB .checkpoint, LEDs streamed, one object at a time"):
+        choose(among, 5)
+    assert choose(among, 1000, lambda option: option.objects == 1).option is among[2]
+
+
+@pytest.mark.parametrize("name", ["store_all", "checkpoint", "reversible"])
+def test_cost_of_many_objects_from_one_and_two(name: str) -> None:
+    costs = {}
+    for batch in (1, 2, 6):
+        problem = optics_problem(10, batch=batch, dtype=torch.float32)
+        chain = problem.chain(10, HeavyBall("7/8"))
+        costs[batch] = probe(chain, problem.x, problem.inputs, tuple(problem.inputs))
+    assert predict(for_objects(costs[1], costs[2], 6), chain, name) == pytest.approx(
+        predict(costs[6], chain, name), rel=0.03
+    )
 
 
 @pytest.mark.parametrize("unrolls", [1, 2, 10, 75])
