@@ -309,12 +309,14 @@ def test_a_run_on_a_gpu_is_certified_and_close_to_the_cpu() -> None:
 
 
 def test_auto_takes_what_fits_and_says_why(tmp_path: Path) -> None:
-    roomy = start(tmp_path / "a", engine={"strategy": "auto", "memory_mb": 1e5}, training={"steps": 1})
+    roomy = start(tmp_path / "a", engine={"strategy": "auto", "memory_mb": 1e5}, training={"steps": 1, "batch": 1})
     begun = next(event for event in roomy.run() if isinstance(event, Started))
     close(roomy)
     assert begun.strategy == "store_all" and any(note.startswith("store_all: ") for note in begun.notes)
     least = min(begun.predicted_bytes.values())
-    tight = start(tmp_path / "b", engine={"strategy": "auto", "memory_mb": 1.2e-6 * least}, training={"steps": 1})
+    tight = start(
+        tmp_path / "b", engine={"strategy": "auto", "memory_mb": 1.2e-6 * least}, training={"steps": 1, "batch": 1}
+    )
     events = list(tight.run())
     close(tight)
     begun, done = events[0], next(event for event in events if isinstance(event, StepDone))
@@ -328,7 +330,7 @@ def test_auto_takes_what_fits_and_says_why(tmp_path: Path) -> None:
 
 
 def test_when_memory_runs_out_the_step_is_done_again_with_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = start(tmp_path / "expected", engine={"strategy": "checkpoint"})
+    expected = start(tmp_path / "expected", engine={"strategy": "checkpoint"}, training={"batch": 1})
     list(expected.run())
     close(expected)
     real = trainer_module.loss_and_gradients
@@ -340,7 +342,7 @@ def test_when_memory_runs_out_the_step_is_done_again_with_less(tmp_path: Path, m
         return real(problem, network, name, *rest, **named)
 
     monkeypatch.setattr(trainer_module, "loss_and_gradients", short)
-    found = start(tmp_path / "found", engine={"strategy": "store_all"})
+    found = start(tmp_path / "found", engine={"strategy": "store_all"}, training={"batch": 1})
     events = list(found.run())
     close(found)
     (changed,) = [event for event in events if isinstance(event, StrategyChanged)]
@@ -358,6 +360,6 @@ def test_memory_that_runs_out_with_the_least_strategy_is_an_error(
     monkeypatch.setattr(trainer_module, "loss_and_gradients", fail)
     trainer = start(tmp_path, engine={"strategy": "store_all"})
     events = []
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(MemoryError, match="out of memory"):
         events.extend(trainer.run())
     close(trainer)

@@ -1,0 +1,218 @@
+"""Runs under every way to obtain gradients: strategies, update rules, parts of a batch, streamed LEDs, checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from optics.setups import figure
+from training.small import experiment_on_disk
+
+from ptychoui.errors import CertificateError, EngineError, SettingsError
+from ptychoui.experiment import Engine, Experiment, Network, load_experiment
+from ptychoui.training import check
+from ptychoui.training.check import check_products, in_double_precision
+from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone
+from ptychoui.training.planning import STREAMED, after_running_out, plan_run
+from ptychoui.training.problem import Problem, build_problem
+from ptychoui.training.step import StepResult, loss_and_gradients, start_parameters
+from ptychoui.training.trainer import Trainer, new_run, resume_run
+
+
+def problem(folder: Path, **sections: Any) -> Problem:
+    return build_problem(load_experiment(experiment_on_disk(folder, **sections)))
+
+
+def gradients(
+    made: Problem,
+    name: str,
+    objects: int | None = None,
+    streamed: bool = False,
+    wanted: tuple[str, ...] = ("levels", "step"),
+) -> StepResult:
+    generator = torch.Generator().manual_seed(5)
+    network, parameters = made.network(streamed=streamed), start_parameters(made)
+    examples = made.training.pick([0, 1, 2])
+    return loss_and_gradients(made, network, name, parameters, examples, generator, wanted, objects_at_once=objects)
+
+
+def far(a: StepResult, b: StepResult) -> float:
+    return max(float((a.gradients[n] - b.gradients[n]).norm() / b.gradients[n].norm()) for n in b.gradients)
+
+
+@pytest.mark.parametrize("objects", [1, 2, 3])
+@pytest.mark.parametrize("name", ["store_all", "reversible", "greedy"])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(tmp_path: Path, name: str, objects: int) -> None:
+    made = problem(tmp_path, engine={"precision": "float64", "modules": 2})
+    whole, parts = gradients(made, name), gradients(made, name, objects)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-12)
+    assert far(parts, whole) < 1e-10
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "reversible", "greedy"])
+def test_streamed_leds_change_nothing_but_rounding(tmp_path: Path, name: str) -> None:
+    made = problem(tmp_path, engine={"precision": "float64", "modules": 2})
+    assert (
+        figure(
+            "streamed gradient of levels against kept", far(gradients(made, name, None, True), gradients(made, name))
+        )
+        < 1e-9
+    )
+
+
+def test_a_streamed_reversible_pass_is_certified_and_equals_streamed_checkpoints_bit_for_bit(tmp_path: Path) -> None:
+    made = problem(tmp_path)
+    exact, kept = (gradients(made, name, None, True) for name in ("reversible", "checkpoint"))
+    assert exact.certificate.startswith("exact")
+    assert all(torch.equal(exact.gradients[name], kept.gradients[name]) for name in kept.gradients)
+
+
+@pytest.mark.parametrize(
+    ("update", "strategy"),
+    [
+        ("heavy_ball", "greedy"),
+        ("heavy_ball", "offload"),
+        ("gradient", "inverse"),
+        ("nesterov", "inverse"),
+        ("nesterov", "checkpoint"),
+        ("learned_momentum", "binomial"),
+        ("learned_momentum", "inverse"),
+    ],
+)
+def test_runs_finish_and_resume_to_the_same_bits(tmp_path: Path, update: str, strategy: str) -> None:
+    sections = {"network": {"update": update}, "engine": {"strategy": strategy, "modules": 2, "check_every": 4}}
+    whole = new_run(load_experiment(experiment_on_disk(tmp_path, **sections)), tmp_path / "whole")
+    events = list(whole.run())
+    assert isinstance(events[-1], Finished)
+    assert [event.step for event in events if isinstance(event, ProductsChecked)] == [4]
+    assert all(event.deviation < 1e-6 for event in events if isinstance(event, ProductsChecked))
+    begun, steps = events[0], [event for event in events if isinstance(event, StepDone)]
+    assert isinstance(begun, Started) and begun.strategy == strategy and begun.predicted_bytes[strategy] > 0
+    assert all(event.certificate.startswith("drift") == (strategy == "inverse") for event in steps)
+    assert steps[0].memory_bytes == pytest.approx(begun.predicted_bytes[strategy], rel=1.0)
+    half = new_run(load_experiment(experiment_on_disk(tmp_path, **sections, training={"steps": 3})), tmp_path / "half")
+    list(half.run())
+    _close(half)
+    again = resume_run(tmp_path / "half", changes=lambda e: e.replace(training=e.training.replace(steps=6)))
+    list(again.run())
+    assert torch.equal(again.parameters.levels, whole.parameters.levels)
+    if update == "learned_momentum":
+        assert again.parameters.momentum is not None and whole.parameters.momentum is not None
+        assert torch.equal(again.parameters.momentum, whole.parameters.momentum)
+        assert bool((whole.parameters.momentum != 7 / 8).any())
+    else:
+        assert whole.parameters.momentum is None
+    _close(again)
+    _close(whole)
+
+
+def _close(trainer: Trainer) -> None:
+    assert trainer.folder is not None
+    trainer.folder.close()
+
+
+@pytest.mark.parametrize(
+    ("network", "engine", "said"),
+    [
+        ({"update": "learned_momentum"}, {"strategy": "reversible"}, "needs a fixed momentum"),
+        ({"update": "nesterov"}, {"strategy": "reversible"}, "needs the heavy-ball update"),
+        ({"update": "heavy_ball"}, {"strategy": "inverse"}, "heavy-ball update undoes exactly"),
+        ({"unrolls": 3}, {"strategy": "greedy", "modules": 4}, "3 unrolls cannot be cut into 4 greedy modules"),
+    ],
+)
+def test_settings_that_do_not_go_together(network: dict[str, Any], engine: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as error:
+        Experiment(network=Network(**network), engine=Engine(**engine))
+    assert "set " in error.value.hint
+
+
+# Planning ---------------------------------------------------------------------------------------------
+
+
+def test_a_tight_budget_first_divides_the_batch_then_streams(tmp_path: Path) -> None:
+    made = problem(tmp_path, engine={"strategy": "checkpoint"}, training={"batch": 3}, network={"unrolls": 40})
+    parameters = start_parameters(made)
+    roomy = plan_run(made, parameters)
+    assert (roomy.option.objects, roomy.option.variant, roomy.sentence) == (3, "", None)
+    one = min(option.peak for option in roomy.among if option.strategy == "checkpoint")
+    tight = plan_run(_with(made, memory_mb=1.01e-6 * one), parameters)
+    assert tight.option.objects == 1 and not tight.option.variant
+    assert tight.sentence is not None and tight.sentence.startswith("checkpoint, one object at a time: ")
+    with pytest.raises(EngineError, match="a pass needs at least"):
+        plan_run(_with(made, memory_mb=1e-3), parameters)
+
+
+def test_streaming_is_planned_where_many_leds_do_not_fit(tmp_path: Path) -> None:
+    made = problem(tmp_path, engine={"strategy": "auto"}, training={"batch": 1})
+    parameters = start_parameters(made)
+    among = plan_run(_with(made, memory_mb=1e5), parameters).among
+    kept = min(option.peak for option in among)
+    streamed = [o.peak for o in _streamed(made, parameters)]
+    assert streamed
+    if min(streamed) < kept:  # chunks are of a fixed size: with few LEDs a stream takes more than it saves
+        chosen = plan_run(_with(made, memory_mb=1e-6 * (kept + min(streamed)) / 2), parameters)
+        assert chosen.option.variant == STREAMED and chosen.network(made).physics.stream
+
+
+def _streamed(made: Problem, parameters: Any) -> list[Any]:
+    from ptychoui.training.planning import _options
+
+    return _options(made, parameters, STREAMED)
+
+
+def test_objects_at_once_are_kept_where_given(tmp_path: Path) -> None:
+    made = problem(tmp_path, engine={"strategy": "auto", "memory_mb": 1e5, "objects_at_once": 2}, training={"batch": 3})
+    assert plan_run(made, start_parameters(made)).option.objects == 2
+
+
+def test_what_is_tried_after_running_out(tmp_path: Path) -> None:
+    made = problem(tmp_path, engine={"strategy": "store_all"}, training={"batch": 2}, network={"unrolls": 40})
+    parameters = start_parameters(made)
+    chosen = plan_run(made, parameters)
+    seen = [chosen.option]
+    while (following := after_running_out(made, parameters, chosen)) is not None:
+        assert following.option.peak < seen[-1].peak
+        assert following.option.strategy not in ("greedy", "inverse")
+        chosen = following
+        seen.append(chosen.option)
+    assert [(option.strategy, option.objects) for option in seen[:2]] == [("store_all", 2), ("store_all", 1)]
+    assert len(seen) > 2
+    greedy = plan_run(_with(made, strategy="greedy"), parameters)
+    following = after_running_out(made, parameters, greedy)
+    assert following is None or following.option.strategy == "greedy", "another loss is never slipped in"
+
+
+def _with(made: Problem, **engine: Any) -> Problem:
+    from dataclasses import replace
+
+    return replace(made, experiment=made.experiment.replace(engine=made.experiment.engine.replace(**engine)))
+
+
+# Products ---------------------------------------------------------------------------------------------
+
+
+def test_wrong_products_stop_the_run_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = problem(tmp_path)
+    double, parameters = in_double_precision(made), start_parameters(made)
+    generator = torch.Generator().manual_seed(0)
+    found = check_products(double, parameters, made.training.pick([0]), generator)
+    assert figure("check of products in a run", found) < check.TOLERANCE / 10
+    real = type(double.physics).product_at
+
+    def wrong(self: Any, *arguments: Any) -> Any:
+        result = real(self, *arguments)
+        result.hessian.mul_(1.001)
+        return result
+
+    monkeypatch.setattr(type(double.physics), "product_at", wrong)
+    with pytest.raises(CertificateError, match="derivatives deviate from differences") as error:
+        check_products(double, parameters, made.training.pick([0]), generator)
+    assert error.value.hint
+
+
+def test_checks_can_be_left_out(tmp_path: Path) -> None:
+    trainer = new_run(load_experiment(experiment_on_disk(tmp_path, engine={"check_every": 0})), tmp_path / "run")
+    assert not any(isinstance(event, ProductsChecked) for event in trainer.run())
+    _close(trainer)
