@@ -12,7 +12,6 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from ptychoui.errors import SettingsError
@@ -20,7 +19,7 @@ from ptychoui.experiment import Array, Microscope, Network
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.microscope import Sampling, good_padding
 
 PIXEL_UM = 0.41452
 PUBLISHED = Microscope(
@@ -59,7 +58,7 @@ def make_bench(
 ) -> Bench:
     """Build the problem: object of ``size`` pixels, field grid of about 0.65 of it."""
     array = published_leds(leds)
-    field = 2 * next_fast_len(max(1, round(size * 0.65 / 2)))  # 166 = 2 * 83 would take four times as long as 168
+    field = 2 * good_padding(0, max(1, round(size * 0.65 / 2)))
     grids = Sampling(
         tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
     )

@@ -17,12 +17,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ptychoui.errors import EngineError
+
+if TYPE_CHECKING:
+    from ptychoui.engine.integer_steps import IntegerSteps
 
 FRACTION_BITS = 44
 """States are integers in units of 2^-44: 6e-14, below the rounding of double-precision increments of order one."""
@@ -273,6 +276,10 @@ class HeavyBallState:
     complex: bool = False
     dtype: torch.dtype = torch.float32
 
+    def note(self, magnitude: Tensor) -> None:
+        """Keep the largest magnitude seen; NaN stays."""
+        self.largest = magnitude.amax() if self.largest is None else torch.maximum(self.largest, magnitude.amax())
+
 
 class HeavyBall(Update):
     """Heavy-ball momentum, exactly reversible.
@@ -335,11 +342,17 @@ class HeavyBall(Update):
 
     def advance(self, state: HeavyBallState, increment: Tensor) -> None:
         """V <- n/d v + h, x <- x + v, keeping what the division loses."""
-        assert state.largest is not None
-        state.largest = torch.maximum(state.largest, _magnitude(increment))
         if state.steps and state.steps % self.steps_per_word == 0:
             state.words.append(state.remainder)
             state.remainder = torch.zeros_like(state.v)
+        state.steps += 1
+        if _compiled_on(state.v):
+            largest, furthest = self._on_cpu().advance(
+                state.x.view(-1).numpy(), state.v.view(-1).numpy(), state.remainder.view(-1).numpy(), _flat(increment)
+            )
+            state.note(torch.tensor([largest, furthest / _UNIT], dtype=torch.float64))
+            return
+        state.note(_magnitude(increment))
         v, r = state.v, state.remainder
         low = _divide(v, self._d)
         v.mul_(self._n)
@@ -347,8 +360,13 @@ class HeavyBall(Update):
         v.add_(_divide(r, self._n))
         v.add_(self._to_integers(increment))
         state.x.add_(v)
-        state.steps += 1
-        state.largest = torch.maximum(state.largest, state.x.abs().amax().to(torch.float64) / _UNIT)
+        state.note(state.x.abs().amax().to(torch.float64) / _UNIT)
+
+    def _on_cpu(self) -> IntegerSteps:
+        """The same steps, compiled."""
+        from ptychoui.engine.integer_steps import integer_steps
+
+        return integer_steps(self._n, self._d, _UNIT)
 
     def copy(self, state: HeavyBallState) -> HeavyBallState:
         """Integers and remainder; full words are never written into again."""
@@ -374,11 +392,14 @@ class HeavyBall(Update):
     def retreat(self, state: HeavyBallState, increment: Tensor) -> None:
         """V <- d/n (v' - h), taking back what the division lost."""
         v, r = state.v, state.remainder
-        v.sub_(self._to_integers(increment))
-        low = _divide(v, self._n)
-        v.mul_(self._d)
-        r.mul_(self._n).add_(low)
-        v.add_(_divide(r, self._d))
+        if _compiled_on(v):
+            self._on_cpu().retreat(v.view(-1).numpy(), r.view(-1).numpy(), _flat(increment))
+        else:
+            v.sub_(self._to_integers(increment))
+            low = _divide(v, self._n)
+            v.mul_(self._d)
+            r.mul_(self._n).add_(low)
+            v.add_(_divide(r, self._d))
         state.steps -= 1
         if state.steps and state.steps % self.steps_per_word == 0:
             if bool(r.any()):
@@ -438,6 +459,16 @@ def _divide(a: Tensor, by: int) -> Tensor:
     low = a.sub(quotient, alpha=by)
     a.copy_(quotient)
     return low
+
+
+def _compiled_on(state: Tensor) -> bool:
+    """True where compiled loops do what tensor operations do elsewhere."""
+    return state.device.type == "cpu"
+
+
+def _flat(x: Tensor) -> Any:
+    """Real numbers of a CPU tensor in a row, as an array."""
+    return (torch.view_as_real(x) if x.is_complex() else x).reshape(-1).numpy()
 
 
 def _magnitude(x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from ptychoui.optics import compiled
 from ptychoui.optics.led_sums import LedSums, Windows
 from ptychoui.optics.pupil_series import PupilSeries
 
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**21
 """Fields of one chunk: with the images beside them they fill a second-level cache."""
 
 Reals = NDArray[np.floating]

@@ -99,11 +99,21 @@ def sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px: int) 
     )
 
 
-def good_padding(tile_px: int, pad_px: int) -> int:
-    """Smallest padding of at least ``pad_px`` whose span has small prime factors: fast transforms."""
-    from scipy.fft import next_fast_len
+def transforms_fast(length: int) -> bool:
+    """True for lengths with prime factors up to 7 and, from 32 on, even ones that are multiples of 8.
 
-    while next_fast_len(tile_px + 2 * pad_px) != tile_px + 2 * pad_px:
+    On a CPU torch transforms these at twice the rate of others: 48 x 48 takes less time than 42 x 42.
+    """
+    rest = length
+    for prime in (2, 3, 5, 7):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1 and (length < 32 or length % 2 == 1 or length % 8 == 0)
+
+
+def good_padding(tile_px: int, pad_px: int) -> int:
+    """Smallest padding of at least ``pad_px`` whose span transforms fast."""
+    while not transforms_fast(tile_px + 2 * pad_px):
         pad_px += 1
     return pad_px
 

@@ -21,7 +21,7 @@ def test_sources_import_torch_the_errors_and_each_other_only() -> None:
                 names = [node.module or ""]
             for name in names:
                 top = name.split(".")[0]
-                fits = top in sys.stdlib_module_names or top in ("torch", "checkpoint_schedules")
+                fits = top in sys.stdlib_module_names or top in ("torch", "numba", "checkpoint_schedules")
                 assert fits or name.startswith(("ptychoui.engine", "ptychoui.errors")), f"{path.name} imports {name}"
 
 
