@@ -13,8 +13,8 @@ from ptychoui.gui.theme import colours
 NAMES = {
     "store_all": "back-propagation",
     "checkpoint": "checkpoints",
-    "binomial": "binomial",
-    "reversible": "reversible",
+    "offload": "checkpoints on the host",
+    "greedy": "greedy modules",
 }
 
 

@@ -49,7 +49,7 @@ def test_reading_the_package_loads_no_torch() -> None:
 def test_the_example_learns_in_constant_memory(capsys: pytest.CaptureFixture[str]) -> None:
     namespace = runpy.run_path(str(EXAMPLE))
     before, after, peak = namespace["main"](steps=50)
-    assert before < 0.7 and after > 0.9
+    assert before < 0.8 and after > 0.95
     points = 256 * namespace["WIDTH"]
     assert peak < 100 * points * 4 / 2, "half of what its points alone would take"
     assert "exact: 100 unrolls undone bit for bit" in capsys.readouterr().out
