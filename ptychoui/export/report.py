@@ -131,7 +131,7 @@ def _page(trainer: Trainer, events: list[dict[str, Any]], pictures: dict[str, by
             f"{experiment.network.unrolls} unrolls, step {experiment.network.step:g}, "
             f"momentum {experiment.network.momentum}",
         ),
-        ("gradient strategy", experiment.engine.strategy),
+        ("gradient strategy", trainer.strategy),
         ("memory of a step", f"{trainer.memory_bytes / 1e6:.1f} MB"),
         ("time", f"{trainer.elapsed_s:.0f} s"),
         ("seed", str(experiment.seed)),
