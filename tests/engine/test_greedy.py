@@ -116,6 +116,40 @@ def test_memory_is_that_of_one_module() -> None:
     assert peak([40]) > 5 * long
 
 
+def test_every_module_may_have_inputs_of_its_own() -> None:
+    """Accumulators are made for what a module asks for, not for what all others do."""
+    problem = tanh_problem()
+    chain, asked = problem.chain(2, Plain()), (("bias",), ("matrix",))
+    every: list[ModuleDone] = []
+    some: list[ModuleDone] = []
+    common = chain, [1, 1], problem.x, problem.inputs
+    loss = squared(problem.cotangent)
+    greedy_pass(*common, ("bias", "matrix"), loss, every.append, Scratch())
+    greedy_pass(*common, asked.__getitem__, loss, some.append, Scratch())
+    assert [tuple(done.inputs) for done in some] == list(asked)
+    for module, (name,) in enumerate(asked):
+        assert torch.equal(some[module].inputs[name], every[module].inputs[name])
+
+
+def test_modules_use_the_same_buffers_one_after_the_other() -> None:
+    problem, work = optics_problem(6), Scratch()
+
+    def once() -> list[ModuleDone]:
+        found: list[ModuleDone] = []
+        arguments = problem.x, problem.inputs, tuple(problem.inputs), squared(problem.cotangent), found.append
+        greedy_pass(problem.chain(6, Plain()), [2, 3, 1], *arguments, work)
+        return found
+
+    first = once()
+    with MemoryMeter() as fresh:
+        passed(problem, [2, 3, 1], Plain())
+    with MemoryMeter() as again:
+        second = once()
+    assert again.peak < fresh.peak / 2
+    for a, b in zip(first, second, strict=True):
+        assert a.loss == b.loss and all(torch.equal(a.inputs[name], b.inputs[name]) for name in a.inputs)
+
+
 def test_modules_of_nearly_equal_length() -> None:
     assert equal_modules(10, 3) == [3, 3, 4] and equal_modules(4, 4) == [1, 1, 1, 1] and equal_modules(5, 1) == [5]
     for modules in (0, 6):
