@@ -171,7 +171,7 @@ class ResidualCnn(AutogradLayer):
             if index:
                 channels = channels.relu()
             if reach := shape[-1] // 2:
-                channels = _CircularPad.apply(channels, reach)
+                channels = _CircularPad.apply(channels, reach)  # type: ignore[no-untyped-call]
             channels = conv2d(channels, self._normalised(index, weight), bias)
         return torch.view_as_complex(channels.movedim(1, -1).contiguous()) if self.complex_objects else channels[:, 0]
 
