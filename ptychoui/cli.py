@@ -163,6 +163,37 @@ def _parser() -> argparse.ArgumentParser:
     design.add_argument("--json", action="store_true", help="print one JSON object")
     design.set_defaults(run=_bench_design)
 
+    greedy = kinds.add_parser("greedy", help="greedy learning against checkpoints: time, memory and loss curves")
+    greedy.add_argument("--unrolls", type=_whole(1), default=10)
+    greedy.add_argument("--size", type=_whole(1), default=64, help="edge of the objects in pixels")
+    greedy.add_argument("--channels", type=_whole(1), default=48, help="channels of the CNNs")
+    greedy.add_argument("--leds", type=_whole(1), default=89)
+    greedy.add_argument("--measurements", type=_whole(1), default=8)
+    greedy.add_argument("--batch", type=_whole(1), default=2, help="objects of a step of the CNNs")
+    greedy.add_argument("--repeats", type=_whole(1), default=20)
+    greedy.add_argument("--steps", type=_whole(0), default=100, help="training steps of the CNNs' curves (0: none)")
+    greedy.add_argument("--design", metavar="EXPERIMENT.toml", help="also the curves of a design that is learned")
+    greedy.add_argument("--design-steps", type=_whole(0), default=40, help="training steps of the design's curves")
+    greedy.add_argument(
+        "--threads", type=_whole(1), nargs="+", default=[1, 2], help="CPU threads; curves take the first"
+    )
+    greedy.add_argument("--plot", metavar="FILE.png", help="the curves against steps and seconds")
+    greedy.add_argument("--json", action="store_true", help="print one JSON object")
+    greedy.set_defaults(run=_bench_greedy)
+
+    depth = kinds.add_parser("depth", help="designs learned with shallow and deep networks in the same time")
+    depth.add_argument("experiment", metavar="EXPERIMENT.toml")
+    _add_data(depth)
+    depth.add_argument("--unrolls", type=_whole(1), nargs="+", default=[10, 60, 100, 300])
+    depth.add_argument("--seconds", type=float, default=90.0, help="time to learn at each depth")
+    depth.add_argument("--clock", default="wall", help="wall, or cpu: that of the processor, on a busy machine")
+    depth.add_argument("--seeds", type=_whole(1), default=2)
+    depth.add_argument("--tuning-objects", type=_whole(1), default=4, help="training objects that tune each depth")
+    depth.add_argument("--threads", type=_whole(1), help="CPU threads")
+    depth.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
+    depth.add_argument("--json", action="store_true", help="print one JSON object")
+    depth.set_defaults(run=_bench_depth, steps=None)
+
     window = kinds.add_parser("window", help="delay of the window's events while the demo trains")
     window.add_argument("--seconds", type=float, default=30.0)
     window.add_argument("--json", action="store_true", help="print one JSON object")
@@ -497,6 +528,59 @@ def _bench_design(arguments: argparse.Namespace) -> int:
         _print_json(summary)
     else:
         print(design.table(summary))
+    return 0
+
+
+def _bench_greedy(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import greedy
+    from ptychoui.experiment import load_experiment
+
+    result = greedy.run(
+        arguments.unrolls,
+        arguments.size,
+        arguments.channels,
+        arguments.batch,
+        arguments.repeats,
+        arguments.steps,
+        load_experiment(arguments.design) if arguments.design else None,
+        arguments.design_steps,
+        arguments.threads,
+        arguments.leds,
+        arguments.measurements,
+        _say,
+    )
+    if arguments.plot:
+        from ptychoui.bench.greedy_plot import plot
+
+        plot(result, Path(arguments.plot))
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(greedy.table(result))
+    return 0
+
+
+def _bench_depth(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import depth
+    from ptychoui.experiment import load_experiment
+
+    experiment = _with_options(load_experiment(arguments.experiment), arguments)
+    output = Path(arguments.output) if arguments.output else None
+    _use_threads(arguments)
+    result = depth.run(
+        experiment,
+        arguments.unrolls,
+        arguments.seconds,
+        range(arguments.seeds),
+        arguments.tuning_objects,
+        _say,
+        output,
+        arguments.clock,
+    )
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(depth.table(result))
     return 0
 
 

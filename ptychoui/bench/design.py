@@ -94,8 +94,20 @@ def tune(
     unrolls: Sequence[int] = UNROLLS,
     show: Say | None = None,
 ) -> Tuned:
-    """Try a grid of solver settings on examples; one run to the largest depth serves all smaller ones."""
-    best: Tuned | None = None
+    """The best settings and depth of a grid, on examples."""
+    return min(tuned_depths(candidate, examples, steps, momenta, unrolls, show).values(), key=lambda t: t.error)
+
+
+def tuned_depths(
+    candidate: Candidate,
+    examples: Examples,
+    steps: Sequence[float] = STEPS,
+    momenta: Sequence[str] = MOMENTA,
+    unrolls: Sequence[int] = UNROLLS,
+    show: Say | None = None,
+) -> dict[int, Tuned]:
+    """The best of a grid of solver settings for every depth; one run to the largest depth serves all smaller ones."""
+    best: dict[int, Tuned] = {}
     problem = candidate.problem
     weights = problem.measurement.weights(candidate.levels, candidate.exposures)
     curvature = problem.physics.curvature_bound(weights)
@@ -107,9 +119,9 @@ def tune(
                 cells = "  ".join("diverged" if e is None else f"{e:8.3f}" for e in errors)
                 show(f"    momentum {momentum:>5}  step {step:<5g} {cells}")
             for depth, error in zip(unrolls, errors, strict=True):
-                if error is not None and (best is None or error < best.error):
-                    best = Tuned(step=step, momentum=momentum, unrolls=depth, error=error)
-    if best is None:
+                if error is not None and (depth not in best or error < best[depth].error):
+                    best[depth] = Tuned(step=step, momentum=momentum, unrolls=depth, error=error)
+    if not best:
         raise EngineError("every step size of the grid diverges", "the measurements may be far too noisy")
     return best
 
@@ -192,7 +204,7 @@ def converged_errors(candidate: Candidate, iterations: int = 150) -> NDArray[np.
     return np.array(errors)
 
 
-def _with_rows(problem: Problem, levels: NDArray[np.float64]) -> Candidate:
+def with_rows(problem: Problem, levels: NDArray[np.float64]) -> Candidate:
     """A candidate whose rows need not follow the experiment's bands: the mask allows every LED."""
     experiment = problem.experiment
     leds, na = problem.leds, problem.objective_na
@@ -223,7 +235,7 @@ def _with_rows(problem: Problem, levels: NDArray[np.float64]) -> Candidate:
 def best_draw(problem: Problem, name: str, examples: Examples, rng: np.random.Generator, effort: Effort) -> Candidate:
     """The best of some draws of a random design, judged on examples with the settings that suit the first."""
     design, leds, na = problem.experiment.design, problem.leds, problem.objective_na
-    candidates = [_with_rows(problem, starts.STARTS[name](design, leds, na, rng)) for _ in range(effort.draws)]
+    candidates = [with_rows(problem, starts.STARTS[name](design, leds, na, rng)) for _ in range(effort.draws)]
     if effort.draws == 1:
         return candidates[0]
     tuned = tune(candidates[0], examples, unrolls=effort.unrolls[:2])
@@ -256,11 +268,11 @@ def one_seed(
     candidates: dict[str, Candidate] = {}
     for name in RANDOM:
         candidates[name] = best_draw(problem, name, some, rng, effort)
-    candidates["half_circles"] = _with_rows(problem, starts.half_circles(design, leds, na, rng))
+    candidates["half_circles"] = with_rows(problem, starts.half_circles(design, leds, na, rng))
     if full_stack:
-        candidates["full_stack"] = _with_rows(problem, starts.sequential(leds))
+        candidates["full_stack"] = with_rows(problem, starts.sequential(leds))
 
-    first = _with_rows(problem, starts.dense_random(design, leds, na, np.random.default_rng(seed)))
+    first = with_rows(problem, starts.dense_random(design, leds, na, np.random.default_rng(seed)))
     say(f"  seed {seed}: complex error of a dense random design on training objects, unrolls {effort.unrolls}")
     grid = tune(first, some, LEARNING_STEPS, unrolls=effort.unrolls, show=say)
     if grid.error >= 1:

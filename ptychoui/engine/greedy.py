@@ -68,7 +68,7 @@ def greedy_pass(
     modules: Sequence[int],
     x: Tensor,
     inputs: Inputs,
-    wanted: Sequence[str],
+    wanted: Sequence[str] | Callable[[int], Sequence[str]],
     local_loss: LocalLoss,
     done: Callable[[ModuleDone], None],
     work: Scratch,
@@ -82,8 +82,11 @@ def greedy_pass(
     modules
         Unrolls of every module; they add up to the chain. Modules may share inputs: their derivatives come one
         after the other.
+    wanted
+        Names of the inputs to differentiate, or a function of the module that gives them: where every module has
+        inputs of its own, accumulators for those of all others would take memory, and time, for nothing.
     inside
-        How a module is differentiated; by default `StoreAll`.
+        How a module is differentiated; by default `StoreAll`, whose buffers serve one module after the other.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def greedy_pass(
         raise EngineError(
             f"modules of {list(modules)} unrolls cannot make a network of {len(chain)}", "let their lengths add up"
         )
-    strategy = StoreAll() if inside is None else inside
+    strategy = StoreAll(reuse=True) if inside is None else inside
     update, run = chain.update, Run(inputs, work, between)
     with torch.no_grad():
         state, first = update.start(x), 0
@@ -113,7 +116,7 @@ def greedy_pass(
             following = update.copy(state) if strategy.holds_state else state
             with torch.enable_grad():
                 loss, cotangent = local_loss(module, output)
-            into = zeros(inputs, wanted)
+            into = zeros(inputs, wanted(module) if callable(wanted) else wanted)
             adjoint = record.walk(update.start_adjoint(cotangent), into, between)
             done(ModuleDone(module, loss, into, update.finish_adjoint(adjoint) if module == 0 else None))
             state, first = following, first + count

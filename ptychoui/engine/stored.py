@@ -13,9 +13,19 @@ from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Str
 
 
 class StoreAll(Strategy):
-    """Keep every linearised layer: plain back-propagation, the reference."""
+    """Keep every linearised layer: plain back-propagation, the reference.
+
+    Parameters
+    ----------
+    reuse
+        Keep the layers' buffers with the workspaces and use them again: fresh ones take time. Then a record must be
+        walked back before the next is made with the same workspaces.
+    """
 
     name = "store_all"
+
+    def __init__(self, reuse: bool = False) -> None:
+        self._reuse = reuse
 
     def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
         """Every further layer is kept."""
@@ -26,12 +36,13 @@ class StoreAll(Strategy):
         return chain.layers[0].effort.stored
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Every layer gets buffers of its own."""
+        """Every layer of the record gets buffers of its own."""
         update = chain.update
         kept: list[Linearisation] = []
-        for layer in chain.layers:
+        for index, layer in enumerate(chain.layers):
             run.between()
-            at = layer.linearise(update.point(state), run.inputs, Scratch(), run.work)
+            keep = run.work.keep(("store_all", index), Scratch) if self._reuse else Scratch()
+            at = layer.linearise(update.point(state), run.inputs, keep, run.work)
             update.advance(state, at.increment)
             kept.append(at)
         return _StoreAllRecord(chain, kept), state

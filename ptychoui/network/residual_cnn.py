@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -170,9 +171,35 @@ class ResidualCnn(AutogradLayer):
             if index:
                 channels = channels.relu()
             if reach := shape[-1] // 2:
-                channels = pad(channels, (reach, reach, reach, reach), mode="circular")
+                channels = _CircularPad.apply(channels, reach)  # type: ignore[no-untyped-call]
             channels = conv2d(channels, self._normalised(index, weight), bias)
         return torch.view_as_complex(channels.movedim(1, -1).contiguous()) if self.complex_objects else channels[:, 0]
+
+
+class _CircularPad(torch.autograd.Function):
+    """Circular padding by ``reach`` pixels on all sides of (B, C, N, N), N at least 2 reach + 1.
+
+    Torch differentiates its own circular padding slice by slice, through full-size arrays of zeros: a third of the
+    time of a layer's pullback on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, channels: Tensor, reach: int) -> Tensor:
+        ctx.reach = reach
+        return pad(channels, (reach, reach, reach, reach), mode="circular")
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None]:
+        """What was copied to the border is added to where it came from."""
+        r = ctx.reach
+        inner = cotangent[..., r:-r, r:-r].clone(memory_format=torch.contiguous_format)
+        # (where in the object, where in the border) along an axis
+        middle, ends = (slice(None), slice(r, -r)), ((slice(-r, None), slice(r)), (slice(r), slice(-r, None)))
+        for row, from_row in (middle, *ends):
+            for column, from_column in (middle, *ends):
+                if (row, column) != (middle[0], middle[0]):
+                    inner[..., row, column] += cotangent[..., from_row, from_column]
+        return inner, None
 
 
 @dataclass(frozen=True, slots=True)

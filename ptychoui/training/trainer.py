@@ -241,8 +241,11 @@ class Trainer:
         training = self.problem.experiment.training
         if training.schedule == "constant":
             return 1.0
-        done = self.step / max(training.steps, 1)
-        return 0.1 + 0.45 * (1 + math.cos(math.pi * min(done, 1.0)))
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * min(self.progress(), 1.0)))
+
+    def progress(self) -> float:
+        """Share of the run that is done, which its schedule follows."""
+        return self.step / max(self.problem.experiment.training.steps, 1)
 
     def _measured_gradients(self, examples: Examples) -> StepResult:
         """Gradients of a batch; memory is measured at the first step and then at every score."""

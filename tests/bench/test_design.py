@@ -185,7 +185,7 @@ def candidate(levels: np.ndarray | None = None, **sections: Any) -> Candidate:
     made = problem(**sections)
     if levels is None:
         levels = starts.random_partition(made.experiment.design, made.leds, made.objective_na, np.random.default_rng(0))
-    return design._with_rows(made, levels)
+    return design.with_rows(made, levels)
 
 
 def test_tuning_finds_the_best_of_its_grid() -> None:
@@ -225,7 +225,7 @@ def test_the_best_draw_is_the_best() -> None:
     best = design.best_draw(made, "random_partition", examples, np.random.default_rng(3), QUICK)
     rng = np.random.default_rng(3)
     draws = [
-        design._with_rows(made, starts.random_partition(made.experiment.design, made.leds, made.objective_na, rng))
+        design.with_rows(made, starts.random_partition(made.experiment.design, made.leds, made.objective_na, rng))
         for _ in range(QUICK.draws)
     ]
     tuned = design.tune(draws[0], examples, unrolls=QUICK.unrolls)
@@ -235,7 +235,7 @@ def test_the_best_draw_is_the_best() -> None:
 
 def test_rows_are_sorted_with_the_bright_field_first() -> None:
     made = problem()
-    some = design._with_rows(made, starts.sequential(made.leds))
+    some = design.with_rows(made, starts.sequential(made.leds))
     bright = torch.from_numpy(made.leds.bright_field(made.objective_na))
     has_bright = (some.levels[:, bright].sum(1) > 0).tolist()
     assert has_bright == sorted(has_bright, reverse=True)

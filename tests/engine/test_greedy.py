@@ -24,7 +24,7 @@ def squared(target: Tensor) -> Any:
 
 
 def passed(
-    problem: Any, modules: list[int], update: Update, inside: str = "store_all"
+    problem: Any, modules: list[int], update: Update, inside: str | None = None
 ) -> tuple[Tensor, list[ModuleDone]]:
     found: list[ModuleDone] = []
     chain = problem.chain(sum(modules), update)
@@ -37,7 +37,7 @@ def passed(
         squared(problem.cotangent),
         found.append,
         Scratch(),
-        inside=strategy(inside),
+        inside=None if inside is None else strategy(inside),
     )
     return output, found
 
@@ -64,7 +64,7 @@ def test_gradients_are_those_of_local_losses_by_autograd() -> None:
     assert torch.allclose(output, x.detach(), rtol=1e-11)
 
 
-@pytest.mark.parametrize("inside", ["checkpoint", "reversible", "binomial"])
+@pytest.mark.parametrize("inside", ["store_all", "checkpoint", "reversible", "binomial"])
 def test_the_strategy_inside_a_module_changes_no_bit(inside: str) -> None:
     problem = optics_problem(9, dtype=torch.float32)
     output, expected = passed(problem, [4, 3, 2], HeavyBall("7/8"))
@@ -114,6 +114,40 @@ def test_memory_is_that_of_one_module() -> None:
     short, long = peak([1] * 10), peak([1] * 40)
     assert long <= 1.15 * short
     assert peak([40]) > 5 * long
+
+
+def test_every_module_may_have_inputs_of_its_own() -> None:
+    """Accumulators are made for what a module asks for, not for what all others do."""
+    problem = tanh_problem()
+    chain, asked = problem.chain(2, Plain()), (("bias",), ("matrix",))
+    every: list[ModuleDone] = []
+    some: list[ModuleDone] = []
+    common = chain, [1, 1], problem.x, problem.inputs
+    loss = squared(problem.cotangent)
+    greedy_pass(*common, ("bias", "matrix"), loss, every.append, Scratch())
+    greedy_pass(*common, asked.__getitem__, loss, some.append, Scratch())
+    assert [tuple(done.inputs) for done in some] == list(asked)
+    for module, (name,) in enumerate(asked):
+        assert torch.equal(some[module].inputs[name], every[module].inputs[name])
+
+
+def test_modules_use_the_same_buffers_one_after_the_other() -> None:
+    problem, work = optics_problem(6), Scratch()
+
+    def once() -> list[ModuleDone]:
+        found: list[ModuleDone] = []
+        arguments = problem.x, problem.inputs, tuple(problem.inputs), squared(problem.cotangent), found.append
+        greedy_pass(problem.chain(6, Plain()), [2, 3, 1], *arguments, work)
+        return found
+
+    first = once()
+    with MemoryMeter() as fresh:
+        passed(problem, [2, 3, 1], Plain())
+    with MemoryMeter() as again:
+        second = once()
+    assert again.peak < fresh.peak / 2
+    for a, b in zip(first, second, strict=True):
+        assert a.loss == b.loss and all(torch.equal(a.inputs[name], b.inputs[name]) for name in a.inputs)
 
 
 def test_modules_of_nearly_equal_length() -> None:

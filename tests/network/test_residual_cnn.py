@@ -14,6 +14,7 @@ from network.layer_checks import (
 )
 from network.layer_problems import cnn_normalised, cnn_plain, dense_norm, draw, plain_cnn, weights
 from optics.setups import figure, relative
+from torch.nn.functional import pad
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError, SettingsError
@@ -53,6 +54,20 @@ def test_one_convolution_and_wide_kernels_work() -> None:
         )
         check_increments(problem, "normalised CNN")
         check_derivatives(problem, "normalised CNN")
+
+
+@pytest.mark.parametrize(("size", "reach"), [(3, 1), (8, 1), (5, 2), (9, 3)])
+def test_padding_is_torch_s_circular_padding_with_its_derivatives(size: int, reach: int) -> None:
+    """The smallest images included, where the two borders meet, and second derivatives."""
+    x = draw(3, 2, 3, size, size, dtype=torch.float64).requires_grad_()
+    padded = residual_cnn._CircularPad.apply(x, reach)
+    expected = pad(x, (reach,) * 4, mode="circular")
+    assert torch.equal(padded, expected)
+    cotangent = draw(4, *padded.shape, dtype=torch.float64)
+    (found,) = torch.autograd.grad(padded, x, cotangent, retain_graph=True)
+    (reference,) = torch.autograd.grad(expected, x, cotangent)
+    assert torch.allclose(found, reference, rtol=1e-14, atol=1e-14)
+    assert torch.autograd.gradgradcheck(lambda a: residual_cnn._CircularPad.apply(a, reach), x)
 
 
 # Norms ----------------------------------------------------------------------------------------------
