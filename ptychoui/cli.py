@@ -193,6 +193,31 @@ def _parser() -> argparse.ArgumentParser:
     depth.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
     depth.add_argument("--json", action="store_true", help="print one JSON object")
     depth.set_defaults(run=_bench_depth, steps=None)
+    memory = kinds.add_parser("memory", help="predicted peak memory of random configurations beside the measured one")
+    memory.add_argument("--configurations", type=_whole(1), default=12)
+    memory.add_argument("--seed", type=_whole(0), default=0)
+    memory.add_argument("--least-mb", type=_whole(1), default=500, help="smallest peak to draw; the largest is 4x")
+    memory.add_argument("--threads", type=_whole(1), help="CPU threads")
+    memory.add_argument("--json", action="store_true", help="print one JSON object")
+    memory.set_defaults(run=_bench_memory)
+    leds = kinds.add_parser("leds", help="memory and time of a reversible pass on more and more LEDs, at one budget")
+    leds.add_argument("--leds", type=_whole(1), nargs="+", default=[89, 293, 581])
+    leds.add_argument("--size", type=_whole(1), default=256, help="edge of the object in pixels")
+    leds.add_argument("--budget-mb", type=float, help="default: what the first needs when streamed, and 5 %%")
+    leds.add_argument("--unrolls", type=_whole(1), default=3)
+    leds.add_argument("--measurements", type=_whole(1), default=8)
+    leds.add_argument("--batch", type=_whole(1), default=1, help="objects")
+    leds.add_argument("--threads", type=_whole(1), help="CPU threads")
+    leds.add_argument("--json", action="store_true", help="print one JSON object")
+    leds.set_defaults(run=_bench_leds)
+    peers = kinds.add_parser("peers", help="the same small problems through other libraries")
+    peers.add_argument("--unrolls", type=_whole(1), nargs="+", default=[10, 30, 100], help="numbers of blocks")
+    peers.add_argument("--size", type=_whole(1), default=64, help="edge of the images in pixels")
+    peers.add_argument("--repeats", type=_whole(1), default=5)
+    peers.add_argument("--gain", type=float, default=4.0, help="of the last convolutions' weights, over torch's")
+    peers.add_argument("--threads", type=_whole(1), help="CPU threads")
+    peers.add_argument("--json", action="store_true", help="print one JSON object")
+    peers.set_defaults(run=_bench_peers)
 
     window = kinds.add_parser("window", help="delay of the window's events while the demo trains")
     window.add_argument("--seconds", type=float, default=30.0)
@@ -581,6 +606,50 @@ def _bench_depth(arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print(depth.table(result))
+    return 0
+
+
+def _bench_memory(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import memory
+
+    _use_threads(arguments)
+    result = memory.run(arguments.configurations, arguments.seed, arguments.least_mb, progress=_say)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(memory.table(result))
+    return 0
+
+
+def _bench_leds(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import memory
+
+    _use_threads(arguments)
+    result = memory.run_leds(
+        arguments.leds,
+        arguments.size,
+        arguments.budget_mb,
+        arguments.unrolls,
+        arguments.measurements,
+        arguments.batch,
+        _say,
+    )
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(memory.leds_table(result))
+    return 0
+
+
+def _bench_peers(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import peers
+
+    _use_threads(arguments)
+    result = peers.run(arguments.unrolls, arguments.size, arguments.repeats, arguments.gain, _say)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(peers.table(result))
     return 0
 
 

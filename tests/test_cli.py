@@ -720,6 +720,39 @@ def test_numbers_of_bench_engine_that_cannot_be(words: tuple[object, ...], refus
     refused("bench", "engine", *TINY, *words, started=True)
 
 
+def test_bench_peers(works: Call) -> None:
+    words = ("bench", "peers", "--unrolls", 2, "--size", 8, "--repeats", 1, "--gain", 1)
+    values = works(*words, "--json")
+    assert values["size"] == 8 and values["gain"] == 1 and values["repeats"] == 1
+    assert {row["depth"] for row in values["rows"]} == {2, 1}
+    assert len(works(*words).splitlines()) == 2 + len(values["rows"])
+
+
+def test_bench_memory_and_leds(works: Call, refused: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ptychoui.bench import memory
+    from ptychoui.bench.resident import Measured
+
+    measured = Measured(resident_bytes=2_000_000, metered_bytes=1_000_000, seconds=3.0)
+    monkeypatch.setattr(memory, "measure_pass", lambda *_words, **_more: measured)
+    for name, values in {"SIZES": (64,), "LEDS": (21,), "UNROLLS": (2, 3), "BATCHES": (1, 2)}.items():
+        monkeypatch.setattr(memory, name, values)
+    words = ("bench", "memory", "--configurations", 2, "--seed", 4, "--least-mb", 1)
+    found = works(*words, "--json")
+    assert found["seed"] == 4 and len(found["rows"]) == 2 and found["rows"][0]["predicted"] >= 1_000_000
+    assert works(*words).splitlines()[-1].startswith("worst: ")
+    words = ("bench", "leds", "--leds", 21, 37, "--size", 64, "--budget-mb", 50, "--unrolls", 2, "--batch", 2)
+    found = works(*words, "--json")
+    assert found["budget_bytes"] == 50_000_000 and found["growth"]["resident"] == 0
+    assert [row["configuration"]["leds"] for row in found["rows"]] == [21, 37]
+    assert {row["configuration"]["batch"] for row in found["rows"]} == {2} and found["rows"][0][
+        "seconds_per_unroll"
+    ] == 1.5
+    assert works(*words).splitlines()[-1].startswith("growth: ")
+    assert "a pass needs at least" in refused(
+        "bench", "leds", "--leds", 21, "--size", 64, "--budget-mb", 0.1, started=True
+    )
+
+
 def test_doctor(works: Call) -> None:
     values = works("doctor", "--json")
     assert values["ok"] is True and all(values["checks"].values())

@@ -63,7 +63,7 @@ def examine(screen: bool) -> dict[str, Any]:
 def _self_test() -> bool:
     import torch
 
-    from ptychoui.bench.engine import closed_form_gradient
+    from ptychoui.bench.passes import closed_form_gradient
     from ptychoui.bench.problem import make_bench
     from ptychoui.engine.scratch import Scratch
 

@@ -32,18 +32,16 @@ from torch import Tensor
 
 from ptychoui.bench import published
 from ptychoui.bench.autograd import autograd_gradient
+from ptychoui.bench.passes import Found, closed_form_gradient, greedy_gradient
 from ptychoui.bench.problem import PUBLISHED, Bench, make_bench
 from ptychoui.bench.resident import peak_of_pass
-from ptychoui.engine.greedy import ModuleDone, equal_modules, greedy_pass
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import free_memory, size_text
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategies import STRATEGIES, strategy
-from ptychoui.network.unrolled import INPUTS
+from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.training.problem import pick_device
 
 REPEATS = 5
-MODULES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,45 +61,6 @@ class Row:
     checkpoints: int | None = None
     measured_unrolls: int | None = None
     transforms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one pass gave."""
-
-    gradients: dict[str, Tensor]
-    certificate: str = ""
-    drift: float | None = None
-    checkpoints: int | None = None
-
-
-def closed_form_gradient(bench: Bench, name: str, work: Scratch) -> Found:
-    """One forward and backward pass under a strategy."""
-    trace = strategy(name).forward(bench.network.chain, bench.x, bench.inputs, work)
-    back = trace.backward(bench.cotangent, INPUTS)
-    return Found(back.inputs, back.certificate or "", back.drift, back.checkpoints)
-
-
-def greedy_gradient(bench: Bench, work: Scratch) -> Found:
-    """One pass over modules, whose derivatives are those of Re<cotangent, output> of each."""
-    sums = {name: torch.zeros_like(bench.inputs[name]) for name in INPUTS}
-    chain = bench.network.chain
-
-    def add(done: ModuleDone) -> None:
-        for name in INPUTS:
-            sums[name].add_(done.inputs[name])
-
-    greedy_pass(
-        chain,
-        equal_modules(len(chain), min(MODULES, len(chain))),
-        bench.x,
-        bench.inputs,
-        INPUTS,
-        lambda _module, _output: (0.0, bench.cotangent),
-        add,
-        work,
-    )
-    return Found(sums)
 
 
 Way = Callable[[Bench, Scratch], Found]

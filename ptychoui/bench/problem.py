@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, pi, sqrt
 
 import numpy as np
 import torch
@@ -36,6 +37,22 @@ def published_leds(count: int) -> LedArray:
     return leds.select(np.argsort(leds.radius_na, kind="stable")[:count])
 
 
+def disc_of_leds(count: int) -> LedArray:
+    """So many LEDs of a square lattice in the disc of the published 89, closer together the more there are.
+
+    The directions stay below NA 0.42, so that only the number of LEDs changes.
+    """
+    rows = 2 * ceil(sqrt(count / pi)) + 3
+    array = Array(kind="lattice", pitch_mm=4.0 * sqrt(89 / count), rows=rows, columns=rows, height_mm=46.0)
+    leds = led_array(array)
+    return leds.select(np.argsort(leds.radius_na, kind="stable")[:count])
+
+
+def field_px(size: int) -> int:
+    """Edge of the fields' grid for objects of ``size`` pixels: about 0.65 of it."""
+    return 2 * good_padding(0, max(1, round(size * 0.65 / 2)))
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A problem of the published size with random weights."""
@@ -55,14 +72,20 @@ def make_bench(
     dtype: torch.dtype = torch.float32,
     update: str = "heavy_ball",
     step: float = 0.2,
+    batch: int = 1,
+    stream: bool = False,
+    dense: bool = False,
 ) -> Bench:
-    """Build the problem: object of ``size`` pixels, field grid of about 0.65 of it."""
-    array = published_leds(leds)
-    field = 2 * good_padding(0, max(1, round(size * 0.65 / 2)))
+    """Build the problem: ``batch`` objects of ``size`` pixels, field grid of about 0.65 of it.
+
+    With ``stream`` LEDs pass in chunks; with ``dense`` they are those of `disc_of_leds`.
+    """
+    array = disc_of_leds(leds) if dense else published_leds(leds)
+    field = field_px(size)
     grids = Sampling(
         tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
     )
-    physics = FourierPtychography(PUBLISHED, array, grids, dtype, device)
+    physics = FourierPtychography(PUBLISHED, array, grids, dtype, device, stream)
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> Tensor:
@@ -71,7 +94,7 @@ def make_bench(
     bright = torch.from_numpy(array.bright_field(PUBLISHED.objective_na))
     weights = random(measurements, leds) * torch.where(torch.arange(measurements)[:, None] == 0, bright, ~bright)
     weights = (weights / weights.sum(1, keepdim=True).clamp_min(1e-9)).to(device, dtype)
-    phase = random(1, size, size) - 0.5
+    phase = random(batch, size, size) - 0.5
     truth = torch.polar(torch.ones_like(phase), phase).to(device, physics.complex_dtype)
     offset = torch.zeros(measurements, device=device, dtype=dtype)
     floor = 1e-6

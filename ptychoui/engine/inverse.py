@@ -20,7 +20,7 @@ from torch import Tensor
 from ptychoui.engine.composite import Composite
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.stored import PointsRecord
+from ptychoui.engine.stored import Points, PointsRecord
 from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_layers, walk_back
 from ptychoui.errors import EngineError
 
@@ -254,7 +254,7 @@ class _InverseRecord(Record):
         return z
 
     def _run_again(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> Any:
-        points: list[Tensor] = []
+        points = Points(len(part))
         run = Run(self._run.inputs, self._run.work, between)
         run_layers(part, part.update.copy(kept), run, points.append)
         return PointsRecord(part, run, points).walk(adjoint, into, between)

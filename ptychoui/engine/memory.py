@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
@@ -28,6 +30,12 @@ from ptychoui.engine.strategy import Chain, LayerCost, Run
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count bytes of tensor storages made while the meter is on.
 
+    Parameters
+    ----------
+    resized
+        Look at all storages again before every operation: some libraries empty a storage behind the tensors that
+        share it. It takes time with every storage alive.
+
     Attributes
     ----------
     live
@@ -36,42 +44,64 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         Largest value of ``live`` so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resized: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
-        self._seen: dict[int, weakref.ReferenceType[Any]] = {}
+        self._resized = resized
+        self._seen: dict[int, _Seen] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if self._resized:
+            self._look_again()
         for tensor in tree_iter((args, kwargs)):
             if isinstance(tensor, Tensor):
-                self._note(tensor, 0)
+                self._note(tensor, made_before=True)
         result = func(*args, **kwargs)
         for tensor in tree_iter(result):
             if isinstance(tensor, Tensor):
-                self._note(tensor, None)
+                self._note(tensor, made_before=False)
         return result
 
-    def _note(self, tensor: Tensor, nbytes: int | None) -> None:
-        """Register a storage once; storages first seen as arguments were made before the meter: zero bytes."""
+    def _note(self, tensor: Tensor, made_before: bool) -> None:
+        """Register a storage once; storages first seen as arguments were made before the meter: they do not count."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         known = self._seen.get(key)
-        if known is not None and known() is not None:
+        if known is not None and known.storage() is not None:
             return
-        size = storage.nbytes() if nbytes is None else nbytes
-        self.live += size
-        self.peak = max(self.peak, self.live)
+        size = 0 if made_before else storage.nbytes()
+        self._grow(size)
 
-        def forget(_reference: Any, key: int = key, size: int = size) -> None:
-            self.live -= size
-            if (entry := self._seen.get(key)) is not None and entry() is None:
+        def forget(_reference: Any, key: int = key) -> None:
+            self.live -= entry.size
+            if self._seen.get(key) is entry:
                 del self._seen[key]
 
-        self._seen[key] = weakref.ref(storage, forget)
+        entry = self._seen[key] = _Seen(weakref.ref(storage, forget), size, not made_before)
+
+    def _look_again(self) -> None:
+        for entry in list(self._seen.values()):
+            if entry.counts and (storage := entry.storage()) is not None:
+                size = storage.nbytes()
+                self._grow(size - entry.size)
+                entry.size = size
+
+    def _grow(self, by: int) -> None:
+        self.live += by
+        self.peak = max(self.peak, self.live)
+
+
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """A storage and the bytes it was counted with."""
+
+    storage: weakref.ReferenceType[Any]
+    size: int
+    counts: bool
 
 
 def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> LayerCost:
@@ -143,3 +173,16 @@ def predict(cost: LayerCost, chain: Chain, strategy_name: str) -> int:
     chosen = strategy(strategy_name)
     chosen.check(chain)
     return cost.first[strategy_name] + chosen.further_bytes(chain, cost)
+
+
+def predict_greedy(cost: LayerCost, chain: Chain, modules: int) -> int:
+    """Peak bytes of a greedy pass: the linearised layers of the longest module, and the state the next starts from.
+
+    Raises
+    ------
+    EngineError
+        If the chain cannot be cut into so many modules.
+    """
+    further = max(equal_modules(len(chain), modules)) - 1
+    # Back-propagation drops the state at the end before it walks back; here the next module goes on from it.
+    return cost.first["store_all"] + further * cost.linearised + cost.state

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ptychoui.engine.greedy import equal_modules
-from ptychoui.engine.memory import for_objects, probe
+from ptychoui.engine.memory import for_objects, predict_greedy, probe
 from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import LayerCost
@@ -132,10 +131,8 @@ def _probe(problem: Problem, network: UnrolledNetwork, parameters: Parameters, o
 
 def _greedy(cost: LayerCost, network: UnrolledNetwork, modules: int, objects: int | None, variant: str) -> list[Option]:
     """Greedy learning keeps the linearised layers of one module."""
-    unrolls = len(network.chain)
-    if modules > unrolls:
+    if modules > len(network.chain):
         return []
-    longest = max(equal_modules(unrolls, modules))
-    peak = cost.first["store_all"] + (longest - 1) * cost.linearised
+    peak = predict_greedy(cost, network.chain, modules)
     effort = strategy("store_all").effort(network.chain)
     return [Option(strategy=GREEDY, peak=peak, effort=effort, objects=objects, variant=variant)]

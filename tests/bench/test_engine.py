@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ptychoui.bench.autograd import AutogradModel, autograd_gradient
-from ptychoui.bench.engine import WAYS, closed_form_gradient, greedy_gradient, run, table
+from ptychoui.bench.engine import WAYS, run, table
 from ptychoui.bench.engine_plot import plot
+from ptychoui.bench.passes import closed_form_gradient, greedy_gradient
 from ptychoui.bench.problem import Bench, make_bench, published_leds
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES

@@ -166,3 +166,18 @@ def test_scratch_counts_and_forgets_its_buffers() -> None:
     assert scratch.nbytes == 800 + 720 + 20
     scratch.clear()
     assert scratch.nbytes == 0 and scratch.keep("two", lambda: [3]) == [3]
+
+
+@pytest.mark.parametrize("resized", [False, True])
+def test_storages_emptied_behind_their_tensors(resized: bool) -> None:
+    with MemoryMeter(resized) as meter:
+        a, b = torch.empty(1000, dtype=torch.float64), torch.empty(10, dtype=torch.float64)
+        a.untyped_storage().resize_(0)
+        b.add_(1)
+        assert meter.live == (80 if resized else 8080)
+        a.untyped_storage().resize_(16000)
+        b.add_(1)
+        assert meter.live == (16080 if resized else 8080)
+        del a
+        assert meter.live == 80
+    assert meter.peak == (16080 if resized else 8080)

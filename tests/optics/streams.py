@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import numpy as np
 import torch
-from scipy.fft import next_fast_len
 
+from ptychoui.bench.problem import PIXEL_UM, disc_of_leds, field_px
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.experiment import Array, Microscope, Network
+from ptychoui.experiment import Microscope, Network
 from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
 from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.led_array import led_array
 from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.microscope import Sampling
 
-PIXEL_UM = 0.41452
 SCOPE = Microscope(
     wavelength_um=0.514,
     objective_na=0.2,
@@ -31,9 +28,7 @@ SCOPE = Microscope(
 
 def lattice_in_a_disc(leds: int, size: int, stream: bool) -> FourierPtychography:
     """LEDs of a square lattice up to NA 0.42, closer together the more there are, on an object of ``size`` pixels."""
-    array = led_array(Array(kind="lattice", pitch_mm=4.0 * (89 / leds) ** 0.5, rows=31, columns=31, height_mm=46.0))
-    array = array.select(np.argsort(array.radius_na, kind="stable")[:leds])
-    field = 2 * next_fast_len(round(size * 0.65 / 2))
+    array, field = disc_of_leds(leds), field_px(size)
     grids = Sampling(
         tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
     )
