@@ -230,7 +230,7 @@ class Row:
     by_counting
         The ratio of their efforts as the layers declare them.
     by_parts
-        The ratio that one layer's times allow: (increment + products) / stored pass, of minima.
+        The ratio that one layer allows: (increment + products) / stored pass, of minima of the processor's time.
     """
 
     problem: str
@@ -290,6 +290,7 @@ def compare(task: Task, repeats: int) -> Row:
         with MemoryMeter() as by_modules:
             greedily(task, Scratch(), lambda _done: None)
     least = {name: min(found) for name, found in seconds.items()}
+    work_of = {name: max(min(found), 1e-9) for name, found in busy.items()}
     middle = {name: median(found) for name, found in seconds.items()}
     return Row(
         problem=task.name,
@@ -302,9 +303,9 @@ def compare(task: Task, repeats: int) -> Row:
         greedy_median=middle[GREEDY],
         ratio=least[CHECKPOINT] / least[GREEDY],
         ratio_median=middle[CHECKPOINT] / middle[GREEDY],
-        ratio_cpu=min(busy[CHECKPOINT]) / max(min(busy[GREEDY]), 1e-9),
+        ratio_cpu=work_of[CHECKPOINT] / work_of[GREEDY],
         by_counting=strategy(CHECKPOINT).effort(task.chain) / strategy("store_all").effort(task.chain),
-        by_parts=(least["increment"] + least["products"]) / least["stored"],
+        by_parts=(work_of["increment"] + work_of["products"]) / work_of["stored"],
         checkpoint_bytes=by_checkpoints.peak,
         greedy_bytes=by_modules.peak,
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
