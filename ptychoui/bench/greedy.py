@@ -7,7 +7,7 @@ Two networks with one greedy module per unroll, so that both ways keep one linea
 * ``fpm``: the problem of the published curves, 89 LEDs and 8 measurements: 5 L transforms against 4 L, 1.25.
 
 Timed is one step without its optimiser, which is the same for both: forward pass, loss or losses, all derivatives. The
-figure ``by parts`` is what one layer's increment, products and stored pass, timed alone, allow on this machine.
+figure ``by parts`` is what the layers' increments, products and stored passes, timed alone, allow on this machine.
 
 The loss curves are of the same networks and the same batches in the same order: the CNNs end to end and greedily, every
 module with an Adam of its own and each way with the better of two learning rates (Ozturkler et al. 2022: modules are
@@ -230,7 +230,8 @@ class Row:
     by_counting
         The ratio of their efforts as the layers declare them.
     by_parts
-        The ratio that one layer allows: (increment + products) / stored pass, of minima of the processor's time.
+        The ratio that the layers allow without what joins them: (increments + products) / stored passes, of minima of
+        the processor's time.
     """
 
     problem: str
@@ -252,24 +253,30 @@ class Row:
 
 
 def compare(task: Task, repeats: int) -> Row:
-    """Time both ways and the parts of one layer, interleaved, and measure their memory with fresh workspaces."""
-    layer, keep, work = task.chain.layers[0], Scratch(), Scratch()
+    """Time both ways and the parts of the layers, interleaved, and measure their memory with fresh workspaces."""
+    keep, work = Scratch(), Scratch()
     _, cotangent = mean_square(task.target, task.x)
-    into = {name: torch.zeros_like(task.inputs[name]) for name in task.of_module(0)}
+    into = {name: torch.zeros_like(task.inputs[name]) for name in task.wanted}
+
+    def increments() -> None:
+        for layer in task.chain.layers:
+            layer.increment(task.x, task.inputs, work)
 
     def products() -> None:
-        layer.linearise(task.x, task.inputs, work, work).pullback(cotangent, into)
+        for layer in task.chain.layers:
+            layer.linearise(task.x, task.inputs, work, work).pullback(cotangent, into)
 
     def stored() -> None:
-        at = layer.linearise(task.x, task.inputs, keep, work)
-        _ = at.increment
-        at.pullback(cotangent, into)
+        for layer in task.chain.layers:
+            at = layer.linearise(task.x, task.inputs, keep, work)
+            _ = at.increment
+            at.pullback(cotangent, into)
 
     works = {CHECKPOINT: Scratch(), GREEDY: Scratch()}
     ways: dict[str, Callable[[], object]] = {
         CHECKPOINT: lambda: end_to_end(task, works[CHECKPOINT]),
         GREEDY: lambda: greedily(task, works[GREEDY], lambda _done: None),
-        "increment": lambda: layer.increment(task.x, task.inputs, work),
+        "increment": increments,
         "products": products,
         "stored": stored,
     }
