@@ -177,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     greedy.add_argument(
         "--threads", type=_whole(1), nargs="+", default=[1, 2], help="CPU threads; curves take the first"
     )
+    greedy.add_argument("--clock", default="wall", help="of the curves: wall, or cpu on a busy machine")
     greedy.add_argument("--plot", metavar="FILE.png", help="the curves against steps and seconds")
     greedy.add_argument("--json", action="store_true", help="print one JSON object")
     greedy.set_defaults(run=_bench_greedy)
@@ -573,6 +574,7 @@ def _bench_greedy(arguments: argparse.Namespace) -> int:
         arguments.leds,
         arguments.measurements,
         _say,
+        arguments.clock,
     )
     if arguments.plot:
         from ptychoui.bench.greedy_plot import plot

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ptychoui.bench.clocks import CLOCKS, Clock, pick_clock, timed
 from ptychoui.bench.design import (
     LEARNING_STEPS,
     MOMENTA,
@@ -43,18 +43,13 @@ from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError, is_out_of_memory
 from ptychoui.experiment import Experiment
-from ptychoui.training.events import StepDone, Validated
+from ptychoui.training.events import Validated
 from ptychoui.training.problem import Problem, build_problem, find_dataset
 from ptychoui.training.step import evaluate
 from ptychoui.training.trainer import Trainer
 
 FALLBACKS = ("random_partition", "singles")
 """Designs that tune a depth at which the random start shows nothing."""
-
-CLOCKS: dict[str, Callable[[], float]] = {
-    "wall": time.perf_counter,
-    "cpu": lambda: time.process_time() / torch.get_num_threads(),
-}
 
 FOREVER = 1_000_000
 """Optimiser steps that no run of this benchmark reaches."""
@@ -129,7 +124,7 @@ def learn(
     seed: int,
     converged_start: float,
     say: Say = lambda _text: None,
-    clock: Callable[[], float] = CLOCKS["wall"],
+    clock: Clock = CLOCKS["wall"],
 ) -> Run:
     """Learn the experiment's start for some time at a depth, and score the final design."""
     experiment = problem.experiment
@@ -144,15 +139,12 @@ def learn(
     converged: float | None = None
     failure: str | None = None
     try:
-        before = clock()
-        for event in trainer.run():
+        for event, spent in timed(trainer.run(), clock):
+            trainer.spent = spent
             if isinstance(event, Validated):
                 own_start = event.complex_error
-            elif isinstance(event, StepDone):
-                trainer.spent += clock() - before
-                if trainer.spent >= seconds:
-                    break
-            before = clock()
+            elif spent >= seconds:
+                break
         own = _own_error(trainer)
         learned = trainer.parameters
         final = Candidate(problem=problem, levels=learned.levels, exposures=learned.exposures)
@@ -246,8 +238,7 @@ def run(
     SettingsError
         If there is no time, no such clock, or the output's folder is not there.
     """
-    if clock not in CLOCKS:
-        raise SettingsError(f"there is no clock {clock!r}", f"clocks are {', '.join(CLOCKS)}")
+    on = pick_clock(clock)
     if not 0 < seconds < math.inf:
         raise SettingsError(f"--seconds {seconds:g}: designs cannot be learned in that time", "use for example 90")
     if output is not None and not output.parent.is_dir():
@@ -261,9 +252,7 @@ def run(
         tuned = settings_for(problem, unrolls, tuning_objects, seed, say)
         before = float(converged_errors(_start(problem)).mean())
         say(f"    the random start by the converged solver: {before:.3f}")
-        runs += [
-            learn(problem, tuned[depth], seconds, seed, before, say, CLOCKS[clock]) for depth in sorted(set(unrolls))
-        ]
+        runs += [learn(problem, tuned[depth], seconds, seed, before, say, on) for depth in sorted(set(unrolls))]
         result = summarise(runs, seconds, torch.get_num_threads(), clock)
         if output is not None:
             write_atomic(output, json_text(result) + "\n")

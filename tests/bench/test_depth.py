@@ -13,7 +13,7 @@ import torch
 from training.small import experiment, experiment_on_disk, problem
 
 from ptychoui import cli
-from ptychoui.bench import depth
+from ptychoui.bench import clocks, depth
 from ptychoui.bench.depth import Run, TimedTrainer, learn, settings_for, summarise, table
 from ptychoui.bench.design import LEARNING_STEPS, Candidate, Tuned, _errors_at, converged_errors, tune
 from ptychoui.errors import EngineError, SettingsError
@@ -43,7 +43,7 @@ class Clock:
 
         patch.setattr(Trainer, "_one_step", timed)
         patch.setattr(Trainer, "validate", slow)
-        patch.setitem(depth.CLOCKS, "wall", self)
+        patch.setitem(clocks.CLOCKS, "wall", self)
 
     def __call__(self) -> float:
         return self.now
@@ -57,9 +57,9 @@ def test_as_many_steps_as_fit_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_processor_s_clock_counts_each_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(depth.time, "process_time", lambda: 12.0)
+    monkeypatch.setattr(clocks.time, "process_time", lambda: 12.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert depth.CLOCKS["cpu"]() == 4.0
+    assert clocks.CLOCKS["cpu"]() == 4.0
 
 
 def test_the_final_design_is_scored_by_both_solvers(monkeypatch: pytest.MonkeyPatch) -> None:
