@@ -62,9 +62,9 @@ def test_files_that_are_missing(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("fault", ["error", "other bits", "no certificate"])
 def test_an_engine_that_does_not_reverse(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ptychoui.bench import engine
+    from ptychoui.bench import passes
 
-    real = engine.closed_form_gradient
+    real = passes.closed_form_gradient
 
     def broken(bench: Any, name: str, work: Any) -> Any:
         if fault == "error":
@@ -74,7 +74,7 @@ def test_an_engine_that_does_not_reverse(fault: str, monkeypatch: pytest.MonkeyP
             found.gradients["weights"].mul_(1.001)
         return replace(found, certificate="") if fault == "no certificate" else found
 
-    monkeypatch.setattr(engine, "closed_form_gradient", broken)
+    monkeypatch.setattr(passes, "closed_form_gradient", broken)
     values = doctor.examine(screen=False)
     assert not values["ok"] and not values["checks"]["the engine reverses 20 unrolls bit for bit"]
 
