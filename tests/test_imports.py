@@ -70,9 +70,10 @@ def test_the_window_does_not_load_torch_by_itself() -> None:
     assert run("import sys, ptychoui.gui.app; print('torch' in sys.modules)").strip() == "False"
 
 
-def test_package_files_are_empty() -> None:
+def test_package_files_are_empty_or_lazy() -> None:
+    """The engine's lists its names and imports each on first use: see tests/engine/test_library.py."""
     for path in PACKAGE.rglob("__init__.py"):
-        if path.parent != PACKAGE:
+        if path.parent not in (PACKAGE, PACKAGE / "engine"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert all(isinstance(node, ast.Expr) for node in tree.body), path
 
