@@ -105,7 +105,8 @@ def draw(
     PtychouiError
         If none of `GEOMETRIES` geometries gives one.
     """
-    stream = bool(generator.integers(2))
+    # Solving goes over the LEDs so often that a streamed pass large enough would take minutes.
+    stream = bool(generator.integers(2)) and name != "inverse"
     for _ in range(GEOMETRIES):
         one = Pass(
             strategy=name,
@@ -139,13 +140,11 @@ def _depths(one: Pass, samples: float) -> Iterator[tuple[Pass, Chain]]:
     """All unrolls and batches of a geometry that do not take too long, and a chain of that depth."""
     network = one.bench().network
     of_store_all = "store_all" if one.strategy == GREEDY else one.strategy
-    # Fixed points are foretold with eight steps; at single precision's limit they take several times as many.
-    slower = 4 if one.strategy == "inverse" else 1
     for unrolls in UNROLLS:
         if one.strategy == GREEDY and one.modules > unrolls:
             continue
         chain = Chain([network.chain.layers[0]] * unrolls, network.chain.update)
-        work = strategy(of_store_all).effort(chain) * unrolls * one.leds * field_px(one.size) ** 2 * slower
+        work = strategy(of_store_all).effort(chain) * unrolls * one.leds * field_px(one.size) ** 2
         for batch in BATCHES:
             if work * batch <= samples:
                 yield replace(one, unrolls=unrolls, batch=batch), chain
