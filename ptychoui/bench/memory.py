@@ -97,7 +97,8 @@ def draw(
 ) -> tuple[Pass, int]:
     """A configuration under a strategy with a peak foretold between two numbers of bytes, and that peak.
 
-    Whether LEDs are streamed is drawn first: a streamed pass takes so little that few geometries would be left to it.
+    Whether LEDs are streamed is drawn first: a streamed pass takes so little memory, and one that solves so much time,
+    that they get large objects and few LEDs.
     ``samples`` limits the work, in samples transformed.
 
     Raises
@@ -105,15 +106,16 @@ def draw(
     PtychouiError
         If none of `GEOMETRIES` geometries gives one.
     """
-    # Solving goes over the LEDs so often that a streamed pass large enough would take minutes.
-    stream = bool(generator.integers(2)) and name != "inverse"
+    solves = name == "inverse"
+    stream = bool(generator.integers(2)) and not solves
+    leds, sizes = (LEDS[:2], SIZES[-2:]) if stream or solves else (LEDS, SIZES)
     for _ in range(GEOMETRIES):
         one = Pass(
             strategy=name,
             unrolls=1,
-            leds=_one_of(generator, LEDS[:2] if stream else LEDS),
+            leds=_one_of(generator, leds),
             measurements=_one_of(generator, MEASUREMENTS),
-            size=_one_of(generator, SIZES[-2:] if stream else SIZES),
+            size=_one_of(generator, sizes),
             stream=stream,
             modules=_one_of(generator, MODULES),
             dense=True,
