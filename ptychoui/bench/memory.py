@@ -97,7 +97,8 @@ def draw(
 ) -> tuple[Pass, int]:
     """A configuration under a strategy with a peak foretold between two numbers of bytes, and that peak.
 
-    Whether LEDs are streamed is drawn first: a streamed pass takes so little that few geometries would be left to it.
+    Whether LEDs are streamed is drawn first: a streamed pass takes so little memory, and one that solves so much time,
+    that they get large objects and few LEDs.
     ``samples`` limits the work, in samples transformed.
 
     Raises
@@ -105,14 +106,16 @@ def draw(
     PtychouiError
         If none of `GEOMETRIES` geometries gives one.
     """
-    stream = bool(generator.integers(2))
+    solves = name == "inverse"
+    stream = bool(generator.integers(2)) and not solves
+    leds, sizes = (LEDS[:2], SIZES[-2:]) if stream or solves else (LEDS, SIZES)
     for _ in range(GEOMETRIES):
         one = Pass(
             strategy=name,
             unrolls=1,
-            leds=_one_of(generator, LEDS[:2] if stream else LEDS),
+            leds=_one_of(generator, leds),
             measurements=_one_of(generator, MEASUREMENTS),
-            size=_one_of(generator, SIZES[-2:] if stream else SIZES),
+            size=_one_of(generator, sizes),
             stream=stream,
             modules=_one_of(generator, MODULES),
             dense=True,
@@ -139,13 +142,11 @@ def _depths(one: Pass, samples: float) -> Iterator[tuple[Pass, Chain]]:
     """All unrolls and batches of a geometry that do not take too long, and a chain of that depth."""
     network = one.bench().network
     of_store_all = "store_all" if one.strategy == GREEDY else one.strategy
-    # Fixed points are foretold with eight steps; at single precision's limit they take several times as many.
-    slower = 4 if one.strategy == "inverse" else 1
     for unrolls in UNROLLS:
         if one.strategy == GREEDY and one.modules > unrolls:
             continue
         chain = Chain([network.chain.layers[0]] * unrolls, network.chain.update)
-        work = strategy(of_store_all).effort(chain) * unrolls * one.leds * field_px(one.size) ** 2 * slower
+        work = strategy(of_store_all).effort(chain) * unrolls * one.leds * field_px(one.size) ** 2
         for batch in BATCHES:
             if work * batch <= samples:
                 yield replace(one, unrolls=unrolls, batch=batch), chain
