@@ -1,11 +1,11 @@
 """``ptychoui bench memory`` and ``bench leds``: the memory of a pass beside what was foretold, and over LEDs.
 
-`run` draws configurations by a seed, foretells the peak of each from probes of one layer with one object and with two,
+`run` draws configurations by a seed, foretells the peak of each from probes of one layer with a few objects,
 as a run does when it plans, and measures it in fresh processes:
 
 * *metered*: tensor storages, by the memory meter;
 * *own pages*: the peak resident set over what was resident before the pass, every array on pages of its own;
-* *resident*: the same as a run of ptychoui has it, arrays up to 32 MiB in the C library's heap, holes included.
+* *resident*: the same as a run of ptychoui has it, arrays up to 4 MiB in the C library's heap, holes included.
 
 `run_leds` lets the planner choose at one budget, for more and more LEDs in the same disc of angles, whether to keep
 them or to let them pass in chunks, and measures the same peaks. What belongs to the stack, measured images and
@@ -74,9 +74,8 @@ class Probes:
         self._known: dict[Pass, LayerCost] = {}
 
     def cost(self, one: Pass) -> LayerCost:
-        """For all of its objects, from probes with one and with two."""
-        single = self._probed(replace(one, batch=1))
-        return single if one.batch == 1 else for_objects(single, self._probed(replace(one, batch=2)), one.batch)
+        """For all of its objects, from probes with a few."""
+        return for_objects(lambda objects: self._probed(replace(one, batch=objects)), one.batch)
 
     def _probed(self, one: Pass) -> LayerCost:
         # What a probe depends on: not the depth, and of the strategy no more than the update rule.

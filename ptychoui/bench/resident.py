@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from ptychoui.bench.passes import Pass
+from ptychoui.engine.allocator import large_arrays_apart
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.errors import PtychouiError
 
@@ -78,10 +79,9 @@ def measure_pass(one: Pass, threads: int, own_pages: bool = False) -> Measured:
     Parameters
     ----------
     own_pages
-        Give every array of `OWN_PAGES` bytes pages of its own, which go back when it is freed. The C library's own
-        choice is to carve arrays of up to 32 MiB out of a heap with holes: what the holes take differs from run to
-        run, and belongs to the allocator rather than to the pass. A run of ptychoui has the library's own choice,
-        which is the faster one.
+        Give every array of `OWN_PAGES` bytes pages of its own, which go back when it is freed: what holes in the C
+        library's heap take belongs to the allocator rather than to the pass. A run of ptychoui has pages apart for
+        large arrays only (`large_arrays_apart`), because fresh pages are slow.
 
     Raises
     ------
@@ -105,6 +105,8 @@ def measure_here() -> None:
     """What the fresh process does: its words are a pass and a number of threads, its output `Measured` as JSON."""
     one = Pass(**json.loads(sys.argv[1]))
     torch.set_num_threads(int(sys.argv[2]))
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        large_arrays_apart()
     # One tiny pass first, so that the libraries have loaded what they load once.
     small = replace(one, unrolls=2, leds=5, measurements=2, size=64, batch=1, dense=False)
     small.run(small.bench())

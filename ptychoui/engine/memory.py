@@ -9,7 +9,7 @@ peak resident set of a fresh process.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -135,11 +135,26 @@ def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> Lay
     )
 
 
-def for_objects(one: LayerCost, two: LayerCost, objects: int) -> LayerCost:
-    """Cost of more objects from probes with one and with two: every buffer is constant or grows with their number."""
+PROBED_OBJECTS = 3
+"""Up to so many objects a probe takes all of them: with one, or from one to two, another moment may be the peak."""
+
+
+def for_objects(probed: Callable[[int], LayerCost], objects: int) -> LayerCost:
+    """Cost of a number of objects: that of its own probe, or for many from the probes with two and with three.
+
+    Every buffer is constant or grows with the number of objects, and the moment of the peak stays what it is.
+
+    Parameters
+    ----------
+    probed
+        The cost of a few objects, from `probe`.
+    """
+    if objects <= PROBED_OBJECTS:
+        return probed(objects)
+    one, two = probed(PROBED_OBJECTS - 1), probed(PROBED_OBJECTS)
 
     def grown(few: int, more: int) -> int:
-        return few + (objects - 1) * (more - few)
+        return more + (objects - PROBED_OBJECTS) * (more - few)
 
     return LayerCost(
         first={name: grown(one.first[name], two.first[name]) for name in one.first},

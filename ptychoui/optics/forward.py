@@ -119,7 +119,7 @@ class FourierPtychography:
         self.stream = stream
         self._sums = led_sums(self._windows, self.device, stream, chunk_bytes)
         self._scale = (grids.field_px / grids.object_px) ** 2
-        camera = _camera_matrix(microscope, grids)
+        camera = camera_matrix(microscope, grids)
         plain = camera.shape[0] == camera.shape[1] and np.abs(camera - np.eye(len(camera))).max() < 1e-12
         self._camera = None if plain else torch.from_numpy(camera).to(self.device, dtype)
         self._interpolation = torch.from_numpy(_interpolation_matrix(grids)).to(self.device, dtype)
@@ -401,7 +401,7 @@ def _inside_the_grid(whole: np.ndarray, fraction: np.ndarray, radius: float, led
         )
 
 
-def _camera_matrix(microscope: Microscope, grids: Sampling) -> np.ndarray:
+def camera_matrix(microscope: Microscope, grids: Sampling) -> np.ndarray:
     """(T, n) matrix that integrates a band-limited periodic intensity over the tile's camera pixels.
 
     Row i is the inverse transform of sinc(f p) exp(2 pi i f i p): exact for a full fill factor, and plain

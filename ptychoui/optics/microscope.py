@@ -28,12 +28,13 @@ class Sampling:
     tile_px: int
     pad_px: int
     pixel_size_um: float
-    oversampling: int
+    oversampling: int | Fraction
     upsampling: int | Fraction
 
     def __post_init__(self) -> None:
-        if Fraction(self.span_px * self.upsampling).denominator != 1:
-            raise GeometryError(f"{self.span_px} pixels times {self.upsampling} is not a whole number of object pixels")
+        for times in (self.upsampling, self.oversampling):
+            if Fraction(self.span_px * times).denominator != 1:
+                raise GeometryError(f"{self.span_px} pixels times {times} is not a whole number of finer pixels")
 
     @property
     def span_px(self) -> int:
@@ -43,7 +44,7 @@ class Sampling:
     @property
     def field_px(self) -> int:
         """Edge of the grid on which the intensity of one LED is formed."""
-        return self.span_px * self.oversampling
+        return int(self.span_px * self.oversampling)
 
     @property
     def object_px(self) -> int:
@@ -109,6 +110,13 @@ def transforms_fast(length: int) -> bool:
         while rest % prime == 0:
             rest //= prime
     return rest == 1 and (length < 32 or length % 2 == 1 or length % 8 == 0)
+
+
+def good_length(length: int) -> int:
+    """Smallest length of at least ``length`` that transforms fast."""
+    while not transforms_fast(length):
+        length += 1
+    return length
 
 
 def good_padding(tile_px: int, pad_px: int) -> int:

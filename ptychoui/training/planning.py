@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 
@@ -103,11 +104,10 @@ def _options(problem: Problem, parameters: Parameters, variant: str) -> list[Opt
     network = problem.network(streamed=variant == STREAMED)
     engine = problem.experiment.engine
     batch = min(problem.experiment.training.batch, len(problem.training))
-    one = _probe(problem, network, parameters, 1)
-    two = one if batch == 1 else _probe(problem, network, parameters, 2)
+    known = cache(partial(_probe, problem, network, parameters))
     found: list[Option] = []
     for objects in sorted({*_halvings(batch), min(engine.objects_at_once or batch, batch)}, reverse=True):
-        cost = one if objects == 1 else for_objects(one, two, objects)
+        cost = for_objects(known, objects)
         at_once = None if batch == 1 else objects
         found += options(cost, network.chain, at_once, variant)
         found += _greedy(cost, network, engine.modules, at_once, variant)

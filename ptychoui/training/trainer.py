@@ -16,6 +16,7 @@ from torch import Tensor
 from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
+from ptychoui.engine.allocator import large_arrays_apart
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
@@ -109,6 +110,7 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Do the remaining steps; the last event is `Finished` or `Stopped`."""
         training = self.problem.experiment.training
+        large_arrays_apart()  # so that a run holds what was foretold
         try:
             yield self._started()
             if self.step == 0:
