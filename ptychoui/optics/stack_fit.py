@@ -1,0 +1,218 @@
+"""Fit of an object, a pupil, brightness, stray light and the array's pose to a stack, all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ptychoui.optics.descent import limited_memory_bfgs
+from ptychoui.optics.stack_model import Optics, StackModel
+
+OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE = "object", "factor", "zernike", "gain", "background", "pose"
+
+DAMPING = 0.02
+"""Share of the largest overlap of pupils that is added to that of every frequency, so that rare ones move little."""
+
+GAIN_SPREAD = 0.5
+"""Standard deviation of the logarithm of brightness that is taken for granted."""
+
+ZERNIKE_CAUTION = 10.0
+"""The direct light makes the phase of one frequency look certain; all others say far less about aberrations."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    name: str
+    part: slice
+    scale: Tensor
+
+
+class StackFit:
+    """The unknowns of a stack as one vector, in which D has a curvature of about one everywhere.
+
+    Parameters
+    ----------
+    model
+        The stack.
+    spectrum, optics
+        Where to start.
+    unknown
+        Some of ``object``, ``factor``, ``zernike``, ``gain``, ``background``, ``pose``.
+    pose_slope
+        (L, 2, K) change of the directions, in samples, with each of K numbers of the pose.
+    """
+
+    def __init__(
+        self,
+        model: StackModel,
+        spectrum: Tensor,
+        optics: Optics,
+        unknown: frozenset[str],
+        pose_slope: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.model, self._spectrum, self._optics = model, spectrum, optics
+        self._pose_slope = None if pose_slope is None else torch.from_numpy(pose_slope).to(model.device, model.dtype)
+        n = model.grids.field_px
+        self._unit = n**2 * model.field_per_pixel / 2  # D times this has the curvature of the overlap
+        with torch.no_grad():
+            pupils = model.pupils(optics)
+            overlap = model.overlap(pupils)
+            light = self._light(spectrum)
+            power = light * pupils.abs().square().mean(0)
+        self._blocks: list[_Block] = []
+        first = 0
+
+        def block(name: str, scale: Tensor) -> None:
+            nonlocal first
+            self._blocks.append(_Block(name, slice(first, first + scale.numel()), scale))
+            first += scale.numel()
+
+        def pairs(scale: Tensor) -> Tensor:
+            return scale.flatten().repeat_interleave(2)
+
+        amplitude = model.amplitude.square()
+        if OBJECT in unknown:
+            block(OBJECT, pairs((overlap + DAMPING * overlap.max()).rsqrt()))
+        if FACTOR in unknown:
+            block(FACTOR, pairs((light + 0.01 * light.max()).rsqrt() * 0.7))
+        if ZERNIKE in unknown:
+            energy = float(power.sum())
+            block(ZERNIKE, torch.full((len(model.nolls),), ZERNIKE_CAUTION / (2 * np.pi * energy**0.5)).to(light))
+        if GAIN in unknown:
+            block(GAIN, (self._unit * 0.5 * amplitude.sum((1, 2)) + self._unit / GAIN_SPREAD**2).rsqrt())
+        if BACKGROUND in unknown:
+            block(BACKGROUND, (self._unit * 0.5 * amplitude.reciprocal().sum((1, 2))).rsqrt())
+        if POSE in unknown and pose_slope is not None:
+            block(POSE, self._pose_scale(light))
+        self.size = first
+
+    def _light(self, spectrum: Tensor) -> Tensor:
+        """(w, w) sum_l |S|^2 in the windows."""
+        w = self.model.width
+        power = spectrum.abs().square()
+        total = power.new_zeros(w, w)
+        for row, column in self.model.corners:
+            total += power[row : row + w, column : column + w]
+        return total
+
+    def _pose_scale(self, light: Tensor) -> Tensor:
+        """The edge of the pupil moves with the directions: its light is the curvature of the pose."""
+        assert self._pose_slope is not None
+        order = torch.arange(-self.model.half, self.model.half + 1).to(light)
+        radius = (order.square()[:, None] + order.square()).sqrt()
+        edge = (radius - self.model.cutoff).abs() < 0.75
+        per_led = float(light[edge].sum()) / len(self.model)
+        return (per_led * self._pose_slope.square().sum((0, 1)) + 1e-12).rsqrt()
+
+    # The vector ---------------------------------------------------------------------------------------
+
+    def start(self) -> Tensor:
+        """The unknowns to start with: their changes, all zero."""
+        return torch.zeros(self.size, device=self.model.device, dtype=self.model.dtype)
+
+    def _changes(self, x: Tensor) -> dict[str, Tensor]:
+        return {block.name: x[block.part] * block.scale for block in self._blocks}
+
+    def spectrum(self, x: Tensor) -> Tensor:
+        """Centred spectrum of the object."""
+        change = self._changes(x).get(OBJECT)
+        if change is None:
+            return self._spectrum
+        return self._spectrum + torch.view_as_complex(change.view(*self._spectrum.shape, 2))
+
+    def optics(self, x: Tensor) -> Optics:
+        """Everything beside the object."""
+        changes, at = self._changes(x), self._optics
+        if FACTOR in changes:
+            change = torch.view_as_complex(changes[FACTOR].view(*at.factor.shape, 2))
+            at = replace(at, factor=at.factor + change)
+        if ZERNIKE in changes:
+            at = replace(at, zernike=at.zernike + changes[ZERNIKE])
+        if GAIN in changes:
+            at = replace(at, log_gain=at.log_gain + changes[GAIN])
+        if BACKGROUND in changes:
+            at = replace(at, background=at.background + changes[BACKGROUND])
+        if POSE in changes and self._pose_slope is not None:
+            at = replace(at, direction=at.direction + self._pose_slope @ changes[POSE])
+        return at
+
+    def pose(self, x: Tensor) -> NDArray[np.float64]:
+        """(K,) changes of the pose's numbers."""
+        return np.asarray(self._changes(x)[POSE].double().cpu().numpy())
+
+    def evaluate(self, x: Tensor) -> tuple[float, Tensor]:
+        """D in units of its curvature, and its gradient."""
+        model, names = self.model, {block.name for block in self._blocks}
+        spectrum = self.spectrum(x)
+        of_pupils = bool(names & {FACTOR, ZERNIKE, POSE})
+        leaf = x.detach().clone()
+        graph = bool(names & {ZERNIKE, POSE})
+        with torch.set_grad_enabled(graph):
+            leaf.requires_grad_(graph)
+            optics = self.optics(leaf)
+            pupils = model.pupils(optics)
+        table = pupils.detach()
+        total, gradient = 0.0, torch.zeros_like(spectrum)
+        slopes = torch.empty_like(table) if of_pupils else None
+        gains, backgrounds = x.new_empty(len(model)), x.new_empty(len(model))
+        for first in range(0, len(model), model.chunk):
+            leds = range(first, min(first + model.chunk, len(model)))
+            part = slice(leds.start, leds.stop)
+            found = model.sweep(spectrum, table[part], optics, leds, of_pupils)
+            assert found.spectrum is not None
+            model.add(gradient, found.spectrum, leds)
+            gains[part], backgrounds[part] = found.log_gain, found.background
+            if slopes is not None and found.pupils is not None:
+                slopes[part] = found.pupils
+            total += float(found.loss.sum())
+        result = torch.zeros_like(x)
+        if graph and slopes is not None:
+            # Through Zernike terms, pose and factor alike.
+            pupils.backward(slopes)
+            if leaf.grad is not None:
+                result += leaf.grad
+        elif slopes is not None:
+            bare = model.pupils(replace(optics, factor=torch.ones_like(optics.factor)))
+            change = torch.view_as_real((bare.conj() * slopes).sum(0)).flatten()
+            for block in self._blocks:
+                if block.name == FACTOR:
+                    result[block.part] = change * block.scale
+        value = total * self._unit
+        for block in self._blocks:
+            if block.name == OBJECT:
+                result[block.part] = torch.view_as_real(gradient).flatten() * block.scale
+            elif block.name == GAIN:
+                log_gain = optics.log_gain.detach()
+                prior = self._unit / GAIN_SPREAD**2
+                value += 0.5 * prior * float(log_gain.square().sum())
+                result[block.part] = (self._unit * gains + prior * log_gain) * block.scale
+            elif block.name == BACKGROUND:
+                result[block.part] = self._unit * backgrounds * block.scale
+        return value, result
+
+    def run(self) -> Iterator[tuple[Tensor, float]]:
+        """Better and better unknowns, and D in them."""
+        for x, value in limited_memory_bfgs(self.start(), self.evaluate):
+            yield x, value / self._unit
+
+
+def in_sequence(model: StackModel, spectrum: Tensor, pupils: Tensor, optics: Optics, step: float = 0.5) -> float:
+    """One pass of projections, LED by LED from the axis outwards; the spectrum changes in place. Returns D on the way.
+
+    Every LED's window moves by ``step`` of what would make its image's amplitude the measured one (embedded pupil
+    recovery's object update, Ou et al., Optics Express 22, 4960 (2014), with a pupil of amplitude one).
+    """
+    w, total = model.width, 0.0
+    for led in np.argsort(model.leds.radius_na, kind="stable"):
+        found = model.sweep(spectrum, pupils[led : led + 1], optics, [int(led)])
+        assert found.spectrum is not None
+        total += float(found.loss[0])
+        row, column = model.corners[led]
+        gain = float(optics.log_gain[led].exp())
+        spectrum[row : row + w, column : column + w].sub_(found.spectrum[0], alpha=step / gain)
+    return total
