@@ -207,7 +207,7 @@ def _brightness(
                 f"{seen[worst]:.3g} degrees",
                 "measure falloff_table up to the steepest LED, or lower max_illumination_na",
             )
-        return np.interp(seen, angle, brightness)
+        return np.asarray(np.interp(seen, angle, brightness))
     return np.ones_like(sine)
 
 

@@ -1,0 +1,109 @@
+"""Presets of LED arrays and microscopes: data files with a name, where their numbers come from and what to measure.
+
+They lie in ``resources/arrays`` and ``resources/microscopes``; a file is a few lines of text and one table,
+``[array]`` or ``[microscope]``, as a geometry file has both. NumPy only: the window lists them too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, field_validator
+
+from ptychoui.errors import PtychouiError, SettingsError
+from ptychoui.experiment import Array, Microscope, Pose, Settings, read_toml
+from ptychoui.paths import resources
+
+
+class Preset(Settings):
+    """What both kinds of presets say of themselves.
+
+    Attributes
+    ----------
+    key
+        Name of the file without its ending.
+    measure
+        Settings to be measured on one's own instrument before the numbers are trusted.
+    wavelengths_um
+        Vacuum wavelength of each colour, um; may be empty.
+    """
+
+    key: str = ""
+    name: str = Field(min_length=1, max_length=60, description="one line for a list")
+    description: str = Field(min_length=1, description="what it is, and what of it is nominal")
+    source: str = Field(min_length=1, description="where the numbers come from")
+    measure: tuple[str, ...] = Field(description="settings to be measured on one's own instrument")
+    wavelengths_um: dict[str, float] = Field(default_factory=dict, description="wavelength of each colour in um")
+
+    @field_validator("measure")
+    @classmethod
+    def _names_settings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {*Array.model_fields, *Microscope.model_fields, *Pose.model_fields}
+        for name in value:
+            if name not in known:
+                raise ValueError(f"{name!r} is no setting of an array, its pose or a microscope")
+        return value
+
+    @field_validator("description", "source")
+    @classmethod
+    def _without_outer_breaks(cls, value: str) -> str:
+        return value.strip()
+
+
+class ArrayPreset(Preset):
+    """An LED array as it is sold or was published."""
+
+    array: Array
+
+
+class MicroscopePreset(Preset):
+    """A published microscope; ``led_array`` is the key of the array preset it was used with, or empty."""
+
+    microscope: Microscope
+    led_array: str = Field("", description="key of the array preset it was used with")
+
+
+P = TypeVar("P", bound=Preset)
+
+
+def array_presets() -> tuple[ArrayPreset, ...]:
+    """All array presets, sorted by name."""
+    return _all(ArrayPreset, "arrays")
+
+
+def microscope_presets() -> tuple[MicroscopePreset, ...]:
+    """All microscope presets, sorted by name."""
+    return _all(MicroscopePreset, "microscopes")
+
+
+def array_preset(key: str) -> ArrayPreset:
+    """One array preset by its key; an unknown one raises `SettingsError` with the known keys."""
+    return _one(ArrayPreset, "arrays", key)
+
+
+def microscope_preset(key: str) -> MicroscopePreset:
+    """One microscope preset by its key; an unknown one raises `SettingsError` with the known keys."""
+    return _one(MicroscopePreset, "microscopes", key)
+
+
+def _files(folder: str) -> dict[str, Path]:
+    return {path.stem: path for path in (resources() / folder).glob("*.toml")}
+
+
+def _read(kind: type[P], path: Path) -> P:
+    try:
+        return kind(**(read_toml(path) | {"key": path.stem}))
+    except PtychouiError as error:
+        raise type(error)(f"{path.name}: {error.message}", error.hint) from None
+
+
+def _all(kind: type[P], folder: str) -> tuple[P, ...]:
+    return tuple(sorted((_read(kind, path) for path in _files(folder).values()), key=lambda preset: preset.name))
+
+
+def _one(kind: type[P], folder: str, key: str) -> P:
+    files = _files(folder)
+    if key not in files:
+        raise SettingsError(f"there is no preset {key!r} in {folder}", f"known: {', '.join(sorted(files))}")
+    return _read(kind, files[key])
