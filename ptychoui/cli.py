@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument(
         "--geometry", metavar="G.toml", help="TOML file with [microscope] and [array]; wins over the file"
     )
+    info.add_argument(
+        "--leds", action="store_true", help="also every LED: place, illumination NA, bright or dark field"
+    )
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.set_defaults(run=_info)
 
@@ -288,7 +291,7 @@ def _fresh(name: str) -> Path:
 def _info(arguments: argparse.Namespace) -> int:
     from ptychoui.optics.info import as_text, describe
 
-    values = describe(arguments.file, arguments.geometry)
+    values = describe(arguments.file, arguments.geometry, arguments.leds)
     if arguments.json:
         _print_json(values)
     else:

@@ -251,12 +251,17 @@ class _Numbers(QWidget):
     """What follows from the geometry, in two columns."""
 
     ROWS = (
-        ("LEDs", "bright field and dark field"),
-        ("Synthetic NA", "objective NA plus the largest illumination NA"),
-        ("Resolution", "wavelength over synthetic NA"),
+        ("LEDs", "bright field and dark field; edge: so close to the objective NA that they may be either"),
+        ("NA", "objective NA and largest illumination NA; their sum is the synthetic NA"),
+        ("Resolution", "wavelength over synthetic NA, and the finest element of a USAF 1951 target below that cut-off"),
         ("Pixel", "camera pixel at the sample; wavelength over 4 NA is needed for unaliased intensities"),
-        ("Object pixel", "pixel of the reconstruction"),
+        ("Object pixel", "pixel of the reconstruction; wavelength over twice the synthetic NA is needed"),
         ("Overlap", "share of the pupil that neighbouring LEDs have in common"),
+        (
+            "Largest tile",
+            "width over which the light of one LED has one direction: the smallest that the change of angle, the size "
+            "of the LEDs and the bandwidth allow",
+        ),
     )
 
     def __init__(self) -> None:
@@ -291,13 +296,22 @@ class _Numbers(QWidget):
             value.setText("–")
 
     def show_derived(self, derived: Any) -> None:
+        edge = f", {derived.edge_leds} edge" if derived.edge_leds else ""
+        objective_na = derived.synthetic_na - derived.illumination_na
+        limited_by = "angle"
+        if derived.tile_limit_um == derived.tile_led_size_um:
+            limited_by = "LED size"
+        elif derived.tile_limit_um == derived.tile_bandwidth_um:
+            limited_by = "bandwidth"
         texts = (
-            f"{derived.led_count}  ({derived.bright_field_leds} bright, {derived.dark_field_leds} dark)",
-            f"{derived.synthetic_na:.3g}",
-            f"{derived.resolution_um:.3g} µm  ({derived.cutoff_lp_per_mm:.0f} lp/mm)",
+            f"{derived.led_count}  ({derived.bright_field_leds} bright, {derived.dark_field_leds} dark{edge})",
+            f"{derived.synthetic_na:.3g}  ({objective_na:.3g} + {derived.illumination_na:.3g})",
+            f"{derived.resolution_um:.3g} µm  ({derived.cutoff_lp_per_mm:.0f} lp/mm, USAF {derived.usaf_group}-"
+            f"{derived.usaf_element})",
             f"{derived.pixel_size_um:.3g} µm  (λ/4NA {derived.intensity_nyquist_um:.3g} µm)",
-            f"{derived.object_pixel_um:.3g} µm",
+            f"{derived.object_pixel_um:.3g} µm  (needs {derived.object_nyquist_um:.3g} µm)",
             f"{derived.neighbour_overlap:.0%}",
+            f"{derived.tile_limit_um:.3g} µm  ({derived.tile_limit_px} pixels, by {limited_by})",
         )
         for value, text in zip(self._values, texts, strict=True):
             value.setText(text)
