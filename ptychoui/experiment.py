@@ -19,6 +19,8 @@ from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
 
 SCHEMA_VERSION = 1
+QUIET: dict[str, Any] = {"quiet": True}
+"""Marks settings that files leave out while they have their default, so that the files of simple arrays stay short."""
 
 
 class Settings(BaseModel):
@@ -137,13 +139,16 @@ class Array(Settings):
         "rows",
         description="how a lattice is numbered: row by row or column by column from the top left, tile by tile, or "
         "radially from the middle outwards",
+        json_schema_extra=QUIET,
     )
     serpentine: bool = Field(False, description="every second row (column, row of a tile) is numbered backwards")
     tile_rows: int | None = Field(None, ge=1, le=512, description="rows of one tile of a lattice in the order tiles")
     tile_columns: int | None = Field(
         None, ge=1, le=512, description="columns of one tile of a lattice in the order tiles"
     )
-    serpentine_tiles: bool = Field(False, description="every second row of tiles is numbered backwards")
+    serpentine_tiles: bool = Field(
+        False, description="every second row of tiles is numbered backwards", json_schema_extra=QUIET
+    )
     disc: bool = Field(False, description="keep only LEDs of a lattice inside its inscribed circle")
     count: int | None = Field(None, ge=1, le=65536, description="number of LEDs of a spiral")
     spiral_steps: str = Field("+x+y-x-y", description="directions of a square spiral, in order")
@@ -161,9 +166,13 @@ class Array(Settings):
     ring_radii_mm: tuple[float, ...] | None = Field(None, description="radii of the rings in mm")
     ring_counts: tuple[int, ...] | None = Field(None, description="LEDs on each ring")
     ring_start_deg: float = Field(
-        0.0, ge=-360, le=360, description="angle of each ring's first LED, from +x towards +y in degrees"
+        0.0,
+        ge=-360,
+        le=360,
+        description="angle of each ring's first LED, from +x towards +y in degrees",
+        json_schema_extra=QUIET,
     )
-    ring_clockwise: bool = Field(False, description="rings are numbered clockwise, +y up")
+    ring_clockwise: bool = Field(False, description="rings are numbered clockwise, +y up", json_schema_extra=QUIET)
     ring_offsets_deg: tuple[float, ...] | None = Field(
         None, description="turn of each ring against ring_start_deg, from +x towards +y in degrees"
     )
@@ -193,8 +202,14 @@ class Array(Settings):
     die_offsets_mm: dict[str, tuple[float, float]] = Field(
         default_factory=dict,
         description="x, y in mm of each colour's die from the position of its LED, before the pose; within 5 mm",
+        json_schema_extra=QUIET,
     )
-    colour: str = Field("", max_length=40, description="colour that is lit: one of die_offsets_mm, or empty")
+    colour: str = Field(
+        "",
+        max_length=40,
+        description="colour that is lit: one of die_offsets_mm, or empty",
+        json_schema_extra=QUIET,
+    )
     pose: Pose = Pose()
 
     @field_validator("pitch_mm")
@@ -558,7 +573,18 @@ def migrate(table: dict[str, Any]) -> dict[str, Any]:
 
 def to_toml(settings: Settings) -> str:
     """Write settings as TOML that `load_experiment` or `load_geometry` reads back to an equal value."""
-    return tomli_w.dumps(_plain(settings.model_dump(mode="json", exclude_none=True)))
+    return tomli_w.dumps(_plain(_without_quiet(settings, settings.model_dump(mode="json", exclude_none=True))))
+
+
+def _without_quiet(settings: Settings, table: dict[str, Any]) -> dict[str, Any]:
+    """The table of some settings without those that are `QUIET` and have their default."""
+    kept = {}
+    for name, value in table.items():
+        field, inner = type(settings).model_fields[name], getattr(settings, name)
+        if field.json_schema_extra == QUIET and inner == field.get_default(call_default_factory=True):
+            continue
+        kept[name] = _without_quiet(inner, value) if isinstance(inner, Settings) else value
+    return kept
 
 
 def _plain(value: Any) -> Any:

@@ -157,6 +157,16 @@ def test_a_geometry_survives_toml(tmp_path: Path) -> None:
     assert load_geometry(path) == EVERY_FIELD.geometry
 
 
+def test_settings_of_rare_arrays_are_left_out_of_the_files_of_others() -> None:
+    plain = Geometry(microscope=Microscope(**SCOPE), array=Array(rows=2, columns=2, pitch_mm=4.0, height_mm=60.0))
+    text = to_toml(plain)
+    assert "serpentine = false" in text
+    for name in ("order", "serpentine_tiles", "ring_start_deg", "ring_clockwise", "die_offsets_mm", "colour"):
+        assert f"{name} =" not in text and f".{name}]" not in text
+    turned = to_toml(plain.replace(array=plain.array.replace(order="columns")))
+    assert 'order = "columns"' in turned and "ring_start_deg" not in turned
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     path = tmp_path / "experiment.toml"
