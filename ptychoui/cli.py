@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
-COMMANDS = ("gui", "info", "simulate", "train", "evaluate", "export", "bench", "doctor")
+COMMANDS = ("gui", "info", "simulate", "objects", "train", "evaluate", "export", "bench", "doctor")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -102,6 +102,24 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=_whole(0), default=0)
     simulate.add_argument("--json", action="store_true", help="print one JSON object")
     simulate.set_defaults(run=_simulate)
+
+    objects = commands.add_parser("objects", help="make one training set of images, stacks, sets and simulation")
+    objects.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a folder of images or one image, a training set, an LED stack (is reconstructed), or: simulation",
+    )
+    objects.add_argument("-o", "--output", required=True, metavar="OBJECTS.h5")
+    objects.add_argument(
+        "--pixel-um", type=float, help="pixel of the objects at the sample in um (default: a source's)"
+    )
+    objects.add_argument("--size", type=_whole(8), help="edge of the objects in pixels (default: 160, or what fits)")
+    objects.add_argument("--per-source", type=_whole(1), default=2, help="objects cut from each image")
+    objects.add_argument("--seed", type=_whole(0), default=0)
+    objects.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, and of the set that is made")
+    objects.add_argument("--json", action="store_true", help="print one JSON object")
+    objects.set_defaults(run=_objects)
 
     train = commands.add_parser("train", help="learn patterns without a window")
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
@@ -309,6 +327,32 @@ def _simulate(arguments: argparse.Namespace) -> int:
     else:
         for path, digest in files.items():
             print(f"{digest}  {path}")
+    return 0
+
+
+def _objects(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.formats.native import save_hdf5
+    from ptychoui.experiment import load_geometry
+    from ptychoui.optics.object_sources import collect_objects
+
+    found = collect_objects(
+        arguments.sources,
+        arguments.pixel_um,
+        arguments.size,
+        arguments.per_source,
+        arguments.seed,
+        load_geometry(arguments.geometry) if arguments.geometry else None,
+    )
+    path = save_hdf5(arguments.output, found)
+    count, size, _ = found.objects.shape
+    for note in found.provenance.notes:
+        _say(f"note: {note}")
+    if arguments.json:
+        values = {"file": str(path), "objects": count, "size_px": size, "pixel_size_um": found.pixel_size_um}
+        _print_json(values | {"sources": list(found.source_names), "sha256": found.provenance.sha256})
+    else:
+        sources = len(found.source_names)
+        print(f"{path}: {count} objects of {size} pixels of {found.pixel_size_um:g} um from {sources} sources")
     return 0
 
 

@@ -29,6 +29,7 @@ from ptychoui.experiment import Geometry, load_experiment, to_toml
 from ptychoui.export.formats import FORMATS
 from ptychoui.paths import sample_data
 from ptychoui.training.evaluation import load_run
+from ptychoui.training.problem import build_problem
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer, new_run, resume_run
 
@@ -191,6 +192,35 @@ def test_simulate_where_a_file_is(place: str, refused: Call, tmp_path: Path) -> 
 
 def test_simulate_with_a_negative_seed(refused: Call, tmp_path: Path) -> None:
     assert "seed" in refused("simulate", "-o", tmp_path / "made", "--seed", -1)
+
+
+# objects -------------------------------------------------------------------------------------------------
+
+
+def test_objects_of_images_and_a_set_are_learned_from(works: Call, small: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    (tmp_path / "images").mkdir()
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / "images" / name, rng.random((48, 48)).astype(np.float32))
+    made = tmp_path / "made.h5"
+    words = ("objects", tmp_path / "images", small.parent / "objects.h5", "-o", made, "--per-source", 3, "--seed", 4)
+    values = works(*words, "--size", 26, "--json")
+    assert values["objects"] == 2 * 3 + 8 and values["size_px"] == 26 and values["pixel_size_um"] == 0.25
+    assert values["sources"] == ["a.tif", "b.tif", "source 0", "source 1", "source 2", "source 3"]
+    assert works("info", made).splitlines()[0].endswith("14 complex objects of 26 pixels of 0.25 um from 6 sources")
+    line = works("train", small, "--data", made, "--steps", 1, "-o", tmp_path / "run")
+    assert line.startswith("finished after 1 steps")
+    folder = RunFolder.open(tmp_path / "run", lock=False)
+    assert folder.experiment().data.path == str(made)
+    problem = build_problem(folder.experiment())
+    assert problem.split == ("2 of 6 source images are held out",)
+    assert not set(problem.training.sources) & set(problem.held_out.sources)
+
+
+def test_objects_that_cannot_be_made(refused: Call, tmp_path: Path) -> None:
+    assert "holds no images" in refused("objects", tmp_path, "-o", tmp_path / "made.h5")
+    assert "no file or folder" in refused("objects", tmp_path / "nowhere", "-o", tmp_path / "made.h5")
+    assert "output" in refused("objects", "simulation")
 
 
 # train ---------------------------------------------------------------------------------------------------
