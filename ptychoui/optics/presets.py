@@ -50,11 +50,28 @@ class Preset(Settings):
     def _without_outer_breaks(cls, value: str) -> str:
         return value.strip()
 
+    def to_measure(self) -> tuple[str, ...]:
+        """What is to be measured, in words: ``camera_pixel_um`` is the camera pixel."""
+        words = [name.removesuffix("_mm").removesuffix("_um").removesuffix("_deg") for name in self.measure]
+        return tuple(word.replace("_na", " NA").replace("_", " ") for word in words)
+
+    def about(self) -> str:
+        """Everything the preset says of itself, for a tooltip or a terminal."""
+        measure = f"\nTo be measured: {', '.join(self.to_measure())}." if self.measure else ""
+        return f"{self.description}\n\n{self.source}{measure}"
+
 
 class ArrayPreset(Preset):
     """An LED array as it is sold or was published."""
 
     array: Array
+
+    def for_wavelength(self, wavelength_um: float) -> Array:
+        """The array with the die lit whose colour is nearest to a wavelength, where the dies are known."""
+        known = [colour for colour in self.array.die_offsets_mm if colour in self.wavelengths_um]
+        if not known:
+            return self.array
+        return self.array.replace(colour=min(known, key=lambda name: abs(self.wavelengths_um[name] - wavelength_um)))
 
 
 class MicroscopePreset(Preset):

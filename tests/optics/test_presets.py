@@ -120,3 +120,18 @@ def test_a_board_of_the_wrong_kind_is_refused_by_name(tmp_path: Path, monkeypatc
     file.write_text(head + "measure = []\n[array]\nheight_mm = 50.0\npitch_mm = 0.0\nrows = 2\ncolumns = 2\n")
     with pytest.raises((SettingsError, GeometryError), match=r"mine\.toml: LED pitch of 0 mm"):
         array_presets()
+
+
+def test_the_lit_die_follows_the_wavelength() -> None:
+    preset = array_preset("panel_32x32_p6")
+    found = [preset.for_wavelength(wavelength).colour for wavelength in (0.66, 0.532, 0.45)]
+    assert found == ["red", "green", "blue"]
+    plain = array_preset("sci_round")
+    assert plain.for_wavelength(0.63) is plain.array
+
+
+def test_what_is_to_be_measured_in_words() -> None:
+    assert microscope_preset("zheng2013").to_measure() == ("objective NA", "camera pixel", "magnification")
+    assert array_preset("uconn_spiral").to_measure() == ("height", "shift x", "shift y", "rotation")
+    text = array_preset("sci_iris").about()
+    assert "near infrared" in text and "firmware" in text and text.endswith("To be measured: height, positions.")
