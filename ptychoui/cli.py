@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
-COMMANDS = ("gui", "info", "simulate", "objects", "train", "evaluate", "export", "bench", "doctor")
+COMMANDS = ("gui", "info", "presets", "simulate", "objects", "train", "evaluate", "export", "bench", "doctor")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -96,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.set_defaults(run=_info)
+
+    presets = commands.add_parser("presets", help="list microscopes and LED arrays, or make a geometry file of two")
+    presets.add_argument("--microscope", metavar="KEY", help="what one of them says of itself; or half of a geometry")
+    presets.add_argument("--array", metavar="KEY", help="the same of an LED array")
+    presets.add_argument("-o", "--output", metavar="G.toml", help="write --microscope and --array as a geometry file")
+    presets.add_argument("--json", action="store_true", help="print one JSON object")
+    presets.set_defaults(run=_presets)
 
     simulate = commands.add_parser("simulate", help="make the sample data again, from a seed")
     simulate.add_argument("-o", "--output", default="sample_data", metavar="FOLDER")
@@ -314,6 +321,42 @@ def _info(arguments: argparse.Namespace) -> int:
         _print_json(values)
     else:
         print(as_text(values))
+    return 0
+
+
+def _presets(arguments: argparse.Namespace) -> int:
+    from ptychoui.optics.presets import (
+        array_preset,
+        array_presets,
+        microscope_preset,
+        microscope_presets,
+        write_geometry,
+    )
+
+    if arguments.output:
+        if not (arguments.microscope and arguments.array):
+            raise SettingsError("a geometry has a microscope and an LED array", "give --microscope and --array")
+        path = write_geometry(arguments.output, arguments.microscope, arguments.array)
+        if arguments.json:
+            _print_json({"file": str(path)})
+        else:
+            print(path)
+        return 0
+    chosen = [microscope_preset(arguments.microscope)] if arguments.microscope else []
+    arrays = [array_preset(arguments.array)] if arguments.array else []
+    one = bool(chosen or arrays)
+    lists: dict[str, list[Any]] = {
+        "microscopes": chosen if one else list(microscope_presets()),
+        "arrays": arrays if one else list(array_presets()),
+    }
+    if arguments.json:
+        _print_json({kind: [preset.model_dump(mode="json") for preset in found] for kind, found in lists.items()})
+        return 0
+    for kind, found in lists.items():
+        if found and not one:
+            print(f"{kind}:")
+        for preset in found:
+            print(f"{preset.name}\n\n{preset.about()}" if one else f"  {preset.key:<20}{preset.name}")
     return 0
 
 

@@ -226,6 +226,7 @@ class GeometryPanel(QWidget):
         """Take the colours of the theme."""
         self.coverage.update()
         self.numbers.use_colours()
+        self._colour_warnings()
 
     def _say_where_from(self, text: str, geometry: Geometry) -> None:
         """Say what was chosen and what of it is to be measured, as long as it is as it was chosen."""
@@ -300,11 +301,14 @@ class GeometryPanel(QWidget):
         self.geometry_edited.emit(changed, name.rpartition(".")[2].replace("_", " "), name)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
+        self._colour_warnings()
+        self.warnings.setText("\n".join(f"• {_sentence(warning)}" for warning in warnings))
+        self.warnings.setVisible(bool(warnings))
+
+    def _colour_warnings(self) -> None:
         palette = self.warnings.palette()
         palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().warning))
         self.warnings.setPalette(palette)
-        self.warnings.setText("\n".join(f"• {_sentence(warning)}" for warning in warnings))
-        self.warnings.setVisible(bool(warnings))
 
 
 class _Root:

@@ -64,8 +64,6 @@ _UNITS = {
     "synthetic_na": ("synthetic NA", ""),
     "resolution_um": ("smallest resolved period", "um"),
     "cutoff_lp_per_mm": ("cut-off", "lp/mm"),
-    "usaf_group": ("finest USAF pattern resolved: group", ""),
-    "usaf_element": ("and element", ""),
     "neighbour_overlap": ("pupil overlap of neighbouring LEDs", ""),
     "led_count": ("LEDs", ""),
     "bright_field_leds": ("bright-field LEDs", ""),
@@ -122,6 +120,9 @@ def as_text(values: dict[str, Any]) -> str:
     for name, (label, unit) in _UNITS.items():
         if derived[name] is not None:
             lines.append(f"  {label:<42}{derived[name]:>10.4g} {unit}".rstrip())
+        if name == "cutoff_lp_per_mm":
+            usaf = f"{derived['usaf_group']}-{derived['usaf_element']}"
+            lines.append(f"  {'finest USAF 1951 pattern below it':<42}{usaf:>10} group-element")
     lines += [f"warning: {warning}" for warning in derived["warnings"]]
     if "leds" in values:
         lines.append(

@@ -359,6 +359,8 @@ def combine(
 ) -> TrainingSet:
     """Make one set of several: one pixel size, one size, and every source a source of its own.
 
+    Sources of the same name in two sets stay two, but for the images of `SOURCES`, which are always the same.
+
     Parameters
     ----------
     sets
@@ -394,10 +396,15 @@ def combine(
     for dataset in scaled:
         first = (dataset.objects.shape[-1] - edge) // 2
         objects += list(dataset.objects[:, first : first + edge, first : first + edge])
-        present, place = np.unique(dataset.sources, return_inverse=True)
-        numbers += (place + len(names)).tolist()
-        for number in present:
-            names.append(_distinct(_source_name(dataset, int(number)), names))
+        number_of = {}
+        for number in np.unique(dataset.sources).tolist():
+            name = _source_name(dataset, number)
+            # The images that scikit-image ships are the same wherever they come from: no copy may test the other.
+            if name not in SOURCES or name not in names:
+                name = _distinct(name, names)
+                names.append(name)
+            number_of[number] = names.index(name)
+        numbers += [number_of[number] for number in dataset.sources.tolist()]
     geometries = {dataset.geometry.model_dump_json() for dataset in sets if dataset.geometry is not None}
     known = [dataset.geometry for dataset in sets if dataset.geometry is not None]
     notes = [f"{dataset.provenance.source}: {note}" for dataset in sets for note in dataset.provenance.notes]

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from pydantic import Field, field_validator
 
+from ptychoui.data.files import write_atomic
 from ptychoui.errors import PtychouiError, SettingsError
-from ptychoui.experiment import Array, Microscope, Pose, Settings, read_toml
+from ptychoui.experiment import Array, Geometry, Microscope, Pose, Settings, read_toml, to_toml
 from ptychoui.paths import resources
 
 
@@ -104,6 +105,21 @@ def microscope_preset(key: str) -> MicroscopePreset:
     return _one(MicroscopePreset, "microscopes", key)
 
 
+def write_geometry(path: str | Path, microscope: str, array: str) -> Path:
+    """Write a geometry file of two presets, with what they say of themselves as comments; return its path.
+
+    Raises
+    ------
+    SettingsError
+        If a key is unknown, or the file cannot be written.
+    """
+    scope, board = microscope_preset(microscope), array_preset(array)
+    geometry = Geometry(microscope=scope.microscope, array=board.for_wavelength(scope.microscope.wavelength_um))
+    says = [line for preset in (scope, board) for line in (preset.name, *preset.about().splitlines(), "")]
+    comments = "\n".join(f"# {line}".rstrip() for line in says)
+    return write_atomic(path, f"{comments}\n{to_toml(geometry)}", SettingsError)
+
+
 def _files(folder: str) -> dict[str, Path]:
     return {path.stem: path for path in (resources() / folder).glob("*.toml")}
 
@@ -116,7 +132,8 @@ def _read(kind: type[P], path: Path) -> P:
 
 
 def _all(kind: type[P], folder: str) -> tuple[P, ...]:
-    return tuple(sorted((_read(kind, path) for path in _files(folder).values()), key=lambda preset: preset.name))
+    presets = [_read(kind, path) for path in _files(folder).values()]
+    return tuple(sorted(presets, key=lambda preset: preset.name.casefold()))
 
 
 def _one(kind: type[P], folder: str, key: str) -> P:

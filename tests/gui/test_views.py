@@ -172,6 +172,9 @@ def test_fields_follow_the_kind_of_array_and_numbers_follow_the_fields(with_stac
     qtbot.waitUntil(lambda: "49" in panel.numbers._values[0].text(), timeout=LONG)
     panel._edited(A + "height_mm", 10.0)
     qtbot.waitUntil(lambda: "pupil" in panel.warnings.text(), timeout=LONG)
+    dark = panel.warnings.palette().windowText().color()
+    with_stack.theme_light()
+    assert panel.warnings.palette().windowText().color() != dark
     form._numbers_typed(A + "ring_counts", _line("1, two"), True)
     assert "whole numbers" in form.error(A + "ring_counts")
 

@@ -226,6 +226,13 @@ def test_sets_become_one_with_distinct_sources() -> None:
         combine([])
 
 
+def test_images_that_scikit_image_ships_are_one_source_wherever_they_come_from() -> None:
+    one = plain(3, 20, 0.5, [0, 1, 1], ("moon", "mine"))
+    two = plain(2, 20, 0.5, [0, 1], ("mine", "moon"))
+    found = combine([one, two])
+    assert found.source_names == ("moon", "mine", "mine (2)") and found.sources.tolist() == [0, 1, 1, 2, 0]
+
+
 def test_a_split_of_a_combined_set_never_divides_a_source() -> None:
     one = plain(6, 20, 0.5, [0, 0, 1, 1, 2, 2], ("a", "b", "c"))
     found = combine([one, one])

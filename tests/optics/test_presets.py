@@ -89,7 +89,7 @@ def test_microscopes_go_with_the_array_they_name(key: str, tmp_path: Path) -> No
 def test_lists_are_sorted_by_name_and_complete() -> None:
     for listed, keys in ((array_presets(), ARRAYS), (microscope_presets(), MICROSCOPES)):
         names = [preset.name for preset in listed]
-        assert names == sorted(names) and len(set(names)) == len(names)
+        assert names == sorted(names, key=str.lower) and len(set(names)) == len(names)
         assert sorted(preset.key for preset in listed) == keys
 
 
