@@ -173,6 +173,15 @@ class Form(QWidget):
                 elif isinstance(editor, QLineEdit):
                     editor.setText(", ".join(f"{v:g}" for v in value))
 
+    def set_choices(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
+        """Offer other values of a choice, as (value, text)."""
+        box = self._editors[name]
+        if isinstance(box, QComboBox):
+            with QSignalBlocker(box):
+                box.clear()
+                for value, text in choices:
+                    box.addItem(text, value)
+
     def show_fields(self, names: Sequence[str]) -> None:
         """Show these fields only."""
         for name in self._fields:
@@ -222,7 +231,11 @@ class Form(QWidget):
                 choice.addItem(text, value)
             choice.setEditable(field.editable)
             choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            choice.activated.connect(lambda _: self.edited.emit(name, choice.currentData() or choice.currentText()))
+            choice.activated.connect(
+                lambda _: self.edited.emit(
+                    name, choice.currentText() if choice.currentData() is None else choice.currentData()
+                )
+            )
             return choice
         line = QLineEdit()
         line.setAlignment(Qt.AlignmentFlag.AlignRight)

@@ -98,6 +98,7 @@ ARRAY = (
             ("table", "measured table"),
         ),
     ),
+    Field(name=A + "colour", label="Lit die", kind="choice"),
     Field(name=A + "led_size_um", label="LED size", unit="µm", automatic=True, empty="not known"),
 )
 POSE = (
@@ -130,6 +131,8 @@ def shown_fields(array: Array) -> list[str]:
         names += OF_TILES
     if array.kind == "lattice" and array.order == "radial":
         names = [name for name in names if name != "serpentine"] + list(OF_RADIAL)
+    if array.die_offsets_mm:
+        names.append("colour")
     return [A + name for name in names]
 
 
@@ -280,6 +283,8 @@ class GeometryPanel(QWidget):
 
     def _fill(self) -> None:
         values = _Root(self._draft)
+        dies = self._draft.array.die_offsets_mm
+        self.forms["Array"].set_choices(A + "colour", [("", "middle of the LED"), *((name, name) for name in dies)])
         for form, fields in zip(self.forms.values(), (MICROSCOPE, ARRAY, POSE), strict=True):
             form.set_values({field.name: value_of(values.geometry, _inner(field.name)) for field in fields})
         self.forms["Array"].show_fields(shown_fields(self._draft.array))

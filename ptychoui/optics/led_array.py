@@ -75,7 +75,8 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     Raises
     ------
     GeometryError
-        If an LED lies at or above the sample, or no LED is left below ``max_illumination_na``.
+        If an LED lies at or above the sample or, where its brightness follows its direction, faces away from it; if
+        a table of brightness ends before an LED's angle; if no LED is left below ``max_illumination_na``.
     """
     numbers, flat = layout(array)
     positions = apply_pose(flat, array.pose)
@@ -195,7 +196,12 @@ def _brightness(
             normal /= np.linalg.norm(normal, axis=1)[:, None]
         turned = apply_pose(normal, array.pose.replace(shift_x_mm=0.0, shift_y_mm=0.0))
         ray = np.column_stack([-illumination_na, cosine])
-        emission = np.clip(np.sum(turned * ray, axis=1), 0, None)
+        emission = np.sum(turned * ray, axis=1)
+        if emission.min() < 1e-3:
+            raise GeometryError(
+                f"LED {numbers[np.argmin(emission)]} faces away from the sample: a Lambertian LED is dark there",
+                "check the array's tilt and shift, or the dome's radius",
+            )
         return np.asarray(emission * cosine * (array.height_mm / (air_mm / cosine)) ** 2)
     if array.falloff == "table":
         angle, brightness = np.array(array.falloff_table).T

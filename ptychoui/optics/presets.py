@@ -81,6 +81,11 @@ class MicroscopePreset(Preset):
     microscope: Microscope
     led_array: str = Field("", description="key of the array preset it was used with")
 
+    def about(self) -> str:
+        """What it says of itself, and with which array it was used."""
+        text = Preset.about(self)
+        return f"{text}\nLED array: {array_preset(self.led_array).name}." if self.led_array else text
+
 
 P = TypeVar("P", bound=Preset)
 

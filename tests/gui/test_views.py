@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
-from PyQt6.QtWidgets import QDoubleSpinBox
+from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox
 from stepwise_run import snapshot
 
 from ptychoui.gui import theme
@@ -278,9 +278,17 @@ def test_a_microscope_or_an_array_alone_is_taken_from_a_preset(with_stack: MainW
     qtbot.waitUntil(lambda: panel.numbers._values[0].text().startswith("257"), timeout=LONG)
     arrays["RGB panel 32 x 32, P6"].trigger()
     assert document.geometry.array.colour == "green"
+    die = panel.forms["Array"].editor(A + "colour")
+    assert isinstance(die, QComboBox) and not die.isHidden() and die.currentData() == "green"
+    die.setCurrentIndex(die.findData("red"))
+    die.activated.emit(die.currentIndex())
+    assert document.geometry.array.colour == "red"
+    die.setCurrentIndex(0)
+    die.activated.emit(0)
+    assert document.geometry.array.colour == "" and die.currentText() == "middle of the LED"
     panel._edited(A + "height_mm", 150.0)
     assert "P6" not in panel.source.text() and "NTNU" in panel.source.text()
-    for _ in range(4):
+    for _ in range(6):
         with_stack.undo()
     assert document.geometry == before
     qtbot.waitUntil(lambda: not with_stack.controller.jobs.busy, timeout=LONG)

@@ -234,6 +234,13 @@ def test_a_slide_shortens_the_path_that_turns_angles() -> None:
     assert limits.angle_um == pytest.approx(np.sqrt(0.5 * 42_000), rel=1e-4)
 
 
+def test_every_led_of_a_dome_about_the_sample_turns_alike() -> None:
+    """All LEDs are 40 mm away: across its plane of incidence each turns by 1 / 40 mm."""
+    dome = {"kind": "dome", "ring_radii_mm": (10.0, 20.0), "ring_counts": (4, 4), "dome_radius_mm": 40.0}
+    found = tile_limits(Geometry(microscope=Microscope(**SCOPE), array=Array(height_mm=40.0, **dome)))
+    assert found.angle_um == pytest.approx(np.sqrt(0.5 * 40_000), rel=1e-3)
+
+
 def test_leds_that_are_not_used_do_not_limit_a_tile() -> None:
     all_but_the_axis = geometry({"bandwidth_nm": 20.0}, max_illumination_na=0.13)
     side = 5 / np.sqrt(25 + 1600)

@@ -40,6 +40,7 @@ COUNTS = {
     "vem_rings": 93,
     "uconn_spiral": 225,
     "tian_disc": 293,
+    "learned_design_293": 293,
 }
 LARGEST_NA_AT_50_MM = {
     "waller_quasi_dome": 0.97,
@@ -135,3 +136,12 @@ def test_what_is_to_be_measured_in_words() -> None:
     assert array_preset("uconn_spiral").to_measure() == ("height", "shift x", "shift y", "rotation")
     text = array_preset("sci_iris").about()
     assert "near infrared" in text and "firmware" in text and text.endswith("To be measured: height, positions.")
+    assert microscope_preset("tian2014").about().endswith("LED array: Disc of 293 LEDs of a P4 panel.")
+
+
+def test_the_published_list_is_sorted_by_radius() -> None:
+    """na_list of the released notebooks: 0, 0.0866, ..., 21 LEDs below NA 0.2 and 89 below 0.42, the first ones."""
+    leds = led_array(array_preset("learned_design_293").array)
+    assert leds.numbers.tolist() == list(range(293)) and (np.diff(leds.radius_na) > -1e-12).all()
+    assert leds.radius_na[[0, 1, 4]].round(4).tolist() == [0.0, 0.0866, 0.0866]
+    assert (np.count_nonzero(leds.radius_na < 0.2), np.count_nonzero(leds.radius_na < 0.42)) == (21, 89)
