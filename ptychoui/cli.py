@@ -123,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     objects.add_argument("--size", type=_whole(8), help="edge of the objects in pixels (default: 160, or what fits)")
     objects.add_argument("--per-source", type=_whole(1), default=2, help="objects cut from each image")
+    objects.add_argument(
+        "--regions", type=_whole(1), default=1, help="sources that a stack becomes: bands of its field, kept apart"
+    )
     objects.add_argument("--seed", type=_whole(0), default=0)
     objects.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, and of the set that is made")
     objects.add_argument("--json", action="store_true", help="print one JSON object")
@@ -385,6 +388,7 @@ def _objects(arguments: argparse.Namespace) -> int:
         arguments.per_source,
         arguments.seed,
         load_geometry(arguments.geometry) if arguments.geometry else None,
+        arguments.regions,
     )
     path = save_hdf5(arguments.output, found)
     count, size, _ = found.objects.shape

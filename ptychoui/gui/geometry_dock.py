@@ -237,7 +237,7 @@ class GeometryPanel(QWidget):
         for part in (geometry.microscope, geometry.array):
             settings, advice, tip = self._advice.get(type(part).__name__, (None, "", ""))
             if settings == part:
-                text += f" {advice}"
+                text += f"\n{advice}"
                 tips.append(tip)
         self.source.setText(text)
         self.source.setToolTip("\n\n".join(tips))

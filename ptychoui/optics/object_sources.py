@@ -26,6 +26,8 @@ PER_SOURCE = 2
 FIELD_ITERATIONS = 40
 MARGIN_PX = 4
 """Border of a reconstructed field, in camera pixels, that is not used: light comes in from outside it."""
+GUARD_PX = 8
+"""Width of the band between regions of one field, in camera pixels."""
 PICTURES = tuple(ending for ending in IMAGES if ending not in (".tif", ".tiff"))
 
 
@@ -36,6 +38,7 @@ def collect_objects(
     per_source: int = PER_SOURCE,
     seed: int = 0,
     geometry: Geometry | None = None,
+    regions: int = 1,
 ) -> TrainingSet:
     """Make one training set of several sources, see `combine`.
 
@@ -52,6 +55,8 @@ def collect_objects(
         Objects cut from each image.
     geometry
         Of stacks that carry none, and of the set that is made.
+    regions
+        Sources that a stack becomes: vertical bands of its field, with a band of `GUARD_PX` between them.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def collect_objects(
     ]
     pixel = pixel_size_um or max(pixels, default=PIXEL_UM)
     spans = [
-        (dataset.objects.shape[-1] if isinstance(dataset, TrainingSet) else _field_px(dataset)) * own / pixel
+        (dataset.objects.shape[-1] if isinstance(dataset, TrainingSet) else _region_px(dataset, regions)) * own / pixel
         for dataset, own in zip(opened.values(), pixels, strict=True)
     ]
     edge = object_px or min([OBJECT_PX, *(int(span + 1e-6) for span in spans)])
@@ -76,7 +81,9 @@ def collect_objects(
     for place, source in enumerate(sources):
         if place in opened:
             dataset = opened[place]
-            sets.append(dataset if isinstance(dataset, TrainingSet) else _of_stack(dataset, source, pixel, edge))
+            sets.append(
+                dataset if isinstance(dataset, TrainingSet) else _of_stack(dataset, source, pixel, edge, regions)
+            )
         elif source == SIMULATION:
             sets.append(training_objects(pixel, edge, per_source, seed))
         else:
@@ -98,12 +105,13 @@ def _object_pixel(stack: ImageStack, source: str) -> float:
     return sampling(geometry.microscope, led_array(geometry.array), min(stack.images.shape[1:]), 0).object_pixel_um
 
 
-def _field_px(stack: ImageStack) -> int:
-    """Edge of a stack's reconstruction without its margin, in pixels of the object."""
+def _region_px(stack: ImageStack, regions: int) -> int:
+    """Edge of the largest object in each region of a stack's reconstruction, in pixels of the object."""
     geometry = _geometry_of(stack, "")
     side = min(stack.images.shape[1:])
     grids = sampling(geometry.microscope, led_array(geometry.array), side, 0)
-    return int((side - 2 * MARGIN_PX) * grids.upsampling)
+    width = (side - 2 * MARGIN_PX - (regions - 1) * GUARD_PX) // regions
+    return max(1, int(width * grids.upsampling))
 
 
 def _geometry_of(stack: ImageStack, source: str) -> Geometry:
@@ -114,7 +122,7 @@ def _geometry_of(stack: ImageStack, source: str) -> Geometry:
     return stack.geometry
 
 
-def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int) -> TrainingSet:
+def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, regions: int) -> TrainingSet:
     """Reconstruct a stack and cut it; the tiles are so large that ``edge`` pixels of the wanted size remain."""
     from ptychoui.optics.reconstruct import reconstruct
 
@@ -137,6 +145,8 @@ def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int) -
         round(edge * pixel_size_um / grids.object_pixel_um + 0.499),
         Path(source).name,
         margin_px=int(MARGIN_PX * grids.upsampling),
+        regions=regions,
+        guard_px=int(GUARD_PX * grids.upsampling),
     )
     note = f"reconstructed from {len(leds)} images, amplitude residual {result.amplitude_residual:.4f}"
     record = Provenance(

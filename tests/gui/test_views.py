@@ -271,7 +271,7 @@ def test_a_microscope_or_an_array_alone_is_taken_from_a_preset(with_stack: MainW
     assert "To be measured" in arrays["SCI Round, 257 LEDs"].toolTip()
     arrays["SCI Round, 257 LEDs"].trigger()
     assert document.geometry.microscope == before.microscope and document.geometry.array.ring_clockwise
-    assert panel.source.text() == "Set in this experiment. SCI Round, 257 LEDs: measure height."
+    assert panel.source.text() == "Set in this experiment.\nSCI Round, 257 LEDs: measure height."
     assert "clockwise from the bottom" in panel.source.toolTip()
     microscopes["NTNU pyFPM, 3x / 0.09"].trigger()
     assert document.geometry.microscope.objective_na == 0.09 and document.geometry.array.ring_clockwise

@@ -288,6 +288,19 @@ def test_everything_a_person_names_becomes_one_set(folder: Path, tmp_path: Path)
     assert any("amplitude residual" in note for note in found.provenance.notes)
 
 
+def test_a_stack_can_be_several_regions(tmp_path: Path) -> None:
+    """The 40 pixels of the field less margins of 4 are two bands of 12 and a guard band of 8."""
+    geometry = Geometry(**GEOMETRY)
+    field = training_objects(0.5, 40, 1, 3, sources=("cell",)).objects[0]
+    stack, _ = stack_of(field, geometry)
+    save_hdf5(tmp_path / "stack.h5", stack)
+    found = collect_objects([str(tmp_path / "stack.h5")], regions=2)
+    assert found.objects.shape == (4, 12, 12) and found.sources.tolist() == [0, 0, 1, 1]
+    assert found.source_names == ("stack.h5, region 1", "stack.h5, region 2")
+    with pytest.raises(DataError, match=r"has no room for 2 region\(s\) with an object of 16 pixels"):
+        collect_objects([str(tmp_path / "stack.h5")], object_px=16, regions=2)
+
+
 def test_default_pixel_and_size_follow_the_sources(folder: Path, tmp_path: Path) -> None:
     assert collect_objects([str(folder)], object_px=16, per_source=1).pixel_size_um == 0.6
     save_hdf5(tmp_path / "set.h5", plain(2, 50, 0.2, [0, 1], ("a", "b")))
