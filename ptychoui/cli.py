@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
-COMMANDS = ("gui", "info", "simulate", "train", "evaluate", "export", "bench", "doctor")
+COMMANDS = ("gui", "info", "presets", "simulate", "objects", "train", "evaluate", "export", "bench", "doctor")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -91,14 +91,45 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument(
         "--geometry", metavar="G.toml", help="TOML file with [microscope] and [array]; wins over the file"
     )
+    info.add_argument(
+        "--leds", action="store_true", help="also every LED: place, illumination NA, bright or dark field"
+    )
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.set_defaults(run=_info)
+
+    presets = commands.add_parser("presets", help="list microscopes and LED arrays, or make a geometry file of two")
+    presets.add_argument("--microscope", metavar="KEY", help="what one of them says of itself; or half of a geometry")
+    presets.add_argument("--array", metavar="KEY", help="the same of an LED array")
+    presets.add_argument("-o", "--output", metavar="G.toml", help="write --microscope and --array as a geometry file")
+    presets.add_argument("--json", action="store_true", help="print one JSON object")
+    presets.set_defaults(run=_presets)
 
     simulate = commands.add_parser("simulate", help="make the sample data again, from a seed")
     simulate.add_argument("-o", "--output", default="sample_data", metavar="FOLDER")
     simulate.add_argument("--seed", type=_whole(0), default=0)
     simulate.add_argument("--json", action="store_true", help="print one JSON object")
     simulate.set_defaults(run=_simulate)
+
+    objects = commands.add_parser("objects", help="make one training set of images, stacks, sets and simulation")
+    objects.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a folder of images or one image, a training set, an LED stack (is reconstructed), or: simulation",
+    )
+    objects.add_argument("-o", "--output", required=True, metavar="OBJECTS.h5")
+    objects.add_argument(
+        "--pixel-um", type=float, help="pixel of the objects at the sample in um (default: a source's)"
+    )
+    objects.add_argument("--size", type=_whole(8), help="edge of the objects in pixels (default: 160, or what fits)")
+    objects.add_argument("--per-source", type=_whole(1), default=2, help="objects cut from each image")
+    objects.add_argument(
+        "--regions", type=_whole(1), default=1, help="sources that a stack becomes: bands of its field, kept apart"
+    )
+    objects.add_argument("--seed", type=_whole(0), default=0)
+    objects.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, and of the set that is made")
+    objects.add_argument("--json", action="store_true", help="print one JSON object")
+    objects.set_defaults(run=_objects)
 
     train = commands.add_parser("train", help="learn patterns without a window")
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
@@ -288,11 +319,47 @@ def _fresh(name: str) -> Path:
 def _info(arguments: argparse.Namespace) -> int:
     from ptychoui.optics.info import as_text, describe
 
-    values = describe(arguments.file, arguments.geometry)
+    values = describe(arguments.file, arguments.geometry, arguments.leds)
     if arguments.json:
         _print_json(values)
     else:
         print(as_text(values))
+    return 0
+
+
+def _presets(arguments: argparse.Namespace) -> int:
+    from ptychoui.optics.presets import (
+        array_preset,
+        array_presets,
+        microscope_preset,
+        microscope_presets,
+        write_geometry,
+    )
+
+    if arguments.output:
+        if not (arguments.microscope and arguments.array):
+            raise SettingsError("a geometry has a microscope and an LED array", "give --microscope and --array")
+        path = write_geometry(arguments.output, arguments.microscope, arguments.array)
+        if arguments.json:
+            _print_json({"file": str(path)})
+        else:
+            print(path)
+        return 0
+    chosen = [microscope_preset(arguments.microscope)] if arguments.microscope else []
+    arrays = [array_preset(arguments.array)] if arguments.array else []
+    one = bool(chosen or arrays)
+    lists: dict[str, list[Any]] = {
+        "microscopes": chosen if one else list(microscope_presets()),
+        "arrays": arrays if one else list(array_presets()),
+    }
+    if arguments.json:
+        _print_json({kind: [preset.model_dump(mode="json") for preset in found] for kind, found in lists.items()})
+        return 0
+    for kind, found in lists.items():
+        if found and not one:
+            print(f"{kind}:")
+        for preset in found:
+            print(f"{preset.name}\n\n{preset.about()}" if one else f"  {preset.key:<20}{preset.name}")
     return 0
 
 
@@ -306,6 +373,33 @@ def _simulate(arguments: argparse.Namespace) -> int:
     else:
         for path, digest in files.items():
             print(f"{digest}  {path}")
+    return 0
+
+
+def _objects(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.formats.native import save_hdf5
+    from ptychoui.experiment import load_geometry
+    from ptychoui.optics.object_sources import collect_objects
+
+    found = collect_objects(
+        arguments.sources,
+        arguments.pixel_um,
+        arguments.size,
+        arguments.per_source,
+        arguments.seed,
+        load_geometry(arguments.geometry) if arguments.geometry else None,
+        arguments.regions,
+    )
+    path = save_hdf5(arguments.output, found)
+    count, size, _ = found.objects.shape
+    for note in found.provenance.notes:
+        _say(f"note: {note}")
+    if arguments.json:
+        values = {"file": str(path), "objects": count, "size_px": size, "pixel_size_um": found.pixel_size_um}
+        _print_json(values | {"sources": list(found.source_names), "sha256": found.provenance.sha256})
+    else:
+        sources = len(found.source_names)
+        print(f"{path}: {count} objects of {size} pixels of {found.pixel_size_um:g} um from {sources} sources")
     return 0
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import tomllib
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
 
 SCHEMA_VERSION = 1
+QUIET: dict[str, Any] = {"quiet": True}
+"""Marks settings that files leave out while they have their default, so that the files of simple arrays stay short."""
 
 
 class Settings(BaseModel):
@@ -59,6 +63,9 @@ class Microscope(Settings):
     """The imaging side of the microscope; lengths in micrometre, at the sample unless said otherwise."""
 
     wavelength_um: float = Field(gt=0.1, lt=5, description="vacuum wavelength in um, 0.1 to 5")
+    bandwidth_nm: float | None = Field(
+        None, gt=0, le=500, description="full width at half maximum of the light's spectrum in nm, above 0 to 500"
+    )
     objective_na: float = Field(gt=0.005, lt=1.7, description="numerical aperture of the objective")
     magnification: float = Field(gt=0.05, lt=500, description="total magnification from sample to camera")
     camera_pixel_um: float = Field(gt=0.05, lt=200, description="pitch of the camera's pixels in um")
@@ -124,16 +131,51 @@ class Array(Settings):
     kind: Literal["lattice", "spiral", "rings", "dome", "table"] = "lattice"
     height_mm: float = Field(gt=0, lt=2000, description="air path from LED plane to sample (or slide) in mm")
     pitch_mm: float | None = Field(None, description="distance of neighbouring LEDs in mm, above 0")
-    rows: int | None = Field(None, ge=1, le=512, description="number of rows of a lattice")
-    columns: int | None = Field(None, ge=1, le=512, description="number of columns of a lattice")
-    serpentine: bool = Field(False, description="every second row runs backwards")
+    rows: int | None = Field(None, ge=1, le=512, description="number of rows of a lattice, or of a spiral's board")
+    columns: int | None = Field(
+        None, ge=1, le=512, description="number of columns of a lattice, or of a spiral's board"
+    )
+    order: Literal["rows", "columns", "tiles", "radial"] = Field(
+        "rows",
+        description="how a lattice is numbered: row by row or column by column from the top left, tile by tile, or "
+        "radially from the middle outwards",
+        json_schema_extra=QUIET,
+    )
+    serpentine: bool = Field(False, description="every second row (column, row of a tile) is numbered backwards")
+    tile_rows: int | None = Field(None, ge=1, le=512, description="rows of one tile of a lattice in the order tiles")
+    tile_columns: int | None = Field(
+        None, ge=1, le=512, description="columns of one tile of a lattice in the order tiles"
+    )
+    serpentine_tiles: bool = Field(
+        False, description="every second row of tiles is numbered backwards", json_schema_extra=QUIET
+    )
     disc: bool = Field(False, description="keep only LEDs of a lattice inside its inscribed circle")
     count: int | None = Field(None, ge=1, le=65536, description="number of LEDs of a spiral")
     spiral_steps: str = Field("+x+y-x-y", description="directions of a square spiral, in order")
-    center_row: float | None = Field(None, description="row of a lattice that lies on the axis (default: middle)")
-    center_column: float | None = Field(None, description="column of a lattice on the axis (default: middle)")
+    spiral_start: tuple[int, int] | None = Field(
+        None,
+        description="row and column, from 0 at the top left, of the LED of a larger board where a spiral starts; "
+        "LEDs then have the board's numbers",
+    )
+    center_row: float | None = Field(
+        None, description="row of a lattice that lies on the axis (default: middle; of a spiral its start)"
+    )
+    center_column: float | None = Field(
+        None, description="column of a lattice on the axis (default: middle; of a spiral its start)"
+    )
     ring_radii_mm: tuple[float, ...] | None = Field(None, description="radii of the rings in mm")
     ring_counts: tuple[int, ...] | None = Field(None, description="LEDs on each ring")
+    ring_start_deg: float = Field(
+        0.0,
+        ge=-360,
+        le=360,
+        description="angle of each ring's first LED, from +x towards +y in degrees",
+        json_schema_extra=QUIET,
+    )
+    ring_clockwise: bool = Field(False, description="rings are numbered clockwise, +y up", json_schema_extra=QUIET)
+    ring_offsets_deg: tuple[float, ...] | None = Field(
+        None, description="turn of each ring against ring_start_deg, from +x towards +y in degrees"
+    )
     dome_radius_mm: float | None = Field(None, gt=0, description="radius of curvature of a dome in mm")
     positions_mm: tuple[tuple[float, float, float], ...] | None = Field(
         None, description="table of x, y, z in mm; z is the height above the array's plane towards the sample"
@@ -144,7 +186,30 @@ class Array(Settings):
     max_illumination_na: float | None = Field(
         None, gt=0, lt=1.5, description="use only LEDs up to this illumination NA"
     )
-    falloff: Literal["none", "cos4"] = Field("none", description="brightness of an LED against its angle")
+    falloff: Literal["none", "cos4", "lambertian", "table"] = Field(
+        "none",
+        description="brightness of an LED against its angle: cos4 for flat boards, lambertian follows tilt, dome and "
+        "distance, table is a measured one (falloff_table)",
+    )
+    falloff_table: tuple[tuple[float, float], ...] | None = Field(
+        None,
+        description="measured brightness: pairs of the light's angle at the sample in degrees, from 0 on and rising, "
+        "and brightness relative to an LED on the axis",
+    )
+    led_size_um: float | None = Field(
+        None, gt=0, le=20_000, description="edge or diameter of the emitting area of an LED in um, above 0 to 20000"
+    )
+    die_offsets_mm: dict[str, tuple[float, float]] = Field(
+        default_factory=dict,
+        description="x, y in mm of each colour's die from the position of its LED, before the pose; within 5 mm",
+        json_schema_extra=QUIET,
+    )
+    colour: str = Field(
+        "",
+        max_length=40,
+        description="colour that is lit: one of die_offsets_mm, or empty",
+        json_schema_extra=QUIET,
+    )
     pose: Pose = Pose()
 
     @field_validator("pitch_mm")
@@ -157,6 +222,28 @@ class Array(Settings):
             )
         return value
 
+    @field_validator("falloff_table")
+    @classmethod
+    def _brightness_against_rising_angles(
+        cls, value: tuple[tuple[float, float], ...] | None
+    ) -> tuple[tuple[float, float], ...] | None:
+        if value is None:
+            return None
+        angles = [angle for angle, _ in value]
+        if len(value) < 2 or angles[0] != 0 or angles[-1] > 90 or any(a >= b for a, b in pairwise(angles)):
+            raise ValueError("needs two or more angles that start at 0 and rise, up to 90 degrees")
+        if any(not 0 < brightness <= 10 for _, brightness in value):
+            raise ValueError("a relative brightness must be above 0 and at most 10")
+        return value
+
+    @field_validator("die_offsets_mm")
+    @classmethod
+    def _die_inside_its_led(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for colour, offset in value.items():
+            if max(map(abs, offset)) > 5:
+                raise ValueError(f"the {colour} die lies {max(map(abs, offset)):g} mm off, more than 5 mm")
+        return value
+
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
         needs = {
@@ -166,11 +253,24 @@ class Array(Settings):
             "dome": ("ring_radii_mm", "ring_counts", "dome_radius_mm"),
             "table": ("positions_mm",),
         }[self.kind]
+        if self.kind == "lattice" and self.order == "tiles":
+            needs += ("tile_rows", "tile_columns")
+        if self.kind == "spiral" and self.spiral_start is not None:
+            needs += ("rows", "columns")
         missing = [name for name in needs if getattr(self, name) is None]
         if missing:
             raise ValueError(f"an array of kind {self.kind!r} also needs {', '.join(missing)}")
-        if self.kind in ("rings", "dome") and len(self.ring_radii_mm or ()) != len(self.ring_counts or ()):
-            raise ValueError("ring_radii_mm and ring_counts must have the same length")
+        if self.falloff == "table" and self.falloff_table is None:
+            raise ValueError("falloff 'table' also needs falloff_table: pairs of angle in degrees and brightness")
+        if self.colour and self.colour not in self.die_offsets_mm:
+            known = ", ".join(self.die_offsets_mm) or "none"
+            raise ValueError(f"die_offsets_mm has no colour {self.colour!r} (it has: {known})")
+        if self.kind in ("rings", "dome"):
+            rings = len(self.ring_counts or ())
+            if len(self.ring_radii_mm or ()) != rings:
+                raise ValueError("ring_radii_mm and ring_counts must have the same length")
+            if self.ring_offsets_deg is not None and len(self.ring_offsets_deg) != rings:
+                raise ValueError("ring_offsets_deg and ring_counts must have the same length")
         if any(count < 0 for count in self.ring_counts or ()) or any(radius < 0 for radius in self.ring_radii_mm or ()):
             raise ValueError("ring_counts and ring_radii_mm must not be negative")
         if not self.numbers():
@@ -183,31 +283,61 @@ class Array(Settings):
         return self
 
     def numbers(self) -> tuple[int, ...]:
-        """Firmware numbers of all LEDs in the order of their list; a lattice is numbered row by row.
+        """Firmware numbers of all LEDs in the order of their list, which is not always that of the numbers.
 
         LEDs beyond ``max_illumination_na`` are listed too: what a microscope uses is decided by the optics.
         """
         if self.kind == "table":
             return self.led_numbers or tuple(range(len(self.positions_mm or ())))
         if self.kind == "spiral":
-            return tuple(range(self.count or 0))
+            return self._spiral_numbers()
         if self.kind in ("rings", "dome"):
             return tuple(range(sum(self.ring_counts or ())))
-        rows, columns = self.rows or 0, self.columns or 0
-        everything = range(rows * columns)
+        sites = self.board()
         if not self.disc:
-            return tuple(everything)
-        row0 = (rows - 1) / 2 if self.center_row is None else self.center_row
-        column0 = (columns - 1) / 2 if self.center_column is None else self.center_column
-        reach = min(rows, columns) / 2
+            return tuple(range(len(sites)))
+        row0, column0 = self.center
+        reach = min(self.rows or 0, self.columns or 0) / 2
+        return tuple(
+            number
+            for number, (row, column) in enumerate(sites)
+            if (row - row0) ** 2 + (column - column0) ** 2 <= reach**2
+        )
 
-        def inside(number: int) -> bool:
-            row, column = divmod(number, columns)
-            if self.serpentine and row % 2:
-                column = columns - 1 - column
-            return (row - row0) ** 2 + (column - column0) ** 2 <= reach**2
+    @property
+    def center(self) -> tuple[float, float]:
+        """Row and column on the axis, of a lattice or of the board of a spiral."""
+        row, column = self.center_row, self.center_column
+        if self.kind == "spiral" and self.spiral_start is not None:
+            middle: tuple[float, float] = self.spiral_start
+        else:
+            middle = ((self.rows or 1) - 1) / 2, ((self.columns or 1) - 1) / 2
+        return middle[0] if row is None else row, middle[1] if column is None else column
 
-        return tuple(number for number in everything if inside(number))
+    def board(self) -> led_order.Sites:
+        """Site (row, column) of every number of a lattice, or of the board that a spiral starts on."""
+        rows, columns = self.rows or 0, self.columns or 0
+        if self.order == "tiles":
+            tile = (self.tile_rows or rows, self.tile_columns or columns)
+            return led_order.by_tiles(rows, columns, tile, self.serpentine, self.serpentine_tiles)
+        if self.order == "radial":
+            return led_order.by_radius(rows, columns, self.center, self.ring_start_deg, self.ring_clockwise)
+        return led_order.by_lines(rows, columns, self.order, self.serpentine)
+
+    def _spiral_numbers(self) -> tuple[int, ...]:
+        count = self.count or 0
+        if self.spiral_start is None:
+            return tuple(range(count))
+        row0, column0 = self.spiral_start
+        number_of = {site: number for number, site in enumerate(self.board())}
+        sites = [(row0 - y, column0 + x) for x, y in led_order.spiral(count, self.spiral_steps)]
+        outside = next((site for site in sites if site not in number_of), None)
+        if outside is not None:
+            raise ValueError(
+                f"the spiral leaves its board of {self.rows} x {self.columns} LEDs at row {outside[0]}, "
+                f"column {outside[1]}"
+            )
+        return tuple(number_of[site] for site in sites)
 
 
 class Geometry(Settings):
@@ -443,7 +573,18 @@ def migrate(table: dict[str, Any]) -> dict[str, Any]:
 
 def to_toml(settings: Settings) -> str:
     """Write settings as TOML that `load_experiment` or `load_geometry` reads back to an equal value."""
-    return tomli_w.dumps(_plain(settings.model_dump(mode="json", exclude_none=True)))
+    return tomli_w.dumps(_plain(_without_quiet(settings, settings.model_dump(mode="json", exclude_none=True))))
+
+
+def _without_quiet(settings: Settings, table: dict[str, Any]) -> dict[str, Any]:
+    """The table of some settings without those that are `QUIET` and have their default."""
+    kept = {}
+    for name, value in table.items():
+        field, inner = type(settings).model_fields[name], getattr(settings, name)
+        if field.json_schema_extra == QUIET and inner == field.get_default(call_default_factory=True):
+            continue
+        kept[name] = _without_quiet(inner, value) if isinstance(inner, Settings) else value
+    return kept
 
 
 def _plain(value: Any) -> Any:

@@ -25,10 +25,11 @@ from training.small import GEOMETRY, experiment, experiment_on_disk, same_state
 
 from ptychoui import cli
 from ptychoui.data.files import sha256_file
-from ptychoui.experiment import Geometry, load_experiment, to_toml
+from ptychoui.experiment import Geometry, load_experiment, load_geometry, to_toml
 from ptychoui.export.formats import FORMATS
 from ptychoui.paths import sample_data
 from ptychoui.training.evaluation import load_run
+from ptychoui.training.problem import build_problem
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer, new_run, resume_run
 
@@ -131,6 +132,14 @@ def test_info_as_text_and_as_json(works: Call) -> None:
     assert values["derived"]["led_count"] == 81
 
 
+def test_info_of_every_led(works: Call) -> None:
+    stack = sample_data() / "stack.ome.tif"
+    lines = works("info", stack, "--leds").splitlines()
+    assert lines[-1].split()[0] == "80" and lines[-1].split()[7] == "dark"
+    values = works("info", stack, "--leds", "--json")
+    assert [led["number"] for led in values["leds"]] == list(range(81)) and values["leds"][40]["na"] == 0
+
+
 def test_info_of_objects_without_a_geometry_says_what_to_give(works: Call, small: Path, lattice: Path) -> None:
     objects = small.parent / "objects.h5"
     assert "--geometry" in works("info", objects)
@@ -145,6 +154,28 @@ def test_negative_pixels_are_legal_and_counted(works: Call, tmp_path: Path, latt
     values = works("info", tmp_path / "s.tif", "--geometry", lattice, "--json")
     assert values["negative_pixels"] == 5 and values["intensity_min"] < 0
     assert any("5 pixels are below zero" in note for note in values["notes"])
+
+
+# presets -------------------------------------------------------------------------------------------------
+
+
+def test_presets_are_listed_and_made_into_a_geometry(works: Call, tmp_path: Path) -> None:
+    text = works("presets")
+    assert re.search(r"^  sci_round +SCI Round, 257 LEDs$", text, re.M) and "  tian2014 " in text
+    values = works("presets", "--json")
+    assert {"zheng2013", "kellman2019"} <= {preset["key"] for preset in values["microscopes"]}
+    assert values["arrays"][0]["array"]["height_mm"] > 0
+    assert "To be measured: height" in works("presets", "--array", "sci_round")
+    path = tmp_path / "g.toml"
+    assert works("presets", "--microscope", "ntnu_10x", "--array", "panel_32x32_p6", "-o", path).strip() == str(path)
+    found = load_geometry(path)
+    assert found.microscope.objective_na == 0.28 and found.array.colour == "green"
+    assert path.read_text().startswith("# NTNU pyFPM, 10x / 0.28\n")
+
+
+def test_presets_that_are_not_there(refused: Call, tmp_path: Path) -> None:
+    assert "no preset 'moon'" in refused("presets", "--array", "moon")
+    assert "--microscope and --array" in refused("presets", "--array", "sci_round", "-o", tmp_path / "g.toml")
 
 
 # simulate ------------------------------------------------------------------------------------------------
@@ -191,6 +222,35 @@ def test_simulate_where_a_file_is(place: str, refused: Call, tmp_path: Path) -> 
 
 def test_simulate_with_a_negative_seed(refused: Call, tmp_path: Path) -> None:
     assert "seed" in refused("simulate", "-o", tmp_path / "made", "--seed", -1)
+
+
+# objects -------------------------------------------------------------------------------------------------
+
+
+def test_objects_of_images_and_a_set_are_learned_from(works: Call, small: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    (tmp_path / "images").mkdir()
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / "images" / name, rng.random((48, 48)).astype(np.float32))
+    made = tmp_path / "made.h5"
+    words = ("objects", tmp_path / "images", small.parent / "objects.h5", "-o", made, "--per-source", 3, "--seed", 4)
+    values = works(*words, "--size", 26, "--json")
+    assert values["objects"] == 2 * 3 + 8 and values["size_px"] == 26 and values["pixel_size_um"] == 0.25
+    assert values["sources"] == ["a.tif", "b.tif", "source 0", "source 1", "source 2", "source 3"]
+    assert works("info", made).splitlines()[0].endswith("14 complex objects of 26 pixels of 0.25 um from 6 sources")
+    line = works("train", small, "--data", made, "--steps", 1, "-o", tmp_path / "run")
+    assert line.startswith("finished after 1 steps")
+    folder = RunFolder.open(tmp_path / "run", lock=False)
+    assert folder.experiment().data.path == str(made)
+    problem = build_problem(folder.experiment())
+    assert problem.split == ("2 of 6 source images are held out",)
+    assert not set(problem.training.sources) & set(problem.held_out.sources)
+
+
+def test_objects_that_cannot_be_made(refused: Call, tmp_path: Path) -> None:
+    assert "holds no images" in refused("objects", tmp_path, "-o", tmp_path / "made.h5")
+    assert "no file or folder" in refused("objects", tmp_path / "nowhere", "-o", tmp_path / "made.h5")
+    assert "output" in refused("objects", "simulation")
 
 
 # train ---------------------------------------------------------------------------------------------------
@@ -664,7 +724,7 @@ def test_a_geometry_that_cannot_be(refused: Call, tmp_path: Path, lattice: Path)
     assert "is not below the medium's refractive index" in info("objective_na = 0.2", "objective_na = 1.0")
     assert "LED pitch of 0 mm" in info("pitch_mm = 6.5", "pitch_mm = 0.0")
     assert "not a valid TOML file" in info("[array]", "[array")
-    assert "unknown setting" in info("[array]", "[array]\ncolour = 3")
+    assert "unknown setting" in info("[array]", "[array]\nshade = 3")
     assert "does not say the objective's NA" in refused("info", tmp_path / "s.tif")
 
 

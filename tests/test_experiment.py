@@ -35,7 +35,12 @@ EVERY_FIELD = Experiment(
     data=DataSource(path="/data/stack.tif", geometry="/data/g.toml", tile_px=40, pad_px=6, tiles=9),
     geometry=Geometry(
         microscope=Microscope(
-            **SCOPE, medium_index=1.33, defocus_um=-3.5, zernike_waves={5: 0.125, 11: -0.25}, pixel="point"
+            **SCOPE,
+            bandwidth_nm=21.5,
+            medium_index=1.33,
+            defocus_um=-3.5,
+            zernike_waves={5: 0.125, 11: -0.25},
+            pixel="point",
         ),
         array=Array(
             kind="table",
@@ -43,21 +48,33 @@ EVERY_FIELD = Experiment(
             pitch_mm=4.25,
             rows=3,
             columns=5,
+            order="tiles",
             serpentine=True,
+            tile_rows=4,
+            tile_columns=6,
+            serpentine_tiles=True,
             disc=True,
             count=7,
             spiral_steps="-x-y+x+y",
+            spiral_start=(2, 3),
             center_row=1.5,
             center_column=2.0,
             ring_radii_mm=(1.0, 2.5),
             ring_counts=(3, 4),
+            ring_start_deg=-90.0,
+            ring_clockwise=True,
+            ring_offsets_deg=(0.0, 15.0),
             dome_radius_mm=61.0,
             positions_mm=((0.0, 1.0, 2.0), (3.5, 4.0, 5.0)),
             led_numbers=(8, 2),
             slide_thickness_mm=1.1,
             slide_index=1.49,
             max_illumination_na=0.6,
-            falloff="cos4",
+            falloff="table",
+            falloff_table=((0.0, 1.0), (30.0, 0.75)),
+            led_size_um=220.0,
+            die_offsets_mm={"red": (-0.7, 0.0), "green": (0.0, 0.0)},
+            colour="red",
             pose=Pose(
                 shift_x_mm=0.1,
                 shift_y_mm=-0.2,
@@ -138,6 +155,16 @@ def test_a_geometry_survives_toml(tmp_path: Path) -> None:
     path = tmp_path / "geometry.toml"
     path.write_text(to_toml(EVERY_FIELD.geometry), encoding="utf-8")
     assert load_geometry(path) == EVERY_FIELD.geometry
+
+
+def test_settings_of_rare_arrays_are_left_out_of_the_files_of_others() -> None:
+    plain = Geometry(microscope=Microscope(**SCOPE), array=Array(rows=2, columns=2, pitch_mm=4.0, height_mm=60.0))
+    text = to_toml(plain)
+    assert "serpentine = false" in text
+    for name in ("order", "serpentine_tiles", "ring_start_deg", "ring_clockwise", "die_offsets_mm", "colour"):
+        assert f"{name} =" not in text and f".{name}]" not in text
+    turned = to_toml(plain.replace(array=plain.array.replace(order="columns")))
+    assert 'order = "columns"' in turned and "ring_start_deg" not in turned
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ from ptychoui.errors import SettingsError
 from ptychoui.experiment import Experiment
 from ptychoui.network.residual_cnn import ResidualCnn
 from ptychoui.network.unrolled import INPUTS
-from ptychoui.optics.simulate import source_image
+from ptychoui.optics.objects import source_image
 from ptychoui.training.events import Validated
 from ptychoui.training.problem import build_problem
 from ptychoui.training.step import GREEDY

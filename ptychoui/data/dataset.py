@@ -179,3 +179,31 @@ class TrainingSet:
             raise DataError(f"pixel size of {self.pixel_size_um} um: it must be above 0 um")
         object.__setattr__(self, "objects", _frozen(objects.astype(np.complex64, copy=False)))
         object.__setattr__(self, "sources", _frozen(np.asarray(self.sources, dtype=np.int64)))
+
+
+def split_sources(sources: NDArray[np.int64], holdout: float, seed: int) -> tuple[NDArray[np.bool_], int]:
+    """Choose the held-out sources: (object,) bool, and how many sources that are.
+
+    This is the only way in which objects are split: crops of one source are not independent.
+
+    Parameters
+    ----------
+    sources
+        (object,) number of the source of each object.
+    holdout
+        Share of the sources to hold out; at least one is, and at least one is not.
+
+    Raises
+    ------
+    DataError
+        If all objects are of one source.
+    """
+    names = np.unique(sources)
+    if len(names) < 2:
+        raise DataError(
+            "the training set has a single source image, so nothing can be held out",
+            "add objects from another image; crops of one image are not independent",
+        )
+    count = min(max(1, round(holdout * len(names))), len(names) - 1)
+    chosen = np.random.default_rng(seed).permutation(names)[:count]
+    return np.isin(sources, chosen), count

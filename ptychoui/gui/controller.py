@@ -234,8 +234,11 @@ class Controller(QObject):
         if geometry is None:
             return
         levels, exposures = self.document.design() or (None, None)
-        measurement = self.document.experiment.measurement
-        self.desk.submit("judge", lambda: judge(geometry, levels, exposures, measurement), self._take_judgement)
+        experiment = self.document.experiment
+        measurement, data, guard_na = experiment.measurement, experiment.data, experiment.design.guard_na
+        self.desk.submit(
+            "judge", lambda: judge(geometry, levels, exposures, measurement, data, guard_na), self._take_judgement
+        )
 
     def _take_judgement(self, judgement: Judgement) -> None:
         if judgement.geometry == self.document.geometry:

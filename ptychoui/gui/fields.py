@@ -26,7 +26,10 @@ from ptychoui.session.edits import description_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One line of a form; ``name`` is the dotted name of the setting; ``automatic`` numbers may be left out."""
+    """One line of a form; ``name`` is the dotted name of the setting; ``automatic`` numbers may be left out.
+
+    A number that is left out shows the word ``empty``.
+    """
 
     name: str
     label: str
@@ -36,17 +39,18 @@ class Field:
     editable: bool = False
     integers: bool = False
     automatic: bool = False
+    empty: str = "automatic"
 
 
 class NumberBox(QDoubleSpinBox):
     """A number as short as it can be written; the wheel scrolls the form, not the number."""
 
-    def __init__(self, unit: str, automatic: bool = False) -> None:
+    def __init__(self, unit: str, empty: str = "") -> None:
         super().__init__()
         self.setDecimals(9)
-        self.setRange(0.0 if automatic else -1e12, 1e12)
-        if automatic:
-            self.setSpecialValueText("automatic")
+        self.setRange(0.0 if empty else -1e12, 1e12)
+        if empty:
+            self.setSpecialValueText(empty)
         self.setKeyboardTracking(False)
         self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
@@ -169,6 +173,15 @@ class Form(QWidget):
                 elif isinstance(editor, QLineEdit):
                     editor.setText(", ".join(f"{v:g}" for v in value))
 
+    def set_choices(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
+        """Offer other values of a choice, as (value, text)."""
+        box = self._editors[name]
+        if isinstance(box, QComboBox):
+            with QSignalBlocker(box):
+                box.clear()
+                for value, text in choices:
+                    box.addItem(text, value)
+
     def show_fields(self, names: Sequence[str]) -> None:
         """Show these fields only."""
         for name in self._fields:
@@ -198,7 +211,7 @@ class Form(QWidget):
     def _editor(self, field: Field) -> QWidget:
         name = field.name
         if field.kind == "float":
-            number = NumberBox(field.unit, field.automatic)
+            number = NumberBox(field.unit, field.empty if field.automatic else "")
             number.valueChanged.connect(
                 lambda value: self.edited.emit(name, None if field.automatic and value == 0 else value)
             )
@@ -218,7 +231,11 @@ class Form(QWidget):
                 choice.addItem(text, value)
             choice.setEditable(field.editable)
             choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            choice.activated.connect(lambda _: self.edited.emit(name, choice.currentData() or choice.currentText()))
+            choice.activated.connect(
+                lambda _: self.edited.emit(
+                    name, choice.currentText() if choice.currentData() is None else choice.currentData()
+                )
+            )
             return choice
         line = QLineEdit()
         line.setAlignment(Qt.AlignmentFlag.AlignRight)

@@ -21,18 +21,20 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.gui.coverage_plot import CoveragePlot
 from ptychoui.gui.fields import Field, Form
 from ptychoui.gui.theme import colours
+from ptychoui.optics.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
 from ptychoui.paths import resources
 from ptychoui.session.document import Document
-from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_value
+from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
 from ptychoui.session.judgement import Judgement
 
 M, A = "geometry.microscope.", "geometry.array."
 MICROSCOPE = (
     Field(name=M + "wavelength_um", label="Wavelength", unit="µm"),
+    Field(name=M + "bandwidth_nm", label="Bandwidth", unit="nm", automatic=True, empty="not known"),
     Field(name=M + "objective_na", label="Objective NA"),
     Field(name=M + "magnification", label="Magnification", unit="×"),
     Field(name=M + "camera_pixel_um", label="Camera pixel", unit="µm"),
@@ -65,10 +67,39 @@ ARRAY = (
     Field(name=A + "count", label="LEDs", kind="int"),
     Field(name=A + "ring_radii_mm", label="Ring radii (mm)", kind="numbers"),
     Field(name=A + "ring_counts", label="LEDs per ring", kind="numbers", integers=True),
+    Field(name=A + "ring_start_deg", label="First LED at", unit="°"),
+    Field(name=A + "ring_clockwise", label="Clockwise", kind="bool"),
     Field(name=A + "dome_radius_mm", label="Dome radius", unit="mm"),
+    Field(
+        name=A + "order",
+        label="Numbered",
+        kind="choice",
+        choices=(
+            ("rows", "row by row"),
+            ("columns", "column by column"),
+            ("tiles", "tile by tile"),
+            ("radial", "from the middle out"),
+        ),
+    ),
+    Field(name=A + "tile_rows", label="Rows of a tile", kind="int"),
+    Field(name=A + "tile_columns", label="Columns of a tile", kind="int"),
+    Field(name=A + "serpentine_tiles", label="Serpentine tiles", kind="bool"),
     Field(name=A + "serpentine", label="Serpentine", kind="bool"),
     Field(name=A + "disc", label="Inscribed disc", kind="bool"),
     Field(name=A + "slide_thickness_mm", label="Glass slide", unit="mm"),
+    Field(
+        name=A + "falloff",
+        label="Brightness",
+        kind="choice",
+        choices=(
+            ("none", "the same for all"),
+            ("cos4", "cos⁴ of the angle"),
+            ("lambertian", "Lambertian LEDs"),
+            ("table", "measured table"),
+        ),
+    ),
+    Field(name=A + "colour", label="Lit die", kind="choice"),
+    Field(name=A + "led_size_um", label="LED size", unit="µm", automatic=True, empty="not known"),
 )
 POSE = (
     Field(name=A + "pose.shift_x_mm", label="Shift x", unit="mm"),
@@ -80,14 +111,29 @@ POSE = (
     Field(name=A + "pose.flip_y", label="Mirror y", kind="bool"),
     Field(name=A + "pose.swap_xy", label="Exchange x and y", kind="bool"),
 )
-ALWAYS = ("kind", "height_mm", "slide_thickness_mm")
+ALWAYS = ("kind", "height_mm", "slide_thickness_mm", "falloff", "led_size_um")
+RINGS = ("ring_radii_mm", "ring_counts", "ring_start_deg", "ring_clockwise")
 SHOWN = {
-    "lattice": (*ALWAYS, "pitch_mm", "rows", "columns", "serpentine", "disc"),
+    "lattice": (*ALWAYS, "pitch_mm", "rows", "columns", "order", "serpentine", "disc"),
     "spiral": (*ALWAYS, "pitch_mm", "count"),
-    "rings": (*ALWAYS, "ring_radii_mm", "ring_counts"),
-    "dome": (*ALWAYS, "ring_radii_mm", "ring_counts", "dome_radius_mm"),
+    "rings": (*ALWAYS, *RINGS),
+    "dome": (*ALWAYS, *RINGS, "dome_radius_mm"),
     "table": ALWAYS,
 }
+OF_TILES = ("tile_rows", "tile_columns", "serpentine_tiles")
+OF_RADIAL = ("ring_start_deg", "ring_clockwise")
+
+
+def shown_fields(array: Array) -> list[str]:
+    """Names of the fields that say something of this array."""
+    names = list(SHOWN[array.kind])
+    if array.kind == "lattice" and array.order == "tiles":
+        names += OF_TILES
+    if array.kind == "lattice" and array.order == "radial":
+        names = [name for name in names if name != "serpentine"] + list(OF_RADIAL)
+    if array.die_offsets_mm:
+        names.append("colour")
+    return [A + name for name in names]
 
 
 class GeometryPanel(QWidget):
@@ -107,6 +153,7 @@ class GeometryPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._draft = usual_geometry()
+        self._advice: dict[str, tuple[Array | Microscope, str, str]] = {}
         self.source = QLabel()
         self.source.setWordWrap(True)
         self.forms = {
@@ -144,12 +191,13 @@ class GeometryPanel(QWidget):
         geometry = document.geometry if document is not None else None
         if geometry is None:
             self.source.setText("No geometry yet: open data, choose a preset or edit these values.")
+            self.source.setToolTip("")
             self.coverage.set_geometry(None, 0.0)
             self.numbers.clear()
             self._warn(())
         else:
             own = document is not None and document.experiment.geometry is not None
-            self.source.setText("Set in this experiment." if own else "Came with the data.")
+            self._say_where_from("Set in this experiment." if own else "Came with the data.", geometry)
             self._draft = geometry
             leds = document.leds() if document is not None else None
             self.coverage.set_geometry(None if leds is None else leds.illumination_na, geometry.microscope.objective_na)
@@ -181,6 +229,18 @@ class GeometryPanel(QWidget):
         """Take the colours of the theme."""
         self.coverage.update()
         self.numbers.use_colours()
+        self._colour_warnings()
+
+    def _say_where_from(self, text: str, geometry: Geometry) -> None:
+        """Say what was chosen and what of it is to be measured, as long as it is as it was chosen."""
+        tips = []
+        for part in (geometry.microscope, geometry.array):
+            settings, advice, tip = self._advice.get(type(part).__name__, (None, "", ""))
+            if settings == part:
+                text += f"\n{advice}"
+                tips.append(tip)
+        self.source.setText(text)
+        self.source.setToolTip("\n\n".join(tips))
 
     def _preset_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -188,19 +248,54 @@ class GeometryPanel(QWidget):
             action = menu.addAction(path.stem.replace("_", " "))
             if action is not None:
                 action.triggered.connect(lambda _=False, path=path: self.preset_chosen.emit(str(path)))
+        menu.addSeparator()
+        # Filled when they are opened: the window need not read all files before it appears.
+        for title, read in (("Microscope only", microscope_presets), ("LED array only", array_presets)):
+            part = menu.addMenu(title)
+            if part is not None:
+                part.setToolTipsVisible(True)
+                part.aboutToShow.connect(lambda part=part, read=read: self._list_presets(part, read()))
         return menu
+
+    def _list_presets(self, menu: QMenu, presets: tuple[MicroscopePreset | ArrayPreset, ...]) -> None:
+        if menu.actions():
+            return
+        for preset in presets:
+            action = menu.addAction(preset.name)
+            if action is not None:
+                action.setToolTip(preset.about())
+                action.triggered.connect(lambda _=False, preset=preset: self._use_preset(preset))
+
+    def _use_preset(self, preset: MicroscopePreset | ArrayPreset) -> None:
+        """Take the microscope or the array of a preset; the other half of the draft stays."""
+        if isinstance(preset, MicroscopePreset):
+            part: Microscope | Array = preset.microscope
+            changed = self._draft.replace(microscope=part)
+        else:
+            part = preset.for_wavelength(self._draft.microscope.wavelength_um)
+            changed = self._draft.replace(array=part)
+        measure = f"{preset.name}: measure {', '.join(preset.to_measure())}." if preset.measure else f"{preset.name}."
+        self._advice[type(part).__name__] = (part, measure, preset.about())
+        for form in self.forms.values():
+            form.clear_errors()
+        self._draft = changed
+        self.geometry_edited.emit(changed, preset.name, "")
 
     def _fill(self) -> None:
         values = _Root(self._draft)
+        dies = self._draft.array.die_offsets_mm
+        self.forms["Array"].set_choices(A + "colour", [("", "middle of the LED"), *((name, name) for name in dies)])
         for form, fields in zip(self.forms.values(), (MICROSCOPE, ARRAY, POSE), strict=True):
             form.set_values({field.name: value_of(values.geometry, _inner(field.name)) for field in fields})
-        self.forms["Array"].show_fields([A + name for name in SHOWN[self._draft.array.kind]])
+        self.forms["Array"].show_fields(shown_fields(self._draft.array))
 
     def _edited(self, name: str, value: Any) -> None:
         form = next(form for form in self.forms.values() if name in form._editors)
         try:
             if name == A + "kind":
                 changed: Geometry = self._draft.replace(array=with_kind(self._draft.array, str(value)))
+            elif name == A + "order":
+                changed = self._draft.replace(array=with_order(self._draft.array, str(value)))
             else:
                 changed = with_value(self._draft, _inner(name), value)
         except PtychouiError as error:
@@ -211,11 +306,14 @@ class GeometryPanel(QWidget):
         self.geometry_edited.emit(changed, name.rpartition(".")[2].replace("_", " "), name)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
+        self._colour_warnings()
+        self.warnings.setText("\n".join(f"• {_sentence(warning)}" for warning in warnings))
+        self.warnings.setVisible(bool(warnings))
+
+    def _colour_warnings(self) -> None:
         palette = self.warnings.palette()
         palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().warning))
         self.warnings.setPalette(palette)
-        self.warnings.setText("\n".join(f"• {_sentence(warning)}" for warning in warnings))
-        self.warnings.setVisible(bool(warnings))
 
 
 class _Root:
@@ -251,12 +349,17 @@ class _Numbers(QWidget):
     """What follows from the geometry, in two columns."""
 
     ROWS = (
-        ("LEDs", "bright field and dark field"),
-        ("Synthetic NA", "objective NA plus the largest illumination NA"),
-        ("Resolution", "wavelength over synthetic NA"),
+        ("LEDs", "bright field and dark field; edge: so close to the objective NA that they may be either"),
+        ("NA", "objective NA and largest illumination NA; their sum is the synthetic NA"),
+        ("Resolution", "wavelength over synthetic NA, and the finest element of a USAF 1951 target below that cut-off"),
         ("Pixel", "camera pixel at the sample; wavelength over 4 NA is needed for unaliased intensities"),
-        ("Object pixel", "pixel of the reconstruction"),
+        ("Object pixel", "pixel of the reconstruction; wavelength over twice the synthetic NA is needed"),
         ("Overlap", "share of the pupil that neighbouring LEDs have in common"),
+        (
+            "Largest tile",
+            "width over which the light of one LED has one direction: the smallest that the change of angle, the size "
+            "of the LEDs and the bandwidth allow",
+        ),
     )
 
     def __init__(self) -> None:
@@ -291,13 +394,22 @@ class _Numbers(QWidget):
             value.setText("–")
 
     def show_derived(self, derived: Any) -> None:
+        edge = f", {derived.edge_leds} edge" if derived.edge_leds else ""
+        objective_na = derived.synthetic_na - derived.illumination_na
+        limited_by = "angle"
+        if derived.tile_limit_um == derived.tile_led_size_um:
+            limited_by = "LED size"
+        elif derived.tile_limit_um == derived.tile_bandwidth_um:
+            limited_by = "bandwidth"
         texts = (
-            f"{derived.led_count}  ({derived.bright_field_leds} bright, {derived.dark_field_leds} dark)",
-            f"{derived.synthetic_na:.3g}",
-            f"{derived.resolution_um:.3g} µm  ({derived.cutoff_lp_per_mm:.0f} lp/mm)",
+            f"{derived.led_count}  ({derived.bright_field_leds} bright, {derived.dark_field_leds} dark{edge})",
+            f"{derived.synthetic_na:.3g}  ({objective_na:.3g} + {derived.illumination_na:.3g})",
+            f"{derived.resolution_um:.3g} µm  ({derived.cutoff_lp_per_mm:.0f} lp/mm, USAF {derived.usaf_group}-"
+            f"{derived.usaf_element})",
             f"{derived.pixel_size_um:.3g} µm  (λ/4NA {derived.intensity_nyquist_um:.3g} µm)",
-            f"{derived.object_pixel_um:.3g} µm",
+            f"{derived.object_pixel_um:.3g} µm  (needs {derived.object_nyquist_um:.3g} µm)",
             f"{derived.neighbour_overlap:.0%}",
+            f"{derived.tile_limit_um:.3g} µm  ({derived.tile_limit_px} pixels, by {limited_by})",
         )
         for value, text in zip(self._values, texts, strict=True):
             value.setText(text)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui import led_order
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Array, Pose
 
@@ -74,7 +75,8 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     Raises
     ------
     GeometryError
-        If an LED lies at or above the sample, or no LED is left below ``max_illumination_na``.
+        If an LED lies at or above the sample or, where its brightness follows its direction, faces away from it; if
+        a table of brightness ends before an LED's angle; if no LED is left below ``max_illumination_na``.
     """
     numbers, flat = layout(array)
     positions = apply_pose(flat, array.pose)
@@ -89,28 +91,30 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     lateral = np.hypot(offset[:, 0], offset[:, 1])
     sine = _sine_in_air(lateral, air_mm, array.slide_thickness_mm, array.slide_index)
     direction = np.divide(offset, lateral[:, None], out=np.zeros_like(offset), where=lateral[:, None] > 0)
-    gain = (1 - sine**2) ** 2 if array.falloff == "cos4" else np.ones_like(sine)
-    leds = LedArray(numbers=numbers, positions_mm=positions, illumination_na=direction * sine[:, None], gain=gain)
-    if array.max_illumination_na is None:
-        return leds
-    keep = sine <= array.max_illumination_na
+    keep = np.ones(len(sine), bool) if array.max_illumination_na is None else sine <= array.max_illumination_na
     if not keep.any():
         raise GeometryError(
             f"no LED lies below the illumination NA of {array.max_illumination_na:g}",
             f"the smallest is {sine.min():.3g}: raise max_illumination_na or check the array's shift",
         )
-    return leds.select(keep)
+    na = direction[keep] * sine[keep, None]
+    gain = _brightness(array, numbers[keep], flat[keep], na, air_mm[keep])
+    return LedArray(numbers=numbers[keep], positions_mm=positions[keep], illumination_na=na, gain=gain)
 
 
 def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
-    """LED numbers and positions before the pose: (LED,), (LED, 3) in mm."""
+    """LED numbers and positions before the pose, in the order of their list: (LED,), (LED, 3) in mm.
+
+    The die of the colour that is lit counts, where its offset is known.
+    """
     numbers = np.array(array.numbers(), dtype=np.int64)
+    die = np.array([*array.die_offsets_mm.get(array.colour, (0.0, 0.0)), 0.0])
     if array.kind == "table":
-        return numbers, np.asarray(array.positions_mm, dtype=float).reshape(-1, 3)
+        return numbers, np.asarray(array.positions_mm, dtype=float).reshape(-1, 3) + die
     if array.kind == "lattice":
-        xy = _lattice(array)
+        xy = _sites(array, numbers)
     elif array.kind == "spiral":
-        xy = _spiral(len(numbers), array.spiral_steps) * float(array.pitch_mm or 0)
+        xy = _spiral(array, numbers)
     else:
         xy = _rings(array)
     z = np.zeros(len(xy))
@@ -123,7 +127,7 @@ def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
                 "dome_radius_mm must be at least the largest ring radius",
             )
         z = radius - np.sqrt(radius**2 - lateral**2)
-    return numbers, np.column_stack([xy, z])
+    return numbers, np.column_stack([xy, z]) + die
 
 
 def apply_pose(positions_mm: FloatArray, pose: Pose) -> FloatArray:
@@ -142,42 +146,75 @@ def apply_pose(positions_mm: FloatArray, pose: Pose) -> FloatArray:
     return np.column_stack([x + pose.shift_x_mm, y + pose.shift_y_mm, z])
 
 
-def _lattice(array: Array) -> FloatArray:
-    """Row-major lattice from the top left, +y up."""
-    rows, columns = int(array.rows or 0), int(array.columns or 0)
-    center_row = (rows - 1) / 2 if array.center_row is None else array.center_row
-    center_column = (columns - 1) / 2 if array.center_column is None else array.center_column
-    row, column = np.divmod(np.array(array.numbers()), columns)
-    if array.serpentine:
-        column = np.where(row % 2 == 1, columns - 1 - column, column)
-    xy = np.column_stack([column - center_column, center_row - row]) * float(array.pitch_mm or 0)
-    return np.asarray(xy)
+def _sites(array: Array, numbers: NDArray[np.int64]) -> FloatArray:
+    """Places of numbered LEDs of a board, (LED, 2) in mm: rows run down, +y is up."""
+    center_row, center_column = array.center
+    row, column = np.array(array.board())[numbers].T
+    return np.column_stack([column - center_column, center_row - row]) * float(array.pitch_mm or 0)
 
 
-def _spiral(count: int, steps: str) -> FloatArray:
-    """Square spiral from the centre with run lengths 1, 1, 2, 2, 3, 3, ... in LED pitches."""
-    moves = {"+x": (1, 0), "-x": (-1, 0), "+y": (0, 1), "-y": (0, -1)}
-    directions = [steps[i : i + 2] for i in range(0, len(steps), 2)]
-    if len(directions) != 4 or any(d not in moves for d in directions):
-        raise GeometryError(f"spiral_steps {steps!r} is not four of +x -x +y -y", "for example '+x+y-x-y'")
-    points, place, run = [(0, 0)], np.zeros(2, dtype=int), 0
-    while len(points) < count:
-        move = np.array(moves[directions[run % 4]])
-        for _ in range(run // 2 + 1):
-            place = place + move
-            points.append((int(place[0]), int(place[1])))
-        run += 1
-    return np.array(points[:count], dtype=float)
+def _spiral(array: Array, numbers: NDArray[np.int64]) -> FloatArray:
+    """Square spiral from the axis, or on its board."""
+    if array.spiral_start is not None:
+        return _sites(array, numbers)
+    return np.array(led_order.spiral(len(numbers), array.spiral_steps), dtype=float) * float(array.pitch_mm or 0)
 
 
 def _rings(array: Array) -> FloatArray:
-    """Concentric rings, each starting on +x and running towards +y."""
-    rings = [
-        np.array([[r * np.cos(a), r * np.sin(a)] for a in 2 * np.pi * np.arange(n) / max(n, 1)])
-        for r, n in zip(array.ring_radii_mm or (), array.ring_counts or (), strict=True)
-        if n > 0
-    ]
+    """Concentric rings; without other settings each starts on +x and runs towards +y."""
+    turn = -2 * np.pi if array.ring_clockwise else 2 * np.pi
+    offsets = array.ring_offsets_deg or (0.0,) * len(array.ring_counts or ())
+    rings = []
+    for radius, count, offset in zip(array.ring_radii_mm or (), array.ring_counts or (), offsets, strict=True):
+        angle = np.deg2rad(array.ring_start_deg + offset) + turn * np.arange(count) / max(count, 1)
+        rings.append(radius * np.column_stack([np.cos(angle), np.sin(angle)]))
     return np.concatenate(rings)
+
+
+def _brightness(
+    array: Array,
+    numbers: NDArray[np.int64],
+    flat: FloatArray,
+    illumination_na: FloatArray,
+    air_mm: FloatArray,
+) -> FloatArray:
+    """(LED,) brightness at the sample relative to an LED on the axis.
+
+    ``cos4`` is cos(t)^4 of the angle t at the sample: a Lambertian LED on a flat board. ``lambertian`` is
+    cos(e) cos(t) (h / d)^2 with the angle e between the ray and the LED's normal, which turns with the array's
+    tilt and on a dome points to the centre of curvature, and the length d of the ray; h is the height. Both leave
+    out what a slide reflects.
+    """
+    sine = np.hypot(illumination_na[:, 0], illumination_na[:, 1])
+    cosine = np.sqrt(1 - sine**2)
+    if array.falloff == "cos4":
+        return np.asarray((1 - sine**2) ** 2)
+    if array.falloff == "lambertian":
+        normal = np.tile([0.0, 0.0, 1.0], (len(flat), 1))
+        if array.kind == "dome":
+            normal = np.array([0.0, 0.0, float(array.dome_radius_mm or 0)]) - flat
+            normal /= np.linalg.norm(normal, axis=1)[:, None]
+        turned = apply_pose(normal, array.pose.replace(shift_x_mm=0.0, shift_y_mm=0.0))
+        ray = np.column_stack([-illumination_na, cosine])
+        emission = np.sum(turned * ray, axis=1)
+        if emission.min() < 1e-3:
+            raise GeometryError(
+                f"LED {numbers[np.argmin(emission)]} faces away from the sample: a Lambertian LED is dark there",
+                "check the array's tilt and shift, or the dome's radius",
+            )
+        return np.asarray(emission * cosine * (array.height_mm / (air_mm / cosine)) ** 2)
+    if array.falloff == "table":
+        angle, brightness = np.array(array.falloff_table).T
+        seen = np.rad2deg(np.arcsin(sine))
+        if seen.max() > angle[-1]:
+            worst = int(np.argmax(seen))
+            raise GeometryError(
+                f"the brightness table ends at {angle[-1]:g} degrees, LED {numbers[worst]} is seen at "
+                f"{seen[worst]:.3g} degrees",
+                "measure falloff_table up to the steepest LED, or lower max_illumination_na",
+            )
+        return np.asarray(np.interp(seen, angle, brightness))
+    return np.ones_like(sine)
 
 
 def _sine_in_air(lateral_mm: FloatArray, air_mm: FloatArray, slide_mm: float, slide_index: float) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,79 +194,254 @@ def pupil_overlap(distance_na: float, objective_na: float) -> float:
     return float(2 / np.pi * (np.arccos(half) - half * np.sqrt(1 - half**2)))
 
 
+def usaf_element(cutoff_lp_per_mm: float) -> tuple[int, int]:
+    """Group and element of the finest USAF 1951 pattern at or below a cut-off in line pairs per mm.
+
+    Element E of group G has 2^(G + (E - 1) / 6) lp/mm (MIL-STD-150A), E from 1 to 6.
+    """
+    sixths = math.floor(6 * math.log2(cutoff_lp_per_mm) + 1e-9)
+    return sixths // 6, sixths % 6 + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileLimits:
+    """Widths of a tile, um, up to which the light of every LED is one plane wave; None where nothing is known.
+
+    In each the pupil of the worst LED is smeared, or moves from edge to edge of the tile, by one frequency step of
+    the tile, 1 / width.
+
+    Attributes
+    ----------
+    angle_um
+        The direction of an LED changes over the tile by g width: width = sqrt(lambda / g), sqrt(lambda h) on axis.
+    led_size_um
+        An LED of width s spans directions s g: width = lambda / (s g), on axis lambda h / s (van Cittert-Zernike).
+    bandwidth_um
+        k = NA / lambda spreads by NA d lambda / lambda^2: width = lambda^2 / (NA d lambda).
+    """
+
+    angle_um: float
+    led_size_um: float | None
+    bandwidth_um: float | None
+
+    @property
+    def smallest_um(self) -> float:
+        """The limit that counts."""
+        return min(limit for limit in (self.angle_um, self.led_size_um, self.bandwidth_um) if limit is not None)
+
+
+def tile_limits(geometry: Geometry) -> TileLimits:
+    """How large a tile may be for one direction of light per LED; see `TileLimits`."""
+    microscope, array = geometry.microscope, geometry.array
+    # All LEDs, so that the same ones are seen from every point; their brightness does not matter.
+    everything = array.replace(max_illumination_na=None, falloff="none")
+    step_um = 1.0
+    here = led_array(everything)
+    gradient = 0.0
+    used = np.ones(len(here), bool)
+    if array.max_illumination_na is not None:
+        used = here.radius_na <= array.max_illumination_na
+    for point in ((step_um, 0.0), (0.0, step_um)):
+        moved = led_array(everything, point).illumination_na - here.illumination_na
+        gradient = max(gradient, float(np.hypot(*moved[used].T).max()) / step_um)
+    wavelength = microscope.wavelength_um
+    largest_na = float(here.radius_na[used].max())
+    size, band_nm = array.led_size_um, microscope.bandwidth_nm
+    spread = None if band_nm is None else largest_na * band_nm * 1e-3 / wavelength**2
+    return TileLimits(
+        angle_um=math.sqrt(wavelength / gradient),
+        led_size_um=None if size is None else wavelength / (size * gradient),
+        bandwidth_um=1 / spread if spread else None,
+    )
+
+
+FieldOfLed = Literal["bright", "edge", "dark"]
+GUARD_SHARE = 0.02
+"""LEDs this close to the objective NA, as a share of it, may be bright or dark field."""
+
+
+def field_of_leds(leds: LedArray, objective_na: float, guard_na: float = 0.0) -> tuple[FieldOfLed, ...]:
+    """Whether each LED is bright or dark field, or within ``guard_na`` of the objective NA: (LED,) words.
+
+    Without a guard band its width is `GUARD_SHARE` of the objective NA.
+    """
+    guard = guard_na or GUARD_SHARE * objective_na
+    return tuple(
+        "edge" if abs(na - objective_na) < guard else "bright" if na < objective_na else "dark"
+        for na in leds.radius_na.tolist()
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """Numbers that follow from a geometry, for people; lengths in um."""
+    """Numbers that follow from a geometry, for people; lengths in um.
+
+    Attributes
+    ----------
+    bright_field_leds, dark_field_leds, edge_leds
+        All LEDs are bright or dark field; those within ``guard_na`` of the objective NA are counted again as edge.
+    usaf_group, usaf_element
+        Finest pattern of a USAF 1951 target at or below the cut-off.
+    intensity_nyquist_um, field_nyquist_um
+        Largest pixel, at the sample, that samples one LED's intensity (lambda / 4 NA) or field (lambda / 2 NA).
+    object_nyquist_um, object_pixel_um
+        Largest pixel that samples the object (lambda / 2 synthetic NA), and the one that is used.
+    tile_angle_um, tile_led_size_um, tile_bandwidth_um
+        Largest tiles, see `TileLimits`; ``tile_limit_um`` is the smallest of them, ``tile_limit_px`` that in pixels.
+    """
 
     led_count: int
     bright_field_leds: int
     dark_field_leds: int
+    edge_leds: int
+    guard_na: float
     pixel_size_um: float
     illumination_na: float
     synthetic_na: float
     resolution_um: float
     cutoff_lp_per_mm: float
+    usaf_group: int
+    usaf_element: int
     intensity_nyquist_um: float
+    field_nyquist_um: float
+    object_nyquist_um: float
     object_pixel_um: float
     neighbour_overlap: float
+    tile_angle_um: float
+    tile_led_size_um: float | None
+    tile_bandwidth_um: float | None
+    tile_limit_um: float
+    tile_limit_px: int
     warnings: tuple[str, ...]
 
 
-def derived_numbers(geometry: Geometry, tile_px: int = 256) -> Derived:
-    """Work out sampling, resolution and overlap of a geometry, with warnings that say what to change.
+def derived_numbers(geometry: Geometry, tile_px: int | None = None, guard_na: float = 0.0, pad_px: int = 0) -> Derived:
+    """Work out sampling, resolution, overlap and tile size of a geometry, with warnings that say what to change.
 
-    The object's pixel is that of a tile of ``tile_px`` camera pixels; it is a whole fraction of the camera's.
+    Parameters
+    ----------
+    tile_px
+        Edge of the tiles in camera pixels, which is then judged. The object's pixel, a whole fraction of the
+        camera's, is that of a tile of this size (256 where it is not known).
+    guard_na
+        LEDs this close to the objective NA stay dark (0: none do, and they are warned of).
+    pad_px
+        Simulated border around such a tile.
+
+    Raises
+    ------
+    GeometryError
+        If the geometry is impossible: LEDs above the sample, or a tile that cannot hold the pupil.
     """
     microscope = geometry.microscope
     leds = led_array(geometry.array)
     bright = leds.bright_field(microscope.objective_na)
     illumination_na = float(leds.radius_na.max())
     synthetic_na = microscope.objective_na + illumination_na
-    nyquist = microscope.wavelength_um / (4 * microscope.objective_na)
-    object_pixel = sampling(microscope, leds, tile_px, 0).object_pixel_um
-    overlap = _smallest_neighbour_overlap(leds, microscope.objective_na)
-    pixel = microscope.pixel_size_um
-    warnings = []
+    cutoff = 1e3 * synthetic_na / microscope.wavelength_um
+    group, element = usaf_element(cutoff)
+    limits = tile_limits(geometry)
+    return Derived(
+        led_count=len(leds),
+        bright_field_leds=int(bright.sum()),
+        dark_field_leds=int((~bright).sum()),
+        edge_leds=field_of_leds(leds, microscope.objective_na, guard_na).count("edge"),
+        guard_na=guard_na or GUARD_SHARE * microscope.objective_na,
+        pixel_size_um=microscope.pixel_size_um,
+        illumination_na=illumination_na,
+        synthetic_na=synthetic_na,
+        resolution_um=microscope.wavelength_um / synthetic_na,
+        cutoff_lp_per_mm=cutoff,
+        usaf_group=group,
+        usaf_element=element,
+        intensity_nyquist_um=microscope.wavelength_um / (4 * microscope.objective_na),
+        field_nyquist_um=microscope.wavelength_um / (2 * microscope.objective_na),
+        object_nyquist_um=microscope.wavelength_um / (2 * synthetic_na),
+        object_pixel_um=sampling(microscope, leds, tile_px or 256, pad_px).object_pixel_um,
+        neighbour_overlap=_smallest_neighbour_overlap(leds, microscope.objective_na),
+        tile_angle_um=limits.angle_um,
+        tile_led_size_um=limits.led_size_um,
+        tile_bandwidth_um=limits.bandwidth_um,
+        tile_limit_um=limits.smallest_um,
+        tile_limit_px=int(limits.smallest_um / microscope.pixel_size_um),
+        warnings=(
+            *_sampling_warnings(microscope),
+            *_led_warnings(microscope, leds, guard_na),
+            *_tile_warnings(geometry, limits, illumination_na, tile_px),
+        ),
+    )
+
+
+def _sampling_warnings(microscope: Microscope) -> list[str]:
+    pixel, nyquist = microscope.pixel_size_um, microscope.wavelength_um / (4 * microscope.objective_na)
     if pixel > 2 * nyquist:
-        warnings.append(
+        return [
             f"the camera's pixel of {pixel:.3g} um at the sample is coarser than lambda/(2 NA) = "
             f"{2 * nyquist:.3g} um: the field itself is undersampled; use a higher magnification"
-        )
-    elif pixel > nyquist:
-        warnings.append(
+        ]
+    if pixel > nyquist:
+        return [
             f"the camera's pixel of {pixel:.3g} um at the sample is coarser than lambda/(4 NA) = {nyquist:.3g} um: "
             "intensities are aliased; the model integrates over the pixel, never interpolate such images"
-        )
+        ]
+    return []
+
+
+def _led_warnings(microscope: Microscope, leds: LedArray, guard_na: float) -> list[str]:
+    warnings = []
+    overlap = _smallest_neighbour_overlap(leds, microscope.objective_na)
     if overlap < MINIMUM_OVERLAP:
         warnings.append(
             f"neighbouring LEDs share {overlap:.0%} of the pupil, {MINIMUM_OVERLAP:.0%} or more is wanted: "
             "raise the array, or use a finer pitch"
         )
-    if not bright.any():
+    if not leds.bright_field(microscope.objective_na).any():
         warnings.append("no LED is in the bright field: check the array's shift and height")
-    near = np.abs(leds.radius_na - microscope.objective_na) < 0.02 * microscope.objective_na
+    distance = np.abs(leds.radius_na - microscope.objective_na)
+    near = (distance < GUARD_SHARE * microscope.objective_na) & (distance >= guard_na)
     if near.any():
         listed = ", ".join(str(n) for n in leds.numbers[near][:6])
         warnings.append(
             f"{int(near.sum())} LEDs lie within 2 % of the objective NA ({listed}{', ...' if near.sum() > 6 else ''}): "
             "a small misalignment turns them from bright to dark field; set design.guard_na"
         )
-    if synthetic_na > microscope.medium_index + 1:
+    if microscope.objective_na + float(leds.radius_na.max()) > microscope.medium_index + 1:
         warnings.append("the synthetic NA exceeds what propagates; check height and pitch")
-    return Derived(
-        led_count=len(leds),
-        bright_field_leds=int(bright.sum()),
-        dark_field_leds=int((~bright).sum()),
-        pixel_size_um=pixel,
-        illumination_na=illumination_na,
-        synthetic_na=synthetic_na,
-        resolution_um=microscope.wavelength_um / synthetic_na,
-        cutoff_lp_per_mm=1e3 * synthetic_na / microscope.wavelength_um,
-        intensity_nyquist_um=nyquist,
-        object_pixel_um=object_pixel,
-        neighbour_overlap=overlap,
-        warnings=tuple(warnings),
+    return warnings
+
+
+def _tile_warnings(geometry: Geometry, limits: TileLimits, illumination_na: float, tile_px: int | None) -> list[str]:
+    """Warn of a tile that is too large, or where no tile can be small enough."""
+    microscope, array = geometry.microscope, geometry.array
+    smallest = 2 * microscope.wavelength_um / microscope.objective_na  # two frequencies in the pupil's radius
+    width = smallest if tile_px is None else tile_px * microscope.pixel_size_um
+    what = "even the smallest tile" if tile_px is None else f"a tile of {tile_px} pixels"
+    reasons = (
+        (
+            limits.angle_um,
+            "the direction of an LED's light changes over it by more than one frequency step",
+            "raise the array",
+        ),
+        (
+            limits.led_size_um,
+            f"an LED of {array.led_size_um or 0:g} um is no point source for it",
+            "raise the array, or use smaller LEDs",
+        ),
+        (
+            limits.bandwidth_um,
+            f"a bandwidth of {microscope.bandwidth_nm or 0:g} nm smears the pupil of an LED at NA "
+            f"{illumination_na:.3g} by more than one frequency step",
+            "use a narrower filter, or lower array.max_illumination_na",
+        ),
     )
+    warnings = []
+    for limit, why, change in reasons:
+        if limit is not None and width > limit:
+            pixels = int(limit / microscope.pixel_size_um)
+            # A tile below the smallest is no way out.
+            smaller = f"use tiles of at most {pixels} pixels (data.tile_px), or " if limit >= smallest else ""
+            warnings.append(f"{what} is {width:.3g} um wide, {limit:.3g} um is the limit: {why}; {smaller}{change}")
+    return warnings
 
 
 def _smallest_neighbour_overlap(leds: LedArray, objective_na: float) -> float:

@@ -1,4 +1,4 @@
-"""Objects and image stacks made by the program itself, from a seed."""
+"""Image stacks made by the program itself, from a seed."""
 
 from __future__ import annotations
 
@@ -6,106 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
+from ptychoui.data.dataset import ImageStack, Provenance, array_sha256
 from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.measurement import MeasurementModel
 from ptychoui.optics.microscope import Sampling, sampling
-
-SOURCES = (
-    "cell",
-    "ihc",
-    "retina",
-    "coins",
-    "moon",
-    "hubble",
-    "gravel",
-    "grass",
-    "brick",
-    "camera",
-    "clock",
-    "blobs",
-)
-"""Images that scikit-image ships, and one it draws; ``cell`` is a measured quantitative phase image."""
-
-
-def source_image(name: str) -> NDArray[np.float64]:
-    """One source as a grey image in [0, 1]."""
-    from skimage import color, data, exposure
-
-    loaders = {
-        "ihc": "immunohistochemistry",
-        "hubble": "hubble_deep_field",
-        "clock": "clock",
-    }
-    if name == "blobs":
-        image = data.binary_blobs(length=384, blob_size_fraction=0.05, volume_fraction=0.4, rng=7).astype(float)
-    else:
-        image = getattr(data, loaders.get(name, name))()
-    if image.ndim == 3:
-        image = color.rgb2gray(image)
-    return np.asarray(exposure.rescale_intensity(image.astype(float), out_range=(0.0, 1.0)))
-
-
-def training_objects(
-    pixel_size_um: float,
-    object_px: int,
-    per_source: int,
-    seed: int,
-    phase_rad: float = 1.5,
-    absorption: float = 0.25,
-    sources: tuple[str, ...] = SOURCES,
-) -> TrainingSet:
-    """Complex objects cut from the sources: phase from the image, absorption from another place of it.
-
-    Crops are taken at random places, scales, turns and flips and stretched to the same contrast: phase spans
-    ``phase_rad`` radians (2 % to 98 % of the pixels) and amplitude falls to 1 - ``absorption``.
-
-    Parameters
-    ----------
-    pixel_size_um
-        Object pixel in um.
-    object_px
-        Edge of each object in pixels.
-    per_source
-        Objects from each source.
-    """
-    from skimage.transform import resize
-
-    rng = np.random.default_rng(seed)
-    objects, numbers = [], []
-
-    def crop(image: NDArray[np.float64]) -> NDArray[np.float64]:
-        edge = int(min(object_px * rng.uniform(0.8, 1.6), *image.shape))
-        row = int(rng.integers(0, image.shape[0] - edge + 1))
-        column = int(rng.integers(0, image.shape[1] - edge + 1))
-        part = resize(image[row : row + edge, column : column + edge], (object_px, object_px), anti_aliasing=True)
-        low, high = np.quantile(part, (0.02, 0.98))
-        part = np.clip((part - low) / max(high - low, 1e-3), -0.2, 1.2)
-        part = np.rot90(part, int(rng.integers(4)))
-        return np.asarray(part[:, ::-1] if rng.integers(2) else part)
-
-    for number, name in enumerate(sources):
-        image = source_image(name)
-        for _ in range(per_source):
-            phase = phase_rad * (crop(image) - 0.5)
-            amplitude = 1 - absorption * crop(image)
-            objects.append((amplitude * np.exp(1j * phase)).astype(np.complex64))
-            numbers.append(number)
-    array = np.stack(objects)
-    return TrainingSet(
-        objects=array,
-        sources=np.array(numbers),
-        pixel_size_um=pixel_size_um,
-        source_names=sources,
-        provenance=Provenance(
-            source=f"simulated, seed {seed}",
-            layout="simulation",
-            sha256=array_sha256(array),
-            notes=("images that scikit-image ships; cell is a measured quantitative phase image",),
-        ),
-    )
+from ptychoui.optics.objects import training_objects
 
 
 def low_pass(objects: NDArray[np.complex64], pixel_size_um: float, cutoff_per_um: float) -> NDArray[np.complex64]:

@@ -49,6 +49,15 @@ def with_kind(array: Array, kind: str) -> Array:
     return array.replace(kind=kind, **missing)
 
 
+def with_order(array: Array, order: str) -> Array:
+    """Return an array numbered in another order; tiles that it lacks are quadrants, or the whole lattice."""
+    changes: dict[str, Any] = {"order": order}
+    if order == "tiles" and (array.tile_rows is None or array.tile_columns is None):
+        for name, length in (("tile_rows", array.rows or 1), ("tile_columns", array.columns or 1)):
+            changes[name] = length // 2 if length % 2 == 0 else length
+    return array.replace(**changes)
+
+
 def description_of(name: str) -> str:
     """What a setting means, from its declaration."""
     model: type[BaseModel] = Experiment

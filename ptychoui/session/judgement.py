@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Geometry, Measurement
+from ptychoui.experiment import DataSource, Geometry, Measurement
 
 if TYPE_CHECKING:
     from ptychoui.design.feasibility import Feasibility
@@ -32,14 +32,22 @@ def judge(
     levels: NDArray[np.float64] | None,
     exposures: NDArray[np.float64] | None,
     measurement: Measurement,
+    data: DataSource | None = None,
+    guard_na: float = 0.0,
 ) -> Judgement:
-    """Work out derived numbers, and the feasibility of levels (row, LED) where they are given."""
+    """Work out derived numbers, and the feasibility of levels (row, LED) where they are given.
+
+    Tiles of ``data`` and LEDs within ``guard_na`` of the objective NA are judged too, see `derived_numbers`.
+    """
     from ptychoui.design.feasibility import feasibility
     from ptychoui.optics.led_array import led_array
-    from ptychoui.optics.microscope import derived_numbers
+    from ptychoui.optics.microscope import derived_numbers, good_padding
 
     try:
-        derived = derived_numbers(geometry)
+        if data is None:
+            derived = derived_numbers(geometry, guard_na=guard_na)
+        else:
+            derived = derived_numbers(geometry, data.tile_px, guard_na, good_padding(data.tile_px, data.pad_px))
         judged = None
         if levels is not None and exposures is not None:
             judged = feasibility(levels, exposures, led_array(geometry.array), geometry, measurement)

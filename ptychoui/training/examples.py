@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256
+from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling, sampling
+from ptychoui.optics.objects import resampled
 from ptychoui.optics.reconstruct import Reconstruction, reconstruct
 from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
 
@@ -53,25 +54,12 @@ class Examples:
         )
 
 
-def split_sources(sources: NDArray[np.int64], holdout: float, seed: int) -> tuple[NDArray[np.bool_], int]:
-    """Choose the held-out sources: (example,) bool, and how many sources that are."""
-    names = np.unique(sources)
-    if len(names) < 2:
-        raise DataError(
-            "the training set has a single source image, so nothing can be held out",
-            "add objects from another image; crops of one image are not independent",
-        )
-    count = min(max(1, round(holdout * len(names))), len(names) - 1)
-    chosen = np.random.default_rng(seed).permutation(names)[:count]
-    return np.isin(sources, chosen), count
-
-
 def examples_of_objects(
     experiment: Experiment, geometry: Geometry, leds: LedArray, grids: Sampling, dataset: TrainingSet
 ) -> tuple[Examples, Examples, tuple[str, ...]]:
     """Simulate single-LED images of whole objects, which are larger than the tile and do not repeat."""
     if abs(dataset.pixel_size_um / grids.object_pixel_um - 1) > 1e-3:
-        dataset = _resampled(dataset, grids.object_pixel_um)
+        dataset = resampled(dataset, grids.object_pixel_um)
     size = dataset.objects.shape[-1]
     needed = grids.object_px
     span = size // grids.upsampling
@@ -107,15 +95,6 @@ def examples_of_objects(
     held, count = split_sources(everything.sources, experiment.training.holdout, experiment.seed)
     note = f"{count} of {len(np.unique(everything.sources))} source images are held out"
     return everything.pick(np.flatnonzero(~held)), everything.pick(np.flatnonzero(held)), (note,)
-
-
-def _resampled(dataset: TrainingSet, pixel_size_um: float) -> TrainingSet:
-    """Bring objects to another pixel size by linear interpolation of real and imaginary part."""
-    from scipy.ndimage import zoom
-
-    factor = dataset.pixel_size_um / pixel_size_um
-    scaled = np.stack([zoom(o.real, factor, order=1) + 1j * zoom(o.imag, factor, order=1) for o in dataset.objects])
-    return replace(dataset, objects=scaled.astype(np.complex64), pixel_size_um=pixel_size_um)
 
 
 def examples_of_stack(

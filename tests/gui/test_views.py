@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
-from PyQt6.QtWidgets import QDoubleSpinBox
+from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox
 from stepwise_run import snapshot
 
 from ptychoui.gui import theme
@@ -172,6 +172,9 @@ def test_fields_follow_the_kind_of_array_and_numbers_follow_the_fields(with_stac
     qtbot.waitUntil(lambda: "49" in panel.numbers._values[0].text(), timeout=LONG)
     panel._edited(A + "height_mm", 10.0)
     qtbot.waitUntil(lambda: "pupil" in panel.warnings.text(), timeout=LONG)
+    dark = panel.warnings.palette().windowText().color()
+    with_stack.theme_light()
+    assert panel.warnings.palette().windowText().color() != dark
     form._numbers_typed(A + "ring_counts", _line("1, two"), True)
     assert "whole numbers" in form.error(A + "ring_counts")
 
@@ -253,6 +256,71 @@ def test_a_preset_is_taken_and_undone(with_stack: MainWindow, qtbot: Any) -> Non
     with_stack.undo()
     assert with_stack.document.geometry == before
     qtbot.waitUntil(lambda: not with_stack.controller.jobs.busy, timeout=LONG)
+
+
+def test_a_microscope_or_an_array_alone_is_taken_from_a_preset(with_stack: MainWindow, qtbot: Any) -> None:
+    panel, document = with_stack.panels.geometry, with_stack.document
+    before = document.geometry
+    assert before is not None
+    menus = [action.menu() for action in panel.presets.menu().actions() if action.menu() is not None]
+    for menu in menus:
+        menu.aboutToShow.emit()
+        menu.aboutToShow.emit()  # once more: the list is not doubled
+    microscopes, arrays = ({action.text(): action for action in menu.actions()} for menu in menus)
+    assert len(microscopes) >= 14 and len(arrays) >= 18
+    assert "To be measured" in arrays["SCI Round, 257 LEDs"].toolTip()
+    arrays["SCI Round, 257 LEDs"].trigger()
+    assert document.geometry.microscope == before.microscope and document.geometry.array.ring_clockwise
+    assert panel.source.text() == "Set in this experiment.\nSCI Round, 257 LEDs: measure height."
+    assert "clockwise from the bottom" in panel.source.toolTip()
+    microscopes["NTNU pyFPM, 3x / 0.09"].trigger()
+    assert document.geometry.microscope.objective_na == 0.09 and document.geometry.array.ring_clockwise
+    qtbot.waitUntil(lambda: panel.numbers._values[0].text().startswith("257"), timeout=LONG)
+    arrays["RGB panel 32 x 32, P6"].trigger()
+    assert document.geometry.array.colour == "green"
+    die = panel.forms["Array"].editor(A + "colour")
+    assert isinstance(die, QComboBox) and not die.isHidden() and die.currentData() == "green"
+    die.setCurrentIndex(die.findData("red"))
+    die.activated.emit(die.currentIndex())
+    assert document.geometry.array.colour == "red"
+    die.setCurrentIndex(0)
+    die.activated.emit(0)
+    assert document.geometry.array.colour == "" and die.currentText() == "middle of the LED"
+    panel._edited(A + "height_mm", 150.0)
+    assert "P6" not in panel.source.text() and "NTNU" in panel.source.text()
+    for _ in range(6):
+        with_stack.undo()
+    assert document.geometry == before
+    qtbot.waitUntil(lambda: not with_stack.controller.jobs.busy, timeout=LONG)
+
+
+def test_tiles_of_a_lattice_are_quadrants_until_they_are_edited(with_stack: MainWindow, qtbot: Any) -> None:
+    panel, document = with_stack.panels.geometry, with_stack.document
+    form = panel.forms["Array"]
+    assert form.editor(A + "tile_rows").isHidden()
+    panel._edited(A + "rows", 8)
+    panel._edited(A + "order", "tiles")
+    assert document.geometry is not None
+    assert (document.geometry.array.tile_rows, document.geometry.array.tile_columns) == (4, 9)
+    assert not form.editor(A + "tile_rows").isHidden()
+    panel._edited(A + "tile_rows", 3)
+    assert "whole tiles" in form.error(A + "tile_rows")
+    panel._edited(A + "order", "radial")
+    assert form.editor(A + "serpentine").isHidden() and not form.editor(A + "ring_clockwise").isHidden()
+    qtbot.waitUntil(lambda: not with_stack.controller.jobs.busy, timeout=LONG)
+
+
+def test_what_is_not_known_may_stay_so(with_stack: MainWindow, qtbot: Any) -> None:
+    """The size of the LEDs and the bandwidth count where they are given, and can be taken back."""
+    panel, document = with_stack.panels.geometry, with_stack.document
+    box = panel.forms["Array"].editor(A + "led_size_um")
+    assert isinstance(box, QDoubleSpinBox) and box.text() == "not known"
+    box.setValue(300.0)
+    assert document.geometry is not None and document.geometry.array.led_size_um == 300.0
+    qtbot.waitUntil(lambda: "LED size" in panel.numbers._values[-1].text(), timeout=LONG)
+    box.setValue(0.0)
+    assert document.geometry.array.led_size_um is None
+    qtbot.waitUntil(lambda: "angle" in panel.numbers._values[-1].text(), timeout=LONG)
 
 
 def test_data_that_say_nothing_take_the_geometry_of_the_form(window: MainWindow, qtbot: Any, tmp_path: Path) -> None:

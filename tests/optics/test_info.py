@@ -56,6 +56,20 @@ def test_numbers_of_a_lattice_by_hand(stack: Path) -> None:
     assert (derived["bright_field_leds"], derived["dark_field_leds"]) == (bright, 81 - bright)
 
 
+def test_every_led_where_asked(stack: Path) -> None:
+    """LED 1 of the 9 x 9 lattice stands at (-12, 16) mm, 72 mm away."""
+    assert "leds" not in describe(str(stack), None)
+    values = describe(str(stack), None, leds=True)
+    led = values["leds"][1]
+    reach = np.sqrt(12**2 + 16**2 + 72**2)
+    assert (led["number"], led["x_mm"], led["y_mm"], led["z_mm"]) == (1, -12.0, 16.0, 0.0)
+    assert (led["na_x"], led["na_y"], led["na"]) == pytest.approx((-12 / reach, 16 / reach, 20 / reach))
+    assert led["field"] == "dark" and led["brightness"] == 1.0
+    assert [row["field"] for row in values["leds"]].count("bright") == values["derived"]["bright_field_leds"]
+    lines = as_text(values).splitlines()
+    assert len(lines[-81:]) == 81 and lines[-82].split()[:2] == ["LED", "x"] and "  dark " in lines[-80]
+
+
 def test_values_are_plain_json(stack: Path) -> None:
     values = describe(str(stack), None)
     assert json.loads(json.dumps(values, allow_nan=False))["images"] == 81

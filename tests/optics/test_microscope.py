@@ -14,10 +14,13 @@ from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.optics.microscope import (
     Sampling,
     derived_numbers,
+    field_of_leds,
     good_padding,
     pupil_function,
     pupil_overlap,
     sampling,
+    tile_limits,
+    usaf_element,
     zernike,
 )
 
@@ -173,3 +176,125 @@ def test_na_at_or_above_the_index_is_refused_in_a_sentence() -> None:
     with pytest.raises(GeometryError, match=r"objective NA 1\.2 is not below the medium's refractive index 1"):
         Microscope(**(SCOPE | {"objective_na": 1.2}))
     assert Microscope(**(SCOPE | {"objective_na": 1.2, "medium_index": 1.33})).objective_na == 1.2
+
+
+USAF = {  # MIL-STD-150A, lp/mm as printed on the targets' tables
+    (0, 1): 1.00,
+    (2, 6): 7.13,
+    (4, 3): 20.16,
+    (5, 2): 35.92,
+    (7, 4): 181.02,
+    (7, 6): 228.07,
+    (8, 6): 456.14,
+    (9, 1): 512.0,
+    (9, 2): 574.70,
+    (9, 6): 912.28,
+}
+
+
+@pytest.mark.parametrize(("pattern", "lp_per_mm"), USAF.items(), ids=str)
+def test_usaf_elements_by_the_printed_table(pattern: tuple[int, int], lp_per_mm: float) -> None:
+    assert usaf_element(lp_per_mm + 0.01) == pattern
+    assert usaf_element(lp_per_mm - 0.01) < pattern
+    assert usaf_element(2.0 ** (pattern[0] + (pattern[1] - 1) / 6)) == pattern
+
+
+@pytest.mark.parametrize(
+    ("objective_na", "illumination_na", "wavelength_um", "pattern"),
+    [(0.1, 0.40, 0.63, (9, 4)), (0.1, 0.215, 0.532, (9, 2)), (0.067, 0.546, 0.625, (9, 6)), (0.1, 0.0, 0.532, (7, 4))],
+)
+def test_finest_usaf_pattern_of_the_measured_systems(
+    objective_na: float, illumination_na: float, wavelength_um: float, pattern: tuple[int, int]
+) -> None:
+    """(NA + NA_illumination) / lambda: 793, 592, 981 and, on axis, 188 lp/mm."""
+    tangent = illumination_na / np.sqrt(1 - illumination_na**2)
+    table = Array(kind="table", positions_mm=((0, 0, 0), (100 * tangent, 0, 0)), height_mm=100.0)
+    scope = Microscope(objective_na=objective_na, wavelength_um=wavelength_um, magnification=3.0, camera_pixel_um=3.45)
+    found = derived_numbers(Geometry(microscope=scope, array=table))
+    assert (found.usaf_group, found.usaf_element) == pattern
+    assert 2 ** (pattern[0] + (pattern[1] - 1) / 6) <= found.cutoff_lp_per_mm < 2 ** (pattern[0] + pattern[1] / 6)
+
+
+def test_largest_tiles_by_hand() -> None:
+    """lambda = 0.5 um, LEDs 40 mm away up to NA 0.174: sqrt(lambda h), lambda h / s and lambda^2 / (NA d lambda)."""
+    found = derived_numbers(geometry({"bandwidth_nm": 20.0}, led_size_um=200.0))
+    corner = np.sqrt(50) / np.sqrt(50 + 1600)
+    assert found.tile_angle_um == pytest.approx(np.sqrt(0.5 * 40_000), rel=1e-4)
+    assert found.tile_led_size_um == pytest.approx(0.5 * 40_000 / 200, rel=1e-4)
+    assert found.tile_bandwidth_um == pytest.approx(0.25 / (corner * 0.02))
+    assert found.tile_limit_um == found.tile_bandwidth_um and found.tile_limit_px == int(found.tile_limit_um / 0.5)
+    plain = derived_numbers(geometry())
+    assert plain.tile_led_size_um is None and plain.tile_bandwidth_um is None
+    assert plain.tile_limit_um == plain.tile_angle_um
+
+
+def test_a_slide_shortens_the_path_that_turns_angles() -> None:
+    """On axis the direction changes by 1 / (air + glass / n) per length."""
+    limits = tile_limits(geometry(slide_thickness_mm=3.04, slide_index=1.52))
+    assert limits.angle_um == pytest.approx(np.sqrt(0.5 * 42_000), rel=1e-4)
+
+
+def test_every_led_of_a_dome_about_the_sample_turns_alike() -> None:
+    """All LEDs are 40 mm away: across its plane of incidence each turns by 1 / 40 mm."""
+    dome = {"kind": "dome", "ring_radii_mm": (10.0, 20.0), "ring_counts": (4, 4), "dome_radius_mm": 40.0}
+    found = tile_limits(Geometry(microscope=Microscope(**SCOPE), array=Array(height_mm=40.0, **dome)))
+    assert found.angle_um == pytest.approx(np.sqrt(0.5 * 40_000), rel=1e-3)
+
+
+def test_leds_that_are_not_used_do_not_limit_a_tile() -> None:
+    all_but_the_axis = geometry({"bandwidth_nm": 20.0}, max_illumination_na=0.13)
+    side = 5 / np.sqrt(25 + 1600)
+    assert tile_limits(all_but_the_axis).bandwidth_um == pytest.approx(0.25 / (side * 0.02))
+
+
+@pytest.mark.parametrize(
+    ("scope", "array", "tile", "part"),
+    [
+        ({}, {}, 300, r"150 um wide, 141 um is the limit: the direction .* at most 282 pixels .*raise the array"),
+        ({}, {"led_size_um": 500.0}, 128, r"64 um wide, 40 um .*LED of 500 um is no point .* at most 80 pixels"),
+        (
+            {"bandwidth_nm": 30.0},
+            {},
+            128,
+            r"47\.9 um .* 30 nm smears .* NA 0\.174 .* at most 95 pixels .*narrower filter",
+        ),
+        (
+            {"bandwidth_nm": 400.0},
+            {},
+            None,
+            r"even the smallest tile is 5 um wide, 3\.59 um .*frequency step; use a narro",
+        ),
+    ],
+)
+def test_a_tile_that_is_too_large_is_warned_of(
+    scope: dict[str, Any], array: dict[str, Any], tile: int | None, part: str
+) -> None:
+    import re
+
+    warnings = derived_numbers(geometry(scope, **array), tile).warnings
+    assert any(re.search(part, w) for w in warnings), warnings
+    if tile is not None:
+        assert derived_numbers(geometry(scope, **array), 40).warnings == ()
+
+
+def test_guard_band_by_hand() -> None:
+    """NA of the lattice: 0, 0.124 (sides) and 0.174 (corners); an objective of 0.125 has the sides in its band."""
+    leds = make()[1]
+    assert field_of_leds(leds, 0.125) == ("dark", "edge", "dark", "edge", "bright", "edge", "dark", "edge", "dark")
+    assert field_of_leds(leds, 0.15).count("edge") == 0
+    assert field_of_leds(leds, 0.15, guard_na=0.027) == ("edge",) * 4 + ("bright",) + ("edge",) * 4
+    near = geometry({"objective_na": 0.125, "camera_pixel_um": 5.0})
+    found = derived_numbers(near)
+    assert (found.edge_leds, found.bright_field_leds, found.dark_field_leds) == (4, 5, 4)
+    assert found.guard_na == pytest.approx(0.0025)
+    assert "4 LEDs lie within 2 %" in found.warnings[-1]
+    guarded = derived_numbers(near, guard_na=0.003)
+    assert guarded.edge_leds == 4 and guarded.guard_na == 0.003 and guarded.warnings == ()
+
+
+def test_sampling_of_intensity_field_and_object_by_hand() -> None:
+    found = derived_numbers(geometry())
+    corner = np.sqrt(50) / np.sqrt(50 + 1600)
+    assert found.field_nyquist_um == pytest.approx(1.25)
+    assert found.object_nyquist_um == pytest.approx(0.25 / (0.2 + corner))
+    assert found.object_pixel_um <= found.object_nyquist_um

@@ -15,8 +15,9 @@ from ptychoui.errors import DataError
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling, good_padding, sampling
+from ptychoui.optics.objects import source_image, training_objects
 from ptychoui.optics.reconstruct import reconstruct
-from ptychoui.optics.simulate import low_pass, simulate_stack, single_led_images, source_image, training_objects
+from ptychoui.optics.simulate import low_pass, simulate_stack, single_led_images
 
 SCOPE = {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0}
 ARRAY = {"kind": "lattice", "rows": 7, "columns": 7, "pitch_mm": 4.0, "height_mm": 50.0}

@@ -13,12 +13,11 @@ from optics.setups import relative
 from training.small import GEOMETRY, experiment, objects
 from training.small import problem as small_problem
 
-from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256
+from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
-from ptychoui.training.examples import split_sources
 from ptychoui.training.problem import build_problem
 
 

@@ -1,0 +1,158 @@
+"""What ``ptychoui objects`` does: objects from whatever a person names, in one training set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import DataError, GeometryError
+from ptychoui.experiment import Geometry
+from ptychoui.optics.led_array import led_array
+from ptychoui.optics.microscope import sampling
+from ptychoui.optics.objects import (
+    IMAGES,
+    combine,
+    objects_from_images,
+    objects_from_reconstruction,
+    training_objects,
+)
+
+SIMULATION = "simulation"
+PIXEL_UM = 0.6
+OBJECT_PX = 160
+PER_SOURCE = 2
+FIELD_ITERATIONS = 40
+MARGIN_PX = 4
+"""Border of a reconstructed field, in camera pixels, that is not used: light comes in from outside it."""
+GUARD_PX = 8
+"""Width of the band between regions of one field, in camera pixels."""
+PICTURES = tuple(ending for ending in IMAGES if ending not in (".tif", ".tiff"))
+
+
+def collect_objects(
+    sources: list[str],
+    pixel_size_um: float | None = None,
+    object_px: int | None = None,
+    per_source: int = PER_SOURCE,
+    seed: int = 0,
+    geometry: Geometry | None = None,
+    regions: int = 1,
+) -> TrainingSet:
+    """Make one training set of several sources, see `combine`.
+
+    Parameters
+    ----------
+    sources
+        Each one of: ``simulation`` (images that come with scikit-image); a folder of images, or one image; a file
+        with a training set; an LED stack, which is reconstructed and cut into tiles, one source per stack.
+    pixel_size_um
+        Pixel of the objects, um. Left out: the largest that a training set or stack among the sources has, else 0.6.
+    object_px
+        Edge of the objects in pixels. Left out: 160, or less where a training set or stack has less.
+    per_source
+        Objects cut from each image.
+    geometry
+        Of stacks that carry none, and of the set that is made.
+    regions
+        Sources that a stack becomes: vertical bands of its field, with a band of `GUARD_PX` between them.
+
+    Raises
+    ------
+    PtychouiError
+        If a source cannot be read, or is too small.
+    """
+    opened: dict[int, TrainingSet | ImageStack] = {}
+    for place, source in enumerate(sources):
+        if source != SIMULATION and not _is_pictures(Path(source)):
+            opened[place] = open_dataset(source, geometry)
+    pixels = [
+        dataset.pixel_size_um if isinstance(dataset, TrainingSet) else _object_pixel(dataset, source)
+        for dataset, source in ((dataset, sources[place]) for place, dataset in opened.items())
+    ]
+    pixel = pixel_size_um or max(pixels, default=PIXEL_UM)
+    spans = [
+        (dataset.objects.shape[-1] if isinstance(dataset, TrainingSet) else _region_px(dataset, regions)) * own / pixel
+        for dataset, own in zip(opened.values(), pixels, strict=True)
+    ]
+    edge = object_px or min([OBJECT_PX, *(int(span + 1e-6) for span in spans)])
+    sets = []
+    for place, source in enumerate(sources):
+        if place in opened:
+            dataset = opened[place]
+            sets.append(
+                dataset if isinstance(dataset, TrainingSet) else _of_stack(dataset, source, pixel, edge, regions)
+            )
+        elif source == SIMULATION:
+            sets.append(training_objects(pixel, edge, per_source, seed))
+        else:
+            # Another place among the sources is another seed: the same image twice gives other crops.
+            sets.append(objects_from_images(source, pixel, edge, per_source, seed + place))
+    found = combine(sets, pixel, edge)
+    return found if geometry is None else replace(found, geometry=geometry)
+
+
+def _is_pictures(path: Path) -> bool:
+    """Whether a path is a folder of images or one image; a folder with a geometry file is an LED stack."""
+    if path.is_dir():
+        return not (path / "geometry.toml").is_file()
+    return path.suffix.lower() in PICTURES
+
+
+def _object_pixel(stack: ImageStack, source: str) -> float:
+    geometry = _geometry_of(stack, source)
+    return sampling(geometry.microscope, led_array(geometry.array), min(stack.images.shape[1:]), 0).object_pixel_um
+
+
+def _region_px(stack: ImageStack, regions: int) -> int:
+    """Edge of the largest object in each region of a stack's reconstruction, in pixels of the object."""
+    geometry = _geometry_of(stack, "")
+    side = min(stack.images.shape[1:])
+    grids = sampling(geometry.microscope, led_array(geometry.array), side, 0)
+    width = (side - 2 * MARGIN_PX - (regions - 1) * GUARD_PX) // regions
+    return max(1, int(width * grids.upsampling))
+
+
+def _geometry_of(stack: ImageStack, source: str) -> Geometry:
+    if stack.geometry is None:
+        raise GeometryError(
+            f"{source} carries no geometry", "give a TOML file with [microscope] and [array] (--geometry)"
+        )
+    return stack.geometry
+
+
+def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, regions: int) -> TrainingSet:
+    """Reconstruct a stack and cut it; the tiles are so large that ``edge`` pixels of the wanted size remain."""
+    from ptychoui.optics.reconstruct import reconstruct
+
+    geometry = _geometry_of(stack, source)
+    leds = led_array(geometry.array)
+    places = {int(number): place for place, number in enumerate(stack.led_numbers)}
+    missing = [int(number) for number in leds.numbers if int(number) not in places]
+    if missing:
+        raise DataError(
+            f"{source} has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
+            "check the LED numbers of the geometry",
+        )
+    side = min(stack.images.shape[1:])
+    grids = sampling(geometry.microscope, leds, side, 0)
+    images = stack.images[[places[int(number)] for number in leds.numbers], :side, :side]
+    result = reconstruct(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
+    found = objects_from_reconstruction(
+        result.object,
+        grids.object_pixel_um,
+        round(edge * pixel_size_um / grids.object_pixel_um + 0.499),
+        Path(source).name,
+        margin_px=int(MARGIN_PX * grids.upsampling),
+        regions=regions,
+        guard_px=int(GUARD_PX * grids.upsampling),
+    )
+    note = f"reconstructed from {len(leds)} images, amplitude residual {result.amplitude_residual:.4f}"
+    record = Provenance(
+        source=source,
+        layout=f"reconstruction of {stack.provenance.layout}",
+        sha256=found.provenance.sha256,
+        notes=(*stack.provenance.notes, note, *found.provenance.notes),
+    )
+    return replace(found, geometry=geometry, provenance=record)
