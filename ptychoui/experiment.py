@@ -476,6 +476,27 @@ class DataSource(Settings):
     tiles: int = Field(24, ge=1, le=100_000, description="tiles cut from a measured stack")
 
 
+class Reconstruct(Settings):
+    """How a stack of single-LED images becomes an object."""
+
+    passes: int = Field(20, ge=1, le=10_000, description="passes over all images")
+    sequential_passes: int = Field(1, ge=0, le=1000, description="of these, first passes that go LED by LED")
+    pupil: Literal["fixed", "zernike", "free"] = Field(
+        "zernike", description="the geometry's pupil, Zernike terms beside it, or any pupil inside the aperture"
+    )
+    zernike_terms: int = Field(15, ge=4, le=66, description="last of the fitted Zernike terms, by Noll's index from 4")
+    gain: bool = Field(True, description="fit the brightness of every LED")
+    background: bool = Field(True, description="fit the stray light of every image")
+    stop_below: float = Field(0.0, ge=0, lt=1, description="stop when a pass lowers the residual by a smaller share")
+    pad_px: int = Field(8, ge=0, le=256, description="free border around the images, in camera pixels")
+    upsampling: int | None = Field(
+        None, ge=1, le=64, description="object pixels per camera pixel (default: what the synthetic aperture needs)"
+    )
+    variance_floor: float = Field(
+        1e-5, gt=0, le=1, description="constant under the square roots, in units of the open field"
+    )
+
+
 class Experiment(Settings):
     """Every setting of a run."""
 

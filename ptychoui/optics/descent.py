@@ -14,7 +14,9 @@ HALVINGS = 8
 SUFFICIENT = 1e-4
 
 
-def limited_memory_bfgs(x: Tensor, evaluate: Evaluate, first_step: float = 0.5) -> Iterator[tuple[Tensor, float]]:
+def limited_memory_bfgs(
+    x: Tensor, evaluate: Evaluate, evaluations: int, first_step: float = 0.5
+) -> Iterator[tuple[Tensor, float]]:
     """Yield better and better unknowns and their values, as long as there are any; the first are those given.
 
     L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.5) with halved steps until the value falls
@@ -27,8 +29,11 @@ def limited_memory_bfgs(x: Tensor, evaluate: Evaluate, first_step: float = 0.5) 
         (n,) real unknowns.
     evaluate
         Value and gradient; the gradient may share no memory with that of another call.
+    evaluations
+        How often ``evaluate`` may be called.
     """
     value, gradient = evaluate(x)
+    left = evaluations - 1
     yield x, value
     pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
     while True:
@@ -41,6 +46,9 @@ def limited_memory_bfgs(x: Tensor, evaluate: Evaluate, first_step: float = 0.5) 
             direction, slope = -gradient, -float(gradient @ gradient)
         step = 1.0 if pairs else first_step
         for _ in range(HALVINGS):
+            if not left:
+                return
+            left -= 1
             tried = x.add(direction, alpha=step)
             new, new_gradient = evaluate(tried)
             if new <= value + SUFFICIENT * step * slope:
@@ -73,4 +81,3 @@ def _direction(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]]) -> 
     for (moved, bent, curvature), share in zip(pairs, reversed(shares), strict=True):
         direction.add_(moved, alpha=share - float(bent @ direction) / curvature)
     return direction
-

@@ -124,7 +124,7 @@ def _geometry_of(stack: ImageStack, source: str) -> Geometry:
 
 def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, regions: int) -> TrainingSet:
     """Reconstruct a stack and cut it; the tiles are so large that ``edge`` pixels of the wanted size remain."""
-    from ptychoui.optics.reconstruct import reconstruct
+    from ptychoui.optics.all_at_once import all_at_once
 
     geometry = _geometry_of(stack, source)
     leds = led_array(geometry.array)
@@ -138,7 +138,7 @@ def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, r
     side = min(stack.images.shape[1:])
     grids = sampling(geometry.microscope, leds, side, 0)
     images = stack.images[[places[int(number)] for number in leds.numbers], :side, :side]
-    result = reconstruct(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
+    result = all_at_once(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
     found = objects_from_reconstruction(
         result.object,
         grids.object_pixel_um,

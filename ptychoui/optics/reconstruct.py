@@ -1,95 +1,226 @@
-"""Full-stack Fourier ptychography by gradient descent with momentum on the same forward model as the learning."""
+"""A stack of single-LED images becomes an object, a pupil and the brightness of every LED.
+
+The first passes go LED by LED (`in_sequence`), which spreads the light over the synthetic aperture at once; the others
+fit everything that is unknown together (`StackFit`), which neither forgets the first LED when it sees the last nor
+needs step sizes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.engine.scratch import Scratch
-from ptychoui.errors import DataError
-from ptychoui.experiment import Microscope
-from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.led_array import LedArray
+from ptychoui.experiment import Geometry, Reconstruct
+from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
+from ptychoui.optics.stack_model import Optics, StackModel, stack_sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassDone:
+    """One more pass over all images.
+
+    Attributes
+    ----------
+    residual
+        sum (sqrt(y) - sqrt(J))^2 / sum J with the fitted brightness and stray light.
+    """
+
+    number: int
+    passes: int
+    residual: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconstruction:
-    """A complex object and how well it explains the images.
+    """What a stack says of its sample and of the microscope.
 
     Attributes
     ----------
     object
-        (row, column) complex64 on the whole grid, padding included.
+        (row, column) complex64 transmission under the images, in pixels of ``object_pixel_um``.
+    pupil
+        (w, w) complex64 pupil around the optical axis, samples of ``frequency_step_per_um``.
+    zernike_waves
+        Noll index -> waves RMS, the geometry's own coefficients included.
+    led_numbers, illumination_na
+        (L,) and (L, 2) direction cosines that were used.
+    gain, background
+        (L,) brightness relative to the mean of the bright field, and stray light; ones and zeros where not fitted.
+    residual_per_led
+        (L,) sum (sqrt(y) - A)^2 / sum A^2 of each image, fitted brightness and stray light included.
     amplitude_residual
-        sum (sqrt(I_predicted) - A)^2 / sum A^2 with A the square root of the images, no per-LED gain.
+        sum (|g| - A)^2 / sum A^2 over all images, in a pass of its own, with A the square root of the images as they
+        are stored and neither brightness nor stray light of single LEDs.
+    fitted_residual
+        The same with the fitted brightness and stray light.
+    history
+        Residual after each pass.
     """
 
     object: NDArray[np.complex64]
+    object_pixel_um: float
+    pupil: NDArray[np.complex64]
+    frequency_step_per_um: float
+    zernike_waves: dict[int, float]
+    led_numbers: NDArray[np.int64]
+    illumination_na: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    background: NDArray[np.float64]
+    residual_per_led: NDArray[np.float64]
     amplitude_residual: float
-    iterations: int
+    fitted_residual: float
+    history: tuple[float, ...]
+    geometry: Geometry
 
 
-def reconstruct(
-    microscope: Microscope,
-    leds: LedArray,
-    grids: Sampling,
-    images: NDArray[np.float32],
-    iterations: int = 60,
-    progress: Callable[[int, float], None] | None = None,
-    device: torch.device | str = "cpu",
-) -> Reconstruction:
-    """Reconstruct an object from one image per LED.
-
-    Nesterov's accelerated gradient on D(x) = sum_l ||sqrt(I_l + c) - sqrt(max(J_l, 0) + c)||^2 with the bound of its
-    curvature as the step: 1 / (largest number of pupils over one frequency).
+class StackReconstruction:
+    """A reconstruction that goes on pass by pass and can be looked at, or given up, after any of them.
 
     Parameters
     ----------
+    geometry
+        Microscope and array.
     images
-        (LED, row, column) intensities of the tile, 1 = open field.
-    progress
-        Called with the iteration and the residual.
+        (LED, row, column) square images in the order of the array's LEDs, 1 = open field.
+    settings
+        What is unknown beside the object, and when to stop.
+    leds
+        The LEDs as seen from these images, by default from the optical axis.
 
     Raises
     ------
-    DataError
-        If the images do not match the tile or the LEDs.
+    DataError, GeometryError
+        If images, LEDs and grids do not fit together.
     """
-    if images.shape != (len(leds), grids.tile_px, grids.tile_px):
-        raise DataError(
-            f"images of shape {images.shape} do not match {len(leds)} LEDs and a tile of {grids.tile_px} pixels"
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        images: NDArray[np.float32],
+        settings: Reconstruct,
+        leds: LedArray | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.geometry, self.settings = geometry, settings
+        self.leds = led_array(geometry.array) if leds is None else leds
+        scope = geometry.microscope
+        grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px, settings.upsampling)
+        nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
+        self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
+        self._spectrum, self._optics = self.model.start(), self.model.optics()
+        self.history: list[float] = []
+
+    @property
+    def grids(self) -> Sampling:
+        """The grids of the tile."""
+        return self.model.grids
+
+    def run(self) -> Iterator[PassDone]:
+        """Do the passes; stop iterating to give up what is left."""
+        settings, model = self.settings, self.model
+        with torch.no_grad():
+            pupils = model.pupils(self._optics)
+            for _ in range(min(settings.sequential_passes, settings.passes)):
+                yield self._done(in_sequence(model, self._spectrum, pupils, self._optics))
+        left = settings.passes - len(self.history)
+        if left <= 0:
+            return
+        unknown = {OBJECT}
+        unknown |= {"zernike": {ZERNIKE}, "free": {FACTOR}, "fixed": set[str]()}[settings.pupil]
+        unknown |= ({GAIN} if settings.gain else set()) | ({BACKGROUND} if settings.background else set())
+        fit = StackFit(model, self._spectrum, self._optics, frozenset(unknown))
+        for x, value in fit.run(left):
+            self._spectrum, self._optics = fit.spectrum(x), fit.optics(x)
+            yield self._done(value)
+            if (
+                len(self.history) > 2
+                and self.history[-2] - value / model.power < settings.stop_below * self.history[-2]
+            ):
+                return
+
+    def _done(self, value: float) -> PassDone:
+        self.history.append(value / self.model.power)
+        return PassDone(number=len(self.history), passes=self.settings.passes, residual=self.history[-1])
+
+    def object(self) -> NDArray[np.complex64]:
+        """(row, column) object under the images as it is now."""
+        window = self.grids.object_window()
+        return np.asarray(self.model.object(self._spectrum).cpu().numpy()[window, window]).astype(np.complex64)
+
+    def result(self) -> Reconstruction:
+        """Everything that is known by now."""
+        model, optics = self.model, self._optics
+        with torch.no_grad():
+            fitted, plain, power = self._residuals()
+            bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
+            log_gain = optics.log_gain - optics.log_gain[bright].mean()
+        waves = dict(self.geometry.microscope.zernike_waves)
+        for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
+            waves[noll] = waves.get(noll, 0.0) + amount
+        scale = float((optics.log_gain[bright].mean() / 2).exp())
+        return Reconstruction(
+            object=(self.object() * scale).astype(np.complex64),
+            object_pixel_um=self.grids.object_pixel_um,
+            pupil=self._pupil(optics),
+            frequency_step_per_um=self.grids.step_per_um,
+            zernike_waves=waves,
+            led_numbers=self.leds.numbers,
+            illumination_na=self.leds.illumination_na,
+            gain=log_gain.exp().double().cpu().numpy(),
+            background=optics.background.double().cpu().numpy(),
+            residual_per_led=fitted / np.maximum(power, 1e-30),
+            amplitude_residual=float(plain.sum() / power.sum()),
+            fitted_residual=float(fitted.sum() / power.sum()),
+            history=tuple(self.history),
+            geometry=self.geometry,
         )
-    physics = FourierPtychography(microscope, leds, grids, torch.float32, device)
-    recorded = torch.from_numpy(np.array(images)).to(device)[None].clamp_min(0)
-    floor = 1e-4 * float(recorded.mean())
-    bright = torch.from_numpy(leds.bright_field(microscope.objective_na)).to(device)
-    if not bool(bright.any()):
-        raise DataError("no LED lies in the bright field", "check the array's shift and the objective's NA")
-    reference = recorded[:, bright].mean(1, keepdim=True)
-    amplitude = torch.sqrt(recorded + floor)
-    with torch.no_grad():
-        work = Scratch()
-        x = physics.first_estimate(torch.sqrt(reference), torch.ones(1, device=device))
-        y, t = x.clone(), 1.0
-        step = 1.0 / physics.largest_overlap
-        for iteration in range(iterations):
-            gradient = physics.single_led_gradient(y, amplitude, floor, work)
-            following = y - step * gradient
-            t_next = (1 + (1 + 4 * t * t) ** 0.5) / 2
-            y = following + (t - 1) / t_next * (following - x)
-            x, t = following, t_next
-            if progress is not None and (iteration + 1) % 10 == 0:
-                progress(iteration + 1, _residual(physics, x, recorded))
-        residual = _residual(physics, x, recorded)
-    return Reconstruction(object=x[0].cpu().numpy(), amplitude_residual=residual, iterations=iterations)
+
+    def _pupil(self, optics: Optics) -> NDArray[np.complex64]:
+        """The pupil on the optical axis."""
+        centred = Optics(
+            direction=self.model.whole_samples[:1],
+            zernike=optics.zernike,
+            factor=optics.factor,
+            log_gain=optics.log_gain,
+            background=optics.background,
+        )
+        with torch.no_grad():
+            return np.asarray(self.model.pupils(centred)[0].cpu().numpy()).astype(np.complex64)
+
+    def _residuals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """(L,) squared misfits with and without brightness and stray light of the LEDs, and sums of the images."""
+        model, optics = self.model, self._optics
+        pupils = model.pupils(optics)
+        rows: list[torch.Tensor] = []
+        for first in range(0, len(model), model.chunk):
+            leds = range(first, min(first + model.chunk, len(model)))
+            part = slice(leds.start, leds.stop)
+            light = model.images(self._spectrum, pupils[part], leds)
+            measured = (model.amplitude[part].square() - model.floor).clamp_min(0).sqrt()
+            gain, stray = optics.log_gain[part].exp()[:, None, None], optics.background[part][:, None, None]
+            both = ((gain * light + stray).clamp_min(0).sqrt(), light.clamp_min(0).sqrt())
+            rows.append(
+                torch.stack([(y - measured).square().sum((1, 2)) for y in both] + [measured.square().sum((1, 2))])
+            )
+        fitted, plain, power = torch.cat(rows, 1).double().cpu().numpy()
+        return fitted, plain, power
 
 
-def _residual(physics: FourierPtychography, x: torch.Tensor, recorded: torch.Tensor) -> float:
-    predicted = physics.intensities(x).clamp_min(0).sqrt()
-    measured = recorded.sqrt()
-    return float((predicted - measured).square().sum() / measured.square().sum())
+def reconstruct(
+    geometry: Geometry,
+    images: NDArray[np.float32],
+    settings: Reconstruct | None = None,
+    leds: LedArray | None = None,
+    device: torch.device | str = "cpu",
+) -> Reconstruction:
+    """Reconstruct a stack in one go: see `StackReconstruction`."""
+    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device)
+    for _done in work.run():
+        pass
+    return work.result()

@@ -195,9 +195,9 @@ class StackFit:
                 result[block.part] = self._unit * backgrounds * block.scale
         return value, result
 
-    def run(self) -> Iterator[tuple[Tensor, float]]:
-        """Better and better unknowns, and D in them."""
-        for x, value in limited_memory_bfgs(self.start(), self.evaluate):
+    def run(self, evaluations: int) -> Iterator[tuple[Tensor, float]]:
+        """Better and better unknowns, and D in them, for at most so many passes over all images."""
+        for x, value in limited_memory_bfgs(self.start(), self.evaluate, evaluations):
             yield x, value / self._unit
 
 

@@ -195,7 +195,6 @@ class StackModel:
         self._waves = self._powers(microscope.zernike_waves)
         self._terms = torch.stack([self._powers({noll: 1.0}) for noll in self.nolls]) if self.nolls else None
         self._order = torch.arange(-self.half, self.half + 1, device=self.device, dtype=dtype)
-        self.whole = np.zeros((len(leds), 2), np.int64)
         self.place(leds.illumination_na)
 
     def _powers(self, waves: dict[int, float]) -> Tensor:
@@ -238,10 +237,9 @@ class StackModel:
                 f"LED {self.leds.numbers[worst]} lies outside the object's frequency grid",
                 "use a finer object grid, or leave the LED out with max_illumination_na",
             )
-        self.whole = whole
         corner = whole + self.grids.object_px // 2 - self.half
         self.corners = [(int(row), int(column)) for column, row in corner]
-        self._whole = torch.from_numpy(whole).to(self.device, self.dtype)
+        self.whole_samples = torch.from_numpy(whole).to(self.device, self.dtype)
 
     def optics(self) -> Optics:
         """The unknowns as the geometry has them."""
@@ -255,7 +253,7 @@ class StackModel:
 
     def pupils(self, optics: Optics) -> Tensor:
         """(L, w, w) complex transmission of each LED's window; differentiable in all of ``optics``."""
-        fraction = optics.direction - self._whole
+        fraction = optics.direction - self.whole_samples[: len(optics.direction)]
         x = self._order - fraction[:, :1]
         y = self._order - fraction[:, 1:]
         squared = y.square()[:, :, None] + x.square()[:, None, :]

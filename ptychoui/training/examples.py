@@ -12,10 +12,10 @@ from torch import Tensor
 from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.experiment import Experiment, Geometry
+from ptychoui.optics.all_at_once import FieldReconstruction, all_at_once
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling, sampling
 from ptychoui.optics.objects import resampled
-from ptychoui.optics.reconstruct import Reconstruction, reconstruct
 from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
 
 FIELD_ITERATIONS = 40
@@ -157,14 +157,16 @@ def examples_of_stack(
     return cut(places, 0), cut(held, 1), (note,)
 
 
-_LAST_FIELD: dict[tuple[object, ...], Reconstruction] = {}
+_LAST_FIELD: dict[tuple[object, ...], FieldReconstruction] = {}
 
 
-def _whole_field(geometry: Geometry, leds: LedArray, grids: Sampling, images: NDArray[np.float32]) -> Reconstruction:
+def _whole_field(
+    geometry: Geometry, leds: LedArray, grids: Sampling, images: NDArray[np.float32]
+) -> FieldReconstruction:
     """Reconstruct a whole stack; the newest result is kept, because comparisons ask for it once per seed."""
     key = (array_sha256(images), geometry.model_dump_json(), grids)
     if key not in _LAST_FIELD:
-        found = reconstruct(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
+        found = all_at_once(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found
     return _LAST_FIELD[key]

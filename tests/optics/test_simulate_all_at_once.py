@@ -13,10 +13,10 @@ from optics.setups import ABERRATED, make, objects, relative
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope
+from ptychoui.optics.all_at_once import all_at_once
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling, good_padding, sampling
 from ptychoui.optics.objects import source_image, training_objects
-from ptychoui.optics.reconstruct import reconstruct
 from ptychoui.optics.simulate import low_pass, simulate_stack, single_led_images
 
 SCOPE = {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0}
@@ -98,7 +98,7 @@ def test_reconstruction_recovers_a_simulated_object() -> None:
     microscope, leds, grids = setup
     x = smooth_object(grids)
     seen: list[tuple[int, float]] = []
-    result = reconstruct(
+    result = all_at_once(
         microscope, leds, grids, measured(setup, x), 150, lambda iteration, error: seen.append((iteration, error))
     )
     turn = np.vdot(result.object, x)
@@ -114,20 +114,20 @@ def test_a_mirrored_array_does_not_explain_the_images() -> None:
     setup = make(rows=7, columns=7, pitch_mm=3.0, tile_px=24, pad_px=0)
     mirrored = make(rows=7, columns=7, pitch_mm=3.0, tile_px=24, pad_px=0, pose={"flip_x": True})
     images = measured(setup, smooth_object(setup[2]))
-    right = reconstruct(*setup, images, 60).amplitude_residual
-    wrong = reconstruct(*mirrored, images, 60).amplitude_residual
+    right = all_at_once(*setup, images, 60).amplitude_residual
+    wrong = all_at_once(*mirrored, images, 60).amplitude_residual
     assert wrong > 20 * right
 
 
 def test_images_that_do_not_fit_are_refused() -> None:
     microscope, leds, grids = make()
     with pytest.raises(DataError, match="do not match 9 LEDs and a tile of 12 pixels"):
-        reconstruct(microscope, leds, grids, np.ones((8, 12, 12), np.float32))
+        all_at_once(microscope, leds, grids, np.ones((8, 12, 12), np.float32))
     dark = leds.select(np.array([0]))
     _, far, far_grids = make(pose={"shift_x_mm": 30.0})
     assert len(dark) == 1 and not far.bright_field(0.2).any()
     with pytest.raises(DataError, match="no LED lies in the bright field"):
-        reconstruct(microscope, far, far_grids, np.ones((9, 12, 12), np.float32))
+        all_at_once(microscope, far, far_grids, np.ones((9, 12, 12), np.float32))
 
 
 @pytest.mark.slow
@@ -146,6 +146,6 @@ def test_the_measured_red_stack_is_explained(shared_data: Path) -> None:
     side = min(stack.images.shape[1:])
     grids = sampling(geometry.microscope, leds, side, good_padding(side, 8))
     threads = torch.get_num_threads()
-    result = reconstruct(geometry.microscope, leds, grids, stack.images[:, :side, :side])
+    result = all_at_once(geometry.microscope, leds, grids, stack.images[:, :side, :side])
     assert torch.get_num_threads() == threads
     assert result.amplitude_residual < 0.0254
