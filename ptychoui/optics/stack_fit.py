@@ -173,7 +173,7 @@ class StackFit:
         result = torch.zeros_like(x)
         if graph and slopes is not None:
             # Through Zernike terms, pose and factor alike.
-            pupils.backward(slopes)
+            pupils.backward(slopes)  # type: ignore[no-untyped-call]
             if leaf.grad is not None:
                 result += leaf.grad
         elif slopes is not None:

@@ -354,7 +354,8 @@ class StackModel:
     def spectrum(self, image: Tensor) -> Tensor:
         """Centred spectrum of an object: the inverse of `object`."""
         n, size = self.grids.field_px, self.grids.object_px
-        return torch.fft.fftshift(torch.fft.fft2(image.to(self.complex_dtype))).mul_((n / size) ** 2)
+        spectrum: Tensor = torch.fft.fftshift(torch.fft.fft2(image.to(self.complex_dtype)))
+        return spectrum.mul_((n / size) ** 2)
 
     def start(self) -> Tensor:
         """Centred spectrum of a first estimate: the mean bright-field image's square root inside the objective's NA.

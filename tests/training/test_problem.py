@@ -84,7 +84,7 @@ def stack(rows: int, columns: int) -> ImageStack:
 @pytest.mark.parametrize(("rows", "columns"), [(32, 32), (48, 32), (32, 80), (32, 48)])
 def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pixel of a stack is numbered, so that tiles say where they were cut."""
-    from ptychoui.optics.reconstruct import Reconstruction
+    from ptychoui.optics.all_at_once import FieldReconstruction
     from ptychoui.training import examples as module
 
     some = stack(rows, columns)
@@ -95,14 +95,14 @@ def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: p
         provenance=Provenance(source="test", layout="test", sha256=array_sha256(numbered)),
     )
 
-    def instant(_microscope: Any, _leds: Any, grids: Sampling, images: Any, **_settings: Any) -> Reconstruction:
+    def instant(_microscope: Any, _leds: Any, grids: Sampling, images: Any, **_settings: Any) -> FieldReconstruction:
         blank = np.zeros((grids.object_px, grids.object_px), dtype=np.complex64)
         window = grids.object_window()
         r = int(grids.upsampling)
         blank[window, window] = np.repeat(np.repeat(images[0], r, 0), r, 1)
-        return Reconstruction(object=blank, amplitude_residual=0.0, iterations=0)
+        return FieldReconstruction(object=blank, amplitude_residual=0.0, iterations=0)
 
-    monkeypatch.setattr(module, "reconstruct", instant)
+    monkeypatch.setattr(module, "all_at_once", instant)
     found = build_problem(experiment(data={"tiles": 40}), some)
     seen = {
         name: set(getattr(found, name).intensities[:, 0].numpy().astype(int).ravel())
