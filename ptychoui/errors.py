@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class PtychouiError(Exception):
     """An error to be shown to a person.
@@ -32,7 +34,22 @@ class DataError(PtychouiError):
 
 
 class NoGeometryError(DataError):
-    """Data do not say enough about the microscope: ask for a geometry."""
+    """Data do not say enough about the microscope: ask for a geometry.
+
+    Parameters
+    ----------
+    missing
+        Names of the settings to ask for, such as ``array.height_mm``.
+    report
+        Plain values that could be read nevertheless, for ``ptychoui info``.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", missing: tuple[str, ...] = (), report: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.missing = missing
+        self.report = dict(report or {})
 
 
 class GeometryError(PtychouiError):

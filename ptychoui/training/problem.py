@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.design import starts
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Experiment, Geometry, load_geometry
+from ptychoui.experiment import Experiment, Geometry
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
@@ -98,11 +99,13 @@ def find_dataset(experiment: Experiment) -> tuple[ImageStack | TrainingSet, Geom
     path = str(sample_data() / SAMPLES[source.path]) if source.path in SAMPLES else source.path
     if path.startswith("sample:"):
         raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
-    geometry = experiment.geometry
+    geometry: GivenGeometry = experiment.geometry
     if geometry is None and source.geometry:
-        geometry = load_geometry(source.geometry)
+        geometry = read_geometry(source.geometry)
     dataset = open_dataset(path, geometry)
-    return dataset, dataset.geometry if dataset.geometry is not None else geometry
+    if dataset.geometry is None and isinstance(geometry, Geometry):
+        return dataset, geometry
+    return dataset, dataset.geometry
 
 
 def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | None = None) -> Problem:
