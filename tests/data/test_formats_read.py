@@ -154,9 +154,11 @@ def test_led_count(array: dict[str, Any], count: int, make_geometry: Callable[..
 
 
 def test_amplitudes_and_strange_variables(tmp_path: Path, images: np.ndarray, geometry: Geometry) -> None:
-    scipy.io.savemat(tmp_path / "a.mat", {"imageAmpSeq": images})
-    with pytest.raises(DataError, match="holds amplitudes, not intensities"):
-        open_dataset(tmp_path / "a.mat", geometry)
+    scipy.io.savemat(tmp_path / "a.mat", {"imageAmpSeq": np.moveaxis(images, 0, 2)})
+    read = open_dataset(tmp_path / "a.mat", geometry)
+    assert isinstance(read, ImageStack)
+    np.testing.assert_allclose(read.images * read.unit_counts, images**2, rtol=1e-5)
+    assert "pixel values: amplitude, squared here - from the name imageAmpSeq" in map(str, read.provenance.facts)
     scipy.io.savemat(tmp_path / "b.mat", {"foo": 1.0, "text": "imlow_HDR", "s": {"imlow_HDR": images}})
     with pytest.raises(DataError, match="no LED images and no training set; found foo"):
         open_dataset(tmp_path / "b.mat", geometry)

@@ -64,7 +64,8 @@ def read_fpm_torch(path: Path, values: dict[str, Any], given: GivenGeometry) -> 
     _leds(path, setup, coordinates, source, draft)
     files = _files(path, values, coordinates, draft)
     first = read_image(files[0])
-    draft.tell_images(len(files), *first.shape, f"`file_pattern` {dataset['file_pattern']}")
+    rows, columns = first.shape
+    draft.tell_images(len(files), rows, columns, f"`file_pattern` {dataset['file_pattern']}")
     draft.tell("axis of the LEDs", "files", "", f"one file for each of {len(files)} LEDs of {source}")
     geometry = draft.complete(given)
     check_images(draft, geometry)

@@ -103,7 +103,7 @@ def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> ND
     else:
         draft.tell("axis of the LEDs", "last", "", f"{count} images = {count} LEDs")
     images = raw if first and not last else np.moveaxis(raw, 2, 0)
-    draft.tell_images(*images.shape, f"`{name}`")
+    draft.tell_images(len(images), images.shape[1], images.shape[2], f"`{name}`")
     return images
 
 

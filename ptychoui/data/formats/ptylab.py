@@ -101,7 +101,7 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
     with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
         names = sections(file)
         section = choose(path, names, part, "tile")
-        draft.tell("tile", section, "", f"the file holds {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}")
+        draft.tell("tile", section, "", f"the file's {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}")
         for setting, name, scale in SI:
             _state(draft, file, setting, name, scale)
         _state(draft, file, "microscope.objective_na", "num_apert", 1.0)

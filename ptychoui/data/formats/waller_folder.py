@@ -61,7 +61,7 @@ def read_waller_folder(folder: Path, given: GivenGeometry) -> ImageStack:
 def assignments(script: Path) -> dict[str, list[float]]:
     """Name -> numbers of every line that assigns a number or a short vector of numbers; the last line wins.
 
-    A name that is also assigned something else is left out: its value is not known without executing the script.
+    A name that is assigned something else after that is left out: its value is not known without executing the script.
     """
     try:
         with script.open("rb") as file:
