@@ -250,10 +250,13 @@ def leb(folder: Path, images: np.ndarray) -> Path:
 def fpm_torch(folder: Path, images: np.ndarray) -> Path:
     center, unit_um = (960, 540), 100.0
     # The program's x moves rows, our y; signs -1.
-    places = [[int(960 - round(y * 1e3 / unit_um)), int(540 - round(x * 1e3 / unit_um))] for x, y in zip(X_MM, Y_MM)]
+    places = [
+        [int(960 - round(y * 1e3 / unit_um)), int(540 - round(x * 1e3 / unit_um))]
+        for x, y in zip(X_MM, Y_MM, strict=True)
+    ]
     (folder / "crop_1").mkdir(exist_ok=True)
     (folder / "coords.json").write_text(json.dumps(places))
-    for (a, b), image in zip(places, images):
+    for (a, b), image in zip(places, images, strict=True):
         tifffile.imwrite(folder / "crop_1" / f"image_x_{a}_y_{b}.tif", (image * 1000).round().astype(np.uint16))
     config = {
         "dataset": {

@@ -413,7 +413,7 @@ def test_table_as_json(tmp_path: Path, same_images: np.ndarray) -> None:
     chosen = read_geometry(geometry_with(tmp_path, "leds.json", "led_numbers = [20, 12]"))
     assert isinstance(chosen, Geometry)
     np.testing.assert_allclose(led_array(chosen.array).illumination_na, leds.illumination_na[[8, 0]])
-    with pytest.raises(DataError, match="names LEDs that leds.json does not hold"):
+    with pytest.raises(DataError, match=r"names LEDs that leds\.json does not hold"):
         read_geometry(geometry_with(tmp_path, "leds.json", "led_numbers = [3]"))
 
 
