@@ -17,8 +17,8 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry, read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.errors import DataError, NoGeometryError
-from ptychoui.experiment import Geometry, load_geometry
+from ptychoui.errors import DataError, NoGeometryError, SettingsError
+from ptychoui.experiment import Geometry, load_geometry, to_toml
 from ptychoui.optics.info import as_text, describe
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import resources
@@ -514,3 +514,62 @@ def test_measured_led_tables(shared_data: Path, tmp_path: Path) -> None:
     assert np.abs(difference).max() < 2e-4  # both are rounded: positions to 0.01 mm, directions to 1e-4
     flat = read_geometry(geometry_with(tmp_path, "sci_round257_led_position_list_cartesian.json"))
     assert isinstance(flat, PartialGeometry) and flat.leds is not None and len(flat.leds) == 257
+
+
+# ---------------------------------------------------------------------------------- what a user says of the images
+
+
+def test_the_user_may_say_what_the_file_leaves_open(tmp_path: Path, make_geometry: Any) -> None:
+    cube = np.random.default_rng(0).random((9, 9, 9)) + 0.1
+    scipy.io.savemat(tmp_path / "a.mat", {"lowSeq": cube})
+    whole = to_toml(make_geometry())
+    exposures = [1.0, 2, 4, 1, 2, 4, 1, 2, 4]
+    (tmp_path / "g.toml").write_text(
+        f'{whole}\n[images]\nled_axis = "first"\nvalues = "amplitude"\ndark_level = 0.05\nexposures = {exposures}\n'
+    )
+    read = opened(tmp_path / "a.mat", read_geometry(tmp_path / "g.toml"))
+    relative = np.array(exposures) / 4
+    expected = (cube - 0.05) ** 2 / relative[:, None, None]
+    np.testing.assert_allclose(read.images * read.unit_counts, expected, rtol=1e-5)
+    np.testing.assert_allclose(read.exposure, relative)
+    assert read.geometry == make_geometry()
+    for words in (
+        "axis of the LEDs: first - from [images] of g.toml",
+        "pixel values: amplitude, squared here - from [images] of g.toml",
+        "exposures: 9, divided out - from [images] of g.toml",
+        "dark level: 0.05 - from [images] of g.toml; subtracted",
+    ):
+        assert words in facts_of(read)
+    (tmp_path / "g.toml").write_text(f"{whole}\n[images]\nexposures = [1.0, 2.0]\n")
+    with pytest.raises(DataError, match="the 2 exposures of 9 images"):
+        open_dataset(tmp_path / "a.mat", read_geometry(tmp_path / "g.toml"))
+
+
+@pytest.mark.parametrize(
+    ("colour", "rows", "columns"), [("red", [1], [0]), ("blue", [0], [1]), ("green", [0, 1], [0, 1])]
+)
+def test_bayer_pattern_of_plain_images(
+    colour: str, rows: list[int], columns: list[int], tmp_path: Path, geometry: Geometry
+) -> None:
+    raw = np.random.default_rng(3).integers(1, 1000, (9, 13, 14)).astype(np.uint16)  # an odd row is left out
+    tifffile.imwrite(tmp_path / "s.tif", raw, photometric="minisblack")
+    (tmp_path / "s.geometry.toml").write_text(to_toml(geometry) + f'\n[images]\nbayer = "GBRG"\ncolour = "{colour}"\n')
+    read = opened(tmp_path / "s.tif")
+    sites = [raw[:, r:12:2, c:14:2].astype(float) for r, c in zip(rows, columns, strict=True)]
+    np.testing.assert_allclose(read.images * read.unit_counts, sum(sites) / len(sites), rtol=1e-5)
+    assert read.geometry.microscope.camera_pixel_um == 2 * geometry.microscope.camera_pixel_um
+    assert f"the {colour} sites were picked" in facts_of(read) and "doubles" in facts_of(read)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('bayer = "RGGB"', "bayer and colour belong together"),
+        ('led_axis = "middle"', "led_axis"),
+        ("size = 3", "unknown setting images.size"),
+    ],
+)
+def test_what_cannot_be_said_of_images(lines: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "g.toml").write_text(f"[images]\n{lines}\n")
+    with pytest.raises(SettingsError, match=words):
+        read_geometry(tmp_path / "g.toml")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import Fact, ImageStack
+from ptychoui.data.formats.bayer import bayer_channel
 from ptychoui.data.formats.common import (
     beside,
     check_count,
@@ -24,6 +25,7 @@ from ptychoui.data.formats.geometry_file import (
     LAYOUT,
     REPLACES_LAYOUT,
     GivenGeometry,
+    Images,
     PartialGeometry,
     build,
     flat_settings,
@@ -71,6 +73,8 @@ class Draft:
         LEDs of the images, where the file states them.
     images
         Number of images; None where it is not known before the geometry is.
+    said, said_in
+        What the user says of the images, and in which file; known once the geometry is whole.
     """
 
     path: Path
@@ -80,6 +84,8 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     leds: Leds | None = None
     images: int | None = None
+    said: Images = field(default_factory=Images)
+    said_in: str = ""
     example: str = ""
 
     def state(self, setting: str, value: float | None, source: str, assumed: bool = False) -> None:
@@ -128,6 +134,10 @@ class Draft:
             If settings are still missing; it carries their names and what was read.
         """
         own = self._beside(given)
+        for layer in (own, given):
+            if isinstance(layer, PartialGeometry) and layer.images is not None:
+                stated = layer.images.model_dump(exclude_none=True)
+                self.said, self.said_in = Images(**(self.said.model_dump() | stated)), layer.source
         if isinstance(given, Geometry) or (given is None and isinstance(own, Geometry)):
             whole = given if isinstance(given, Geometry) else own
             assert isinstance(whole, Geometry)
@@ -160,9 +170,22 @@ class Draft:
         exposure: NDArray[np.float64] | None = None,
     ) -> ImageStack:
         """Check the image count, make intensities of (LED, row, column) ``raw``, and build the stack."""
+        said, source = self.said, f"[images] of {self.said_in}"
+        if said.values is not None:
+            amplitude = said.values == "amplitude"
+            self.facts = [fact for fact in self.facts if fact.name != "pixel values"]
         kind = "amplitude, squared here" if amplitude else "intensity"
         if not any(fact.name == "pixel values" for fact in self.facts):
-            self.tell("pixel values", kind, "", "the custom of the layout", assumed=True)
+            self.tell("pixel values", kind, "", source if said.values else "the custom of the layout", not said.values)
+        if said.exposures is not None:
+            self.tell("exposures", f"{len(said.exposures)}, divided out", "", source)
+            exposure = np.array(said.exposures, dtype=np.float64)
+        if said.bayer is not None and said.colour is not None:
+            raw, geometry = self._pick_colour(raw, geometry, said.bayer, said.colour, source)
+        if said.dark_level is not None:
+            self.tell("dark level", said.dark_level, "", f"{source}; subtracted")
+            level = np.full(raw.shape[1:], said.dark_level)
+            dark = [frame + level for frame in dark] if dark is not None else [level] * len(raw)
         return finish_stack(
             raw,
             geometry,
@@ -175,6 +198,23 @@ class Draft:
             dark=dark,
             exposure=exposure,
         )
+
+    def _pick_colour(
+        self, raw: NDArray[Any], geometry: Geometry, bayer: str, colour: str, source: str
+    ) -> tuple[NDArray[Any], Geometry]:
+        """Images of one colour of a Bayer pattern, and the geometry of their pixels."""
+        if raw.ndim != 3 or min(raw.shape[1:]) < 2:
+            raise DataError(f"{self.path.name}: images of the shape {raw.shape[1:]} hold no Bayer pattern")
+        scope = geometry.microscope
+        self.tell(
+            "Bayer pattern",
+            bayer,
+            "",
+            f"{source}; the {colour} sites were picked{', the two green ones averaged' * (colour == 'green')}, "
+            f"so the camera's pixel of {scope.camera_pixel_um:g} um doubles",
+        )
+        picked = np.stack([bayer_channel(image, bayer, colour) for image in raw])
+        return picked, geometry.replace(microscope=scope.replace(camera_pixel_um=2 * scope.camera_pixel_um))
 
     def _beside(self, given: GivenGeometry) -> Geometry | PartialGeometry | None:
         """The geometry file beside the data."""

@@ -3,19 +3,23 @@
 A partial geometry is the same TOML with some settings left out: what it says wins over the data file, what it does
 not say is taken from there. ``positions_file = "leds.json"`` in ``[array]`` names a table of LED positions
 (`led_table`) beside the geometry file; with ``led_numbers`` it gives the LEDs of the images, in their order.
+
+A table ``[images]`` says of the images what a file leaves open: their axis, amplitude or intensity, exposures, a dark
+level, a Bayer pattern.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from ptychoui.data.formats.led_table import Leds, read_led_table
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import Array, Experiment, Geometry, Microscope, Pose, read_toml
+from ptychoui.experiment import Array, Experiment, Geometry, Microscope, Pose, Settings, read_toml
 
 MICROSCOPE_NEEDS = ("objective_na", "magnification", "camera_pixel_um", "wavelength_um")
 KIND_NEEDS = {
@@ -35,6 +39,33 @@ LAYOUT = {
 } | (REPLACES_LAYOUT | {"array.led_numbers"})
 
 
+class Images(Settings):
+    """What a user says of the images of a data file; left out: what the file says, or the custom of its layout."""
+
+    led_axis: Literal["first", "last"] | None = Field(None, description="axis of the LEDs in a .mat file: first, last")
+    values: Literal["intensity", "amplitude"] | None = Field(
+        None, description="what a pixel holds: intensity or amplitude (squared when it is read)"
+    )
+    dark_level: float | None = Field(
+        None, gt=-1e9, lt=1e9, description="value of a dark pixel in the file's unit, subtracted"
+    )
+    exposures: tuple[float, ...] | None = Field(
+        None, description="exposure of each image in any unit, in the order of the images; divided out"
+    )
+    bayer: Literal["RGGB", "BGGR", "GRBG", "GBRG"] | None = Field(
+        None, description="colours of the first two pixels of the first row and of the second: RGGB, BGGR, GRBG, GBRG"
+    )
+    colour: Literal["red", "green", "blue"] | None = Field(
+        None, description="colour whose pixels are picked from a Bayer pattern: red, green or blue"
+    )
+
+    @model_validator(mode="after")
+    def _colour_of_a_pattern(self) -> Self:
+        if (self.bayer is None) != (self.colour is None):
+            raise ValueError("bayer and colour belong together: state both")
+        return self
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialGeometry:
     """Some settings of a geometry.
@@ -47,18 +78,21 @@ class PartialGeometry:
         Name of the file they come from.
     leds
         The table that ``positions_file`` names.
+    images
+        What is said of the images.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     source: str
     leds: Leds | None = None
+    images: Images | None = None
 
 
 GivenGeometry = Geometry | PartialGeometry | None
 
 
 def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
-    """Read a geometry file; one that lacks settings which every geometry needs is partial.
+    """Read a geometry file; one that lacks settings which every geometry needs, or speaks of images, is partial.
 
     Raises
     ------
@@ -68,8 +102,9 @@ def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
     path = Path(path)
     table = read_toml(path)
     try:
+        images = _images_of(table)
         leds = _table_of(table, path)
-        partial = PartialGeometry(values=_flat(table), source=path.name, leds=leds)
+        partial = PartialGeometry(values=_flat(table), source=path.name, leds=leds, images=images)
         values = partial.values | (leds.settings(partial.values) if leds else {})
         if leds and "array.height_mm" in partial.values:
             values["array.height_mm"] = partial.values["array.height_mm"]
@@ -78,7 +113,8 @@ def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
         if missing_of(values):
             _check_alone(partial.values)
             return partial
-        return build(values) if leds else Geometry(**table)
+        whole = build(values) if leds else Geometry(**table)
+        return partial if images else whole
     except PtychouiError as error:
         message = error.message if error.message.startswith(path.name) else f"{path.name}: {error.message}"
         raise type(error)(message, error.hint) from None
@@ -89,9 +125,12 @@ def load_whole_geometry(path: str | Path) -> Geometry:
     found = read_geometry(path)
     if isinstance(found, Geometry):
         return found
-    values = found.values | (found.leds.settings(found.values) if found.leds else {})
+    values = (found.leds.settings(found.values) if found.leds else {}) | found.values
+    missing = missing_of(values)
+    if not missing:
+        return build(values)
     raise SettingsError(
-        f"{Path(path).name} is a partial geometry: it lacks {', '.join(missing_of(values))}",
+        f"{Path(path).name} is a partial geometry: it lacks {', '.join(missing)}",
         "give it together with data that say the rest, or add these settings",
     )
 
@@ -140,6 +179,16 @@ def build(values: dict[str, Any]) -> Geometry:
 def flat_settings(geometry: Geometry) -> dict[str, Any]:
     """The settings that were stated when a geometry was made."""
     return _flat(geometry.model_dump(exclude_unset=True))
+
+
+def _images_of(table: dict[str, Any]) -> Images | None:
+    """Take ``[images]`` out of a geometry's table."""
+    images = table.pop("images", None)
+    if images is None:
+        return None
+    if not isinstance(images, dict):
+        raise SettingsError("images is not a table", "write [images], then its settings")
+    return Images(**images)
 
 
 def _table_of(table: dict[str, Any], path: Path) -> Leds | None:

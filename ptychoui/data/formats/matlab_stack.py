@@ -86,6 +86,11 @@ def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> ND
     if raw.ndim != 3:
         raise DataError(f"{path.name}: {name} has the shape {raw.shape}, expected three axes")
     first, last = raw.shape[0] == count, raw.shape[2] == count
+    if draft.said.led_axis is not None:
+        chosen = raw if draft.said.led_axis == "first" else np.moveaxis(raw, 2, 0)
+        draft.tell("axis of the LEDs", draft.said.led_axis, "", f"[images] of {draft.said_in}")
+        draft.tell_images(len(chosen), chosen.shape[1], chosen.shape[2], f"`{name}`")
+        return chosen
     if not first and not last:
         raise DataError(
             f"{path.name}: {name} has the shape {raw.shape} but the array in the geometry has {count} LEDs",
@@ -97,7 +102,7 @@ def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> ND
     elif first and last:
         draft.notes.append(
             f"{name} has the shape {raw.shape} and the LED count does not tell which axis is the LED: "
-            "row, column, LED was assumed, the custom of MATLAB files"
+            "row, column, LED was assumed, the custom of MATLAB files; led_axis in [images] of a geometry says which"
         )
         draft.tell("axis of the LEDs", "last", "", "the custom of MATLAB files; the shape does not tell", assumed=True)
     else:
