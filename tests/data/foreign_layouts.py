@@ -33,6 +33,7 @@ SCOPE_TOML = "[microscope]\n" + "".join(f"{name} = {value}\n" for name, value in
 COMPLETION = {
     "uconn amplitudes": SCOPE_TOML,
     "leb": f"{SCOPE_TOML}[array]\npitch_mm = {PITCH_MM}\nheight_mm = {HEIGHT_MM}\n",
+    "leb info": f"{SCOPE_TOML}[array]\npitch_mm = {PITCH_MM}\nheight_mm = {HEIGHT_MM}\n",
 }
 PART = {"aidukas": "section1", "imaged": "red"}
 EXPOSURES_S = np.array([0.01, 0.02, 0.02, 0.01, 0.04, 0.01, 0.01, 0.02, 0.04])
@@ -247,6 +248,27 @@ def leb(folder: Path, images: np.ndarray) -> Path:
     return path
 
 
+def leb_info(folder: Path, images: np.ndarray) -> Path:
+    places = [[15 + int(c), 16 - int(r)] for c, r in zip(COLUMN.ravel(), ROW.ravel(), strict=True)]
+    info = json.dumps({"led_indexes": places, "led_center": [15, 16]})
+    counts = (images * 1000).round().astype(np.uint16)
+    tifffile.imwrite(path := folder / "stack.tif", counts, imagej=True, metadata={"Info": info})
+    return path
+
+
+def experiment_list(folder: Path, images: np.ndarray) -> Path:
+    variables = {
+        "I": np.moveaxis(images, 0, 2),
+        "na_list": DIRECTIONS[:, ::-1],
+        "na": NA,
+        "wl": WAVELENGTH_UM,
+        "ps": CAMERA_UM,
+        "mag": MAGNIFICATION,
+    }
+    scipy.io.savemat(path := folder / "exp.mat", variables)
+    return path
+
+
 def fpm_torch(folder: Path, images: np.ndarray) -> Path:
     center, unit_um = (960, 540), 100.0
     # The program's x moves rows, our y; signs -1.
@@ -297,7 +319,9 @@ LAYOUTS: dict[str, Callable[[Path, np.ndarray], Path]] = {
     "experiment": experiment,
     "waller": waller,
     "imaged": imaged,
+    "experiment list": experiment_list,
     "leb": leb,
+    "leb info": leb_info,
     "fpm torch": fpm_torch,
 }
 
@@ -308,7 +332,7 @@ def expected_directions(layout: str) -> np.ndarray:
         # The program: for columns h, then rows v: minus (h, v) times the pitch, less the tile's centre.
         v_center, h_center = (np.array([1017, 1013]) - [1080, 1280] + 4) * 3.69 / 2.0 * 1e-3
         mm = np.array([[-4.0 * h - h_center, -4.0 * v - v_center] for h in (-1, 0, 1) for v in (-1, 0, 1)])
-    elif layout == "leb":
+    elif layout.startswith("leb"):
         mm = np.column_stack([PITCH_MM * COLUMN.ravel(), -PITCH_MM * ROW.ravel()])
     else:
         return DIRECTIONS

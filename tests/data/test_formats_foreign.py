@@ -46,7 +46,9 @@ def test_images_leds_and_microscope(layout: str, tmp_path: Path, same_images: np
     counts = read.images * read.unit_counts
     scale = counts.mean() / same_images.mean()
     np.testing.assert_allclose(counts / scale, same_images, atol=2e-3 if layout == "imaged" else 1e-4)
-    assert scale == pytest.approx({"waller": 1e3, "leb": 1e3, "fpm torch": 1e3, "imaged": 4e3}.get(layout, 1), rel=1e-3)
+    assert scale == pytest.approx(
+        {"waller": 1e3, "leb": 1e3, "leb info": 1e3, "fpm torch": 1e3, "imaged": 4e3}.get(layout, 1), rel=1e-3
+    )
     leds = led_array(read.geometry.array)
     tolerance = 1e-3 if layout == "fpm torch" else 1e-9  # its coordinates are whole numbers of 0.1 mm
     np.testing.assert_allclose(leds.illumination_na, foreign.expected_directions(layout), atol=tolerance)

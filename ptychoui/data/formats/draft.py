@@ -152,6 +152,8 @@ class Draft:
         """Geometry of a file that stores one (or none), completed by a partial or replaced by a whole one."""
         if given is None:
             return stored
+        if isinstance(given, PartialGeometry) and given.images is not None:
+            self.notes.append(f"[images] of {given.source} was not used: the file holds finished intensities")
         if isinstance(given, Geometry):
             if stored is not None:
                 self.notes.extend(geometry_conflicts(given, stored, self.path.name))
@@ -231,6 +233,8 @@ class Draft:
             return None
         if isinstance(given, Geometry) and isinstance(other, Geometry):
             self.notes.extend(geometry_conflicts(given, other, found.name))
+        elif isinstance(given, Geometry):
+            self.notes.append(f"the settings of {found.name} were not used: the geometry given is whole")
         elif isinstance(given, PartialGeometry):
             self.notes.append(f"geometry completed from {found.name}")
         return other

@@ -1,4 +1,4 @@
-"""OME-TIFF stacks of the EPFL with ``NAME_metadata.txt`` of Micro-Manager beside them.
+"""TIFF stacks of the EPFL with ``NAME_metadata.txt`` of Micro-Manager beside them.
 
 Each ``FrameKey-N-...`` has ``UserData`` with ``LEDCoordX``, ``LEDCoordY`` (place in the LED matrix) and
 ``centerLEDCoordX``, ``centerLEDCoordY`` (the LED on the axis). Pitch, height, rotation and the microscope are not in
@@ -10,12 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
-from ptychoui.data.formats.led_table import Leds, load_json
+from ptychoui.data.formats.led_matrix import state_matrix
+from ptychoui.data.formats.led_table import load_json
 from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.errors import DataError
 
@@ -60,13 +59,8 @@ def read_leb_stack(path: Path, metadata: Path, given: GivenGeometry) -> ImageSta
             f"{metadata.name}: frames are not numbered 0 to {len(places) - 1}, some are missing", "copy the file again"
         )
     draft = Draft(path=path, layout="OME-TIFF with Micro-Manager metadata (EPFL)")
-    if center is None:
-        draft.notes.append("the metadata do not say which LED is on the axis: no LED positions")
-    else:
-        steps = np.array([places[n] for n in range(len(places))], dtype=np.float64) - center
-        draft.tell("LED on the axis", f"({center[0]}, {center[1]})", "", "`centerLEDCoordX`, `centerLEDCoordY`")
-        draft.tell_leds(Leds(steps=steps), "`LEDCoordX`, `LEDCoordY` less the LED on the axis", "x = X, y = Y")
-        draft.notes.append("the rotation of the LED matrix comes from a calibration: state array.pose.rotation_deg")
+    listed = [places[number] for number in range(len(places))]
+    state_matrix(draft, listed, center, "`LEDCoordX`, `LEDCoordY`, `centerLEDCoordX`, `centerLEDCoordY`")
     return read_tiff_stack(path, given, draft)
 
 

@@ -8,8 +8,8 @@ Often inside the structure ``saved_data``. The published program takes the first
 FPM_software: ``imlow``, ``NA_list`` (LED, 2) direction cosines that the program negates, ``NA``, ``dpix_c`` [um],
 ``lambda`` [um], ``mag``.
 
-Kellman's experiments: ``I``, ``na_x_list``, ``na_y_list`` (LED), ``sys_na``, ``wavelength`` [um], ``pixel_size`` camera
-pixel [um], ``mag``.
+Kellman's experiments: ``I``, ``na_x_list``, ``na_y_list`` (LED) or ``na_list`` (LED, [y, x]), ``sys_na`` or ``na``,
+``wavelength`` or ``wl`` [um], ``pixel_size`` or ``ps`` camera pixel [um], ``mag``.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ SOFTWARE = DirectionLayout(
 EXPERIMENT = DirectionLayout(
     name="learned-design experiment .mat",
     images="I",
-    marks=("na_x_list", "na_y_list", "sys_na"),
+    marks=("na_x_list", "na_y_list", "na_list", "sys_na"),
     settings={
-        "microscope.wavelength_um": ("wavelength",),
-        "microscope.objective_na": ("sys_na",),
-        "microscope.camera_pixel_um": ("pixel_size",),
+        "microscope.wavelength_um": ("wavelength", "wl"),
+        "microscope.objective_na": ("sys_na", "na"),
+        "microscope.camera_pixel_um": ("pixel_size", "ps"),
         "microscope.magnification": ("mag",),
     },
 )
@@ -155,6 +155,14 @@ def _software(mat: MatFile, draft: Draft) -> None:
 
 
 def _experiment(mat: MatFile, draft: Draft) -> None:
+    if "microscope.magnification" in draft.values:
+        draft.notes.append(
+            "a side port's own magnification is not in such files: state microscope.magnification if there was one"
+        )
+    if "na_list" in mat and "na_x_list" not in mat:
+        axes = "first column y, second column x"
+        draft.tell_leds(Leds(directions=mat.pairs("na_list")[:, ::-1]), "`na_list` (direction cosines)", axes)
+        return
     lacking = [name for name in ("na_x_list", "na_y_list") if name not in mat]
     if lacking:
         draft.notes.append(f"the file lacks {', '.join(lacking)}: no LED positions")
@@ -162,7 +170,3 @@ def _experiment(mat: MatFile, draft: Draft) -> None:
     count = int(np.prod(mat.shapes["na_x_list"]))
     directions = np.column_stack([mat.vector("na_x_list", count), mat.vector("na_y_list", count)])
     draft.tell_leds(Leds(directions=directions), "`na_x_list`, `na_y_list` (direction cosines)", "x and y as named")
-    if "microscope.magnification" in draft.values:
-        draft.notes.append(
-            "a side port's own magnification is not in such files: state microscope.magnification if there was one"
-        )

@@ -26,6 +26,7 @@ from ptychoui.data.formats.common import (
 )
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.led_matrix import state_info
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 
@@ -40,10 +41,13 @@ def read_tiff_stack(path: Path, given: GivenGeometry, draft: Draft | None = None
     draft = draft or Draft(path=path, layout="")
     with _opened(path, draft.notes) as tiff:
         ome = tiff.ome_metadata
+        if draft.leds is None:
+            state_info(draft, (tiff.imagej_metadata or {}).get("Info"))
         draft.layout = draft.layout or ("OME-TIFF" if ome else "multi-page TIFF")
         count, *size = _shape(tiff, path)
         draft.tell_images(count, size[0], size[1], "the pages")
-        draft.tell("axis of the LEDs", "pages", "", "one page for each LED, in the array's order", assumed=True)
+        order = "one page for each LED, in the " + ("order of the LED indices" if draft.leds else "array's order")
+        draft.tell("axis of the LEDs", "pages", "", order, assumed=True)
         geometry = draft.complete(given)
         raw = _pages(tiff, path, geometry)
     if ome:
