@@ -24,6 +24,7 @@ STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"
 NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
 STRUCTURE_CLASS = 2
 COMPLEX_FLAG = 0x0800
+PIECE_BYTES = 2**18
 HEADER_BYTES = 4096  # flags, shape and name of a variable fit in this
 
 
@@ -71,7 +72,7 @@ def read_variable(path: Path, variable: Variable) -> NDArray[Any]:
     """Read the values of one variable, in MATLAB's axis order."""
     with path.open("rb") as file:
         file.seek(variable.offset)
-        body = file.read(variable.length)
+        body: bytes | bytearray = file.read(variable.length)
     if variable.compressed:
         body = _inflate(path, variable.name, variable.order, body)
     parts = _Elements(memoryview(body)[variable.start :], variable.order)
@@ -116,7 +117,7 @@ def _headers(file: BinaryIO, path: Path, compressed: bool, offset: int, length: 
     if (bits & 0xFF) != STRUCTURE_CLASS or math.prod(shape) != 1:
         return []
     file.seek(offset)
-    body = file.read(length)
+    body: bytes | bytearray = file.read(length)
     if compressed:
         body = _inflate(path, name, order, body)
     return [
@@ -144,7 +145,7 @@ def _flags_shape_name(parts: _Elements, order: str) -> tuple[str, tuple[int, ...
     return bytes(name).decode("ascii"), extents, bits
 
 
-def _fields(body: bytes, order: str) -> list[tuple[str, tuple[int, ...], int, int]]:
+def _fields(body: bytes | bytearray, order: str) -> list[tuple[str, tuple[int, ...], int, int]]:
     """Name, shape, flags and place of the numeric fields of a single structure."""
     parts = _Elements(body, order)
     _flags_shape_name(parts, order)
@@ -167,14 +168,23 @@ def _fields(body: bytes, order: str) -> list[tuple[str, tuple[int, ...], int, in
     return found
 
 
-def _inflate(path: Path, name: str, order: str, packed: bytes) -> bytes:
+def _inflate(path: Path, name: str, order: str, packed: bytes | bytearray) -> bytearray:
     """Unpack a compressed variable and check the checksum at its end."""
-    unpacker = zlib.decompressobj()
-    tag = unpacker.decompress(packed, 8)
+    # Piece by piece: a single call would hold everything twice when it joins its parts.
+    unpacker, source, place = zlib.decompressobj(), memoryview(packed), PIECE_BYTES
+    tag = unpacker.decompress(source[:place], 8)
     kind, length = struct.unpack(f"{order}II", tag)
     check_claim(path, name, length, len(packed))
-    body = unpacker.decompress(unpacker.unconsumed_tail, max(length, 1))
-    rest = unpacker.decompress(unpacker.unconsumed_tail, 8) if not unpacker.eof else b""
+    body, tail = bytearray(), unpacker.unconsumed_tail
+    while len(body) < length and not unpacker.eof:
+        if not tail:
+            tail, place = bytes(source[place : place + PIECE_BYTES]), place + PIECE_BYTES
+        part = unpacker.decompress(tail, min(length - len(body), PIECE_BYTES))
+        body += part
+        tail = unpacker.unconsumed_tail
+        if not part and not tail and place >= len(packed):
+            break
+    rest = b"" if unpacker.eof else unpacker.decompress(tail + bytes(source[place : place + 64]), 8)
     if kind != MATRIX or len(body) != length or rest or not unpacker.eof:
         raise DataError(
             f"{path.name}: {name} is cut short or damaged: {len(body)} of {length} bytes unpacked",
@@ -186,7 +196,7 @@ def _inflate(path: Path, name: str, order: str, packed: bytes) -> bytes:
 class _Elements:
     """The data elements inside a variable, one after the other."""
 
-    def __init__(self, body: bytes | memoryview, order: str) -> None:
+    def __init__(self, body: bytes | bytearray | memoryview, order: str) -> None:
         self.body, self.order, self.place = memoryview(body), order, 0
 
     def take(self) -> tuple[int, memoryview]:
