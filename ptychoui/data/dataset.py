@@ -148,7 +148,9 @@ class ImageStack:
         if not self.mapped:
             object.__setattr__(self, "images", _frozen(np.asarray(images, np.float32)))
         object.__setattr__(self, "led_numbers", _frozen(numbers.astype(np.int64, copy=False)))
-        exposure = np.ones(len(images)) if self.exposure is None else np.asarray(self.exposure, dtype=np.float64)
+        given = np.ones(0) if self.exposure is None else np.asarray(self.exposure, dtype=np.float64)
+        # Ones say nothing, so a copy with other images does not have to renew them.
+        exposure = np.ones(len(images)) if np.all(given == 1) else given
         if exposure.shape != (len(images),):
             raise DataError(f"the stack has {len(images)} images but exposures of the shape {exposure.shape}")
         if not (np.isfinite(exposure).all() and (exposure > 0).all()):
