@@ -323,7 +323,7 @@ def _with_options(experiment: Experiment, arguments: argparse.Namespace) -> Expe
     if arguments.data:
         sample = arguments.data.startswith("sample:")
         changes["data"] = experiment.data.replace(
-            path=arguments.data if sample else str(Path(arguments.data).resolve())
+            path=arguments.data if sample else str(Path(arguments.data).resolve()), images=None
         )
     if arguments.geometry:
         from ptychoui.data.formats.geometry_file import with_geometry

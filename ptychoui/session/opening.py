@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.data.formats.geometry_file import GivenGeometry, load_whole_geometry, read_geometry
+from ptychoui.data.formats.geometry_file import GivenGeometry, given_of, load_whole_geometry
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
 from ptychoui.paths import resources, sample_data
@@ -101,8 +101,7 @@ def open_run(path: Path) -> OpenedRun:
 
 def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
     """Open an experiment's data; the experiment's geometry wins over its geometry file and the data's own."""
-    given = read_geometry(source.geometry) if geometry is None and source.geometry else geometry
-    return OpenedData(_open_dataset(locate(source.path), given), source.path)
+    return OpenedData(_open_dataset(locate(source.path), given_of(source, geometry)), source.path)
 
 
 def locate(path: str) -> Path:

@@ -32,7 +32,7 @@ def load_run(path: str | Path, data: str | None = None, geometry: str | None = N
     experiment = run.experiment()
     if data is not None:
         other = data if data.startswith("sample:") else str(Path(data).resolve())
-        experiment = experiment.replace(data=experiment.data.replace(path=other))
+        experiment = experiment.replace(data=experiment.data.replace(path=other, images=None))
     if geometry is not None:
         experiment = with_geometry(experiment, geometry)
     saved = run.load()

@@ -25,7 +25,6 @@ from ptychoui.data.formats.geometry_file import (
     LAYOUT,
     REPLACES_LAYOUT,
     GivenGeometry,
-    Images,
     PartialGeometry,
     build,
     flat_settings,
@@ -34,7 +33,7 @@ from ptychoui.data.formats.geometry_file import (
 )
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Geometry, Images
 from ptychoui.paths import resources
 
 WORDS = {

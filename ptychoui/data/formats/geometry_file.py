@@ -10,16 +10,15 @@ level, a Bayer pattern.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from ptychoui.data.formats.led_table import Leds, read_led_table
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import Array, Experiment, Geometry, Microscope, Pose, Settings, read_toml
+from ptychoui.experiment import Array, DataSource, Experiment, Geometry, Images, Microscope, Pose, read_toml
 
 MICROSCOPE_NEEDS = ("objective_na", "magnification", "camera_pixel_um", "wavelength_um")
 KIND_NEEDS = {
@@ -37,33 +36,6 @@ REPLACES_LAYOUT = {
 LAYOUT = {
     f"array.{name}" for name in ("pitch_mm", "serpentine", "disc", "spiral_steps", "center_row", "center_column")
 } | (REPLACES_LAYOUT | {"array.led_numbers"})
-
-
-class Images(Settings):
-    """What a user says of the images of a data file; left out: what the file says, or the custom of its layout."""
-
-    led_axis: Literal["first", "last"] | None = Field(None, description="axis of the LEDs in a .mat file: first, last")
-    values: Literal["intensity", "amplitude"] | None = Field(
-        None, description="what a pixel holds: intensity or amplitude (squared when it is read)"
-    )
-    dark_level: float | None = Field(
-        None, gt=-1e9, lt=1e9, description="value of a dark pixel in the file's unit, subtracted"
-    )
-    exposures: tuple[float, ...] | None = Field(
-        None, description="exposure of each image in any unit, in the order of the images; divided out"
-    )
-    bayer: Literal["RGGB", "BGGR", "GRBG", "GBRG"] | None = Field(
-        None, description="colours of the first two pixels of the first row and of the second: RGGB, BGGR, GRBG, GBRG"
-    )
-    colour: Literal["red", "green", "blue"] | None = Field(
-        None, description="colour whose pixels are picked from a Bayer pattern: red, green or blue"
-    )
-
-    @model_validator(mode="after")
-    def _colour_of_a_pattern(self) -> Self:
-        if (self.bayer is None) != (self.colour is None):
-            raise ValueError("bayer and colour belong together: state both")
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +113,19 @@ def with_geometry(experiment: Experiment, path: str | Path) -> Experiment:
     if isinstance(found, Geometry):
         return experiment.replace(geometry=found)
     return experiment.replace(geometry=None, data=experiment.data.replace(geometry=str(Path(path).resolve())))
+
+
+def given_of(source: DataSource, geometry: Geometry | None) -> GivenGeometry:
+    """What an experiment says of its data: its geometry, else that of its geometry file, and its images."""
+    found: GivenGeometry = geometry
+    if found is None and source.geometry:
+        found = read_geometry(source.geometry)
+    if source.images is None:
+        return found
+    if isinstance(found, PartialGeometry):
+        return replace(found, images=source.images)
+    values = {} if found is None else flat_settings(found)
+    return PartialGeometry(values=values, source="the experiment", images=source.images)
 
 
 def missing_of(values: dict[str, Any]) -> tuple[str, ...]:

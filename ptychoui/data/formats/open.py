@@ -99,8 +99,8 @@ def open_dataset(path: str | Path, geometry: GivenGeometry = None) -> ImageStack
         return _open_hdf5(path, geometry, part)
     if is_led_csv(start):
         with parsing(path, "table of LEDs"):
-            _, said = read_led_table(path)
-            raise _table_error(path, said, 0)
+            leds, said = read_led_table(path)
+            raise _table_error(path, said, len(leds))
     if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
         with parsing(path, "JSON file"):
             return _open_json(path, geometry)
