@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_ONE_LINE = dict.fromkeys([*range(32), *range(127, 160)], " ")
+
 
 class PtychouiError(Exception):
     """An error to be shown to a person.
@@ -17,9 +19,10 @@ class PtychouiError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Names inside damaged files may hold control characters; a sentence stays on one line.
+        super().__init__(message.translate(_ONE_LINE))
+        self.message = message.translate(_ONE_LINE)
+        self.hint = hint.translate(_ONE_LINE)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

@@ -323,6 +323,33 @@ def test_mutants_of_led_tables(table: str, tmp_path: Path) -> None:
     assert outcomes["refused"] > 100
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_mutants_of_geometry_files(beside: bool, tmp_path: Path, images: np.ndarray) -> None:
+    """A damaged partial geometry, given or beside the data, completes them or ends in a sentence."""
+    path = foreign.caltech(tmp_path, images)
+    (tmp_path / "leds.json").write_text(TABLES["na json"])
+    whole = (
+        foreign.SCOPE_TOML
+        + '[array]\npositions_file = "leds.json"\nheight_mm = 90.0\n[array.pose]\nflip_x = true\n[images]\n'
+        + 'led_axis = "last"\ndark_level = 0.01\nexposures = [1, 1, 1, 1, 2, 2, 2, 2, 2]\n'
+    ).encode()
+    geometry = tmp_path / ("apic.geometry.toml" if beside else "g.toml")
+    outcomes = {"read": 0, "refused": 0}
+    for attempt in range(300):
+        rng = np.random.default_rng(attempt)
+        kinds = (flipped, cut, wrong_words, wrong_words)
+        geometry.write_bytes(kinds[attempt % 4](whole, rng))
+        try:
+            read = open_dataset(path, None if beside else read_geometry(geometry))
+        except PtychouiError as error:
+            assert error.message and "\n" not in str(error)
+            outcomes["refused"] += 1
+        else:
+            assert np.isfinite(values(read)).all()
+            outcomes["read"] += 1
+    assert min(outcomes.values()) > 5, outcomes
+
+
 def test_own_hdf5_never_returns_other_values(tmp_path: Path, stack: ImageStack) -> None:
     path = save_hdf5(tmp_path / "s.h5", stack)
     whole = path.read_bytes()

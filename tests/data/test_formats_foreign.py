@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,13 @@ def test_dark_frames_in_a_folder(tmp_path: Path, same_images: np.ndarray, geomet
 # ---------------------------------------------------------------------------------- refusals
 
 
+def _dng() -> bytes:
+    """A TIFF with the tag DNGVersion, whatever it is called."""
+    memory = io.BytesIO()
+    tifffile.imwrite(memory, np.ones((4, 4), np.uint16), extratags=[(50706, 1, 4, (1, 4, 0, 0), True)])
+    return memory.getvalue()
+
+
 def test_raw_camera_files_are_refused(tmp_path: Path, geometry: Geometry) -> None:
     contents = {
         "a.dng": b"II*\0\x08\0\0\0" + bytes(40),
@@ -349,6 +357,7 @@ def test_raw_camera_files_are_refused(tmp_path: Path, geometry: Geometry) -> Non
         "a.cr3": b"\0\0\0\x18ftypcrx " + bytes(40),
         "a.raf": b"FUJIFILMCCD-RAW " + bytes(40),
         "a.exr": b"\x76\x2f\x31\x01" + bytes(40),
+        "dng.tif": _dng(),
         "a.jpg": b"\xff\xd8\xff\xe0" + bytes(40),
     }
     for name, content in contents.items():
@@ -466,6 +475,7 @@ def test_partial_geometries_are_checked(tmp_path: Path) -> None:
         ("microscope = 3\n", "microscope is not a table"),
         ("[array]\nkind = 'rings'\n", "also needs array.ring_radii_mm"),
         ("[array]\npositions_file = 3\n", "positions_file is not the name of a file"),
+        ('[array]\n"kind.x" = 3\nkind = "lattice"\n', "unknown setting 'array.kind.x'"),
     ):
         path.write_text(text)
         with pytest.raises(Exception, match=words) as caught:

@@ -171,6 +171,9 @@ class Draft:
         exposure: NDArray[np.float64] | None = None,
     ) -> ImageStack:
         """Check the image count, make intensities of (LED, row, column) ``raw``, and build the stack."""
+        if self.leds is None:
+            order, count = geometry.array.kind, len(geometry.array.numbers())
+            self.tell("LED order", f"{order} of {count} LEDs, from its first to its last", "", "the geometry")
         said, source = self.said, f"[images] of {self.said_in}"
         if said.values is not None:
             amplitude = said.values == "amplitude"

@@ -77,13 +77,14 @@ def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
         images = _images_of(table)
         leds = _table_of(table, path)
         partial = PartialGeometry(values=_flat(table), source=path.name, leds=leds, images=images)
+        if missing_of(partial.values):
+            _check_alone(partial.values)
         values = partial.values | (leds.settings(partial.values) if leds else {})
         if leds and "array.height_mm" in partial.values:
             values["array.height_mm"] = partial.values["array.height_mm"]
         if leds and partial.values.get("array.kind", "table") != "table":
             raise SettingsError("array.kind and array.positions_file exclude each other", "leave one of them out")
         if missing_of(values):
-            _check_alone(partial.values)
             return partial
         whole = build(values) if leds else Geometry(**table)
         return partial if images else whole
@@ -226,6 +227,8 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
+        if "." in key:
+            raise SettingsError(f"unknown setting {name!r}", "names of settings hold no dots of their own")
         if name in ("microscope", "array", "array.pose"):
             if not isinstance(value, dict):
                 raise SettingsError(f"{name} is not a table", f"write [{name}], then its settings")

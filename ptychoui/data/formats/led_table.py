@@ -26,6 +26,7 @@ JSON_KEYS = ("led_position_list_cartesian", "led_position_list_na", "led_list")
 TABLE_HEIGHT_MM = 100.0
 """Height at which LEDs known by their directions only are placed: on a flat array any height gives the directions."""
 LARGEST_MM = 5000.0
+LARGEST_TABLE = 2**26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +159,8 @@ def read_led_table(path: Path) -> tuple[Leds, str]:
         If the file is missing or not such a table, with the line or the LED that is wrong.
     """
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= LARGEST_TABLE):
+            raise DataError(f"{path.name} is not a file of at most 64 MiB", "check the path of the LED table")
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror}", "check the path of the LED table") from None

@@ -28,6 +28,8 @@ def read_npy(path: Path) -> NDArray[Any]:
     DataError
         If the file is missing, holds objects (pickles) or is not exactly as long as its header says.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path.name} is not a file", "check the folder of the captures")
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -27,9 +27,11 @@ from ptychoui.data.formats.common import (
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_matrix import state_info
+from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 
+DNG_VERSION = 50706
 UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
 
 
@@ -40,6 +42,8 @@ def read_tiff_stack(path: Path, given: GivenGeometry, draft: Draft | None = None
     """
     draft = draft or Draft(path=path, layout="")
     with _opened(path, draft.notes) as tiff:
+        if DNG_VERSION in tiff.pages[0].aspage().tags:
+            raise DataError(f"{path.name} is a DNG file, a raw camera format: not read", LINEAR)
         ome = tiff.ome_metadata
         if draft.leds is None:
             state_info(draft, (tiff.imagej_metadata or {}).get("Info"))
