@@ -585,3 +585,46 @@ def test_what_cannot_be_said_of_images(lines: str, words: str, tmp_path: Path) -
     (tmp_path / "g.toml").write_text(f"[images]\n{lines}\n")
     with pytest.raises(SettingsError, match=words):
         read_geometry(tmp_path / "g.toml")
+
+
+# ---------------------------------------------------------------------------------- partial geometry elsewhere
+
+
+def test_partial_geometry_over_a_stored_one(tmp_path: Path, stack: ImageStack) -> None:
+    path = save_hdf5(tmp_path / "s.h5", stack)
+    (tmp_path / "g.toml").write_text("[array]\nheight_mm = 85.0\n[images]\nvalues = 'amplitude'\n")
+    read = opened(path, read_geometry(tmp_path / "g.toml"))
+    assert stack.geometry is not None
+    assert read.geometry == stack.geometry.replace(array=stack.geometry.array.replace(height_mm=85.0))
+    notes = "\n".join(read.provenance.notes)
+    assert "the height of the LEDs is 85 mm in the geometry and 90 mm in the data file" in notes
+    assert "[images] of g.toml was not used" in notes
+    bare = ImageStack(images=stack.images, led_numbers=stack.led_numbers, geometry=None)
+    with pytest.raises(NoGeometryError, match=r"missing: microscope\.objective_na"):
+        open_dataset(save_hdf5(tmp_path / "t.h5", bare), read_geometry(tmp_path / "g.toml"))
+
+
+def test_partial_geometry_completes_a_training_set(tmp_path: Path, training_variables: dict[str, Any]) -> None:
+    few = {name: value for name, value in training_variables.items() if name != "mag"}
+    scipy.io.savemat(tmp_path / "t.mat", few)
+    assert open_dataset(tmp_path / "t.mat").geometry is None
+    (tmp_path / "t.geometry.toml").write_text("[microscope]\nmagnification = 8.0\n")
+    geometry = open_dataset(tmp_path / "t.mat").geometry
+    assert geometry is not None
+    assert (geometry.microscope.magnification, geometry.microscope.camera_pixel_um) == (8.0, 6.5)
+    found = led_array(geometry.array).illumination_na
+    np.testing.assert_allclose(found, training_variables["na_list"][:, ::-1], atol=1e-9)
+
+
+def test_other_leds_by_a_partial_geometry(tmp_path: Path, same_images: np.ndarray) -> None:
+    """A geometry that describes the LEDs itself replaces those of the file and keeps its microscope."""
+    path = foreign.caltech(tmp_path, same_images)
+    (tmp_path / "g.toml").write_text('[array]\nkind = "spiral"\ncount = 9\npitch_mm = 3.0\nheight_mm = 70.0\n')
+    read = opened(path, read_geometry(tmp_path / "g.toml"))
+    assert read.geometry.array.kind == "spiral" and read.geometry.array.positions_mm is None
+    assert read.geometry.microscope.magnification == foreign.MAGNIFICATION
+    assert any("positions in the data file were not used" in note for note in read.provenance.notes)
+    (tmp_path / "g.toml").write_text("[array]\nheight_mm = 70.0\n")  # another height leaves directions alone
+    read = opened(path, read_geometry(tmp_path / "g.toml"))
+    assert read.geometry.array.height_mm == 70.0
+    np.testing.assert_allclose(led_array(read.geometry.array).illumination_na, foreign.DIRECTIONS, atol=1e-9)
