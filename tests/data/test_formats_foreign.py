@@ -338,6 +338,25 @@ def test_dark_frames_in_a_folder(tmp_path: Path, same_images: np.ndarray, geomet
         open_dataset(tmp_path, geometry)
 
 
+def test_firmware_numbers_by_a_partial_geometry(tmp_path: Path, same_images: np.ndarray) -> None:
+    path = foreign.caltech(tmp_path, same_images)
+    numbers = [40, 3, 7, 100, 2, 1, 0, 9, 8]
+    (tmp_path / "g.toml").write_text(f"[array]\nled_numbers = {numbers}\n")
+    read = opened(path, read_geometry(tmp_path / "g.toml"))
+    assert read.led_numbers.tolist() == numbers
+    assert "LED numbers: 0 to 100 - from the geometry" in facts_of(read) and "counted from 0" not in facts_of(read)
+    (tmp_path / "g.toml").write_text("[array]\nled_numbers = [1, 2]\n")
+    with pytest.raises(DataError, match="led_numbers and positions_mm must have the same length"):
+        open_dataset(path, read_geometry(tmp_path / "g.toml"))
+
+
+def test_two_bayer_patterns_exclude_each_other(tmp_path: Path, same_images: np.ndarray) -> None:
+    path = foreign.imaged(tmp_path, same_images)
+    (tmp_path / "g.toml").write_text('[images]\nbayer = "RGGB"\ncolour = "red"\n')
+    with pytest.raises(DataError, match="states its Bayer pattern"):
+        open_dataset(f"{path}::red", read_geometry(tmp_path / "g.toml"))
+
+
 # ---------------------------------------------------------------------------------- refusals
 
 

@@ -174,6 +174,12 @@ class Draft:
         if self.leds is None:
             order, count = geometry.array.kind, len(geometry.array.numbers())
             self.tell("LED order", f"{order} of {count} LEDs, from its first to its last", "", "the geometry")
+        elif self.leds.numbers is None and geometry.array.led_numbers is not None:
+            numbers = geometry.array.led_numbers
+            self.facts = [fact for fact in self.facts if fact.name != "LED numbers"]
+            self.tell(
+                "LED numbers", f"{min(numbers)} to {max(numbers)}", "", "the geometry, in the order of the images"
+            )
         said, source = self.said, f"[images] of {self.said_in}"
         if said.values is not None:
             amplitude = said.values == "amplitude"
@@ -207,6 +213,11 @@ class Draft:
         self, raw: NDArray[Any], geometry: Geometry, bayer: str, colour: str, source: str
     ) -> tuple[NDArray[Any], Geometry]:
         """Images of one colour of a Bayer pattern, and the geometry of their pixels."""
+        if any(fact.name == "Bayer pattern" for fact in self.facts):
+            raise DataError(
+                f"{self.path.name} states its Bayer pattern, and {source} states another",
+                "leave bayer and colour out of [images]",
+            )
         if raw.ndim != 3 or min(raw.shape[1:]) < 2:
             raise DataError(f"{self.path.name}: images of the shape {raw.shape[1:]} hold no Bayer pattern")
         scope = geometry.microscope
