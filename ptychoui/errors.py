@@ -55,6 +55,15 @@ class NoGeometryError(DataError):
         self.report = dict(report or {})
 
 
+class LedTableError(DataError):
+    """A table of LEDs was opened as if it held images; ``report`` says what it is."""
+
+    def __init__(self, message: str, hint: str = "", report: str = "", leds: int = 0) -> None:
+        super().__init__(message, hint)
+        self.report = report
+        self.leds = leds
+
+
 class GeometryError(PtychouiError):
     """The microscope and the LED array do not fit together."""
 

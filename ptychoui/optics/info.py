@@ -9,8 +9,8 @@ from typing import Any
 from ptychoui.data.dataset import Fact, ImageStack, TrainingSet
 from ptychoui.data.formats.draft import WORDS, lines_for
 from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
-from ptychoui.data.formats.open import LedTableError, open_dataset
-from ptychoui.errors import NoGeometryError
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import LedTableError, NoGeometryError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.microscope import derived_numbers
 

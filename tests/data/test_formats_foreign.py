@@ -174,6 +174,18 @@ def test_ptylab_turns_and_centres_a_lying_encoder(tmp_path: Path, same_images: n
     assert any("turned and centred" in note for note in read.provenance.notes)
 
 
+def test_exposures_of_unknown_meaning_are_told(tmp_path: Path, same_images: np.ndarray) -> None:
+    variables = foreign.caltech_variables(same_images) | {"darkframe": np.zeros((8, 10)), "exposure_DF": 4.0}
+    scipy.io.savemat(tmp_path / "a.mat", variables)
+    assert any(
+        "holds darkframe, exposure_DF, which were not used" in n for n in opened(tmp_path / "a.mat").provenance.notes
+    )
+    path = foreign.aidukas(tmp_path, same_images)
+    with h5py.File(path, "r+") as file:
+        file["cam_expo_ratio"] = 7.69
+    assert any("cam_expo_ratio" in note for note in opened(f"{path}::section0").provenance.notes)
+
+
 def test_conventional_ptychography_is_refused(tmp_path: Path, same_images: np.ndarray) -> None:
     path = foreign.ptylab(tmp_path, same_images)
     with h5py.File(path, "r+") as file:

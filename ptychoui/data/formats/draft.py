@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,15 @@ class Draft:
         if orientation:
             self.tell("axes of the LEDs", orientation, "", note or "the custom of the layout", assumed=True)
             self.notes.append(ORIENTATION)
+
+    def tell_unused(self, names: Iterable[str]) -> None:
+        """Note variables of the file that seem to hold exposures or dark frames, which no custom gives a meaning."""
+        found = sorted(name for name in names if any(word in name.lower() for word in ("expo", "dark", "background")))
+        if found:
+            self.notes.append(
+                f"the file holds {', '.join(found)[:120]}, which were not used: if the images are not corrected yet, "
+                "state exposures and dark_level in [images] of a geometry"
+            )
 
     def complete(self, given: GivenGeometry) -> Geometry:
         """Whole geometry: what is given wins over the geometry file beside the data, which wins over the data.

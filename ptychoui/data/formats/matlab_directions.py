@@ -117,6 +117,7 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
         _software(mat, draft)
     else:
         _experiment(mat, draft)
+    draft.tell_unused(mat.shapes)
     geometry = draft.complete(given)
     raw = mat.array(layout.images)
     images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft)

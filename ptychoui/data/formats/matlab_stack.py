@@ -59,6 +59,7 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     for key, label, scale, unit in SIDE_FACTS:
         if (value := mat.scalar_or_none(key)) is not None:
             draft.tell(label, float(value * scale), unit, f"`{key}`" + (" [m]" if scale != 1 else ""))
+    draft.tell_unused(mat.shapes)
     geometry = draft.complete(given)
     raw = mat.array(name)
     raw = raw[..., None] if raw.ndim == 2 else raw

@@ -24,7 +24,7 @@ from ptychoui.data.formats.ptylab import is_ptylab, read_aidukas, read_ptylab, s
 from ptychoui.data.formats.refusals import refused_file, refused_hdf5, refused_image
 from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.data.formats.waller_folder import read_waller_folder, setup_script
-from ptychoui.errors import DataError
+from ptychoui.errors import DataError, LedTableError
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -33,15 +33,6 @@ LAYOUTS = (
     "a folder of the program imaged, an FPM Torch configuration or ptychoui's own HDF5"
 )
 LARGEST_JSON = 2**26
-
-
-class LedTableError(DataError):
-    """A table of LEDs was opened as if it held images; ``report`` says what it is."""
-
-    def __init__(self, message: str, hint: str = "", report: str = "", leds: int = 0) -> None:
-        super().__init__(message, hint)
-        self.report = report
-        self.leds = leds
 
 
 def open_dataset(path: str | Path, geometry: GivenGeometry = None) -> ImageStack | TrainingSet:

@@ -82,6 +82,7 @@ def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
             )
         if "orientation" in file:
             draft.notes.append("the file's orientation was not used: set flip and swap in array.pose")
+        draft.tell_unused(file)
         _images(file, path, draft, given)
         geometry = draft.complete(given)
         check_images(draft, geometry)
@@ -121,6 +122,7 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
                 "x = the second column, y = minus the first",
                 "measured on a published tile; the opposite sign of both is its twin",
             )
+        draft.tell_unused([*file, *group])
         _images(group, path, draft, given)
         geometry = draft.complete(given)
         check_images(draft, geometry)
