@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="say what a file holds and what follows from its geometry")
     info.add_argument("file")
     info.add_argument(
-        "--geometry", metavar="G.toml", help="TOML file with [microscope] and [array]; wins over the file"
+        "--geometry",
+        metavar="G.toml",
+        help="TOML file with [microscope] and [array], whole or in part; wins over the file",
     )
     info.add_argument(
         "--leds", action="store_true", help="also every LED: place, illumination NA, bright or dark field"
@@ -415,12 +417,13 @@ def _with_options(experiment: Experiment, arguments: argparse.Namespace) -> Expe
     if arguments.data:
         sample = arguments.data.startswith("sample:")
         changes["data"] = experiment.data.replace(
-            path=arguments.data if sample else str(Path(arguments.data).resolve())
+            path=arguments.data if sample else str(Path(arguments.data).resolve()), images=None
         )
     if arguments.geometry:
-        from ptychoui.experiment import load_geometry
+        from ptychoui.data.formats.geometry_file import with_geometry
 
-        changes["geometry"] = load_geometry(arguments.geometry)
+        experiment = with_geometry(experiment.replace(**changes), arguments.geometry)
+        changes.clear()
     if getattr(arguments, "seed", None) is not None:
         changes["seed"] = arguments.seed
     return experiment.replace(**changes)

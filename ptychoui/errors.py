@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+_ONE_LINE = dict.fromkeys([*range(32), *range(127, 160)], " ")
+
 
 class PtychouiError(Exception):
     """An error to be shown to a person.
@@ -15,9 +19,10 @@ class PtychouiError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Names inside damaged files may hold control characters; a sentence stays on one line.
+        super().__init__(message.translate(_ONE_LINE))
+        self.message = message.translate(_ONE_LINE)
+        self.hint = hint.translate(_ONE_LINE)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -32,7 +37,31 @@ class DataError(PtychouiError):
 
 
 class NoGeometryError(DataError):
-    """Data do not say enough about the microscope: ask for a geometry."""
+    """Data do not say enough about the microscope: ask for a geometry.
+
+    Parameters
+    ----------
+    missing
+        Names of the settings to ask for, such as ``array.height_mm``.
+    report
+        Plain values that could be read nevertheless, for ``ptychoui info``.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", missing: tuple[str, ...] = (), report: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.missing = missing
+        self.report = dict(report or {})
+
+
+class LedTableError(DataError):
+    """A table of LEDs was opened as if it held images; ``report`` says what it is."""
+
+    def __init__(self, message: str, hint: str = "", report: str = "", leds: int = 0) -> None:
+        super().__init__(message, hint)
+        self.report = report
+        self.leds = leds
 
 
 class GeometryError(PtychouiError):

@@ -466,11 +466,42 @@ class Training(Settings):
     holdout: float = Field(0.25, gt=0, lt=1, description="share of the sources held out")
 
 
+class Images(Settings):
+    """What a user says of the images of a data file; left out: what the file says, or the custom of its layout."""
+
+    led_axis: Literal["first", "last"] | None = Field(None, description="axis of the LEDs in a .mat file: first, last")
+    values: Literal["intensity", "amplitude"] | None = Field(
+        None, description="what a pixel holds: intensity or amplitude (squared when it is read)"
+    )
+    dark_level: float | None = Field(
+        None, gt=-1e9, lt=1e9, description="value of a dark pixel in the file's unit, subtracted"
+    )
+    exposures: tuple[float, ...] | None = Field(
+        None, description="exposure of each image in any unit, in the order of the images; divided out"
+    )
+    bayer: Literal["RGGB", "BGGR", "GRBG", "GBRG"] | None = Field(
+        None, description="colours of the first two pixels of the first row and of the second: RGGB, BGGR, GRBG, GBRG"
+    )
+    colour: Literal["red", "green", "blue"] | None = Field(
+        None, description="colour whose pixels are picked from a Bayer pattern: red, green or blue"
+    )
+
+    @model_validator(mode="after")
+    def _colour_of_a_pattern(self) -> Self:
+        if (self.bayer is None) != (self.colour is None):
+            raise ValueError("bayer and colour belong together: state both")
+        return self
+
+
 class DataSource(Settings):
     """Where the objects come from."""
 
     path: str = Field("sample:objects", description="a file or folder, or sample:objects / sample:stack")
-    geometry: str | None = Field(None, description="TOML file with [microscope] and [array]")
+    geometry: str | None = Field(None, description="TOML file with [microscope] and [array], whole or in part")
+    images: Images | None = Field(
+        None,
+        description="what is said of the images; camera_pixel_um of the experiment's geometry is that of picked pixels",
+    )
     tile_px: int = Field(32, ge=8, le=4096, description="edge of a training tile in camera pixels")
     pad_px: int = Field(8, ge=0, le=512, description="simulated border around a tile, in camera pixels")
     tiles: int = Field(24, ge=1, le=100_000, description="tiles cut from a measured stack")

@@ -725,7 +725,22 @@ def test_a_geometry_that_cannot_be(refused: Call, tmp_path: Path, lattice: Path)
     assert "LED pitch of 0 mm" in info("pitch_mm = 6.5", "pitch_mm = 0.0")
     assert "not a valid TOML file" in info("[array]", "[array")
     assert "unknown setting" in info("[array]", "[array]\nshade = 3")
-    assert "does not say the objective's NA" in refused("info", tmp_path / "s.tif")
+
+
+def test_info_without_a_geometry_lists_what_is_missing(works: Call, refused: Call, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", _images(), photometric="minisblack")
+    values = works("info", tmp_path / "s.tif", "--json")
+    assert values["missing"][:2] == ["microscope.objective_na", "microscope.magnification"]
+    text = works("info", tmp_path / "s.tif")
+    assert "images: 9 of 24 x 24 pixels - from the pages" in text and "  array.pitch_mm " in text
+    (tmp_path / "part.toml").write_text(
+        "\n".join(line.strip() for line in text.rpartition("--geometry:\n")[2].split("\n"))
+    )
+    # The lines that are asked for are whole TOML: 15 x 15 LEDs stand there as an example.
+    assert "holds 9 images but the array" in refused("info", tmp_path / "s.tif", "--geometry", tmp_path / "part.toml")
+    (tmp_path / "part.toml").write_text("[array]\npitch_mm = 4.0\n")
+    values = works("info", tmp_path / "s.tif", "--geometry", tmp_path / "part.toml", "--json")
+    assert "array.pitch_mm" not in values["missing"]
 
 
 def test_a_led_outside_the_grid(refused: Call, works: Call, tmp_path: Path, small: Path) -> None:

@@ -16,6 +16,7 @@ from ptychoui.experiment import (
     Engine,
     Experiment,
     Geometry,
+    Images,
     Measurement,
     Microscope,
     Network,
@@ -32,7 +33,21 @@ SCOPE: dict[str, Any] = {"wavelength_um": 0.53, "objective_na": 0.25, "magnifica
 EVERY_FIELD = Experiment(
     name="every field",
     seed=17,
-    data=DataSource(path="/data/stack.tif", geometry="/data/g.toml", tile_px=40, pad_px=6, tiles=9),
+    data=DataSource(
+        path="/data/stack.tif",
+        geometry="/data/g.toml",
+        images=Images(
+            led_axis="first",
+            values="amplitude",
+            dark_level=2.5,
+            exposures=(0.5, 1.0),
+            bayer="RGGB",
+            colour="green",
+        ),
+        tile_px=40,
+        pad_px=6,
+        tiles=9,
+    ),
     geometry=Geometry(
         microscope=Microscope(
             **SCOPE,

@@ -16,13 +16,42 @@ from ptychoui.experiment import Geometry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that is known of a file, and from where.
+
+    Attributes
+    ----------
+    name
+        What it is, in words: "wavelength", "axis of the LEDs".
+    value
+        A number in ``unit``, or words.
+    source
+        Where it came from: a variable, a header, or the custom of the layout.
+    assumed
+        True if the file does not state it: the layout's custom or a choice of the reader.
+    """
+
+    name: str
+    value: float | int | str
+    unit: str = ""
+    source: str = ""
+    assumed: bool = False
+
+    def __str__(self) -> str:
+        value = f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
+        words = f"{self.name}: {value} {self.unit}".rstrip()
+        return f"{words} - {'assumed, ' if self.assumed else 'from '}{self.source}" if self.source else words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where an array came from and what was assumed while reading it."""
+    """Where an array came from, what was read of it and what was assumed."""
 
     source: str
     layout: str
     sha256: str
     notes: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
 
 def array_sha256(*arrays: NDArray[np.generic]) -> str:
@@ -81,6 +110,9 @@ class ImageStack:
         Microscope and array, or None where neither the file nor the user gave them.
     unit_counts
         The file's value that was divided out.
+    exposure
+        (LED,) relative exposure of each image as it was recorded; the images are divided by it already. One
+        where nothing is known.
     """
 
     images: NDArray[np.float32]
@@ -88,6 +120,7 @@ class ImageStack:
     geometry: Geometry | None
     unit_counts: float = 1.0
     provenance: Provenance = field(default_factory=lambda: Provenance(source="memory", layout="arrays", sha256=""))
+    exposure: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         images = np.asanyarray(self.images)
@@ -115,6 +148,14 @@ class ImageStack:
         if not self.mapped:
             object.__setattr__(self, "images", _frozen(np.asarray(images, np.float32)))
         object.__setattr__(self, "led_numbers", _frozen(numbers.astype(np.int64, copy=False)))
+        given = np.ones(0) if self.exposure is None else np.asarray(self.exposure, dtype=np.float64)
+        # Ones say nothing, so a copy with other images does not have to renew them.
+        exposure = np.ones(len(images)) if np.all(given == 1) else given
+        if exposure.shape != (len(images),):
+            raise DataError(f"the stack has {len(images)} images but exposures of the shape {exposure.shape}")
+        if not (np.isfinite(exposure).all() and (exposure > 0).all()):
+            raise DataError("an exposure is not a number above 0", "correct the exposure times of the data")
+        object.__setattr__(self, "exposure", _frozen(exposure))
 
     @property
     def mapped(self) -> bool:

@@ -89,7 +89,7 @@ class Files:
             parent,
             "Open",
             "",
-            "All known (*.toml *.h5 *.hdf5 *.tif *.tiff *.mat run.json);;All files (*)",
+            "All known (*.toml *.h5 *.hdf5 *.tif *.tiff *.mat *.json *.csv);;All files (*)",
         )[0]
 
     @classmethod

@@ -1,30 +1,57 @@
-"""What ``ptychoui info`` says of a file: what it holds, what was assumed, what follows from its geometry."""
+"""What ``ptychoui info`` says of a file: what it holds, what was read from where, what was assumed, what is missing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from ptychoui.data.dataset import ImageStack
+from ptychoui.data.dataset import Fact, ImageStack, TrainingSet
+from ptychoui.data.formats.draft import WORDS, lines_for
+from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Geometry, load_geometry
+from ptychoui.errors import LedTableError, NoGeometryError
+from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import derived_numbers, field_of_leds
 
+UNKNOWN = "stack without a whole geometry"
+TABLE = "table of LED positions"
+
 
 def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[str, Any]:
-    """Open a file and describe it in plain values; with ``leds`` every LED too."""
-    given = load_geometry(geometry_path) if geometry_path else None
-    dataset = open_dataset(path, given)
+    """Open a file and describe it in plain values; with ``leds`` every LED too.
+
+    A stack whose geometry lacks settings and a table of LEDs are described as far as they go.
+
+    Raises
+    ------
+    PtychouiError
+        If the file or the geometry is damaged or of an unknown layout.
+    """
+    given = read_geometry(geometry_path) if geometry_path else None
+    try:
+        dataset = open_dataset(path, given)
+    except LedTableError as error:
+        return {"file": path, "kind": TABLE, "layout": error.report, "leds": error.leds, "hint": error.hint}
+    except NoGeometryError as error:
+        return _without_geometry(path, error)
+    return _described(path, dataset, given, leds)
+
+
+def _described(path: str, dataset: ImageStack | TrainingSet, given: GivenGeometry, leds: bool) -> dict[str, Any]:
     values: dict[str, Any] = {
         "file": path,
         "layout": dataset.provenance.layout,
         "sha256": dataset.provenance.sha256,
+        "facts": [asdict(fact) for fact in dataset.provenance.facts],
         "notes": list(dataset.provenance.notes),
+        "missing": [],
     }
     if isinstance(dataset, ImageStack):
         images, rows, columns = dataset.images.shape
         low, high = dataset.extent
+        assert dataset.exposure is not None
         values |= {
             "kind": "LED stack",
             "images": images,
@@ -35,6 +62,7 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
             "unit_counts": dataset.unit_counts,
             "negative_pixels": dataset.negative_pixels,
             "led_numbers": [int(dataset.led_numbers.min()), int(dataset.led_numbers.max())],
+            "relative_exposure": [float(dataset.exposure.min()), float(dataset.exposure.max())],
         }
     else:
         count, size, _ = dataset.objects.shape
@@ -45,13 +73,29 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
             "pixel_size_um": dataset.pixel_size_um,
             "sources": list(dataset.source_names),
         }
-    geometry: Geometry | None = dataset.geometry or given
+    geometry = dataset.geometry or (given if isinstance(given, Geometry) else None)
     if geometry is not None:
         values["geometry"] = geometry.model_dump(mode="json", exclude_none=True)
         values["derived"] = asdict(derived_numbers(geometry))
         if leds:
             values["leds"] = led_rows(geometry)
     return values
+
+
+def _without_geometry(path: str, error: NoGeometryError) -> dict[str, Any]:
+    facts = error.report.get("facts")
+    notes = error.report.get("notes")
+    return {
+        "file": path,
+        "kind": UNKNOWN,
+        "layout": str(error.report.get("layout", "")),
+        "images": error.report.get("images"),
+        "facts": [asdict(fact) for fact in facts if isinstance(fact, Fact)] if isinstance(facts, list) else [],
+        "notes": [str(note) for note in notes] if isinstance(notes, list) else [],
+        "missing": list(error.missing),
+        "message": error.message,
+        "hint": error.hint,
+    }
 
 
 _UNITS = {
@@ -101,6 +145,14 @@ def led_rows(geometry: Geometry, guard_na: float = 0.0) -> list[dict[str, Any]]:
 
 def as_text(values: dict[str, Any]) -> str:
     """The same for a terminal."""
+    if values["kind"] == TABLE:
+        return f"{values['file']}: {values['layout']}\nnot images; {values['hint']}"
+    if values["kind"] == UNKNOWN:
+        lines = [f"{values['file']}: {values['layout']}, not read yet: its geometry lacks some settings"]
+        lines += _facts(values["facts"]) + [f"note: {note}" for note in values["notes"]]
+        lines += ["missing:"] + [f"  {name:<32}{_words(name)}".rstrip() for name in values["missing"]]
+        where = "write these lines with your own values into a file and give it with --geometry:"
+        return "\n".join([*lines, where, *(f"  {line}" for line in lines_for(tuple(values["missing"])))])
     if values["kind"] == "LED stack":
         lines = [
             f"{values['file']}: {values['layout']}, {values['images']} images of {values['rows_px']} x "
@@ -108,15 +160,18 @@ def as_text(values: dict[str, Any]) -> str:
             f"intensity {values['intensity_min']:.4g} to {values['intensity_max']:.4g}, where 1 is "
             f"{values['unit_counts']:.6g} of the file's unit; {values['negative_pixels']} negative pixels",
         ]
+        if values["relative_exposure"][0] < 1:
+            lines.append(f"exposures {values['relative_exposure'][0]:.4g} to 1 of the longest, divided out")
     else:
         lines = [
             f"{values['file']}: {values['layout']}, {values['objects']} complex objects of {values['size_px']} pixels "
             f"of {values['pixel_size_um']:g} um from {len(values['sources'])} sources",
         ]
-    lines += [f"note: {note}" for note in values["notes"]]
+    lines += _facts(values["facts"]) + [f"note: {note}" for note in values["notes"]]
     if "derived" not in values:
         return "\n".join([*lines, "no geometry: give a TOML file with [microscope] and [array] (--geometry)"])
     derived = values["derived"]
+    lines.append("what follows:")
     for name, (label, unit) in _UNITS.items():
         if derived[name] is not None:
             lines.append(f"  {label:<42}{derived[name]:>10.4g} {unit}".rstrip())
@@ -134,3 +189,21 @@ def as_text(values: dict[str, Any]) -> str:
             for led in values["leds"]
         ]
     return "\n".join(lines)
+
+
+def _facts(facts: Iterable[dict[str, Any]]) -> list[str]:
+    """What was read, then what was assumed, each with where it comes from."""
+    found = [Fact(**fact) for fact in facts]
+    lines = []
+    for title, some in (
+        ("read:", [fact for fact in found if not fact.assumed]),
+        ("assumed:", [fact for fact in found if fact.assumed]),
+    ):
+        if some:
+            lines += [title, *(f"  {fact}" for fact in some)]
+    return lines
+
+
+def _words(name: str) -> str:
+    words, unit, _ = WORDS.get(name, ("", "", ""))
+    return f"{words}, {unit}" if unit else words

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.formats.geometry_file import GivenGeometry, given_of, load_whole_geometry
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, load_geometry, read_toml
+from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
 from ptychoui.paths import resources, sample_data
 
 SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
@@ -75,7 +76,7 @@ def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
     if path.suffix.lower() == ".toml":
         table = read_toml(path)
         if "microscope" in table and "array" in table:
-            return OpenedGeometry(load_geometry(path), path)
+            return OpenedGeometry(load_whole_geometry(path), path)
         return OpenedExperiment(load_experiment(path), path)
     return _open_data(path, geometry)
 
@@ -100,9 +101,7 @@ def open_run(path: Path) -> OpenedRun:
 
 def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
     """Open an experiment's data; the experiment's geometry wins over its geometry file and the data's own."""
-    if geometry is None and source.geometry:
-        geometry = load_geometry(source.geometry)
-    return OpenedData(_open_dataset(locate(source.path), geometry), source.path)
+    return OpenedData(_open_dataset(locate(source.path), given_of(source, geometry)), source.path)
 
 
 def locate(path: str) -> Path:
@@ -136,7 +135,7 @@ def _open_data(path: Path, geometry: Geometry | None) -> OpenedData:
     return OpenedData(dataset, str(path))
 
 
-def _open_dataset(path: Path, geometry: Geometry | None) -> ImageStack | TrainingSet:
+def _open_dataset(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:
     try:
         from ptychoui.data.formats.open import open_dataset
     except ImportError as error:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ptychoui.data.formats.geometry_file import with_geometry
 from ptychoui.errors import RunError
-from ptychoui.experiment import load_geometry
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import Scores
 from ptychoui.training.problem import build_problem
@@ -32,9 +32,9 @@ def load_run(path: str | Path, data: str | None = None, geometry: str | None = N
     experiment = run.experiment()
     if data is not None:
         other = data if data.startswith("sample:") else str(Path(data).resolve())
-        experiment = experiment.replace(data=experiment.data.replace(path=other))
+        experiment = experiment.replace(data=experiment.data.replace(path=other, images=None))
     if geometry is not None:
-        experiment = experiment.replace(geometry=load_geometry(geometry))
+        experiment = with_geometry(experiment, geometry)
     saved = run.load()
     if saved is None:
         raise RunError(f"{run.path} holds no saved state yet", "wait for its first save")

@@ -184,4 +184,5 @@ def _matched(stack: ImageStack, leds: LedArray) -> ImageStack:
     order = [place[int(n)] for n in leds.numbers]
     if order == list(range(len(stack.images))):
         return stack  # as it is: images of a large stack stay in their file
-    return replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order])
+    exposure = None if stack.exposure is None else stack.exposure[order]
+    return replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order], exposure=exposure)

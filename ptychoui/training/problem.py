@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
+from ptychoui.data.formats.geometry_file import PartialGeometry, given_of
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.design import starts
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Experiment, Geometry, load_geometry
+from ptychoui.experiment import Experiment, Geometry, Images
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
@@ -98,11 +99,21 @@ def find_dataset(experiment: Experiment) -> tuple[ImageStack | TrainingSet, Geom
     path = str(sample_data() / SAMPLES[source.path]) if source.path in SAMPLES else source.path
     if path.startswith("sample:"):
         raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
-    geometry = experiment.geometry
-    if geometry is None and source.geometry:
-        geometry = load_geometry(source.geometry)
-    dataset = open_dataset(path, geometry)
-    return dataset, dataset.geometry if dataset.geometry is not None else geometry
+    dataset = open_dataset(path, given_of(source, experiment.geometry))
+    geometry = dataset.geometry if dataset.geometry is not None else experiment.geometry
+    pixel = None if experiment.geometry is None else experiment.geometry.microscope.camera_pixel_um
+    if geometry is not None and pixel is not None and pixel != geometry.microscope.camera_pixel_um:
+        # Picking a colour doubles the pixel of a geometry file; the experiment's own is that of the picked pixels.
+        scope = geometry.microscope.model_copy(update={"camera_pixel_um": pixel})
+        geometry = geometry.model_copy(update={"microscope": scope})
+        dataset = replace(dataset, geometry=geometry)
+    return dataset, geometry
+
+
+def said_of_images(experiment: Experiment) -> Images | None:
+    """What the experiment, or its geometry file where it has no geometry of its own, says of the images."""
+    given = given_of(experiment.data, experiment.geometry)
+    return given.images if isinstance(given, PartialGeometry) else None
 
 
 def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | None = None) -> Problem:

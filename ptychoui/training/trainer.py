@@ -38,7 +38,7 @@ from ptychoui.training.events import (
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
 from ptychoui.training.planning import Chosen, after_running_out, plan_run
-from ptychoui.training.problem import Problem, build_problem, largest_step
+from ptychoui.training.problem import Problem, build_problem, largest_step, said_of_images
 from ptychoui.training.run_folder import RunFolder, library_versions
 from ptychoui.training.step import (
     Parameters,
@@ -454,7 +454,8 @@ def new_run(
     if folder is not None:
         problem = trainer.problem
         # The geometry may have come with the data; the run keeps its own copy, so that nothing changes under it.
-        kept = experiment.replace(geometry=problem.geometry)
+        data = experiment.data.replace(images=said_of_images(experiment))
+        kept = experiment.replace(geometry=problem.geometry, data=data)
         trainer.folder = RunFolder.create(folder, kept, problem.data_sha256)
     return trainer
 

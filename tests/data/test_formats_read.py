@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +156,11 @@ def test_led_count(array: dict[str, Any], count: int, make_geometry: Callable[..
 
 
 def test_amplitudes_and_strange_variables(tmp_path: Path, images: np.ndarray, geometry: Geometry) -> None:
-    scipy.io.savemat(tmp_path / "a.mat", {"imageAmpSeq": images})
-    with pytest.raises(DataError, match="holds amplitudes, not intensities"):
-        open_dataset(tmp_path / "a.mat", geometry)
+    scipy.io.savemat(tmp_path / "a.mat", {"imageAmpSeq": np.moveaxis(images, 0, 2)})
+    read = open_dataset(tmp_path / "a.mat", geometry)
+    assert isinstance(read, ImageStack)
+    np.testing.assert_allclose(read.images * read.unit_counts, images**2, rtol=1e-5)
+    assert "pixel values: amplitude, squared here - from the name imageAmpSeq" in map(str, read.provenance.facts)
     scipy.io.savemat(tmp_path / "b.mat", {"foo": 1.0, "text": "imlow_HDR", "s": {"imlow_HDR": images}})
     with pytest.raises(DataError, match="no LED images and no training set; found foo"):
         open_dataset(tmp_path / "b.mat", geometry)
@@ -342,6 +346,23 @@ def test_hdf5_keeps_part_of_an_array_and_no_geometry(tmp_path: Path, stack: Imag
     read = open_dataset(save_hdf5(tmp_path / "s.h5", few))
     assert read.geometry is None
     assert read.led_numbers.tolist() == [8, 1, 5, 2]  # type: ignore[union-attr]
+
+
+def test_hdf5_of_plain_stacks_is_what_older_programs_read(tmp_path: Path, stack: ImageStack) -> None:
+    import h5py
+
+    with h5py.File(save_hdf5(tmp_path / "s.h5", stack)) as file:
+        assert file.attrs["format_version"] == 1 and "exposure" not in file
+        assert "facts" not in json.loads(file["record_json"][()].tobytes())
+    exposed = replace(stack, exposure=np.linspace(0.2, 1, 9))
+    with h5py.File(save_hdf5(tmp_path / "t.h5", exposed)) as file:
+        assert file.attrs["format_version"] == 2
+    read = open_dataset(tmp_path / "t.h5")
+    assert isinstance(read, ImageStack)
+    np.testing.assert_array_equal(read.exposure, exposed.exposure)
+    for wrong in (np.ones(8) / 2, np.zeros(9), np.full(9, np.nan)):
+        with pytest.raises(DataError, match="exposure"):
+            replace(stack, exposure=wrong)
 
 
 def test_hdf5_says_its_units(tmp_path: Path, stack: ImageStack) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack, Provenance
-from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Geometry, load_geometry
-from ptychoui.paths import resources
+from ptychoui.data.dataset import Fact, ImageStack, Provenance
+from ptychoui.errors import DataError, PtychouiError
+from ptychoui.experiment import Geometry
 
 DEFLATE_LIMIT = 1032
 """Deflate cannot shrink data by more than this factor: a file that claims more is lying."""
 
-SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".mat", ".hdf5", ".h5")
+SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".mat", ".hdf5", ".h5", ".json")
 
 
 @contextmanager
@@ -46,9 +45,10 @@ def parsing(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def check_claim(path: Path, name: str, claimed_bytes: int, stored_bytes: int) -> None:
+def check_claim(path: Path, name: str, claimed_bytes: int, stored_bytes: int, packed: bool = True) -> None:
     """Refuse an array whose header claims more than the stored bytes can hold, before memory is taken."""
-    if claimed_bytes < 0 or claimed_bytes > DEFLATE_LIMIT * (stored_bytes + 64):
+    limit = DEFLATE_LIMIT * (stored_bytes + 64) if packed else stored_bytes
+    if claimed_bytes < 0 or claimed_bytes > limit:
         raise DataError(
             f"{path.name}: the header of {name} claims {claimed_bytes / 2**20:.4g} MiB, "
             f"the file stores {stored_bytes / 2**20:.4g} MiB for it",
@@ -66,34 +66,10 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(f"{name}.geometry.toml")
 
 
-def geometry_for(path: Path, given: Geometry | None, notes: list[str]) -> Geometry | None:
-    """The geometry given, else that of the file beside the data; conflicts between the two are noted."""
-    beside = [path / "geometry.toml"] if path.is_dir() else [sidecar_path(path), path.with_name("geometry.toml")]
-    found = next((candidate for candidate in beside if candidate.is_file()), None)
-    if found is None:
-        return given
-    if given is None:
-        notes.append(f"geometry read from {found.name}")
-        return load_geometry(found)
-    try:
-        other = load_geometry(found)
-    except PtychouiError as error:
-        notes.append(f"{found.name} was not used: {error.message}")
-    else:
-        notes.extend(geometry_conflicts(given, other, found.name))
-    return given
-
-
-def need_geometry(path: Path, geometry: Geometry | None, known: str = "", example: str = "") -> Geometry:
-    """Return the geometry, or say by name what is missing and where to put it."""
-    if geometry is not None:
-        return geometry
-    where = f"{path.name}/geometry.toml" if path.is_dir() else sidecar_path(path).name
-    raise NoGeometryError(
-        f"{path.name} does not say the objective's NA, the magnification, the camera's pixel, "
-        f"the LED pitch, height and order{known}",
-        f"pass --geometry FILE, or save one as {where}; examples: {resources() / 'geometries' / example}",
-    )
+def beside(path: Path) -> Path | None:
+    """The geometry file that lies beside the data (in a folder: inside it), if there is one."""
+    names = [path / "geometry.toml"] if path.is_dir() else [sidecar_path(path), path.with_name("geometry.toml")]
+    return next((candidate for candidate in names if candidate.is_file()), None)
 
 
 def geometry_conflicts(used: Geometry, other: Geometry, name: str) -> list[str]:
@@ -117,39 +93,71 @@ def conflict(what: str, used: float, stated: float, unit: str, notes: list[str])
 
 
 def finish_stack(
-    raw: NDArray[Any], geometry: Geometry, *, path: Path, layout: str, sha256: str, notes: list[str]
+    raw: NDArray[Any],
+    geometry: Geometry,
+    *,
+    path: Path,
+    layout: str,
+    sha256: str,
+    notes: list[str],
+    facts: Sequence[Fact] = (),
+    amplitude: bool = False,
+    dark: Sequence[NDArray[np.float64]] | None = None,
+    exposure: NDArray[np.float64] | None = None,
 ) -> ImageStack:
     """Check the image count, normalise, and build the stack.
 
-    Images are divided by the 99th percentile of the image with the highest mean (usually the LED on the
-    axis); the divisor is kept as ``unit_counts``.
+    An image becomes ((raw - dark)^p / exposure) / unit with p = 2 for amplitudes and 1 for intensities, where the
+    unit is the 99th percentile of the image with the highest mean (usually the LED on the axis), kept as
+    ``unit_counts``.
 
     Parameters
     ----------
     raw
-        (LED, row, column) intensities in the file's own unit, any real type.
+        (LED, row, column) values in the file's own unit, any real type.
     geometry
         Microscope and array, whose LED count must be the number of images.
-    path, layout, sha256, notes
+    path, layout, sha256, notes, facts
         Provenance; ``notes`` grows by what is found here.
+    amplitude
+        The values are amplitudes.
+    dark
+        One dark frame (row, column) for each image.
+    exposure
+        (LED,) exposure times in any unit; relative to the longest they are kept in the stack.
     """
     check_count(len(raw), geometry, path.name)
-    images, unit = normalised(raw, path.name)
-    stack = ImageStack(
-        images=images,
-        led_numbers=np.array(geometry.array.numbers(), dtype=np.int64),
-        geometry=geometry,
-        unit_counts=unit,
-        provenance=Provenance(source=str(path), layout=layout, sha256=sha256),
-    )
+    if exposure is not None:
+        if len(exposure) != len(raw) or not (np.isfinite(exposure).all() and (exposure > 0).all()):
+            raise DataError(
+                f"{path.name}: the {len(exposure)} exposures of {len(raw)} images are not numbers above 0",
+                "correct the exposure times of the data",
+            )
+        exposure = exposure / exposure.max()
+
+    def prepared(place: int) -> NDArray[np.float64]:
+        image: NDArray[np.float64] = raw[place].astype(np.float64)
+        if dark is not None:
+            image -= dark[place]
+        if amplitude:
+            image *= image
+        if exposure is not None:
+            image /= exposure[place]
+        return image
+
+    images, unit = normalised(raw, path.name, prepared)
+    stack = ImageStack(images=images, led_numbers=np.array(geometry.array.numbers(), dtype=np.int64), geometry=geometry)
     if stack.negative_pixels:
         notes.append(f"{stack.negative_pixels} pixels are below zero (legal after dark subtraction)")
+    if exposure is not None and exposure.min() < 1:
+        notes.append(f"the images were divided by their exposures, which are {exposure.min():.4g} to 1 of the longest")
     return ImageStack(
         images=stack.images,
         led_numbers=stack.led_numbers,
         geometry=geometry,
         unit_counts=unit,
-        provenance=Provenance(source=str(path), layout=layout, sha256=sha256, notes=tuple(notes)),
+        exposure=exposure,
+        provenance=Provenance(source=str(path), layout=layout, sha256=sha256, notes=tuple(notes), facts=tuple(facts)),
     )
 
 
@@ -164,8 +172,30 @@ def check_count(images: int, geometry: Geometry, name: str) -> None:
         )
 
 
-def normalised(raw: NDArray[Any], name: str) -> tuple[NDArray[np.float32], float]:
-    """Float32 images divided by the bright level of the brightest image, and that divisor."""
+def normalised(
+    raw: NDArray[Any], name: str, prepared: Callable[[int], NDArray[np.float64]]
+) -> tuple[NDArray[np.float32], float]:
+    """Float32 images divided by the bright level of the brightest image, and that divisor.
+
+    ``prepared`` gives one image of ``raw`` as float64 with dark frames, squares and exposures applied.
+    """
+    check_images(raw, name)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd values of a damaged file are refused below
+        brightest = int(np.argmax([prepared(place).mean() for place in range(len(raw))]))
+        unit = float(np.percentile(prepared(brightest), 99))
+        if not (math.isfinite(unit) and unit > 0):
+            raise DataError(
+                f"{name}: the brightest image ({brightest}) has a 99th percentile of {unit:g}, not above 0",
+                "the stack is dark: check the exposure, or the dark frame that was subtracted",
+            )
+        images = np.empty(raw.shape, dtype=np.float32)
+        for place in range(len(raw)):
+            images[place] = prepared(place) / unit
+    return images, unit
+
+
+def check_images(raw: NDArray[Any], name: str) -> None:
+    """Refuse what is not a stack of grey images of finite numbers."""
     if raw.dtype.kind == "c":
         raise DataError(f"{name} holds complex numbers, not intensities", "save |field|^2 instead")
     if raw.dtype.kind not in "fiub" or raw.ndim != 3 or 0 in raw.shape:
@@ -174,26 +204,13 @@ def normalised(raw: NDArray[Any], name: str) -> tuple[NDArray[np.float32], float
             "an LED stack has the axes LED, row, column",
         )
     if raw.dtype.kind == "f":
-        bad = ~np.isfinite(raw).all(axis=(1, 2))
-        if bad.any():
-            first = int(np.argmax(bad))
-            count = int(np.count_nonzero(~np.isfinite(raw)))
+        counts = [int(np.count_nonzero(~np.isfinite(image))) for image in raw]
+        if any(counts):
+            first = next(place for place, count in enumerate(counts) if count)
             raise DataError(
-                f"{name}: {count} pixels are NaN or infinite, the first in image {first}",
+                f"{name}: {sum(counts)} pixels are NaN or infinite, the first in image {first}",
                 "replace dead pixels before loading; negative pixels are fine, NaN is not",
             )
-    with np.errstate(over="ignore"):  # absurd values of a damaged file end as infinity and are refused below
-        brightest = int(np.argmax([image.mean(dtype=np.float64) for image in raw]))
-        unit = float(np.percentile(raw[brightest].astype(np.float64), 99))
-        if not (math.isfinite(unit) and unit > 0):
-            raise DataError(
-                f"{name}: the brightest image ({brightest}) has a 99th percentile of {unit:g}, not above 0",
-                "the stack is dark: check the exposure, or the dark frame that was subtracted",
-            )
-        images = np.empty(raw.shape, dtype=np.float32)
-        for out, image in zip(images, raw, strict=True):
-            out[...] = image.astype(np.float64) / unit
-    return images, unit
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

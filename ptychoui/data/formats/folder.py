@@ -1,4 +1,7 @@
-"""A folder of TIFF or PNG files in natural order (image_2 before image_10), one image per LED."""
+"""A folder of TIFF or PNG files in natural order (image_2 before image_10), one image per LED.
+
+Files whose name starts with "dark" are dark frames.
+"""
 
 from __future__ import annotations
 
@@ -16,61 +19,91 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.common import (
     check_claim,
-    check_count,
-    finish_stack,
-    geometry_for,
-    need_geometry,
     parsing,
 )
+from ptychoui.data.formats.draft import Draft, check_images
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.refusals import RAW_SUFFIXES
 from ptychoui.data.formats.tiff import read_tiff_image
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
 
 KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 END_OF_PNG = b"IEND\xaeB`\x82"
 GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L"}
 
 
-def read_folder(folder: Path, given: Geometry | None) -> ImageStack:
-    """Read the images of a folder; the geometry is the one given or ``geometry.toml`` in the folder."""
-    notes: list[str] = []
-    files = image_files(folder)
-    geometry = need_geometry(folder, geometry_for(folder, given, notes))
-    check_count(len(files), geometry, folder.name)
-    first = _image(files[0])
-    raw = np.empty((len(files), *first.shape), dtype=first.dtype)
+def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) -> ImageStack:
+    """Read the images of a folder; the geometry is the one given or ``geometry.toml`` in the folder.
+
+    Files whose name starts with "dark" are dark frames: their mean is taken off every image. ``draft`` holds what
+    other files in the folder say.
+    """
+    draft = draft or Draft(path=folder, layout="")
+    files, dark_files = image_files(folder)
+    draft.layout = draft.layout or f"folder of {KINDS[files[0].suffix.lower()]} files"
+    first = read_image(files[0])
+    draft.tell_images(len(files), first.shape[0], first.shape[1], "the files")
+    draft.tell(
+        "order of the images", f"{files[0].name} to {files[-1].name}", "", "natural order of the names", assumed=True
+    )
+    if dark_files:
+        draft.tell("dark frames", len(dark_files), "", f"{dark_files[0].name}, ...; their mean is subtracted")
+    geometry = draft.complete(given)
+    check_images(draft, geometry)
     digest = hashlib.sha256()
+    raw = read_files(files, digest)
+    draft.notes.append(f"{len(files)} files in natural order, from {files[0].name} to {files[-1].name}")
+    dark = None
+    if dark_files:
+        frame = read_files(dark_files, digest, first).mean(axis=0, dtype=np.float64)
+        dark = [frame] * len(raw)
+        draft.notes.append(f"the mean of {len(dark_files)} dark frames ({frame.mean():.4g}) was subtracted")
+    return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark)
+
+
+def read_files(files: list[Path], digest: hashlib._Hash, like: NDArray[Any] | None = None) -> NDArray[Any]:
+    """(file, row, column) of files that must have one size and type (that of ``like``, or of the first)."""
+    first = read_image(files[0])
+    like, name = (first, files[0].name) if like is None else (like, "the first image")
+    raw = np.empty((len(files), *like.shape), dtype=like.dtype)
     for place, file in enumerate(files):
-        image = first if place == 0 else _image(file)
-        if image.shape != first.shape or image.dtype != first.dtype:
+        image = first if place == 0 else read_image(file)
+        if image.shape != like.shape or image.dtype != like.dtype:
             raise DataError(
-                f"{file.name} is {image.shape} {image.dtype}, {files[0].name} is {first.shape} {first.dtype}",
+                f"{file.name} is {image.shape} {image.dtype}, {name} is {like.shape} {like.dtype}",
                 "all images of a stack must have the same size and type",
             )
         raw[place] = image
         digest.update(f"{file.name}\0{sha256_file(file)}\n".encode())
-    notes.append(f"{len(files)} files in natural order, from {files[0].name} to {files[-1].name}")
-    layout = f"folder of {KINDS[files[0].suffix.lower()]} files"
-    return finish_stack(raw, geometry, path=folder, layout=layout, sha256=digest.hexdigest(), notes=notes)
+    return raw
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in natural order; two kinds of image in one folder are refused."""
+def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder and its dark frames in natural order; two kinds of image in one folder are refused."""
     try:
         files = [
             f for f in folder.iterdir() if f.suffix.lower() in KINDS and not f.name.startswith(".") and f.is_file()
         ]
+        names = sorted({f.suffix.lower() for f in folder.iterdir() if f.suffix.lower() in RAW_SUFFIXES})
     except OSError as error:
         raise DataError(f"cannot read the folder {str(folder)!r}: {error.strerror}", "check its permissions") from None
     kinds = {KINDS[f.suffix.lower()] for f in files}
     if not kinds:
-        raise DataError(f"the folder {folder.name!r} holds no TIFF or PNG files", "convert the images to TIFF or PNG")
+        found = f", but {', '.join(names)} files" if names else ""
+        raise DataError(
+            f"the folder {folder.name!r} holds no TIFF or PNG files{found}", "convert the images to TIFF or PNG"
+        )
     if len(kinds) > 1:
         raise DataError(
             f"the folder {folder.name!r} holds both TIFF and PNG files ({len(files)} in all)",
             "keep the images of the stack in a folder of their own",
         )
-    return sorted(files, key=natural_key)
+    files = sorted(files, key=natural_key)
+    dark = [file for file in files if file.name.lower().startswith("dark")]
+    images = [file for file in files if not file.name.lower().startswith("dark")]
+    if not images:
+        raise DataError(f"the folder {folder.name!r} holds dark frames only", "add the images of the LEDs")
+    return images, dark
 
 
 def natural_key(file: Path) -> tuple[list[str | int], str]:
@@ -80,7 +113,8 @@ def natural_key(file: Path) -> tuple[list[str | int], str]:
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], file.name
 
 
-def _image(path: Path) -> NDArray[Any]:
+def read_image(path: Path) -> NDArray[Any]:
+    """Read one grey image, TIFF or PNG: (row, column)."""
     return _png(path) if path.suffix.lower() == ".png" else read_tiff_image(path)
 
 

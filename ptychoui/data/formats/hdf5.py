@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,13 +34,40 @@ def numeric_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
         )
     if dataset.dtype.kind not in "fiubc" or dataset.shape is None:
         raise DataError(f"{path.name}: {name!r} holds {dataset.dtype}, not numbers")
-    check_claim(path, name, math.prod(dataset.shape) * dataset.dtype.itemsize, dataset.id.get_storage_size())
+    claimed, stored = math.prod(dataset.shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    check_claim(path, name, claimed, stored, packed=dataset.id.get_create_plist().get_nfilters() > 0)
+    if dataset.chunks and claimed:
+        check_claim(
+            path,
+            name,
+            claimed,
+            dataset.id.get_num_chunks() * math.prod(dataset.chunks) * dataset.dtype.itemsize,
+            packed=False,
+        )
     return dataset
 
 
 def read_array(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
     """Read a dataset of numbers after `numeric_dataset` found it sound."""
     return np.asarray(numeric_dataset(file, name, path)[()])
+
+
+def natural_names(names: Iterable[str]) -> list[str]:
+    """Names sorted so that section2 comes before section10."""
+    return sorted(names, key=lambda name: [int(p) if n % 2 else p for n, p in enumerate(re.split(r"([0-9]+)", name))])
+
+
+def scalar_or_none(file: h5py.File, name: str, path: Path) -> float | None:
+    """A dataset that holds one finite real number; None where there is none of that name."""
+    if name not in file:
+        return None
+    value = read_array(file, name, path)
+    if value.size != 1 or value.dtype.kind == "c":
+        raise DataError(f"{path.name}: {name} has the shape {value.shape}, expected one real number")
+    number = float(value.reshape(()))
+    if not math.isfinite(number):
+        raise DataError(f"{path.name}: {name} is {number}, expected a number")
+    return number
 
 
 class PatientFile(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""Numeric variables of MATLAB files of version 5 to 7.2, from the published description of the format.
+"""Numeric variables and structures of MATLAB files of version 5 to 7.2, from the published description of the format.
 
 SciPy reads these files too, but its compiled reader ends the whole process on some damaged files; a reader
 that checks each length against the bytes that are there refuses them with a sentence.
@@ -22,7 +22,9 @@ from ptychoui.errors import DataError
 MATRIX, COMPRESSED, INT32, UINT32, INT8 = 14, 15, 5, 6, 1
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
+STRUCTURE_CLASS = 2
 COMPLEX_FLAG = 0x0800
+PIECE_BYTES = 2**18
 HEADER_BYTES = 4096  # flags, shape and name of a variable fit in this
 
 
@@ -37,10 +39,16 @@ class Variable:
     length: int
     compressed: bool
     order: str
+    start: int = 0
+    """Where the value begins in the body: not at 0 for a field of a structure."""
+    field: bool = False
 
 
 def list_variables(path: Path) -> dict[str, Variable]:
-    """Numeric variables by name, without reading their values; others (text, structures) are left out."""
+    """Numeric variables by name, without reading their values; text and cells are left out.
+
+    The numeric fields of a single structure S are listed as S.FIELD; structures inside it are left out.
+    """
     found: dict[str, Variable] = {}
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -54,8 +62,7 @@ def list_variables(path: Path) -> dict[str, Variable]:
             if offset + 8 + length > size:
                 raise ValueError(f"a variable of {length} bytes begins {size - offset - 8} bytes before the end")
             if kind in (MATRIX, COMPRESSED):
-                variable = _header(file, kind == COMPRESSED, offset + 8, length, order)
-                if variable is not None:
+                for variable in _headers(file, path, kind == COMPRESSED, offset + 8, length, order):
                     found[variable.name] = variable
             offset += 8 + length
     return found
@@ -65,10 +72,12 @@ def read_variable(path: Path, variable: Variable) -> NDArray[Any]:
     """Read the values of one variable, in MATLAB's axis order."""
     with path.open("rb") as file:
         file.seek(variable.offset)
-        body = file.read(variable.length)
+        body: bytes | bytearray = file.read(variable.length)
     if variable.compressed:
-        body = _inflate(path, variable, body)
-    parts = _Elements(body, variable.order)
+        body = _inflate(path, variable.name, variable.order, body)
+    parts = _Elements(memoryview(body)[variable.start :], variable.order)
+    if variable.field:
+        parts = _Elements(parts.take()[1], variable.order)
     for _ in range(3):  # flags, shape, name
         parts.take()
     real = _values(parts, variable)
@@ -85,52 +94,100 @@ def _values(parts: _Elements, variable: Variable) -> NDArray[Any]:
     flat = np.frombuffer(data, dtype=np.dtype(variable.order + STORED[kind]))
     if flat.size != math.prod(variable.shape):
         raise ValueError(f"{variable.name} has the shape {variable.shape} but {flat.size} values")
-    return flat.astype(flat.dtype.newbyteorder("=")).reshape(variable.shape, order="F")
+    return flat.astype(flat.dtype.newbyteorder("="), copy=False).reshape(variable.shape, order="F")
 
 
-def _header(file: BinaryIO, compressed: bool, offset: int, length: int, order: str) -> Variable | None:
-    """Flags, shape and name of a variable; None if it is not numeric."""
+def _headers(file: BinaryIO, path: Path, compressed: bool, offset: int, length: int, order: str) -> list[Variable]:
+    """The numeric variable that lies here, or those of a structure; none if it is something else."""
     file.seek(offset)
-    start = file.read(min(length, HEADER_BYTES))
+    packed = file.read(min(length, HEADER_BYTES))
+    start = packed
     if compressed:
-        start = zlib.decompressobj().decompress(start, HEADER_BYTES)
+        start = zlib.decompressobj().decompress(packed, HEADER_BYTES)
         if struct.unpack_from(f"{order}I", start)[0] != MATRIX:
-            return None
+            return []
         start = start[8:]
     if not start:
-        return None  # MATLAB writes an empty matrix for a deleted variable
+        return []  # MATLAB writes an empty matrix for a deleted variable
     parts = _Elements(start, order)
+    name, shape, bits = _flags_shape_name(parts, order)
+    where = {"offset": offset, "length": length, "compressed": compressed, "order": order}
+    if (bits & 0xFF) in NUMERIC_CLASSES:
+        return [Variable(name=name, shape=shape, is_complex=bool(bits & COMPLEX_FLAG), **where)]  # type: ignore[arg-type]
+    if (bits & 0xFF) != STRUCTURE_CLASS or math.prod(shape) != 1:
+        return []
+    file.seek(offset)
+    body: bytes | bytearray = file.read(length)
+    if compressed:
+        body = _inflate(path, name, order, body)
+    return [
+        Variable(
+            name=f"{name}.{field}",
+            shape=extents,
+            is_complex=bool(flags & COMPLEX_FLAG),
+            start=at,
+            field=True,
+            **where,  # type: ignore[arg-type]
+        )
+        for field, extents, flags, at in _fields(body, order)
+    ]
+
+
+def _flags_shape_name(parts: _Elements, order: str) -> tuple[str, tuple[int, ...], int]:
+    """Name, shape and flags (the lowest byte is the class) at the start of a variable."""
     (flag_kind, flags), (shape_kind, shape), (name_kind, name) = parts.take(), parts.take(), parts.take()
     if (flag_kind, shape_kind, name_kind) != (UINT32, INT32, INT8) or len(flags) != 8 or len(shape) % 4:
         raise ValueError("a variable's header is damaged")
     bits = struct.unpack_from(f"{order}I", flags)[0]
     extents = struct.unpack(f"{order}{len(shape) // 4}i", shape)
-    if (bits & 0xFF) not in NUMERIC_CLASSES:
-        return None
     if min(extents, default=-1) < 0:
         raise ValueError(f"a variable has the shape {extents}")
-    return Variable(
-        name=name.decode("ascii"),
-        shape=extents,
-        is_complex=bool(bits & COMPLEX_FLAG),
-        offset=offset,
-        length=length,
-        compressed=compressed,
-        order=order,
-    )
+    return bytes(name).decode("ascii"), extents, bits
 
 
-def _inflate(path: Path, variable: Variable, packed: bytes) -> bytes:
+def _fields(body: bytes | bytearray, order: str) -> list[tuple[str, tuple[int, ...], int, int]]:
+    """Name, shape, flags and place of the numeric fields of a single structure."""
+    parts = _Elements(body, order)
+    _flags_shape_name(parts, order)
+    (width_kind, width_data), (names_kind, names) = parts.take(), parts.take()
+    width = struct.unpack(f"{order}i", width_data)[0] if len(width_data) == 4 else 0
+    if width_kind != INT32 or names_kind != INT8 or width < 1 or len(names) % width:
+        raise ValueError("the names of a structure's fields are damaged")
+    found = []
+    for place in range(len(names) // width):
+        name = bytes(names[place * width : (place + 1) * width]).partition(b"\0")[0].decode("ascii")
+        at = parts.place
+        kind, value = parts.take()
+        if kind != MATRIX:
+            raise ValueError(f"the field {name} of a structure is damaged")
+        if len(value) == 0:
+            continue  # an empty field
+        _, extents, flags = _flags_shape_name(_Elements(value, order), order)
+        if (flags & 0xFF) in NUMERIC_CLASSES:
+            found.append((name, extents, flags, at))
+    return found
+
+
+def _inflate(path: Path, name: str, order: str, packed: bytes | bytearray) -> bytearray:
     """Unpack a compressed variable and check the checksum at its end."""
-    unpacker = zlib.decompressobj()
-    tag = unpacker.decompress(packed, 8)
-    kind, length = struct.unpack(f"{variable.order}II", tag)
-    check_claim(path, variable.name, length, len(packed))
-    body = unpacker.decompress(unpacker.unconsumed_tail, max(length, 1))
-    rest = unpacker.decompress(unpacker.unconsumed_tail, 8) if not unpacker.eof else b""
+    # Piece by piece: a single call would hold everything twice when it joins its parts.
+    unpacker, source, place = zlib.decompressobj(), memoryview(packed), PIECE_BYTES
+    tag = unpacker.decompress(source[:place], 8)
+    kind, length = struct.unpack(f"{order}II", tag)
+    check_claim(path, name, length, len(packed))
+    body, tail = bytearray(), unpacker.unconsumed_tail
+    while len(body) < length and not unpacker.eof:
+        if not tail:
+            tail, place = bytes(source[place : place + PIECE_BYTES]), place + PIECE_BYTES
+        part = unpacker.decompress(tail, min(length - len(body), PIECE_BYTES))
+        body += part
+        tail = unpacker.unconsumed_tail
+        if not part and not tail and place >= len(packed):
+            break
+    rest = b"" if unpacker.eof else unpacker.decompress(tail + bytes(source[place : place + 64]), 8)
     if kind != MATRIX or len(body) != length or rest or not unpacker.eof:
         raise DataError(
-            f"{path.name}: {variable.name} is cut short or damaged: {len(body)} of {length} bytes unpacked",
+            f"{path.name}: {name} is cut short or damaged: {len(body)} of {length} bytes unpacked",
             "copy the file again and compare its size",
         )
     return body
@@ -139,10 +196,10 @@ def _inflate(path: Path, variable: Variable, packed: bytes) -> bytes:
 class _Elements:
     """The data elements inside a variable, one after the other."""
 
-    def __init__(self, body: bytes, order: str) -> None:
-        self.body, self.order, self.place = body, order, 0
+    def __init__(self, body: bytes | bytearray | memoryview, order: str) -> None:
+        self.body, self.order, self.place = memoryview(body), order, 0
 
-    def take(self) -> tuple[int, bytes]:
+    def take(self) -> tuple[int, memoryview]:
         """Return type and bytes of the next element."""
         kind, length = struct.unpack_from(f"{self.order}II", self.body, self.place)
         if kind >> 16:  # the short form: type and length share a word, up to four bytes of data follow

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.formats.common import parsing
@@ -26,11 +27,16 @@ class MatFile:
         Name -> shape in MATLAB's axis order.
     variables
         Where each variable lies in a file of version 5 to 7.2; None for 7.3.
+    prefix
+        What the names inside the file begin with, where this is the view of a structure.
+
+    A field F of a structure S has the name S.F.
     """
 
     path: Path
     shapes: dict[str, tuple[int, ...]]
     variables: dict[str, Variable] | None
+    prefix: str = ""
 
     def __contains__(self, name: str) -> bool:
         return name in self.shapes
@@ -41,9 +47,43 @@ class MatFile:
             raise DataError(f"{self.path.name} lacks the variable {name!r}", f"it holds: {', '.join(self.shapes)}")
         with parsing(self.path, "MATLAB file"):
             if self.variables is not None:
-                return read_variable(self.path, self.variables[name])
+                return read_variable(self.path, self.variables[self.prefix + name])
             with h5py.File(self.path, "r") as file:
-                return read_array(file, name, self.path).T
+                structure, _, field = (self.prefix + name).rpartition(".")
+                return read_array(file[structure] if structure else file, field, self.path).T
+
+    def inside(self, structure: str) -> MatFile:
+        """The fields of a structure as a file of their own."""
+        start = f"{structure}."
+        shapes = {name.removeprefix(start): shape for name, shape in self.shapes.items() if name.startswith(start)}
+        return MatFile(self.path, shapes, self.variables, self.prefix + start)
+
+    def structures(self) -> list[str]:
+        """Names of the structures that hold numbers."""
+        return sorted({name.partition(".")[0] for name in self.shapes if "." in name})
+
+    def vector(self, name: str, count: int) -> NDArray[np.float64]:
+        """Read a variable that holds ``count`` finite real numbers, in any direction."""
+        value = self.array(name)
+        if value.size != count or value.dtype.kind == "c":
+            raise DataError(f"{self.path.name}: {name} has the shape {value.shape}, expected {count} real numbers")
+        vector: NDArray[np.float64] = value.astype(np.float64).reshape(-1)
+        if not np.isfinite(vector).all():
+            raise DataError(f"{self.path.name}: {name} holds NaN or infinity", "correct it and save again")
+        return vector
+
+    def pairs(self, name: str) -> NDArray[np.float64]:
+        """Read a variable of one pair of finite real numbers for each LED: (LED, 2)."""
+        value = self.array(name)
+        if value.ndim != 2 or value.shape[1] != 2 or value.dtype.kind == "c":
+            raise DataError(f"{self.path.name}: {name} has the shape {value.shape}, expected (LEDs, 2) real numbers")
+        found: NDArray[np.float64] = value.astype(np.float64)
+        bad = ~np.isfinite(found).all(axis=1)
+        if bad.any():
+            raise DataError(
+                f"{self.path.name}: {name} of LED {int(bad.argmax())} is NaN or infinite", "correct it and save again"
+            )
+        return found
 
     def scalar(self, name: str) -> float:
         """Read a variable that holds one finite number (MATLAB saves a zero as uint8)."""
@@ -65,13 +105,22 @@ def open_mat(path: Path) -> MatFile:
     with parsing(path, "MATLAB file"):
         if h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
-                shapes = {
-                    name: tuple(reversed(numeric_dataset(file, name, path).shape))
-                    for name in file
-                    if isinstance(file.get(name, getlink=True), h5py.HardLink)
-                    and isinstance(file.get(name), h5py.Dataset)
-                    and file[name].dtype.kind in "fiubc"
-                }
+                shapes = _numeric_shapes(file, path)
+                for name in file:
+                    if isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(file[name], h5py.Group):
+                        fields = {} if name.startswith("#") else _numeric_shapes(file[name], path)
+                        shapes |= {f"{name}.{field}": shape for field, shape in fields.items()}
             return MatFile(path, shapes, None)
         variables = list_variables(path)
         return MatFile(path, {name: variable.shape for name, variable in variables.items()}, variables)
+
+
+def _numeric_shapes(group: h5py.Group, path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of numbers in a group, in MATLAB's order; links are not followed."""
+    return {
+        name: tuple(reversed(numeric_dataset(group, name, path).shape))
+        for name in group
+        if isinstance(group.get(name, getlink=True), h5py.HardLink)
+        and isinstance(group.get(name), h5py.Dataset)
+        and group[name].dtype.kind in "fiubc"
+    }

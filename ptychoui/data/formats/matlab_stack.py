@@ -1,14 +1,16 @@
-"""LED stacks in .mat files: the UConn layout, and others that differ only in the name of the images.
+"""LED stacks in .mat files: the UConn layouts, and others that differ only in the name of the images.
 
 UConn (Smart Imaging Lab): ``imlow_HDR`` (row, column, LED), ``wlength`` [m], ``z`` defocus [m], ``theta``
 rotation of the array [deg], ``xint``, ``yint`` shift of the array [mm]. LED pitch, height and order and the
 objective are in the accompanying text only, so a geometry is needed.
+
+UConn, Nature Protocols 2023: ``imageAmpSeq`` (row, column, LED) AMPLITUDES, ``kx``, ``ky`` (LED) wave numbers in
+rad/m, of which kx counts along the rows of the spectrum in the published program, ``imNum`` number of images.
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,76 +18,128 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.common import conflict, finish_stack, geometry_for, need_geometry
+from ptychoui.data.formats.common import conflict
+from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
 
 IMAGE_NAMES = ("imlow_HDR", "imlow", "lowSeq", "I_low", "I")
-AMPLITUDE_NAMES = ("imageAmpSeq",)
+AMPLITUDES = "imageAmpSeq"
+SIDE_FACTS = (
+    ("z", "defocus", 1e6, "um"),
+    ("theta", "rotation", 1, "deg"),
+    ("xint", "shift x", 1, "mm"),
+    ("yint", "shift y", 1, "mm"),
+)
 
 
-def read_matlab_stack(mat: MatFile, given: Geometry | None) -> ImageStack:
+def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     """Read an LED stack from an opened .mat file; the geometry wins over what the file says."""
-    path, notes = mat.path, list[str]()
+    path = mat.path
     name = image_name(mat)
     if name is None:
-        amplitude = next((n for n in AMPLITUDE_NAMES if n in mat), None)
-        if amplitude:
-            raise DataError(f"{path.name}: {amplitude} holds amplitudes, not intensities", "square it and save again")
         raise DataError(
             f"{path.name} holds no LED images and no training set; found {', '.join(mat.shapes) or 'none'}",
-            f"images are expected as {', '.join(IMAGE_NAMES)} (row, column, LED), or objects as truth",
+            f"images are expected as {', '.join((*IMAGE_NAMES, AMPLITUDES))} (row, column, LED), or objects as truth",
         )
-    geometry = need_geometry(path, geometry_for(path, given, notes), _known(mat), _example(name))
+    amplitude = name == AMPLITUDES
+    layout = {"imlow_HDR": "UConn .mat", AMPLITUDES: "UConn .mat (Nature Protocols)"}.get(
+        name, f"MATLAB stack ({name})"
+    )
+    draft = Draft(path=path, layout=layout, example=_example(name))
+    if amplitude:
+        draft.tell("pixel values", "amplitude, squared here", "", f"the name {AMPLITUDES}")
+        _wave_numbers(mat, draft)
+    draft.tell("shape in the file", " x ".join(map(str, mat.shapes[name])), "", f"`{name}`")
+    if (wavelength := mat.scalar_or_none("wlength")) is not None:
+        draft.state("microscope.wavelength_um", wavelength * 1e6, "`wlength` [m]")
+    for key, label, scale, unit in SIDE_FACTS:
+        if (value := mat.scalar_or_none(key)) is not None:
+            draft.tell(label, float(value * scale), unit, f"`{key}`" + (" [m]" if scale != 1 else ""))
+    draft.tell_unused(mat.shapes)
+    geometry = draft.complete(given)
     raw = mat.array(name)
-    images = led_axis_first(raw[..., None] if raw.ndim == 2 else raw, geometry, path, name, notes)
-    geometry = _with_facts_of_file(mat, geometry, notes)
-    layout = "UConn .mat" if name == "imlow_HDR" else f"MATLAB stack ({name})"
-    return finish_stack(images, geometry, path=path, layout=layout, sha256=sha256_file(path), notes=notes)
+    raw = raw[..., None] if raw.ndim == 2 else raw
+    if amplitude and len(mat.shapes[name]) == 3:
+        raw = _first_images(mat, raw, draft)
+    images = led_axis_first(raw, len(geometry.array.numbers()), name, draft)
+    geometry = _with_facts_of_file(mat, geometry, draft.notes)
+    return draft.finish(images, geometry, sha256=sha256_file(path), amplitude=amplitude)
 
 
 def image_name(mat: MatFile) -> str | None:
     """Name of the variable that holds the images, if there is one."""
-    return next((n for n in IMAGE_NAMES if n in mat and len(mat.shapes[n]) in (2, 3)), None)
+    return next((n for n in (*IMAGE_NAMES, AMPLITUDES) if n in mat and len(mat.shapes[n]) in (2, 3)), None)
 
 
-def led_axis_first(raw: NDArray[Any], geometry: Geometry, path: Path, name: str, notes: list[str]) -> NDArray[Any]:
-    """Bring (row, column, LED), MATLAB's custom, or (LED, row, column) to LED first, by the LED count."""
+def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> NDArray[Any]:
+    """Bring (row, column, LED), MATLAB's custom, or (LED, row, column) to LED first, by the number of LEDs.
+
+    Raises
+    ------
+    DataError
+        If neither axis has that number.
+    """
+    path = draft.path
     if raw.ndim != 3:
         raise DataError(f"{path.name}: {name} has the shape {raw.shape}, expected three axes")
-    count = len(geometry.array.numbers())
     first, last = raw.shape[0] == count, raw.shape[2] == count
-    if first and not last:
-        notes.append(f"{name} has the axes LED, row, column (its first axis has the array's {count} LEDs)")
-        return raw
-    if first and last:
-        notes.append(
-            f"{name} has the shape {raw.shape} and the LED count does not tell which axis is the LED: "
-            "row, column, LED was assumed, the custom of MATLAB files"
-        )
-    elif not last:
+    if draft.said.led_axis is not None:
+        chosen = raw if draft.said.led_axis == "first" else np.moveaxis(raw, 2, 0)
+        draft.tell("axis of the LEDs", draft.said.led_axis, "", f"[images] of {draft.said_in}")
+        draft.tell_images(len(chosen), chosen.shape[1], chosen.shape[2], f"`{name}`")
+        return chosen
+    if not first and not last:
         raise DataError(
             f"{path.name}: {name} has the shape {raw.shape} but the array in the geometry has {count} LEDs",
             "correct rows and columns, count or the table in the geometry, or remove dark frames",
         )
-    return np.moveaxis(raw, 2, 0)
-
-
-def _known(mat: MatFile) -> str:
-    """What the file does say, for the message about what it does not."""
-    facts = [
-        f"{label} {value * scale:g} {unit}"
-        for key, label, scale, unit in (
-            ("wlength", "wavelength", 1e6, "um"),
-            ("z", "defocus", 1e6, "um"),
-            ("theta", "rotation", 1, "deg"),
-            ("xint", "shift x", 1, "mm"),
-            ("yint", "shift y", 1, "mm"),
+    if first and not last:
+        draft.notes.append(f"{name} has the axes LED, row, column (its first axis has the array's {count} LEDs)")
+        draft.tell("axis of the LEDs", "first", "", f"{count} images = {count} LEDs")
+    elif first and last:
+        draft.notes.append(
+            f"{name} has the shape {raw.shape} and the LED count does not tell which axis is the LED: "
+            "row, column, LED was assumed, the custom of MATLAB files; led_axis in [images] of a geometry says which"
         )
-        if (value := mat.scalar_or_none(key)) is not None
-    ]
-    return f"; it does say {', '.join(facts)}" if facts else ""
+        draft.tell("axis of the LEDs", "last", "", "the custom of MATLAB files; the shape does not tell", assumed=True)
+    else:
+        draft.tell("axis of the LEDs", "last", "", f"{count} images = {count} LEDs")
+    images = raw if first and not last else np.moveaxis(raw, 2, 0)
+    draft.tell_images(len(images), images.shape[1], images.shape[2], f"`{name}`")
+    return images
+
+
+def _wave_numbers(mat: MatFile, draft: Draft) -> None:
+    """LEDs of the newer layout."""
+    lacking = [name for name in ("kx", "ky") if name not in mat]
+    if lacking:
+        draft.notes.append(f"the file lacks {', '.join(lacking)}: the LEDs must come from a geometry")
+        return
+    count = math.prod(mat.shapes["kx"])
+    along_rows, along_columns = mat.vector("kx", count), mat.vector("ky", count)
+    per_um = np.column_stack([along_columns, along_rows]) / (2 * math.pi) * 1e-6
+    number = mat.scalar_or_none("imNum")
+    if number is not None and 1 <= number < len(per_um):
+        per_um = per_um[: int(number)]
+        draft.notes.append(f"the first {int(number)} images were used (imNum)")
+    draft.tell_leds(
+        Leds(per_um=per_um),
+        "`kx`, `ky` [rad/m]",
+        "x = ky (columns), y = kx (rows of the spectrum)",
+        "the published program",
+    )
+
+
+def _first_images(mat: MatFile, raw: NDArray[Any], draft: Draft) -> NDArray[Any]:
+    """Only as many images as ``imNum`` says."""
+    number = mat.scalar_or_none("imNum")
+    if draft.leds is not None and number is not None and 1 <= number < raw.shape[2] and number == int(number):
+        return raw[..., : int(number)]
+    return raw
 
 
 def _example(name: str) -> str:
@@ -96,8 +150,6 @@ def _example(name: str) -> str:
 def _with_facts_of_file(mat: MatFile, geometry: Geometry, notes: list[str]) -> Geometry:
     """Fill what the geometry leaves open from the file, and note what the two state differently."""
     scope, pose = geometry.microscope, geometry.array.pose
-    if (wavelength := mat.scalar_or_none("wlength")) is not None:
-        conflict("the wavelength", scope.wavelength_um, wavelength * 1e6, "um", notes)
     if (z := mat.scalar_or_none("z")) is not None:
         if "defocus_um" in scope.model_fields_set:
             conflict("the defocus", scope.defocus_um, z * 1e6, "um", notes)

@@ -14,30 +14,36 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import Provenance, TrainingSet
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.common import conflict, geometry_for
+from ptychoui.data.formats.common import beside
+from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.data.formats.matlab import MatFile
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
 from ptychoui.experiment import Array, Geometry, Microscope
 
-TABLE_HEIGHT_MM = 100.0
+SETTINGS = (
+    ("microscope.wavelength_um", "wl", " [um]"),
+    ("microscope.objective_na", "na", ""),
+    ("microscope.camera_pixel_um", "ps", " [um]"),
+    ("microscope.magnification", "mag", ""),
+)
 
 
-def read_matlab_training(mat: MatFile, given: Geometry | None) -> TrainingSet:
+def read_matlab_training(mat: MatFile, given: GivenGeometry) -> TrainingSet:
     """Read the objects of a published training set; a geometry that is given wins over the file's."""
-    path, notes = mat.path, list[str]()
+    path = mat.path
     objects = _objects(mat)
-    geometry = geometry_for(path, given, notes)
     stated = {name: mat.scalar_or_none(name) for name in ("wl", "na", "na_illum", "ps", "mag")}
-    if geometry is not None:
-        scope = geometry.microscope
-        for name, what, used, unit in (
-            ("wl", "the wavelength", scope.wavelength_um, "um"),
-            ("na", "the objective's NA", scope.objective_na, ""),
-            ("ps", "the camera's pixel", scope.camera_pixel_um, "um"),
-            ("mag", "the magnification", scope.magnification, ""),
-        ):
-            if (value := stated[name]) is not None:
-                conflict(what, used, value, unit, notes)
+    draft = Draft(path=path, layout="published training .mat")
+    notes = draft.notes
+    for setting, name, unit in SETTINGS:
+        draft.state(setting, stated[name], f"`{name}`{unit}")
+    geometry = None
+    if given is not None or beside(path) is not None:
+        if "na_list" in mat:
+            draft.leds = Leds(directions=_directions(mat, []))
+        geometry = draft.complete(given)
     pixel = _object_pixel(mat, stated, geometry, notes)
     if geometry is None:
         geometry = _geometry_of_file(mat, stated, notes)
@@ -52,7 +58,11 @@ def read_matlab_training(mat: MatFile, given: Geometry | None) -> TrainingSet:
         pixel_size_um=pixel,
         geometry=geometry,
         provenance=Provenance(
-            source=str(path), layout="published training .mat", sha256=sha256_file(path), notes=tuple(notes)
+            source=str(path),
+            layout=draft.layout,
+            sha256=sha256_file(path),
+            notes=tuple(notes),
+            facts=tuple(draft.facts),
         ),
     )
 
@@ -97,18 +107,13 @@ def _geometry_of_file(mat: MatFile, stated: dict[str, float | None], notes: list
     if missing:
         notes.append(f"no geometry: the file lacks {', '.join(missing)}")
         return None
-    na_list = mat.array("na_list").astype(np.float64)
-    if na_list.ndim != 2 or na_list.shape[1] != 2 or not np.isfinite(na_list).all():
-        raise DataError(f"{mat.path.name}: na_list has the shape {na_list.shape}, expected (LEDs, 2)")
-    count = mat.scalar_or_none("Nleds")
-    if count is not None and 1 <= count < len(na_list):
-        na_list = na_list[: int(count)]
-        notes.append(f"the first {int(count)} of the directions were used (Nleds)")
-    cosine = 1 - np.sum(na_list**2, axis=1)
+    directions = _directions(mat, notes)
+    with np.errstate(over="ignore"):
+        cosine = 1 - np.sum(directions**2, axis=1)
     if np.any(cosine <= 0.01):
         notes.append("no geometry: na_list holds directions at or beyond NA 1")
         return None
-    x, y = TABLE_HEIGHT_MM * na_list[:, ::-1].T / np.sqrt(cosine)
+    x, y = TABLE_HEIGHT_MM * directions.T / np.sqrt(cosine)
     notes.append(
         f"LED positions were made from na_list, taken as (y, x), on a flat array {TABLE_HEIGHT_MM:g} mm "
         "below the sample; LEDs are numbered in the file's order"
@@ -129,3 +134,15 @@ def _geometry_of_file(mat: MatFile, stated: dict[str, float | None], notes: list
         return Geometry(microscope=Microscope(**scope), array=Array(**table))
     except PtychouiError as error:
         raise DataError(f"{mat.path.name}: {error.message}", error.hint) from None
+
+
+def _directions(mat: MatFile, notes: list[str]) -> NDArray[np.float64]:
+    """(LED, [x, y]) direction cosines of the file, which lists (y, x)."""
+    na_list = mat.array("na_list")
+    if na_list.ndim != 2 or na_list.shape[1] != 2 or na_list.dtype.kind == "c" or not np.isfinite(na_list).all():
+        raise DataError(f"{mat.path.name}: na_list has the shape {na_list.shape}, expected (LEDs, 2)")
+    count = mat.scalar_or_none("Nleds")
+    if count is not None and 1 <= count < len(na_list):
+        na_list = na_list[: int(count)]
+        notes.append(f"the first {int(count)} of the directions were used (Nleds)")
+    return na_list[:, ::-1].astype(np.float64)

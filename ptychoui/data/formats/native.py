@@ -1,8 +1,9 @@
 """The project's own HDF5 file: self-describing, checked against its own hash, for stacks and training sets.
 
-Layout, version 1. Attributes of the root: ``format``, ``format_version``, ``kind``, ``content_sha256``.
+Layout, version 2. Attributes of the root: ``format``, ``format_version``, ``kind``, ``content_sha256``.
 Arrays with the attributes ``axes`` and ``units``: ``images`` and ``led_numbers`` (a stack), ``objects`` and
-``sources`` (a training set). Texts as UTF-8 bytes: ``geometry_toml`` (may be absent) and ``record_json``.
+``sources`` (a training set). Texts as UTF-8 bytes: ``geometry_toml`` (may be absent) and ``record_json``. Version 2
+adds ``exposure`` (may be absent), the relative exposure of each image; without it a file is of version 1.
 
 Images of a large stack lie in one plain block, without HDF5's checksums, so that they can be used where they are
 instead of being read into memory. The content's hash covers them, and every reading checks it.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,21 +21,25 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256, release
+from ptychoui.data.dataset import Fact, ImageStack, Provenance, TrainingSet, array_sha256, release
 from ptychoui.data.files import sha256_file, write_atomic
-from ptychoui.data.formats.common import geometry_conflicts, parsing
+from ptychoui.data.formats.common import parsing
+from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.hdf5 import PatientFile, numeric_dataset, read_array
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 
 FORMAT = "ptychoui dataset"
-VERSION = 1
+VERSION = 2
+"""Files without exposures are still written as version 1, which older programs read."""
 MAPPED_BYTES = 2**26
 """Images of at least so many bytes are stored in one block and used from the file."""
 PAGE_BYTES = 4096
 DESCRIPTION = {
     "images": ("LED, row, column", "intensity in units of unit_counts of the original file"),
     "led_numbers": ("LED", "number of the LED in its array"),
+    "exposure": ("LED", "relative exposure, divided out of the images already"),
     "objects": ("object, row, column", "complex transmission; pixels of pixel_size_um at the sample"),
     "sources": ("object", "index into source_names of the record"),
     "geometry_toml": ("byte", "UTF-8 text, TOML; lengths in the unit that each name carries"),
@@ -59,7 +65,7 @@ def save_hdf5(path: str | Path, dataset: ImageStack | TrainingSet) -> Path:
         settings = {"libver": ("v110", "v110"), "alignment_threshold": MAPPED_BYTES, "alignment_interval": PAGE_BYTES}
         with h5py.File(patient, "w", **settings) as target:
             target.attrs["format"] = np.bytes_(FORMAT)
-            target.attrs["format_version"] = VERSION
+            target.attrs["format_version"] = VERSION if "exposure" in arrays else 1
             target.attrs["kind"] = np.bytes_(kind)
             target.attrs["content_sha256"] = np.bytes_(array_sha256(*arrays.values()))
             for name, array in arrays.items():
@@ -85,7 +91,7 @@ def is_native(path: Path) -> bool:
         return _text(file.attrs.get("format")) == FORMAT
 
 
-def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
+def read_native(path: Path, given: GivenGeometry) -> ImageStack | TrainingSet:
     """Read a file written by `save_hdf5`; a geometry that is given wins over the file's.
 
     Raises
@@ -104,7 +110,8 @@ def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
         names = {"led_stack": ("images", "led_numbers"), "training_objects": ("objects", "sources")}.get(kind)
         if names is None or version < 1:
             raise DataError(f"{path.name}: unknown kind of dataset {kind!r} (version {version})", "save it again")
-        wanted = [*names, "record_json", *(["geometry_toml"] if "geometry_toml" in file else [])]
+        wanted = [*names, *(["exposure"] if version > 1 and "exposure" in file else []), "record_json"]
+        wanted += ["geometry_toml"] if "geometry_toml" in file else []
         arrays = {name: _array(file, name, path) for name in wanted}
         if array_sha256(*arrays.values()) != _text(file.attrs.get("content_sha256")):
             raise DataError(
@@ -117,12 +124,17 @@ def read_native(path: Path, given: Geometry | None) -> ImageStack | TrainingSet:
         notes = tuple(str(note) for note in record["notes"])
         if isinstance(arrays[names[0]], np.memmap):
             notes += ("the images are used from the file: it must stay where it is while the stack is open",)
-    if given is not None and stored is not None:
-        notes += tuple(geometry_conflicts(given, stored, path.name))
+        facts = tuple(Fact(**fact) for fact in record.get("facts", []))
+    draft = Draft(path=path, layout="ptychoui HDF5", notes=list(notes), facts=list(facts))
+    geometry = draft.overlay(stored, given)
     provenance = Provenance(
-        source=str(path), layout=f"ptychoui HDF5 of {record['source']}", sha256=sha256_file(path), notes=notes
+        source=str(path),
+        layout=f"ptychoui HDF5 of {record['source']}",
+        sha256=sha256_file(path),
+        notes=tuple(draft.notes),
+        facts=facts,
     )
-    return _dataset(kind, arrays, record, given or stored, provenance)
+    return _dataset(kind, arrays, record, geometry, provenance)
 
 
 def _array(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
@@ -144,8 +156,12 @@ def _arrays(dataset: ImageStack | TrainingSet) -> dict[str, NDArray[Any]]:
         "source_sha256": source.sha256,
         "notes": list(source.notes),
     }
+    if source.facts:
+        record["facts"] = [asdict(fact) for fact in source.facts]
     if isinstance(dataset, ImageStack):
         arrays: dict[str, NDArray[Any]] = {"images": dataset.images, "led_numbers": dataset.led_numbers}
+        if dataset.exposure is not None and np.any(dataset.exposure != 1):
+            arrays["exposure"] = dataset.exposure
         record["unit_counts"] = dataset.unit_counts
     else:
         arrays = {"objects": dataset.objects, "sources": dataset.sources}
@@ -170,6 +186,7 @@ def _dataset(
             geometry=geometry,
             unit_counts=float(record["unit_counts"]),
             provenance=source,
+            exposure=arrays.get("exposure"),
         )
     return TrainingSet(
         objects=arrays["objects"],

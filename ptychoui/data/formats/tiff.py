@@ -21,28 +21,42 @@ from ptychoui.data.formats.common import (
     check_claim,
     check_count,
     conflict,
-    finish_stack,
-    geometry_for,
-    need_geometry,
     parsing,
     sidecar_path,
 )
+from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.led_matrix import state_info
+from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 
+DNG_VERSION = 50706
 UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
 
 
-def read_tiff_stack(path: Path, given: Geometry | None) -> ImageStack:
-    """Read a multi-page TIFF whose pages are the images of the LEDs, in the array's order."""
-    notes: list[str] = []
-    geometry = need_geometry(path, geometry_for(path, given, notes))
-    with _opened(path, notes) as tiff:
-        raw, ome = _pages(tiff, path, geometry), tiff.ome_metadata
-    layout = "OME-TIFF" if ome else "multi-page TIFF"
+def read_tiff_stack(path: Path, given: GivenGeometry, draft: Draft | None = None) -> ImageStack:
+    """Read a multi-page TIFF whose pages are the images of the LEDs, in the array's order.
+
+    ``draft`` holds what files beside the TIFF say of it.
+    """
+    draft = draft or Draft(path=path, layout="")
+    with _opened(path, draft.notes) as tiff:
+        if DNG_VERSION in tiff.pages[0].aspage().tags:
+            raise DataError(f"{path.name} is a DNG file, a raw camera format: not read", LINEAR)
+        ome = tiff.ome_metadata
+        if draft.leds is None:
+            state_info(draft, (tiff.imagej_metadata or {}).get("Info"))
+        draft.layout = draft.layout or ("OME-TIFF" if ome else "multi-page TIFF")
+        count, *size = _shape(tiff, path)
+        draft.tell_images(count, size[0], size[1], "the pages")
+        order = "one page for each LED, in the " + ("order of the LED indices" if draft.leds else "array's order")
+        draft.tell("axis of the LEDs", "pages", "", order, assumed=True)
+        geometry = draft.complete(given)
+        raw = _pages(tiff, path, geometry)
     if ome:
-        _compare_pixel(ome, geometry, notes)
-    return finish_stack(raw, geometry, path=path, layout=layout, sha256=sha256_file(path), notes=notes)
+        _compare_pixel(ome, geometry, draft.notes)
+    return draft.finish(raw, geometry, sha256=sha256_file(path))
 
 
 def read_tiff_image(path: Path) -> NDArray[Any]:
@@ -96,11 +110,24 @@ def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
     return written
 
 
+def _shape(tiff: tifffile.TiffFile, path: Path) -> tuple[int, int, int]:
+    """Pages, rows and columns as the headers say."""
+    if _is_long_imagej(tiff):
+        shape = tiff.series[0].shape
+        return int(shape[0]), int(shape[1]), int(shape[2])
+    shape = tiff.pages[0].aspage().shape
+    return len(tiff.pages), int(shape[0]), int(shape[1] if len(shape) > 1 else 1)
+
+
+def _is_long_imagej(tiff: tifffile.TiffFile) -> bool:
+    """ImageJ writes a stack above 4 GiB as one page followed by bare images."""
+    return bool(len(tiff.pages) == 1 and tiff.is_imagej and len(tiff.series) == 1 and len(tiff.series[0].shape) == 3)
+
+
 def _pages(tiff: tifffile.TiffFile, path: Path, geometry: Geometry) -> NDArray[Any]:
     """(LED, row, column) of all pages; the count is checked before anything is read."""
     pages = tiff.pages
-    if len(pages) == 1 and len(tiff.series) == 1 and len(tiff.series[0].shape) == 3 and tiff.is_imagej:
-        # ImageJ writes a stack above 4 GiB as one page followed by bare images.
+    if _is_long_imagej(tiff):
         series = tiff.series[0]
         check_count(series.shape[0], geometry, path.name)
         if series.dataoffset is None or series.dataoffset + series.nbytes > path.stat().st_size:
@@ -132,7 +159,8 @@ def _page(page: Any, path: Path, number: int) -> NDArray[Any]:
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count > 0]
     if len(ends) != len(page.databytecounts) or not ends or max(ends) > size:
         raise DataError(f"{path.name} is cut short: page {number} ends beyond the file", "copy it again")
-    check_claim(path, f"page {number}", int(page.nbytes), int(sum(page.databytecounts)))
+    packed = page.compression != tifffile.COMPRESSION.NONE
+    check_claim(path, f"page {number}", int(page.nbytes), int(sum(page.databytecounts)), packed)
     return np.asarray(page.asarray())
 
 

@@ -1,0 +1,351 @@
+"""What a reader found in a file, and how that and a geometry given by the user become a whole geometry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import Fact, ImageStack
+from ptychoui.data.formats.bayer import bayer_channel
+from ptychoui.data.formats.common import (
+    beside,
+    check_count,
+    conflict,
+    finish_stack,
+    geometry_conflicts,
+    sidecar_path,
+)
+from ptychoui.data.formats.geometry_file import (
+    LAYOUT,
+    REPLACES_LAYOUT,
+    GivenGeometry,
+    PartialGeometry,
+    build,
+    flat_settings,
+    missing_of,
+    read_geometry,
+)
+from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
+from ptychoui.errors import DataError, NoGeometryError, PtychouiError
+from ptychoui.experiment import Geometry, Images
+from ptychoui.paths import resources
+
+WORDS = {
+    "microscope.objective_na": ("objective's NA", "", "0.1"),
+    "microscope.magnification": ("magnification", "", "4.0"),
+    "microscope.camera_pixel_um": ("camera's pixel", "um", "3.45"),
+    "microscope.wavelength_um": ("wavelength", "um", "0.53"),
+    "microscope.defocus_um": ("defocus", "um", "0.0"),
+    "array.height_mm": ("height of the LEDs", "mm", "80.0"),
+    "array.pitch_mm": ("LED pitch", "mm", "4.0"),
+    "array.kind": ("layout and order of the LEDs", "", '"lattice"'),
+    "array.rows": ("rows of LEDs", "", "15"),
+    "array.columns": ("columns of LEDs", "", "15"),
+    "array.count": ("number of LEDs", "", "225"),
+    "array.positions_mm": ("positions of the LEDs", "mm", "[[0, 0, 0], [4, 0, 0]]"),
+    "array.ring_radii_mm": ("radii of the rings", "mm", "[0, 4]"),
+    "array.ring_counts": ("LEDs on each ring", "", "[1, 8]"),
+    "array.dome_radius_mm": ("radius of the dome", "mm", "60.0"),
+}
+"""Setting -> its words, its unit, and a value that shows how it is written."""
+ORIENTATION = (
+    "the orientation of the LED array follows the layout's custom; check it: the 8 variants of flip and swap differ, "
+    "and array.pose in a geometry sets them"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """What a reader found before the geometry is whole.
+
+    Attributes
+    ----------
+    values
+        Settings that the file states, by name.
+    leds
+        LEDs of the images, where the file states them.
+    images
+        Number of images; None where it is not known before the geometry is.
+    said, said_in
+        What the user says of the images, and in which file; known once the geometry is whole.
+    """
+
+    path: Path
+    layout: str
+    facts: list[Fact] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    leds: Leds | None = None
+    images: int | None = None
+    said: Images = field(default_factory=Images)
+    said_in: str = ""
+    example: str = ""
+
+    def state(self, setting: str, value: float | None, source: str, assumed: bool = False) -> None:
+        """Record a setting that the file states; None where it does not."""
+        if value is None:
+            return
+        if not math.isfinite(value):
+            raise DataError(f"{self.path.name}: {source} is {value}, not a number", "state it in a geometry")
+        words, unit, _ = WORDS[setting]
+        self.values[setting] = float(value)
+        self.tell(words, float(value), unit, source, assumed)
+
+    def tell(
+        self, name: str, value: float | int | str, unit: str = "", source: str = "", assumed: bool = False
+    ) -> None:
+        """Record anything else for the report."""
+        self.facts.append(Fact(name=name, value=value, unit=unit, source=source, assumed=assumed))
+
+    def tell_images(self, images: int, rows: int, columns: int, source: str) -> None:
+        """Record the number and size of the images."""
+        self.images = images
+        self.tell("images", f"{images} of {rows} x {columns} pixels", "", source)
+
+    def tell_leds(self, leds: Leds, source: str, orientation: str = "", note: str = "") -> None:
+        """Record the LEDs of the images, and how their axes were taken."""
+        self.leds = leds
+        self.tell("LEDs", len(leds), "", source)
+        order = "the file's order" if leds.numbers is None else "the numbers stated"
+        self.tell(
+            "LED numbers",
+            "counted from 0" if leds.numbers is None else f"{min(leds.numbers)} to {max(leds.numbers)}",
+            "",
+            order if leds.numbers else f"{order}: no firmware number is stated",
+            assumed=leds.numbers is None,
+        )
+        if orientation:
+            self.tell("axes of the LEDs", orientation, "", note or "the custom of the layout", assumed=True)
+            self.notes.append(ORIENTATION)
+
+    def tell_unused(self, names: Iterable[str]) -> None:
+        """Note variables of the file that seem to hold exposures or dark frames, which no custom gives a meaning."""
+        found = sorted(name for name in names if any(word in name.lower() for word in ("expo", "dark", "background")))
+        if found:
+            self.notes.append(
+                f"the file holds {', '.join(found)[:120]}, which were not used: if the images are not corrected yet, "
+                "state exposures and dark_level in [images] of a geometry"
+            )
+
+    def complete(self, given: GivenGeometry) -> Geometry:
+        """Whole geometry: what is given wins over the geometry file beside the data, which wins over the data.
+
+        Raises
+        ------
+        NoGeometryError
+            If settings are still missing; it carries their names and what was read.
+        """
+        own = self._beside(given)
+        for layer in (own, given):
+            if isinstance(layer, PartialGeometry) and layer.images is not None:
+                stated = layer.images.model_dump(exclude_none=True)
+                self.said, self.said_in = Images(**(self.said.model_dump() | stated)), layer.source
+        if isinstance(given, Geometry) or (given is None and isinstance(own, Geometry)):
+            whole = given if isinstance(given, Geometry) else own
+            assert isinstance(whole, Geometry)
+            self._compare(flat_settings(whole))
+            if self.leds is not None:
+                self.notes.append("the geometry describes the LEDs: the positions in the data file were not used")
+            return whole
+        layers = [layer for layer in (own, given) if layer is not None]
+        return self._merge(layers)
+
+    def overlay(self, stored: Geometry | None, given: GivenGeometry) -> Geometry | None:
+        """Geometry of a file that stores one (or none), completed by a partial or replaced by a whole one."""
+        if given is None:
+            return stored
+        if isinstance(given, PartialGeometry) and given.images is not None:
+            self.notes.append(f"[images] of {given.source} was not used: the file holds finished intensities")
+        if isinstance(given, Geometry):
+            if stored is not None:
+                self.notes.extend(geometry_conflicts(given, stored, self.path.name))
+            return given
+        self.values = flat_settings(stored) if stored is not None else {}
+        return self._merge([given])
+
+    def finish(
+        self,
+        raw: NDArray[Any],
+        geometry: Geometry,
+        *,
+        sha256: str,
+        amplitude: bool = False,
+        dark: Sequence[NDArray[np.float64]] | None = None,
+        exposure: NDArray[np.float64] | None = None,
+    ) -> ImageStack:
+        """Check the image count, make intensities of (LED, row, column) ``raw``, and build the stack."""
+        if self.leds is None:
+            order, count = geometry.array.kind, len(geometry.array.numbers())
+            self.tell("LED order", f"{order} of {count} LEDs, from its first to its last", "", "the geometry")
+        elif self.leds.numbers is None and geometry.array.led_numbers is not None:
+            numbers = geometry.array.led_numbers
+            self.facts = [fact for fact in self.facts if fact.name != "LED numbers"]
+            self.tell(
+                "LED numbers", f"{min(numbers)} to {max(numbers)}", "", "the geometry, in the order of the images"
+            )
+        said, source = self.said, f"[images] of {self.said_in}"
+        if said.values is not None:
+            amplitude = said.values == "amplitude"
+            self.facts = [fact for fact in self.facts if fact.name != "pixel values"]
+        kind = "amplitude, squared here" if amplitude else "intensity"
+        if not any(fact.name == "pixel values" for fact in self.facts):
+            self.tell("pixel values", kind, "", source if said.values else "the custom of the layout", not said.values)
+        if said.exposures is not None:
+            self.tell("exposures", f"{len(said.exposures)}, divided out", "", source)
+            exposure = np.array(said.exposures, dtype=np.float64)
+        if said.bayer is not None and said.colour is not None:
+            raw, geometry = self._pick_colour(raw, geometry, said.bayer, said.colour, source)
+        if said.dark_level is not None:
+            self.tell("dark level", said.dark_level, "", f"{source}; subtracted")
+            level = np.full(raw.shape[1:], said.dark_level)
+            dark = [frame + level for frame in dark] if dark is not None else [level] * len(raw)
+        return finish_stack(
+            raw,
+            geometry,
+            path=self.path,
+            layout=self.layout,
+            sha256=sha256,
+            notes=self.notes,
+            facts=self.facts,
+            amplitude=amplitude,
+            dark=dark,
+            exposure=exposure,
+        )
+
+    def _pick_colour(
+        self, raw: NDArray[Any], geometry: Geometry, bayer: str, colour: str, source: str
+    ) -> tuple[NDArray[Any], Geometry]:
+        """Images of one colour of a Bayer pattern, and the geometry of their pixels."""
+        if any(fact.name == "Bayer pattern" for fact in self.facts):
+            raise DataError(
+                f"{self.path.name} states its Bayer pattern, and {source} states another",
+                "leave bayer and colour out of [images]",
+            )
+        if raw.ndim != 3 or min(raw.shape[1:]) < 2:
+            raise DataError(f"{self.path.name}: images of the shape {raw.shape[1:]} hold no Bayer pattern")
+        scope = geometry.microscope
+        self.tell(
+            "Bayer pattern",
+            bayer,
+            "",
+            f"{source}; the {colour} sites were picked{', the two green ones averaged' * (colour == 'green')}, "
+            f"so the camera's pixel of {scope.camera_pixel_um:g} um doubles",
+        )
+        picked = np.stack([bayer_channel(image, bayer, colour) for image in raw])
+        return picked, geometry.replace(microscope=scope.replace(camera_pixel_um=2 * scope.camera_pixel_um))
+
+    def _beside(self, given: GivenGeometry) -> Geometry | PartialGeometry | None:
+        """The geometry file beside the data."""
+        found = beside(self.path)
+        if found is None:
+            return None
+        if given is None:
+            self.notes.append(f"geometry read from {found.name}")
+            return read_geometry(found)
+        try:
+            other = read_geometry(found)
+        except PtychouiError as error:
+            self.notes.append(f"{found.name} was not used: {error.message}")
+            return None
+        if isinstance(given, Geometry) and isinstance(other, Geometry):
+            self.notes.extend(geometry_conflicts(given, other, found.name))
+        elif isinstance(given, Geometry):
+            self.notes.append(f"the settings of {found.name} were not used: the geometry given is whole")
+        elif isinstance(given, PartialGeometry):
+            self.notes.append(f"geometry completed from {found.name}")
+        return other
+
+    def _merge(self, layers: list[Geometry | PartialGeometry]) -> Geometry:
+        """Settings of the file under those of the layers, the last on top."""
+        values, leds, file_values = dict(self.values), self.leds, dict(self.values)
+        for layer in layers:
+            stated = flat_settings(layer) if isinstance(layer, Geometry) else dict(layer.values)
+            own_leds = layer.leds if isinstance(layer, PartialGeometry) else None
+            if own_leds is not None or REPLACES_LAYOUT & set(stated):
+                if leds is not None:
+                    self.notes.append("the geometry describes the LEDs: the positions in the data file were not used")
+                kept = {"array.pitch_mm"} if own_leds is None else set()
+                values = {name: value for name, value in values.items() if name not in LAYOUT - kept}
+                leds = own_leds
+            values |= stated
+        source = layers[-1] if layers else None
+        name = source.source if isinstance(source, PartialGeometry) else "the geometry"
+        self._compare(values, file_values)
+        if leds is not None:
+            if leds.places_are_made and "array.height_mm" not in values:
+                self.notes.append(
+                    f"the directions of the LEDs were made into positions on a flat array {TABLE_HEIGHT_MM:g} mm below "
+                    "the sample; array.height_mm in a geometry sets another height, the directions stay"
+                )
+            values = leds.settings(values) | values
+        missing = self._missing(values, leds)
+        if missing:
+            raise self._no_geometry(missing)
+        if leds is not None and leds.steps is not None:
+            values.pop("array.pitch_mm", None)  # it went into the positions
+        try:
+            return build(values)
+        except PtychouiError as error:
+            where = self.path.name if not layers else f"{self.path.name} with {name}"
+            raise DataError(f"{where}: {error.message}", error.hint) from None
+
+    def _missing(self, values: dict[str, Any], leds: Leds | None) -> tuple[str, ...]:
+        if leds is None:
+            return missing_of(values)
+        # The LEDs have places as soon as what they need is there; those known by directions need no height.
+        there = {"array.kind": "table", "array.positions_mm": True}
+        found = missing_of(values | there | ({"array.height_mm": True} if leds.places_are_made else {}))
+        return found + tuple(name for name in leds.needs() if values.get(name) is None and name not in found)
+
+    def _compare(self, used: dict[str, Any], stated: dict[str, Any] | None = None) -> None:
+        """Note numbers that the geometry and the file state differently."""
+        for setting, value in (stated or self.values).items():
+            other = used.get(setting)
+            if setting in WORDS and isinstance(other, int | float) and isinstance(value, int | float):
+                conflict(f"the {WORDS[setting][0]}", float(other), float(value), WORDS[setting][1], self.notes)
+
+    def _no_geometry(self, missing: tuple[str, ...]) -> NoGeometryError:
+        """The error that says by name what is missing, and the lines that would say it."""
+        words = [WORDS[name][0] if name in WORDS else name for name in missing]
+        known = [f"{f.name} {f.value:g} {f.unit}".rstrip() for f in self.facts if isinstance(f.value, float)]
+        said = f"; it does say {', '.join(known)}" if known else ""
+        where = f"{self.path.name}/geometry.toml" if self.path.is_dir() else sidecar_path(self.path).name
+        examples = resources() / "geometries" / self.example
+        return NoGeometryError(
+            f"{self.path.name} does not say the {', the '.join(words)}{said}; missing: {', '.join(missing)}",
+            f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines_for(missing))} "
+            f"and your own values; examples: {examples}",
+            missing,
+            self.report(),
+        )
+
+    def report(self) -> dict[str, Any]:
+        """What was read, as plain values."""
+        return {"layout": self.layout, "images": self.images, "facts": list(self.facts), "notes": list(self.notes)}
+
+
+def lines_for(missing: tuple[str, ...]) -> list[str]:
+    """Lines of TOML that state the missing settings, with values that show how they are written."""
+    lines = []
+    for table in ("microscope", "array"):
+        names = [name for name in missing if name.startswith(f"{table}.")]
+        if "array.kind" in names:  # a lattice needs these too
+            names += [name for name in ("array.rows", "array.columns") if name not in names]
+        if names:
+            lines.append(f"[{table}]")
+            lines += [
+                f"{name.removeprefix(f'{table}.')} = {WORDS[name][2] if name in WORDS else '...'}" for name in names
+            ]
+    return lines
+
+
+def check_images(draft: Draft, geometry: Geometry) -> None:
+    """Refuse a wrong number of images before they are read."""
+    if draft.images is not None:
+        check_count(draft.images, geometry, draft.path.name)

@@ -1,0 +1,194 @@
+"""HDF5 files of PtyLab (Fourier ptychography) and of the Aidukas pipeline, which share their names; SI units.
+
+PtyLab: ``ptychogram`` (LED, row, column), ``encoder`` (LED, 2) place of the LED in m, ``zled`` distance of the LEDs,
+``dxd`` camera pixel, ``wavelength``, ``magnification``, ``NA`` (may be absent). The program moves the pupil's window by
+(row, column) = -encoder / R. A file with ``zo`` and no ``zled`` is conventional ptychography: refused.
+
+Aidukas: groups ``section0``, ``section1``, ... (tiles of the field), each with ``ptychogram``, ``positions`` (LED, 2)
+in pixels of the spectrum and ``positions_led`` (LED, 2) in m as seen from that tile; at the root ``dxd`` camera pixel,
+``dxp`` pixel at the sample, ``wavelength``, ``zo`` distance of the LEDs, ``num_apert`` objective NA.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.data.files import sha256_file
+from ptychoui.data.formats.common import parsing
+from ptychoui.data.formats.draft import Draft, check_images
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.hdf5 import natural_names, numeric_dataset, read_array, scalar_or_none
+from ptychoui.data.formats.led_table import Leds
+from ptychoui.errors import DataError
+
+SI = (
+    ("microscope.wavelength_um", "wavelength", 1e6),
+    ("microscope.camera_pixel_um", "dxd", 1e6),
+)
+
+
+def is_ptylab(file: h5py.File) -> bool:
+    """Whether an HDF5 file has the names of PtyLab."""
+    return "ptychogram" in file
+
+
+def sections(file: h5py.File) -> list[str]:
+    """Names of the tiles of an Aidukas file, in natural order; empty for other files."""
+    return natural_names(
+        name
+        for name in file
+        if name.startswith("section")
+        and isinstance(file.get(name, getlink=True), h5py.HardLink)
+        and isinstance(file[name], h5py.Group)
+        and "ptychogram" in file[name]
+    )
+
+
+def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
+    """Read a PtyLab file of Fourier ptychography.
+
+    Raises
+    ------
+    DataError
+        If it is conventional ptychography, or its arrays do not fit together.
+    """
+    draft = Draft(path=path, layout="PtyLab HDF5")
+    with parsing(path, "PtyLab file"), h5py.File(path, "r") as file:
+        if "zled" not in file:
+            raise DataError(
+                f"{path.name} is a PtyLab file without zled"
+                + (", that is conventional ptychography with a detector distance zo" if "zo" in file else "")
+                + ": it has no LEDs",
+                "ptychoui reads Fourier ptychography; a file of that must state zled, the distance of the LEDs in m",
+            )
+        for setting, name, scale in SI:
+            _state(draft, file, setting, name, scale)
+        _state(draft, file, "microscope.magnification", "magnification", 1.0)
+        _state(draft, file, "microscope.objective_na", "NA", 1.0)
+        _state(draft, file, "array.height_mm", "zled", 1e3)
+        if "encoder" in file:
+            places = _encoder(file, path, draft)
+            flat = -places[:, ::-1] * 1e3
+            draft.tell_leds(
+                Leds(positions_mm=np.column_stack([flat, np.zeros(len(flat))])),
+                "`encoder` [m]",
+                "x = minus the second column, y = minus the first",
+                "the program moves the window by minus the encoder, row first",
+            )
+        if "orientation" in file:
+            draft.notes.append("the file's orientation was not used: set flip and swap in array.pose")
+        draft.tell_unused(file)
+        _images(file, path, draft, given)
+        geometry = draft.complete(given)
+        check_images(draft, geometry)
+        raw = read_array(file, "ptychogram", path)
+    return draft.finish(raw, geometry, sha256=sha256_file(path))
+
+
+def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageStack:
+    """Read one tile of an Aidukas file.
+
+    Parameters
+    ----------
+    part
+        Name of the tile; may be None where there is only one.
+    """
+    draft = Draft(path=path, layout="Aidukas HDF5", example="aidukas_usaf.toml")
+    with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
+        names = sections(file)
+        section = choose(path, names, part, "tile")
+        draft.tell("tile", section, "", f"the file's {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}")
+        for setting, name, scale in SI:
+            _state(draft, file, setting, name, scale)
+        _state(draft, file, "microscope.objective_na", "num_apert", 1.0)
+        _state(draft, file, "array.height_mm", "zo", 1e3)
+        camera, sample = scalar_or_none(file, "dxd", path), scalar_or_none(file, "dxp", path)
+        if camera is not None and sample is not None:
+            if not (camera > 0 and sample > 0):
+                raise DataError(f"{path.name}: dxd = {camera:g} m and dxp = {sample:g} m must be above 0 m")
+            draft.state("microscope.magnification", camera / sample, "`dxd` / `dxp`")
+        group = file[section]
+        if "positions_led" in group:
+            places = pairs(group, "positions_led", path)
+            flat = np.column_stack([places[:, 1], -places[:, 0], np.zeros(len(places))]) * [1e3, 1e3, 1.0]
+            draft.tell_leds(
+                Leds(positions_mm=flat),
+                f"`{section}/positions_led` [m], as seen from this tile",
+                "x = the second column, y = minus the first",
+                "measured on a published tile; the opposite sign of both is its twin",
+            )
+        draft.tell_unused([*file, *group])
+        _images(group, path, draft, given)
+        geometry = draft.complete(given)
+        check_images(draft, geometry)
+        raw = read_array(group, "ptychogram", path)
+    return draft.finish(raw, geometry, sha256=sha256_file(path))
+
+
+def choose(path: Path, names: list[str], part: str | None, what: str) -> str:
+    """The part of a file that was asked for; where there are several, one has to be."""
+    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    if part is not None:
+        if part not in names:
+            raise DataError(
+                f"{path.name} has no {what} {part!r}; it holds {listed}", f"name one: {path.name}::{names[0]}"
+            )
+        return part
+    if len(names) != 1:
+        raise DataError(
+            f"{path.name} holds {len(names)} {what}s: {listed}",
+            f"choose one by writing its name behind the file: {path.name}::{names[0]}",
+        )
+    return names[0]
+
+
+def pairs(group: h5py.Group, name: str, path: Path) -> NDArray[np.float64]:
+    """(LED, 2) finite numbers of a dataset."""
+    value = read_array(group, name, path)
+    if value.ndim != 2 or value.shape[1] != 2 or value.dtype.kind == "c" or not np.isfinite(value).all():
+        raise DataError(f"{path.name}: {name} has the shape {value.shape}, expected (LEDs, 2) finite numbers")
+    return value.astype(np.float64)
+
+
+def _encoder(file: h5py.File, path: Path, draft: Draft) -> NDArray[np.float64]:
+    """The encoder as the program takes it: turned if it is (2, LED), and then with its mean taken off."""
+    value = read_array(file, "encoder", path)
+    if value.ndim == 2 and value.shape[0] == 2 and value.shape[1] > 2 and value.dtype.kind != "c":
+        draft.notes.append("encoder has the shape (2, LEDs): it was turned and centred on its mean, as PtyLab does")
+        value = value.T.astype(np.float64)
+        if not np.isfinite(value).all():
+            raise DataError(f"{path.name}: encoder holds NaN or infinity", "correct it and save again")
+        return np.asarray(value - value.mean(axis=0))
+    return pairs(file, "encoder", path)
+
+
+def _state(draft: Draft, file: h5py.File, setting: str, name: str, scale: float) -> None:
+    value = scalar_or_none(file, name, draft.path)
+    if value is not None:
+        draft.state(setting, value * scale, f"`{name}`" + (" [m]" if scale != 1 else ""))
+
+
+def _images(group: h5py.Group, path: Path, draft: Draft, given: GivenGeometry) -> None:
+    """Record the images; which axis is the LED is told by the LEDs."""
+    shape: tuple[int, ...] = numeric_dataset(group, "ptychogram", path).shape
+    if len(shape) != 3 or 0 in shape:
+        raise DataError(f"{path.name}: ptychogram has the shape {shape}, expected (LEDs, rows, columns)")
+    if draft.leds is not None and given is None and len(draft.leds) != shape[0] and len(draft.leds) == shape[2]:
+        raise DataError(
+            f"{path.name}: ptychogram has the shape {shape}, its last axis has the {len(draft.leds)} LEDs",
+            "this layout has the LEDs on the first axis: turn the array and save it again",
+        )
+    matches = draft.leds is not None and len(draft.leds) == shape[0]
+    draft.tell(
+        "axis of the LEDs",
+        "first",
+        "",
+        f"{shape[0]} images = {shape[0]} LEDs" if matches else "the custom of the layout",
+        assumed=not matches,
+    )
+    draft.tell_images(*shape, "`ptychogram`")
