@@ -8,12 +8,13 @@ needs step sizes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
@@ -152,6 +153,27 @@ class StackReconstruction:
         """(row, column) object under the images as it is now."""
         window = self.grids.object_window()
         return np.asarray(self.model.object(self._spectrum).cpu().numpy()[window, window]).astype(np.complex64)
+
+    def predicted(self, led_number: int) -> NDArray[np.float32]:
+        """(row, column) image of one LED as object, pupil, brightness and stray light have it by now; 1 = open field.
+
+        Raises
+        ------
+        DataError
+            If the array has no LED of that number.
+        """
+        found = np.flatnonzero(self.leds.numbers == led_number)
+        if not len(found):
+            raise DataError(f"the array has no LED {led_number}", "choose one of the LEDs shown")
+        led = int(found[0])
+        model, optics = self.model, self._optics
+        with torch.no_grad():
+            # The pupil belongs to the LED's direction beside its window.
+            beside = optics.direction[led] - model.whole_samples[led]
+            alone = replace(optics, direction=model.whole_samples[:1] + beside)
+            light = model.images(self._spectrum, model.pupils(alone), [led])[0]
+            image = optics.log_gain[led].exp() * light + optics.background[led]
+        return np.asarray(image.float().cpu().numpy())
 
     def result(self) -> Reconstruction:
         """Everything that is known by now."""
