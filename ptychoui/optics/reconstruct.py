@@ -7,7 +7,7 @@ needs step sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,6 +93,8 @@ class StackReconstruction:
         What is unknown beside the object, and when to stop.
     leds
         The LEDs as seen from these images, by default from the optical axis.
+    between
+        Called every few LEDs: where a pass can wait, or be given up by an exception. What earlier passes found stays.
 
     Raises
     ------
@@ -107,6 +109,7 @@ class StackReconstruction:
         settings: Reconstruct,
         leds: LedArray | None = None,
         device: torch.device | str = "cpu",
+        between: Callable[[], None] | None = None,
     ) -> None:
         self.geometry, self.settings = geometry, settings
         self.leds = led_array(geometry.array) if leds is None else leds
@@ -114,6 +117,7 @@ class StackReconstruction:
         grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px, settings.upsampling)
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
+        self.model.between = between
         self._spectrum, self._optics = self.model.start(), self.model.optics()
         self.history: list[float] = []
 

@@ -16,7 +16,7 @@ their own derivatives in directions and aberrations. A pass over all images so c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -91,6 +91,11 @@ def stack_sampling(
         oversampling=Fraction(field, span),
         upsampling=Fraction(size, span),
     )
+
+
+def window_width(microscope: Microscope, grids: Sampling) -> int:
+    """Edge of the windows that are cut out of the spectrum: w."""
+    return 2 * _half(microscope.objective_na / microscope.wavelength_um / grids.step_per_um) + 1
 
 
 def _half(radius: float) -> int:
@@ -181,6 +186,7 @@ class StackModel:
                 f"images of shape {images.shape} do not match {len(leds)} LEDs and a tile of {grids.tile_px} pixels"
             )
         self.microscope, self.leds, self.grids, self.nolls = microscope, leds, grids, tuple(nolls)
+        self.between: Callable[[], None] | None = None  # called before some LEDs are worked on; may raise
         self.dtype, self.device = dtype, torch.device(device)
         self.complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
         step = grids.step_per_um
@@ -306,6 +312,8 @@ class StackModel:
         self, spectrum: Tensor, pupils: Tensor, optics: Optics, leds: Sequence[int], of_pupils: bool = False
     ) -> Sweep:
         """D and its derivatives over a few LEDs: at most `chunk` of them; ``pupils`` are theirs."""
+        if self.between is not None:
+            self.between()
         w, camera = self.width, self._camera
         u, windows = self.fields(spectrum, pupils, leds)
         single = self.camera(u.real.square().addcmul_(u.imag, u.imag))
