@@ -13,7 +13,7 @@ from ptychoui.gui.theme import colours
 
 
 class ColourScale(QWidget):
-    """Low value, colours, high value, and what they mean."""
+    """Low value, colours and high value; below, what they mean."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -22,11 +22,11 @@ class ColourScale(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
-        """One line of text, and the strip as wide as there is room."""
-        return QSize(30 * self.fontMetrics().averageCharWidth(), round(1.5 * self.fontMetrics().height()))
+        """Two lines of text."""
+        return QSize(30 * self.fontMetrics().averageCharWidth(), 2 * self.fontMetrics().height())
 
     def set_scale(self, table: NDArray[np.uint8], low: str, high: str, meaning: str) -> None:
-        """Show (n, 3) colours between two texts, and after them what they mean."""
+        """Show (n, 3) colours between two texts, and below what they mean."""
         self._table, self._texts = np.ascontiguousarray(table), (low, high, meaning)
         self.update()
 
@@ -39,23 +39,18 @@ class ColourScale(QWidget):
         painter = QPainter(self)
         metrics = painter.fontMetrics()
         gap, line = metrics.averageCharWidth(), metrics.height()
-        texts = [metrics.horizontalAdvance(text) for text in (low, high, meaning)]
-        strip = max(4 * gap, min(24 * gap, self.width() - sum(texts) - 5 * gap))
-        x, top = 0.0, (self.height() - line) / 2
+        first, second = (metrics.horizontalAdvance(text) for text in (low, high))
+        strip = max(4 * gap, min(24 * gap, self.width() - first - second - 3 * gap))
         painter.setPen(QColor(c.text))
-        painter.drawText(QRectF(x, top, texts[0] + gap, line), int(Qt.AlignmentFlag.AlignLeft), low)
-        x += texts[0] + gap
+        painter.drawText(QRectF(0, 0, first + gap, line), int(Qt.AlignmentFlag.AlignLeft), low)
         image = QImage(self._table.tobytes(), len(self._table), 1, 3 * len(self._table), QImage.Format.Format_RGB888)
-        box = QRectF(x, top + 0.2 * line, strip, 0.6 * line)
+        box = QRectF(first + gap, 0.2 * line, strip, 0.6 * line)
         painter.drawImage(box, image)
         painter.setPen(QPen(QColor(c.line), 1))
         painter.drawRect(box)
-        x += strip + gap
         painter.setPen(QColor(c.text))
-        painter.drawText(QRectF(x, top, texts[1] + gap, line), int(Qt.AlignmentFlag.AlignLeft), high)
-        x += texts[1] + 2 * gap
+        painter.drawText(QRectF(box.right() + gap, 0, second + gap, line), int(Qt.AlignmentFlag.AlignLeft), high)
         painter.setPen(QColor(c.muted))
-        room = int(self.width() - x)
-        shown = metrics.elidedText(meaning, Qt.TextElideMode.ElideRight, room)
-        painter.drawText(QRectF(x, top, room, line), int(Qt.AlignmentFlag.AlignLeft), shown)
+        shown = metrics.elidedText(meaning, Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(QRectF(0, line, self.width(), line), int(Qt.AlignmentFlag.AlignLeft), shown)
         painter.end()

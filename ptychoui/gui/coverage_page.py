@@ -73,8 +73,8 @@ class CoveragePage(QWidget):
         wavelength = report.geometry.microscope.wavelength_um
         holes = "no holes" if found.hole_share < 0.001 else f"{found.hole_share:.1%} of it are holes"
         self.text.setText(
-            f"Synthetic NA {found.least_na:.3f} to {found.largest_na:.3f} (dashed), objective NA {objective:g} (solid); "
-            f"{holes}; a frequency is seen by {found.mean_count:.1f} LEDs on average. Smallest period "
+            f"Synthetic NA {found.least_na:.3f} to {found.largest_na:.3f} (dashed), objective NA {objective:g} "
+            f"(solid); {holes}; a frequency is seen by {found.mean_count:.1f} LEDs on average. Smallest period "
             f"{wavelength / found.largest_na:.2f} µm."
         )
         self.fit()

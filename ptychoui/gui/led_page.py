@@ -1,4 +1,4 @@
-"""Residual and brightness of every LED on the array, the worst by number, and a measured image beside its prediction."""
+"""Misfit and brightness of every LED on the array, the worst by number, a measured image beside its prediction."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAPS = (
     ("gain", "Fitted brightness"),
     ("background", "Fitted stray light"),
 )
-HEADS = ("LED", "NA", "Misfit", "Brightness", "Why")
+HEADS = ("LED", "NA", "Misfit", "Deviation", "Brightness", "Why")
 MOST_ROWS = 12
 
 
@@ -45,7 +45,7 @@ class LedPage(QWidget):
         super().__init__(parent)
         self._report: StackReport | None = None
         self.led = -1
-        self.map = LedPlot(self)
+        self.map = LedPlot(self, aperture=False)
         self.scale = ColourScale()
         self.quantity = QComboBox()
         for key, text in MAPS:
@@ -55,7 +55,10 @@ class LedPage(QWidget):
         self.verdict.setWordWrap(True)
         self.worst = QTableWidget(0, len(HEADS))
         self.worst.setHorizontalHeaderLabels(HEADS)
-        self.worst.setToolTip("LEDs that stand out come first; misfit in % of the open field's amplitude")
+        self.worst.setToolTip(
+            "LEDs that stand out come first, then by deviation. Misfit: RMS in % of the open field's amplitude. "
+            "Deviation: that of the misfit from LEDs of similar NA, in robust standard deviations"
+        )
         self.worst.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.worst.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.worst.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -138,7 +141,7 @@ class LedPage(QWidget):
         else:
             more = f" and {count - 6} more" if count > 6 else ""
             text = f"{count} {'LED stands' if count == 1 else 'LEDs stand'} out (ringed): {names}{more}."
-        self.verdict.setText(text)
+        self.verdict.setText(f"{text} Circle: objective NA {report.geometry.microscope.objective_na:g}.")
         self.choose(int(quality.worst_first[0]))
 
     def choose(self, led: int) -> None:
@@ -220,6 +223,7 @@ class LedPage(QWidget):
                 str(found.led_numbers[led]),
                 f"{np.hypot(*found.illumination_na[led]):.3f}",
                 f"{100 * quality.misfit[led]:.2f} %",
+                f"{quality.misfit_score[led]:+.1f} σ",
                 f"{found.gain[led]:.2f}",
                 quality.reasons[led] or "–",
             )

@@ -52,7 +52,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         painter.setPen(ring)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for x, y in self.na[np.flatnonzero(self.ringed[: len(self.na)])]:
-            painter.drawEllipse(QPointF(x, y), 1.25 * self.radius, 1.25 * self.radius)
+            painter.drawEllipse(QPointF(x, y), 1.55 * self.radius, 1.55 * self.radius)
         self._write_numbers(painter)
 
     def _write_numbers(self, painter: QPainter) -> None:
@@ -78,7 +78,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
 
 
 class LedPlot(QWidget):
-    """The selected pattern.
+    """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
 
     Attributes
     ----------
@@ -91,8 +91,9 @@ class LedPlot(QWidget):
     hovered = pyqtSignal(int)
     clicked = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, aperture: bool = True) -> None:
         super().__init__(parent)
+        self._aperture = aperture
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
         self._pressed = -1
@@ -109,6 +110,7 @@ class LedPlot(QWidget):
         self._circles = [pg.PlotCurveItem() for _ in range(2)]
         for circle in self._circles:
             circle.setZValue(5)
+            circle.setVisible(aperture or circle is self._circles[0])
             self.plot.addItem(circle, ignoreBounds=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -159,7 +161,12 @@ class LedPlot(QWidget):
         self._spots.update()
 
     def fit(self) -> None:
-        """Show the synthetic aperture."""
+        """Show the synthetic aperture, or the LEDs and the objective's pupil alone."""
+        if not self._aperture and len(self._spots.na):
+            x, _ = self._circles[0].getData()
+            reach = max(float(np.max(x)), float(np.abs(self._spots.na).max()) + 2 * self._spots.radius)
+            self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.02)
+            return
         x, _ = self._circles[1].getData()
         reach = float(np.max(x)) if x is not None and len(x) else 0.5
         self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.08)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QWidget
 
@@ -26,28 +27,33 @@ class ObjectPage(QWidget):
         self.phase_contrast = ContrastBar("phase in radians", "phase (cyclic)", (-np.pi, np.pi), self)
         self.unwrapped_contrast = ContrastBar("unwrapped phase in radians", "blue to red", None, self)
         self.kind = QComboBox()
+        self.kind.addItem("Phase about zero", "unwrapped")
         self.kind.addItem("Phase in one turn", "wrapped")
-        self.kind.addItem("Unwrapped phase", "unwrapped")
         self.kind.setToolTip(
-            "Ramp and piston are taken away: neither is measured. Unwrapped, the phase may exceed one turn; where the "
-            "amplitude is near zero it may be off by whole turns"
+            "Ramp and piston are taken away: neither is measured. About zero, jumps by a turn are removed once all "
+            "passes are done; where the amplitude is near zero the phase may be off by whole turns"
         )
-        self._report: StackReport | None = None
         self._shown: StackReport | ObjectPicture | None = None
+        self._fresh = True
         gap = max(4, self.fontMetrics().height() // 3)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(gap)
         layout.addWidget(self.amplitude, 0, 0)
         layout.addWidget(self.phase, 0, 1)
-        layout.addWidget(self.amplitude_contrast, 1, 0)
-        for bar in (self.phase_contrast, self.unwrapped_contrast):
-            layout.addWidget(bar, 1, 1)
-        choice = QHBoxLayout()
-        choice.addStretch(1)
-        choice.addWidget(QLabel("Show"))
-        choice.addWidget(self.kind)
-        layout.addLayout(choice, 2, 0, 1, 2)
+        for row, (widget, bars) in enumerate(
+            (
+                (QLabel("Amplitude"), (self.amplitude_contrast,)),
+                (self.kind, (self.phase_contrast, self.unwrapped_contrast)),
+            ),
+            start=1,
+        ):
+            line = QHBoxLayout()
+            widget.setMinimumWidth(self.kind.sizeHint().width())
+            line.addWidget(widget)
+            for bar in bars:
+                line.addWidget(bar, 1)
+            layout.addLayout(line, row, 0, 1, 2)
         layout.setRowStretch(0, 1)
         for column in (0, 1):
             layout.setColumnStretch(column, 1)
@@ -56,13 +62,15 @@ class ObjectPage(QWidget):
         self.amplitude.set_lut(self.amplitude_contrast.table)
         for bar in (self.phase_contrast, self.unwrapped_contrast):
             bar.changed.connect(lambda low, high, bar=bar: self._limit_phase(bar, low, high))
-            bar.lut_changed.connect(lambda table, bar=bar: bar.isVisibleTo(self) and self.phase.set_lut(table))
+            bar.lut_changed.connect(lambda table, bar=bar: self._colour_phase(bar, table))
         for panel in self.panels:
             panel.note = "no reconstruction yet"
             panel.moved.connect(self._link)
             panel.hovered.connect(self._hover)
         self.kind.currentIndexChanged.connect(self._draw)
-        self._choose_bar(False)
+        for bar in (self.phase_contrast, self.unwrapped_contrast):
+            bar.touched.connect(self._touched)
+        self._choose_bar(True)
 
     def show_picture(self, picture: ObjectPicture) -> None:
         """Show the object as it is on the way."""
@@ -71,13 +79,13 @@ class ObjectPage(QWidget):
 
     def show_report(self, report: StackReport | None) -> None:
         """Show a result."""
-        self._report = self._shown = report
+        self._shown, self._fresh = report, True
+        self.amplitude_contrast.start_over()
         self._draw()
-        if report is not None:
-            self.amplitude_contrast.auto()
 
     def start_over(self) -> None:
-        """A new run: contrast is chosen again with its first picture."""
+        """A new run: contrast is chosen again with its pictures, until a person sets it."""
+        self._fresh = True
         for bar in (self.amplitude_contrast, self.phase_contrast, self.unwrapped_contrast):
             bar.start_over()
 
@@ -92,8 +100,8 @@ class ObjectPage(QWidget):
     def auto_contrast(self) -> None:
         """Percentile limits."""
         self.amplitude_contrast.auto()
-        if isinstance(self._shown, StackReport) and self._unwrapped:
-            self._centre(self._shown)
+        if self._about_zero and self.phase.image is not None:
+            self._centre(self.phase.image)
         else:
             self.phase_contrast.auto()
 
@@ -103,35 +111,36 @@ class ObjectPage(QWidget):
             panel.use_colours()
 
     @property
-    def _unwrapped(self) -> bool:
+    def _about_zero(self) -> bool:
         return bool(self.kind.currentData() == "unwrapped")
 
     def _draw(self) -> None:
         shown = self._shown
-        self.kind.setEnabled(isinstance(shown, StackReport))
         if shown is None:
             for panel in self.panels:
                 panel.set_image(None, None)
             return
-        unwrapped = self._unwrapped and isinstance(shown, StackReport)
-        self._choose_bar(unwrapped)
+        about_zero = self._about_zero
+        self._choose_bar(about_zero)
+        is_report = isinstance(shown, StackReport)
         pixel = shown.found.object_pixel_um if isinstance(shown, StackReport) else shown.pixel_um
         self.amplitude.set_image(shown.amplitude, pixel)
         self.amplitude_contrast.set_images([shown.amplitude])
-        if unwrapped and isinstance(shown, StackReport):
-            self.phase.title = "Phase, unwrapped, rad"
-            self.phase.set_image(shown.unwrapped_rad, pixel)
-            self.unwrapped_contrast.set_images([shown.unwrapped_rad])
-            self._centre(shown)
+        self.phase.title = "Phase, unwrapped, rad" if about_zero and is_report else "Phase, rad"
+        phase = shown.unwrapped_rad if about_zero and isinstance(shown, StackReport) else shown.phase_rad
+        self.phase.set_image(phase, pixel)
+        if about_zero:
+            self.unwrapped_contrast.set_images([phase])
+            if self._fresh:
+                self._centre(phase)
         else:
-            self.phase.title = "Phase, rad"
-            self.phase.set_image(shown.phase_rad, pixel)
-            self.phase_contrast.set_images([shown.phase_rad])
-            self.phase.set_limits(self.phase_contrast.low, self.phase_contrast.high)
+            self.phase_contrast.set_images([phase])
+        bar = self.unwrapped_contrast if about_zero else self.phase_contrast
+        self.phase.set_limits(bar.low, bar.high)
 
-    def _centre(self, report: StackReport) -> None:
+    def _centre(self, phase: NDArray[np.float32]) -> None:
         """Limits about zero: diverging colours mean nothing otherwise."""
-        low, high = auto_limits(finite_values([report.unwrapped_rad]))
+        low, high = auto_limits(finite_values([phase]))
         most = max(abs(low), abs(high))
         self.unwrapped_contrast.set_limits(-most, most)
 
@@ -143,6 +152,13 @@ class ObjectPage(QWidget):
     def _limit_phase(self, bar: ContrastBar, low: float, high: float) -> None:
         if bar.isVisibleTo(self):
             self.phase.set_limits(low, high)
+
+    def _colour_phase(self, bar: ContrastBar, table: NDArray[np.uint8]) -> None:
+        if bar.isVisibleTo(self):
+            self.phase.set_lut(table)
+
+    def _touched(self) -> None:
+        self._fresh = False
 
     def _link(self, moved: ImagePanel) -> None:
         for panel in self.panels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PyQt6.QtCore import pyqtSignal
-from PyQt6.QtWidgets import QGridLayout, QLabel, QWidget
+from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
@@ -46,7 +46,12 @@ class PupilPage(QWidget):
             ((self.amplitude, self.amplitude_contrast), (self.phase, self.phase_contrast))
         ):
             layout.addWidget(panel, 0, column)
-            layout.addWidget(bar, 1, column)
+            line = QHBoxLayout()
+            name = QLabel(("Amplitude", "Phase")[column])
+            name.setMinimumWidth(12 * self.fontMetrics().averageCharWidth())
+            line.addWidget(name)
+            line.addWidget(bar, 1)
+            layout.addLayout(line, 1 + column, 0, 1, 2)
             layout.setColumnStretch(column, 1)
             bar.changed.connect(panel.set_limits)
             bar.lut_changed.connect(panel.set_lut)
@@ -55,7 +60,7 @@ class PupilPage(QWidget):
             panel.length_text = lambda na: f"NA {na:g}"
             panel.moved.connect(self._link)
             panel.hovered.connect(self._hover)
-        layout.addWidget(self.aberrations, 2, 0, 1, 2)
+        layout.addWidget(self.aberrations, 3, 0, 1, 2)
         layout.setRowStretch(0, 1)
 
     def show_report(self, report: StackReport | None) -> None:

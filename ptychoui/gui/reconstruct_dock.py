@@ -22,8 +22,8 @@ SETTINGS = (
         label="Pupil",
         kind="choice",
         choices=(
-            ("zernike", "Fit aberrations (Zernike)"),
-            ("free", "Fit any pupil"),
+            ("zernike", "Zernike terms"),
+            ("free", "Any pupil"),
             ("fixed", "As in the geometry"),
         ),
     ),

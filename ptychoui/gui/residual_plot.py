@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QShowEvent
@@ -23,6 +24,7 @@ class ResidualPlot(QWidget):
         item.setLogMode(x=False, y=True)
         item.setLabel("bottom", "pass")
         item.setLabel("left", "residual")
+        item.getAxis("left").enableAutoSIPrefix(False)
         item.showGrid(x=True, y=True, alpha=0.15)
         self.curve = item.plot([], [], symbol="o", symbolSize=4)
         self.text = QLabel("No reconstruction yet")
@@ -73,4 +75,11 @@ class ResidualPlot(QWidget):
 
     def _draw(self) -> None:
         points = self._history.residual
+        passes = self._history.begun.passes if self._history.begun is not None else 20
+        self.plot.setXRange(0, passes, padding=0.02)
+        if len(points) < 2:
+            middle = np.log10(points.y[0]) if len(points) else -2.0
+            self.plot.setYRange(middle - 1, middle + 0.3, padding=0)
+        else:
+            self.plot.enableAutoRange(axis="y")
         self.curve.setData(points.x, points.y.clip(1e-300))

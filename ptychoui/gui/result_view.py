@@ -11,6 +11,7 @@ from ptychoui.gui.led_page import LedPage
 from ptychoui.gui.object_page import ObjectPage
 from ptychoui.gui.profile_page import ProfilePage
 from ptychoui.gui.pupil_page import PupilPage
+from ptychoui.gui.theme import paint_choice
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 
 Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage
@@ -116,6 +117,7 @@ class ResultView(QWidget):
         """Take the colours of the theme."""
         for page in self.pages.values():
             page.use_colours()
+        self._paint_buttons()
         self.update()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -140,7 +142,12 @@ class ResultView(QWidget):
 
     def _turn_to(self, place: int) -> None:
         self.stack.setCurrentIndex(place)
+        self._paint_buttons()
         self._draw()
+
+    def _paint_buttons(self) -> None:
+        for button in self.buttons.buttons():
+            paint_choice(button, button.isChecked())
 
     def _draw(self) -> None:
         page = self._page()

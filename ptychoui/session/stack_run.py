@@ -102,8 +102,8 @@ class StackReport:
         edge = self.amplitude.shape[0] * self.found.object_pixel_um
         passes = len(self.found.history)
         return (
-            f"residual {self.found.fitted_residual:.3g} after {passes} {'pass' if passes == 1 else 'passes'}"
-            f"{'' if self.complete else ' (stopped)'},  {self.found.object_pixel_um:.3g} µm pixels, {edge:.4g} µm wide"
+            f"residual {self.found.history[-1]:.3g} after {passes} {'pass' if passes == 1 else 'passes'}"
+            f"{'' if self.complete else ' (stopped)'},  {self.found.object_pixel_um:.3g} µm pixels,  {edge:.3g} µm wide"
         )
 
 
