@@ -137,7 +137,7 @@ def _sample(grids: Sampling, seed: int) -> NDArray[np.complex64]:
     cell = np.angle(training_objects(grids.object_pixel_um, size, 1, seed, sources=("cell",)).objects[0])
     phase = 0.5 * cell + 0.3 * texture("gravel", 1.5) + 0.2 * texture("grass", 1.2)
     amplitude = np.clip(1 - 0.1 * (1 + 0.5 * texture("brick", 1.6)), 0.3, 1)
-    return (amplitude * np.exp(1j * phase)).astype(np.complex64)
+    return np.asarray(amplitude * np.exp(1j * phase), np.complex64)
 
 
 def errors(scene: Scene, geometry: Geometry, result: Reconstruction) -> dict[str, float]:
@@ -251,7 +251,7 @@ def run(
 
 
 def _line(row: dict[str, object]) -> str:
-    figures = "".join(f"{float(row[name]):>10.3f}" for name in BOUNDS)  # type: ignore[arg-type]
+    figures = "".join(f"{row[name]:>10.3f}" for name in BOUNDS)
     return f"{row['array']:<9}{row['seed']:>5}{figures}  {'yes' if row['success'] else 'no':<4}{row['seconds']:>6.1f} s"
 
 
@@ -263,7 +263,7 @@ def table(result: dict[str, object]) -> str:
     for kind in dict.fromkeys(str(row["array"]) for row in rows):
         of_kind = [row for row in rows if row["array"] == kind]
         for label, function in (("median", np.median), ("worst", np.max)):
-            values = [float(function([row[name] for row in of_kind])) for name in BOUNDS]  # type: ignore[arg-type]
+            values = [float(function([row[name] for row in of_kind])) for name in BOUNDS]
             rate = f"{sum(bool(row['success']) for row in of_kind)} of {len(of_kind)}" if label == "median" else ""
             lines.append(f"{kind + ' ' + label:<18}" + "".join(f"{value:>15.3f}" for value in values) + f"{rate:>12}")
     lines.append(f"{'bound':<18}" + "".join(f"{bound:>15.3f}" for bound in BOUNDS.values()))

@@ -27,7 +27,7 @@ BRIGHT = 0.35
 DARK = 0.15
 
 EDGES_PX = (6.0, 3.0, 1.5, 1.0)
-"""Widths of the circles' edges in frequency samples, one search after the other: wide ones reach far, sharp ones aim."""
+"""Widths of the circles' edges in frequency samples, one search after the other: wide ones reach far."""
 
 LED_LIMIT = 60
 SAMPLE_LIMIT = 12_000

@@ -27,7 +27,7 @@ LIMITS = np.array([8.0, 8.0, 12.0, 20.0, 15.0, 15.0])
 
 
 def moved(array: Array, change: NDArray[np.float64]) -> Array:
-    """The array after a change (6,) of its pose: shifts in mm, rotation in degrees, height in percent, tilts in degrees.
+    """The array after a change (6,) of its pose: shifts in mm, rotation in degrees, height in %, tilts in degrees.
 
     The pitch never changes: with it the height would be free.
     """

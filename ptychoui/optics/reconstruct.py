@@ -7,7 +7,7 @@ needs step sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
-from ptychoui.optics.stack_model import Optics, StackModel, stack_sampling
+from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, stack_sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class StackReconstruction:
         The LEDs as seen from these images, by default from the optical axis.
     grids
         By default what `stack_sampling` finds.
+    between
+        Called every few LEDs: where a pass can wait, or be given up by an exception. What earlier passes found stays.
 
     Raises
     ------
@@ -110,15 +113,18 @@ class StackReconstruction:
         leds: LedArray | None = None,
         device: torch.device | str = "cpu",
         grids: Sampling | None = None,
+        between: Callable[[], None] | None = None,
     ) -> None:
         self.geometry, self.settings = geometry, settings
         self.leds = led_array(geometry.array) if leds is None else leds
         scope = geometry.microscope
         if grids is None:
             grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px)
+        object_upsampling(grids, settings.upsampling)  # refuses what cannot be
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
         self.spectrum, self.optics = self.model.start(), self.model.optics()
+        self.model.between = between
         self.history: list[float] = []
 
     def start_from(self, spectrum: Tensor, log_gain: Tensor, background: Tensor) -> None:
@@ -163,6 +169,27 @@ class StackReconstruction:
         found = self.model.object(self.spectrum, self.settings.upsampling)
         return np.asarray(found.cpu().numpy()).astype(np.complex64)
 
+    def predicted(self, led_number: int) -> NDArray[np.float32]:
+        """(row, column) image of one LED as object, pupil, brightness and stray light have it by now; 1 = open field.
+
+        Raises
+        ------
+        DataError
+            If the array has no LED of that number.
+        """
+        found = np.flatnonzero(self.leds.numbers == led_number)
+        if not len(found):
+            raise DataError(f"the array has no LED {led_number}", "choose one of the LEDs shown")
+        led = int(found[0])
+        model, optics = self.model, self.optics
+        with torch.no_grad():
+            # The pupil belongs to the LED's direction beside its window.
+            beside = optics.direction[led] - model.whole_samples[led]
+            alone = replace(optics, direction=model.whole_samples[:1] + beside)
+            light = model.images(self.spectrum, model.pupils(alone), [led])[0]
+            image = optics.log_gain[led].exp() * light + optics.background[led]
+        return np.asarray(image.float().cpu().numpy())
+
     def result(self) -> Reconstruction:
         """Everything that is known by now."""
         model, optics = self.model, self.optics
@@ -176,7 +203,7 @@ class StackReconstruction:
         scale = float((optics.log_gain[bright].mean() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
-            object_pixel_um=self.grids.pixel_size_um / (self.settings.upsampling or self.model.upsampling),
+            object_pixel_um=self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling),
             pupil=self._pupil(optics),
             frequency_step_per_um=self.grids.step_per_um,
             zernike_waves=waves,

@@ -10,8 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.optics.descent import limited_memory_bfgs
-from ptychoui.optics.stack_model import Optics, StackModel
+from ptychoui.experiment import Microscope
+from ptychoui.optics.descent import HISTORY, limited_memory_bfgs
+from ptychoui.optics.led_array import LedArray
+from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.stack_model import CHUNK_BYTES, Optics, StackModel, window_width
 
 OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE = "object", "factor", "zernike", "gain", "background", "pose"
 
@@ -23,6 +26,9 @@ POSE_CAUTION = 10.0
 
 GAIN_SPREAD = 0.3
 """Standard deviation of the logarithm of brightness that is taken for granted; images with light overrule it."""
+
+LIBRARIES_BYTES = 50e6
+"""What the libraries take for themselves with their first transforms and derivatives."""
 
 ZERNIKE_CAUTION = 10.0
 """The direct light makes the phase of one frequency look certain; all others say far less about aberrations."""
@@ -230,3 +236,24 @@ def in_sequence(model: StackModel, spectrum: Tensor, pupils: Tensor, optics: Opt
         gain = float(optics.log_gain[led].exp())
         spectrum[row : row + w, column : column + w].sub_(found.spectrum[0], alpha=step / gain)
     return total
+
+
+def stack_bytes(microscope: Microscope, leds: LedArray, grids: Sampling, pupil: str = "zernike") -> int:
+    """Predicted peak of a reconstruction's own arrays in bytes, float32; the caller's images are not in it.
+
+    Parameters
+    ----------
+    pupil
+        ``fixed``, ``zernike`` or ``free``, as in the settings.
+    """
+    width = window_width(microscope, grids)
+    images = len(leds) * grids.tile_px**2 * 4
+    pupils = len(leds) * width**2 * 8
+    # Fixed pupils are a table; others have derivatives, and Zernike terms a graph of powers and phases beside them.
+    copies = {"fixed": 1, "free": 4, "zernike": 6}[pupil]
+    unknowns = 8 * grids.object_px**2 + (8 * width**2 if pupil == "free" else 0)
+    # Pairs of steps and gradients, and what a step of the descent holds beside them.
+    vectors = 2 * HISTORY + 8
+    fields = 6 * max(CHUNK_BYTES, 8 * grids.field_px**2)
+    # The sum of the images is taken in double precision, before anything else is there.
+    return int(LIBRARIES_BYTES + images + max(2 * images + 2 * images, copies * pupils + vectors * unknowns + fields))

@@ -16,7 +16,7 @@ their own derivatives in directions and aberrations. A pass over all images so c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -84,6 +84,28 @@ def stack_sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px:
         oversampling=Fraction(field, span),
         upsampling=Fraction(size, span),
     )
+
+
+def window_width(microscope: Microscope, grids: Sampling) -> int:
+    """Edge of the windows that are cut out of the spectrum: w."""
+    return 2 * _half(microscope.objective_na / microscope.wavelength_um / grids.step_per_um) + 1
+
+
+def object_upsampling(grids: Sampling, asked: int | None = None) -> int:
+    """Object pixels per camera pixel, in whole numbers: what was asked for, or the fewest that hold the spectrum.
+
+    Raises
+    ------
+    GeometryError
+        If so few pixels as were asked for cannot hold it.
+    """
+    least = math.ceil(grids.upsampling)
+    if asked is not None and asked < least:
+        raise GeometryError(
+            f"{asked} object pixels per camera pixel cannot hold the synthetic aperture, it takes {least}",
+            f"use {least} or more, or leave LEDs out with max_illumination_na",
+        )
+    return asked or least
 
 
 def _half(radius: float) -> int:
@@ -174,6 +196,7 @@ class StackModel:
                 f"images of shape {images.shape} do not match {len(leds)} LEDs and a tile of {grids.tile_px} pixels"
             )
         self.microscope, self.leds, self.grids, self.nolls = microscope, leds, grids, tuple(nolls)
+        self.between: Callable[[], None] | None = None  # called before some LEDs are worked on; may raise
         self.dtype, self.device = dtype, torch.device(device)
         self.complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
         step = grids.step_per_um
@@ -304,6 +327,8 @@ class StackModel:
         self, spectrum: Tensor, pupils: Tensor, optics: Optics, leds: Sequence[int], of_pupils: bool = False
     ) -> Sweep:
         """D and its derivatives over a few LEDs: at most `chunk` of them; ``pupils`` are theirs."""
+        if self.between is not None:
+            self.between()
         w, camera = self.width, self._camera
         u, windows = self.fields(spectrum, pupils, leds)
         single = self.camera(u.real.square().addcmul_(u.imag, u.imag))
@@ -343,11 +368,6 @@ class StackModel:
 
     # Object -------------------------------------------------------------------------------------------
 
-    @property
-    def upsampling(self) -> int:
-        """Fewest object pixels per camera pixel, in whole numbers, that hold the object's spectrum."""
-        return math.ceil(self.grids.upsampling)
-
     def object(self, spectrum: Tensor, upsampling: int | None = None) -> Tensor:
         """(row, column) complex transmission under the tile of a centred spectrum, in whole parts of a camera pixel.
 
@@ -356,14 +376,9 @@ class StackModel:
         GeometryError
             If so few pixels cannot hold the spectrum.
         """
-        times = self.upsampling if upsampling is None else upsampling
+        times = object_upsampling(self.grids, upsampling)
         size = self.grids.span_px * times
         more = size - len(spectrum)
-        if more < 0:
-            raise GeometryError(
-                f"{times} object pixels per camera pixel hold {size} frequencies, the LEDs reach {len(spectrum)}",
-                f"use {self.upsampling} or more, or leave LEDs out with max_illumination_na",
-            )
         # The zero frequency stays in the middle.
         before = size // 2 - len(spectrum) // 2
         grown = torch.nn.functional.pad(spectrum, (before, more - before, before, more - before))
