@@ -38,8 +38,6 @@ EDGE_SAMPLES = 2.0
 ZERNIKE_TERMS = 11
 """Aberrations that are fitted beside the pose."""
 
-LARGEST_TILE_PX = 256
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -66,6 +64,12 @@ class Step:
     change: NDArray[np.float64]
     accepted: bool
     geometry: Geometry
+
+    def values(self) -> dict[str, object]:
+        """The step in plain values."""
+        moves = {f"{name} [{unit}]": float(a) for name, a, unit in zip(NAMES, self.change, UNITS, strict=True)}
+        known = {"name": self.name, "measure": self.measure, "before": self.before, "after": self.after}
+        return {**known, "change": moves, "accepted": self.accepted}
 
     @property
     def sentence(self) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ptychoui.errors import DataError
 from ptychoui.experiment import Array, Microscope
-from ptychoui.optics.pose import LIMITS, RIGID, SCALES, difference, directions, moved
+from ptychoui.optics.pose import LIMITS, RIGID, SCALES, directions, moved
 
 BRIGHT = 0.35
 """Share of the brightest images' mean above which an image is bright field; those between this and `DARK` are left."""
@@ -217,9 +217,3 @@ class Circles:
             led_numbers=self.numbers,
             levels=(float(levels[0]), float(levels[1]), float(levels[2])),
         )
-
-
-def spread(changes: list[NDArray[np.float64]], start: Array, ends: list[Array]) -> NDArray[np.float64]:
-    """(6,) standard deviation of the poses that searches from several starts came to."""
-    found = np.array([difference(start, end) for end in ends]) if ends else np.array(changes)
-    return np.asarray(found.std(0, ddof=1) if len(found) > 1 else np.zeros(6))

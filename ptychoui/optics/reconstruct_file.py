@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, versions
-from ptychoui.errors import DataError, GeometryError, PtychouiError
+from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
@@ -108,15 +107,18 @@ def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Wind
     return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
 
 
-def calibrated(geometry: Geometry, images: NDArray[np.float32]) -> Geometry:
-    """The geometry after calibration on these images."""
-    try:
-        module = importlib.import_module("ptychoui.optics.calibrate")
-    except ModuleNotFoundError:
-        raise PtychouiError("this version has no calibration", "leave --calibrate out") from None
-    found = module.calibrate(geometry, images)
-    geometry_found: Geometry = getattr(found, "geometry", found)
-    return geometry_found
+def calibrated(
+    geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float], notes: list[str]
+) -> Geometry:
+    """The geometry after calibration on these images; what was done is noted."""
+    from ptychoui.optics.calibrate import Step, calibrate
+
+    for found in calibrate(geometry, images, field_point_um):
+        if isinstance(found, Step):
+            notes.append(found.sentence)
+        else:
+            geometry = found.geometry
+    return geometry
 
 
 class WindowReconstruction:
@@ -157,7 +159,7 @@ class WindowReconstruction:
         leds = leds_seen_from(geometry.array, point, leave_out)
         if calibrate:
             images = cut.images[image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)]
-            geometry = calibrated(geometry, images)
+            geometry = calibrated(geometry, images, point, self.notes)
             leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
         images = cut.images[image_places(stack, leds, stack.provenance.source)]
