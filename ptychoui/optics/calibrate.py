@@ -11,8 +11,10 @@ sign of phase; a shift of the array is known from the direct light alone, never 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -23,12 +25,15 @@ from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import NAMES, RIGID, SCALES, TILTED, UNITS, difference, moved, slopes
-from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction, reconstruct
+from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, ZERNIKE, StackFit
 from ptychoui.optics.stack_model import StackModel, stack_sampling
 
 JUDGED_PASSES = 10
 """Passes of the reconstructions by which a pose before and after a refinement is judged."""
+
+DEFOCUS_STARTS = (0.0, 0.15, -0.15)
+"""Waves of defocus that a calibration starts from; the best of them is kept."""
 
 ROOM = 1.05
 
@@ -108,7 +113,7 @@ def calibrate(
     field_point_um: tuple[float, float] = (0.0, 0.0),
     tilt: bool = False,
     rounds: tuple[int, ...] = (30, 30),
-    final_passes: int = 30,
+    final_passes: int = 60,
     variance_floor: float = 1e-5,
     device: torch.device | str = "cpu",
 ) -> Iterator[Step | Calibration]:
@@ -127,7 +132,7 @@ def calibrate(
     rounds
         Passes of the refinement; directions are linearised anew between rounds.
     final_passes
-        Passes of the reconstruction at the end, which goes on from that of the refinement.
+        Further passes of the reconstruction with the geometry that was chosen.
     variance_floor
         Constant under the square roots: shot noise's 3/8 of a photoelectron, in units of the open field.
 
@@ -148,37 +153,78 @@ def calibrate(
     steps.append(_circles(geometry, images, field_point_um))
     yield steps[-1]
     start = steps[-1].geometry
-    refined, work = _refine(start, images, field_point_um, numbers, rounds, variance_floor, device)
-    before, after = (_judged(one, images, field_point_um, variance_floor, device) for one in (start, refined))
-    better = after.fitted_residual < before.fitted_residual
-    chosen = refined if better else start
+    view = _View(images, field_point_um, variance_floor, device, JUDGED_PASSES + final_passes)
+    # The sign of an even aberration is a matter of which side the fit starts from.
+    candidates = [view.judged(_defocused(start, waves)) for waves in DEFOCUS_STARTS]
+    before = min(candidates, key=lambda judged: judged.residual)
+    start = before.work.geometry
+    refined = _refine(start, view, before, numbers, rounds)
+    after = view.judged(refined)
+    better = after.residual < before.residual
+    final = after if better else before
     steps.append(
         Step(
             name="refinement",
             measure=f"residual after {JUDGED_PASSES} passes",
-            before=before.fitted_residual,
-            after=after.fitted_residual,
+            before=before.residual,
+            after=after.residual,
             change=difference(start.array, refined.array),
             accepted=better,
-            geometry=chosen,
+            geometry=refined if better else start,
         )
     )
     yield steps[-1]
-    leds = led_array(chosen.array, field_point_um)
-    settings = Reconstruct(
-        passes=final_passes,
-        sequential_passes=0 if better else 1,
-        zernike_terms=ZERNIKE_TERMS,
-        variance_floor=variance_floor,
-    )
-    final = StackReconstruction(chosen, images, settings, leds, device, work.grids)
-    if better:
-        final.start_from(work.spectrum, work.optics.log_gain, work.optics.background)
-    for _done in final.run():
+    for _done in final.rest:
         pass
-    result = final.result()
+    result = final.work.result()
+    chosen = steps[-1].geometry
     microscope = chosen.microscope.replace(zernike_waves=result.zernike_waves)
     yield Calibration(geometry=chosen.replace(microscope=microscope), steps=tuple(steps), reconstruction=result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A reconstruction after the passes by which its geometry is judged, the residual then, and the passes left."""
+
+    work: StackReconstruction
+    residual: float
+    rest: Iterator[PassDone]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The images of a calibration and how they are reconstructed."""
+
+    images: NDArray[np.float32]
+    field_point_um: tuple[float, float]
+    variance_floor: float
+    device: torch.device | str
+    passes: int
+
+    def judged(self, geometry: Geometry) -> _Judged:
+        """Reconstruct from nothing: what an earlier pose has left behind would pull the next one back."""
+        settings = Reconstruct(passes=self.passes, zernike_terms=ZERNIKE_TERMS, variance_floor=self.variance_floor)
+        leds = led_array(geometry.array.replace(max_illumination_na=None), self.field_point_um)
+        # Room for directions that turn out steeper.
+        wide = dataclasses.replace(leds, illumination_na=ROOM * leds.illumination_na)
+        grids = stack_sampling(geometry.microscope, wide, self.images.shape[-1])
+        work = StackReconstruction(geometry, self.images, settings, leds, self.device, grids)
+        rest = work.run()
+        for done in islice(rest, JUDGED_PASSES):
+            residual = done.residual
+        return _Judged(work, residual, rest)
+
+
+def _defocused(geometry: Geometry, waves: float) -> Geometry:
+    """The geometry with more of the Zernike term of defocus."""
+    known = geometry.microscope.zernike_waves
+    return geometry.replace(microscope=geometry.microscope.replace(zernike_waves=_sum(known, {4: waves})))
+
+
+def _sum(waves: dict[int, float], more: dict[int, float]) -> dict[int, float]:
+    """Zernike coefficients added term by term."""
+    total = {noll: waves.get(noll, 0.0) + more.get(noll, 0.0) for noll in sorted({*waves, *more})}
+    return {noll: amount for noll, amount in total.items() if amount}
 
 
 def _circles(geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float]) -> Step:
@@ -194,17 +240,6 @@ def _circles(geometry: Geometry, images: NDArray[np.float32], field_point_um: tu
     )
 
 
-def _judged(
-    geometry: Geometry,
-    images: NDArray[np.float32],
-    field_point_um: tuple[float, float],
-    variance_floor: float,
-    device: torch.device | str,
-) -> Reconstruction:
-    settings = Reconstruct(passes=JUDGED_PASSES, zernike_terms=ZERNIKE_TERMS, variance_floor=variance_floor)
-    return reconstruct(geometry, images, settings, led_array(geometry.array, field_point_um), device)
-
-
 def _off_the_edge(model: StackModel) -> list[int]:
     """LEDs whose direct light does not pass the pupil's very edge.
 
@@ -215,41 +250,32 @@ def _off_the_edge(model: StackModel) -> list[int]:
 
 
 def _refine(
-    geometry: Geometry,
-    images: NDArray[np.float32],
-    field_point_um: tuple[float, float],
-    numbers: tuple[int, ...],
-    rounds: tuple[int, ...],
-    variance_floor: float,
-    device: torch.device | str,
-) -> tuple[Geometry, StackReconstruction]:
-    """The geometry with pose and aberrations fitted, and the reconstruction that came with it."""
-    settings = Reconstruct(passes=JUDGED_PASSES, zernike_terms=ZERNIKE_TERMS, variance_floor=variance_floor)
-    leds = led_array(geometry.array.replace(max_illumination_na=None), field_point_um)
-    # Room for directions that turn out steeper.
-    wide = replace(leds, illumination_na=ROOM * leds.illumination_na)
-    grids = stack_sampling(geometry.microscope, wide, images.shape[-1])
-    first = StackReconstruction(geometry, images, settings, leds, device, grids)
-    for _done in first.run():
-        pass
-    array, scope = geometry.array, geometry.microscope
-    model, spectrum, optics = first.model, first.spectrum, first.optics
-    for passes in rounds:
-        leds = led_array(array.replace(max_illumination_na=None), field_point_um)
-        model.turn_to(leds)
-        optics = replace(optics, direction=model.optics().direction)
-        slope = model.samples(slopes(array, numbers, field_point_um).transpose(0, 2, 1)).transpose(0, 2, 1)
+    geometry: Geometry, view: _View, judged: _Judged, numbers: tuple[int, ...], rounds: tuple[int, ...]
+) -> Geometry:
+    """The geometry with the pose fitted, round by round; ``judged`` is the reconstruction with the pose given."""
+    free = list(numbers)
+    for number, passes in enumerate(rounds):
+        if number:
+            judged = view.judged(geometry)
+        model = judged.work.model
+        slope = model.samples(slopes(geometry.array, numbers, view.field_point_um).transpose(0, 2, 1))
         unknown = frozenset({OBJECT, ZERNIKE, GAIN, BACKGROUND, POSE})
-        fit = StackFit(model, spectrum, optics, unknown, slope, _off_the_edge(model))
+        fit = StackFit(
+            model,
+            judged.work.spectrum,
+            judged.work.optics,
+            unknown,
+            slope.transpose(0, 2, 1),
+            _off_the_edge(model),
+        )
         x = fit.start()
         for found, _value in fit.run(passes):
             x = found
-        spectrum, optics = fit.spectrum(x), fit.optics(x)
         change = np.zeros(6)
-        change[list(numbers)] = fit.pose(x) * SCALES[list(numbers)]
-        array = moved(array, change)
-    waves = dict(scope.zernike_waves)
-    for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
-        waves[noll] = waves.get(noll, 0.0) + amount
-    first.spectrum, first.optics = spectrum, optics
-    return geometry.replace(array=array, microscope=scope.replace(zernike_waves=waves)), first
+        change[free] = fit.pose(x) * SCALES[free]
+        fitted = dict(zip(model.nolls, fit.optics(x).zernike.tolist(), strict=True))
+        waves = _sum(geometry.microscope.zernike_waves, fitted)
+        geometry = geometry.replace(
+            array=moved(geometry.array, change), microscope=geometry.microscope.replace(zernike_waves=waves)
+        )
+    return geometry

@@ -154,10 +154,8 @@ class StackReconstruction:
         for x, value in fit.run(left):
             self.spectrum, self.optics = fit.spectrum(x), fit.optics(x)
             yield self._done(value)
-            if (
-                len(self.history) > 2
-                and self.history[-2] - value / model.power < settings.stop_below * self.history[-2]
-            ):
+            before, now = self.history[-2:] if len(self.history) > 2 else (1.0, 0.0)
+            if before - now < settings.stop_below * before:
                 return
 
     def _done(self, value: float) -> PassDone:
