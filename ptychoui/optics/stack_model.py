@@ -60,7 +60,7 @@ def stack_sampling(
         If the tile resolves the pupil too coarsely or the object's grid cannot hold all directions.
     """
     span = tile_px + 2 * pad_px
-    while span % 4 and upsampling is None:
+    if span % 4 == 2 and upsampling is None:
         span += 2
     pixel = microscope.pixel_size_um
     step = 1 / (span * pixel)

@@ -128,3 +128,10 @@ def test_calibration_that_is_not_there_is_said(stack: ImageStack, monkeypatch: p
     monkeypatch.setitem(sys.modules, "ptychoui.optics.calibrate", None)
     with pytest.raises(PtychouiError, match="no calibration"):
         WindowReconstruction(stack, SETTINGS, Window(row=90, column=110, size_px=48), calibrate=True)
+
+
+@pytest.mark.parametrize("size", [41, 42, 43])
+def test_windows_of_any_size_have_grids(stack: ImageStack, size: int) -> None:
+    work = WindowReconstruction(stack, SETTINGS.replace(passes=1), Window(row=90, column=110, size_px=size))
+    list(work.run())
+    assert abs(len(work.object()) - size * 0.5 / work.stored().object_pixel_um) <= 2
