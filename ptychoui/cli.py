@@ -18,8 +18,9 @@ from ptychoui import __version__
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
 if TYPE_CHECKING:
+    from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.experiment import Experiment
+    from ptychoui.experiment import Experiment, Reconstruct
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
@@ -269,6 +270,15 @@ def _parser() -> argparse.ArgumentParser:
     peers.add_argument("--json", action="store_true", help="print one JSON object")
     peers.set_defaults(run=_bench_peers)
 
+    field = kinds.add_parser("field", help="a large simulated field in tiles: time per megapixel, steps at borders")
+    field.add_argument("--rows", type=_whole(64), default=1080, help="of the images, in camera pixels")
+    field.add_argument("--columns", type=_whole(64), default=1440)
+    field.add_argument("--passes", type=_whole(1), default=12)
+    field.add_argument("--tile", type=_whole(8), metavar="N", help="edge of the tiles in camera pixels")
+    field.add_argument("--overlap", type=_whole(1), metavar="N")
+    field.add_argument("--threads", type=_whole(1), help="CPU threads")
+    field.add_argument("--json", action="store_true", help="print one JSON object")
+    field.set_defaults(run=_bench_field)
     window = kinds.add_parser("window", help="delay of the window's events while the demo trains")
     window.add_argument("--seconds", type=float, default=30.0)
     window.add_argument("--json", action="store_true", help="print one JSON object")
@@ -449,11 +459,9 @@ def _objects(arguments: argparse.Namespace) -> int:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     import time
 
-    from tqdm import tqdm
-
     from ptychoui.data.results import save_reconstruction
     from ptychoui.experiment import Reconstruct
-    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction, open_stack
+    from ptychoui.optics.reconstruct_file import open_stack
 
     _use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
@@ -462,13 +470,32 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     stack = open_stack(arguments.file, arguments.geometry)
     reading = time.perf_counter() - start
+    device = _device(arguments.device)
+    for note in stack.provenance.notes:
+        _say(f"note: {note}")
+    make = _full_field if arguments.full_field else _one_window
+    result, clear = make(arguments, stack, settings, device)
+    path = save_reconstruction(arguments.output, result)
+    clear()
+    return _keep_reconstruction(arguments, result, reading, path)
+
+
+def _one_window(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> tuple[StoredReconstruction, Callable[[], None]]:
+    """A result, and what is to be done once it is kept."""
+    from tqdm import tqdm
+
+    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+
+    if arguments.tile or arguments.overlap or arguments.resume:
+        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
     window = None
     if arguments.crop:
         row, column, size = arguments.crop
         window = Window(row=row, column=column, size_px=size)
-    device = _device(arguments.device)
     work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
-    for note in (*stack.provenance.notes, *work.notes):
+    for note in work.notes:
         _say(f"note: {note}")
     done = None
     with _stop_flag() as stop, tqdm(total=settings.passes, unit="pass", file=sys.stderr) as bar:
@@ -479,9 +506,44 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
                 break
     if done is None:
         raise PtychouiError("stopped before the first pass was done", "nothing was written: start it again")
-    interrupted = stop() and done.number < done.passes
-    result = work.stored(interrupted)
-    return _keep_reconstruction(arguments, result, reading, save_reconstruction(arguments.output, result))
+    return work.stored(interrupted=stop() and done.number < done.passes), lambda: None
+
+
+def _full_field(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> tuple[StoredReconstruction, Callable[[], None]]:
+    """A result, and what is to be done once it is kept."""
+    from tqdm import tqdm
+
+    from ptychoui.optics.reconstruct_file import with_calibration
+    from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
+
+    if arguments.crop:
+        raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
+    if arguments.calibrate:
+        stack = with_calibration(stack)
+    assert stack.geometry is not None
+    shape = (stack.images.shape[1], stack.images.shape[2])
+    plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
+    output = Path(arguments.output)
+    work = FieldReconstruction(
+        stack, settings, plan, output.with_name(f"{output.name}.tiles"), arguments.resume, arguments.without, device
+    )
+    tiles = len(plan.windows)
+    _say(
+        f"{tiles} tiles of {plan.tile_px} pixels that share {plan.overlap_px}; finished ones are kept in {work.folder}"
+    )
+    finished = 0
+    with _stop_flag() as stop, tqdm(total=tiles, unit="tile", file=sys.stderr) as bar:
+        for progress in work.run():
+            bar.set_postfix_str(f"pass {progress.number}, residual {progress.residual:.4f}", refresh=False)
+            bar.update(progress.done)
+            finished += progress.done
+            if stop() and finished < tiles:
+                break
+    if finished < tiles:
+        raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept", "go on with --resume")
+    return work.result(), work.clear
 
 
 def _keep_reconstruction(
@@ -888,6 +950,18 @@ def _bench_peers(arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print(peers.table(result))
+    return 0
+
+
+def _bench_field(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import field
+
+    _use_threads(arguments)
+    result = field.run(arguments.rows, arguments.columns, arguments.passes, arguments.tile, arguments.overlap, _say)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(field.table(result))
     return 0
 
 

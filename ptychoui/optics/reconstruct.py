@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Geometry, Reconstruct
+from ptychoui.experiment import Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
@@ -92,6 +92,9 @@ class StackReconstruction:
         What is unknown beside the object, and when to stop.
     leds
         The LEDs as seen from these images, by default from the optical axis.
+    curvature_per_um
+        (2, 2) change of the light's direction with place, see `curvature`: its phase belongs to the light and not to
+        the object. By default the light is plane and its curvature is found in the object.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class StackReconstruction:
         settings: Reconstruct,
         leds: LedArray | None = None,
         device: torch.device | str = "cpu",
+        curvature_per_um: NDArray[np.float64] | None = None,
     ) -> None:
         self.geometry, self.settings = geometry, settings
         self.leds = led_array(geometry.array) if leds is None else leds
@@ -114,6 +118,11 @@ class StackReconstruction:
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
         self._spectrum, self._optics = self.model.start(), self.model.optics()
+        self._light: torch.Tensor | None = None
+        if curvature_per_um is not None:
+            self._light = torch.from_numpy(_curved(scope, grids, curvature_per_um)).to(self.model.device)
+            # Slow phases are hardly seen in the images: what is known of the light is where the object starts.
+            self._spectrum = self.model.spectrum(self.model.object(self._spectrum) * self._light)
         self.history: list[float] = []
 
     @property
@@ -150,8 +159,10 @@ class StackReconstruction:
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
-        window = self.grids.object_window()
-        return np.asarray(self.model.object(self._spectrum).cpu().numpy()[window, window]).astype(np.complex64)
+        window, image = self.grids.object_window(), self.model.object(self._spectrum)
+        if self._light is not None:
+            image = image * self._light.conj()
+        return np.asarray(image.cpu().numpy()[window, window]).astype(np.complex64)
 
     def result(self) -> Reconstruction:
         """Everything that is known by now."""
@@ -210,6 +221,38 @@ class StackReconstruction:
             )
         fitted, plain, power = torch.cat(rows, 1).double().cpu().numpy()
         return fitted, plain, power
+
+
+def curvature(geometry: Geometry, field_point_um: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float64]:
+    """How the direction of the light changes with place: (2, 2) symmetric, about -1 / height, in 1/um.
+
+    The light of an LED at a finite height is a spherical wave. Over a tile it is taken for a plane one with the
+    direction s at the tile's centre; what is left, the phase of
+
+        - pi / lambda (x - x_t)^T J (x - x_t),    J = ds / dx,
+
+    is the same for all LEDs but for their obliquity, and would be found in the object. J is the mean over the
+    bright-field LEDs, which give nearly all light.
+    """
+    array, step_um = geometry.array.replace(max_illumination_na=None, falloff="none"), 1.0
+    x, y = field_point_um
+    here = led_array(array, field_point_um)
+    bright = here.bright_field(geometry.microscope.objective_na)
+    bright = bright if bright.any() else np.ones(len(here), bool)
+    slopes = []
+    for dx, dy in ((step_um, 0.0), (0.0, step_um)):
+        ahead = led_array(array, (x + dx, y + dy)).illumination_na[bright]
+        behind = led_array(array, (x - dx, y - dy)).illumination_na[bright]
+        slopes.append((ahead - behind).mean(0) / (2 * step_um))
+    return np.asarray((np.array(slopes) + np.array(slopes).T) / 2)
+
+
+def _curved(microscope: Microscope, grids: Sampling, curvature_per_um: NDArray[np.float64]) -> NDArray[np.complex64]:
+    """(N, N) phase factor of the light over the object's grid; zero phase at the tile's centre."""
+    place = (np.arange(grids.object_px) / grids.object_px - 0.5) * grids.span_px * grids.pixel_size_um
+    (xx, xy), (_, yy) = curvature_per_um
+    square = xx * place[None, :] ** 2 + yy * place[:, None] ** 2 + 2 * xy * place[:, None] * place[None, :]
+    return np.asarray(np.exp(-1j * np.pi / microscope.wavelength_um * square), np.complex64)
 
 
 def reconstruct(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ptychoui.data.results import StoredReconstruction, versions
 from ptychoui.errors import DataError, GeometryError, PtychouiError
 from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
+from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
 
 LARGEST_PX = 256
 """Edge of the window that is reconstructed of larger images when none is asked for, in camera pixels."""
@@ -119,6 +119,16 @@ def calibrated(geometry: Geometry, images: NDArray[np.float32]) -> Geometry:
     return geometry_found
 
 
+def with_calibration(stack: ImageStack) -> ImageStack:
+    """The stack with its geometry calibrated on the middle of its images."""
+    assert stack.geometry is not None
+    rows, columns = stack.images.shape[1:]
+    place = central_window((rows, columns))
+    cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
+    order = image_places(stack, leds_seen_from(stack.geometry.array, (0.0, 0.0)), stack.provenance.source)
+    return replace(stack, geometry=calibrated(stack.geometry, cut.images[order]))
+
+
 class WindowReconstruction:
     """One window of a stack: `run` it, then take `stored`.
 
@@ -161,7 +171,7 @@ class WindowReconstruction:
             leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
         images = cut.images[image_places(stack, leds, stack.provenance.source)]
-        self._work = StackReconstruction(geometry, images, settings, leds, device)
+        self._work = StackReconstruction(geometry, images, settings, leds, device, curvature(geometry, point))
         self.seconds = time.perf_counter() - start
 
     def run(self) -> Iterator[PassDone]:
@@ -178,7 +188,7 @@ class WindowReconstruction:
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
         record = record_of(self.stack, self.seconds, interrupted, self.notes)
-        return stored_tiles([self._work.result()], [self.window], self._work.object(), self.settings, record)
+        return stored_tiles([self._work.result()], [self.window], self.settings, record)
 
 
 def _cut_note(window: Window, shape: tuple[int, ...]) -> str:
@@ -205,11 +215,10 @@ def record_of(stack: ImageStack, seconds: float, interrupted: bool, notes: Seque
 def stored_tiles(
     tiles: Sequence[Reconstruction],
     windows: Sequence[Window],
-    image: NDArray[np.complex64],
     settings: Reconstruct,
     record: dict[str, Any],
 ) -> StoredReconstruction:
-    """Tiles of one stack and the object made of them as a result to be kept."""
+    """Tiles of one stack as a result to be kept, with the object of the first."""
     first = tiles[0]
     nolls = sorted({noll for tile in tiles for noll in tile.zernike_waves})
     passes = max(len(tile.history) for tile in tiles)
@@ -217,7 +226,7 @@ def stored_tiles(
     for row, tile in zip(history, tiles, strict=True):
         row[: len(tile.history)] = tile.history
     return StoredReconstruction(
-        object=image,
+        object=first.object,
         object_pixel_um=first.object_pixel_um,
         pupil=np.stack([tile.pupil for tile in tiles]),
         frequency_step_per_um=first.frequency_step_per_um,

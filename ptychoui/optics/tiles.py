@@ -1,13 +1,8 @@
 """A field cut into overlapping tiles that are reconstructed one by one and put together again.
 
-The light of an LED at a finite height is a spherical wave. In a tile it is taken for a plane one with the direction at
-the tile's centre; what is left of it, the curvature, is the same for all LEDs but for their obliquity, so it ends up in
-the tile's object as the phase
-
-    phi(x) = - pi / lambda (x - x_t)^T J (x - x_t),    J = d(direction) / dx, about -1 / height,
-
-which differs from tile to tile by a slope. It follows from the geometry and is taken out before tiles are compared.
-What then remains between tiles is a global phase and a scale each, found by least squares over all overlaps.
+The curvature of the light, which differs from tile to tile by a slope, is no part of the tiles' objects (see
+`curvature`). What then remains between tiles is a global phase and a scale each, found by least squares over all
+overlaps.
 """
 
 from __future__ import annotations
@@ -31,7 +26,7 @@ from ptychoui.data.results import StoredReconstruction, load_reconstruction, sav
 from ptychoui.errors import DataError, GeometryError, RunError
 from ptychoui.experiment import Geometry, Reconstruct, to_toml
 from ptychoui.optics.microscope import tile_limits, transforms_fast
-from ptychoui.optics.reconstruct import StackReconstruction
+from ptychoui.optics.reconstruct import StackReconstruction, curvature
 from ptychoui.optics.reconstruct_file import Window, image_places, leds_seen_from, record_of, stored_tiles
 from ptychoui.optics.stack_model import stack_sampling
 
@@ -268,7 +263,8 @@ class FieldReconstruction:
         columns = slice(window.column, window.column + window.size_px)
         images = np.array(self.stack.images[:, rows, columns])[places]
         release(self.stack.images)
-        work = StackReconstruction(self.geometry, images, self.settings, leds, self._device)
+        light = curvature(self.geometry, point)
+        work = StackReconstruction(self.geometry, images, self.settings, leds, self._device, light)
         number, residual = 0, math.nan
         for done in work.run():
             number, residual = done.number, done.residual
@@ -276,7 +272,7 @@ class FieldReconstruction:
                 tile=tile, tiles=tiles, number=number, passes=done.passes, residual=residual, done=False
             )
         record = record_of(self.stack, time.perf_counter() - start, False)
-        found = stored_tiles([work.result()], [window], work.object(), self.settings, record)
+        found = stored_tiles([work.result()], [window], self.settings, record)
         save_reconstruction(self._path(tile), found)
         yield FieldProgress(
             tile=tile,
@@ -290,7 +286,7 @@ class FieldReconstruction:
     # The field ----------------------------------------------------------------------------------------
 
     def tiles(self) -> list[StoredReconstruction]:
-        """All tiles, flat: without the curvature of the light.
+        """All tiles.
 
         Raises
         ------
@@ -298,12 +294,11 @@ class FieldReconstruction:
             If one is missing or damaged.
         """
         found = []
-        for number, window in enumerate(self.plan.windows):
+        for number in range(len(self.plan.windows)):
             tile = self._kept(number)
             if tile is None:
                 raise RunError(f"tile {number} is not finished", "go on with --resume")
-            flat = tile.object * curvature(self.geometry, self.plan, window)
-            found.append(replace(tile, object=flat))
+            found.append(tile)
         return found
 
     def result(self) -> StoredReconstruction:
@@ -334,32 +329,6 @@ class FieldReconstruction:
             | {"overlap_px": self.plan.overlap_px, "border_mismatch": mismatch(self.plan, tiles, factors)},
             **joined,
         )
-
-
-def curvature(geometry: Geometry, plan: TilePlan, window: Window) -> ComplexArray:
-    """(row, column) factor of modulus one that takes the curvature of the light out of a tile's object.
-
-    The change of direction with place is the mean of the bright-field LEDs, which hold nearly all light.
-    """
-    pixel = geometry.microscope.pixel_size_um
-    x, y = window.field_point_um(plan.shape, pixel)
-    step = 1.0
-    here = leds_seen_from(geometry.array, (x, y))
-    bright = here.bright_field(geometry.microscope.objective_na)
-    bright = bright if bright.any() else np.ones(len(here), bool)
-    slopes = []
-    for dx, dy in ((step, 0.0), (0.0, step)):
-        ahead = leds_seen_from(geometry.array, (x + dx, y + dy)).illumination_na
-        behind = leds_seen_from(geometry.array, (x - dx, y - dy)).illumination_na
-        slopes.append((ahead - behind)[bright].mean(0) / (2 * step))
-    jacobian = (np.array(slopes) + np.array(slopes).T) / 2
-    place = (np.arange(window.size_px * plan.upsampling) / plan.upsampling - window.size_px / 2) * pixel
-    square = (
-        jacobian[0, 0] * place[None, :] ** 2
-        + jacobian[1, 1] * place[:, None] ** 2
-        + 2 * jacobian[0, 1] * place[:, None] * place[None, :]
-    )
-    return np.asarray(np.exp(1j * np.pi / geometry.microscope.wavelength_um * square), np.complex64)
 
 
 def _shared(plan: TilePlan, a: int, b: int, margin_px: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
