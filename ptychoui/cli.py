@@ -304,6 +304,10 @@ def _add_reconstruct(commands: Any) -> None:
     parser.add_argument(
         "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
+    parser.add_argument("--full-field", action="store_true", help="all of the images, in overlapping tiles")
+    parser.add_argument("--tile", type=_whole(8), metavar="N", help="edge of the tiles in camera pixels")
+    parser.add_argument("--overlap", type=_whole(1), metavar="N", help="camera pixels that neighbours share")
+    parser.add_argument("--resume", action="store_true", help="go on with the tiles that an earlier run finished")
     parser.add_argument(
         "--without", type=int, nargs="+", default=[], metavar="LED", help="numbers of LEDs to leave out"
     )

@@ -108,25 +108,27 @@ def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Wind
     return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
 
 
-def calibrated(geometry: Geometry, images: NDArray[np.float32]) -> Geometry:
-    """The geometry after calibration on these images."""
+def calibrated(geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float]) -> Geometry:
+    """The geometry after calibration on these images, (LED, row, column) in the order of the array's numbers."""
     try:
         module = importlib.import_module("ptychoui.optics.calibrate")
     except ModuleNotFoundError:
         raise PtychouiError("this version has no calibration", "leave --calibrate out") from None
-    found = module.calibrate(geometry, images)
-    geometry_found: Geometry = getattr(found, "geometry", found)
-    return geometry_found
+    *_steps, last = module.calibrate(geometry, images, field_point_um)
+    found: Geometry = last.geometry
+    return found
 
 
-def with_calibration(stack: ImageStack) -> ImageStack:
-    """The stack with its geometry calibrated on the middle of its images."""
+def with_calibration(stack: ImageStack, window: Window | None = None) -> ImageStack:
+    """The stack with its geometry calibrated on a window, by default the middle of its images."""
     assert stack.geometry is not None
     rows, columns = stack.images.shape[1:]
-    place = central_window((rows, columns))
+    place = central_window((rows, columns)) if window is None else window
     cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
-    order = image_places(stack, leds_seen_from(stack.geometry.array, (0.0, 0.0)), stack.provenance.source)
-    return replace(stack, geometry=calibrated(stack.geometry, cut.images[order]))
+    every = led_array(stack.geometry.array.replace(max_illumination_na=None, falloff="none"))
+    order = image_places(stack, every, stack.provenance.source)
+    point = place.field_point_um((rows, columns), stack.geometry.microscope.pixel_size_um)
+    return replace(stack, geometry=calibrated(stack.geometry, cut.images[order], point))
 
 
 class WindowReconstruction:
@@ -156,19 +158,18 @@ class WindowReconstruction:
         calibrate: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
-        assert stack.geometry is not None
         shape = stack.images.shape[1:]
-        self.stack, self.settings, geometry = stack, settings, stack.geometry
+        if calibrate:
+            stack = with_calibration(stack, window)
+        geometry = stack.geometry
+        assert geometry is not None
+        self.stack, self.settings = stack, settings
         self.window = central_window(shape) if window is None else window
         self.notes = [] if window is not None or self.window.size_px == max(shape) else [_cut_note(self.window, shape)]
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
         leds = leds_seen_from(geometry.array, point, leave_out)
-        if calibrate:
-            images = cut.images[image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)]
-            geometry = calibrated(geometry, images)
-            leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
         images = cut.images[image_places(stack, leds, stack.provenance.source)]
         self._work = StackReconstruction(geometry, images, settings, leds, device, curvature(geometry, point))
