@@ -20,10 +20,14 @@ from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 if TYPE_CHECKING:
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
+    from ptychoui.design.patterns import PatternSet
     from ptychoui.experiment import Experiment, Reconstruct
+    from ptychoui.optics.multiplexed import CodedReconstruction
+    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
+CODED_PASSES = 200
 COMMANDS = (
     "gui",
     "info",
@@ -304,6 +308,9 @@ def _add_reconstruct(commands: Any) -> None:
     parser.add_argument(
         "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
+    parser.add_argument(
+        "--patterns", metavar="P.json", help="the images are of coded illumination: patterns as export writes them"
+    )
     parser.add_argument("--full-field", action="store_true", help="all of the images, in overlapping tiles")
     parser.add_argument("--tile", type=_whole(8), metavar="N", help="edge of the tiles in camera pixels")
     parser.add_argument("--overlap", type=_whole(1), metavar="N", help="camera pixels that neighbours share")
@@ -472,37 +479,89 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
     wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
     settings = Reconstruct(**{name: value for name, value in wanted.items() if value is not None})
     start = time.perf_counter()
-    stack = open_stack(arguments.file, arguments.geometry)
+    patterns = None
+    if arguments.patterns:
+        from ptychoui.export.json_file import load_patterns
+
+        patterns = load_patterns(arguments.patterns)
+        stack = _open_coded(arguments, patterns)
+    else:
+        stack = open_stack(arguments.file, arguments.geometry)
     reading = time.perf_counter() - start
     device = _device(arguments.device)
     for note in stack.provenance.notes:
         _say(f"note: {note}")
-    make = _full_field if arguments.full_field else _one_window
-    result, clear = make(arguments, stack, settings, device)
+    if patterns is not None:
+        result, clear = _coded(arguments, stack, patterns, settings, device), _nothing
+    elif arguments.full_field:
+        result, clear = _full_field(arguments, stack, settings, device)
+    else:
+        result, clear = _one_window(arguments, stack, settings, device), _nothing
     path = save_reconstruction(arguments.output, result)
     clear()
     return _keep_reconstruction(arguments, result, reading, path)
 
 
-def _one_window(
-    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
-) -> tuple[StoredReconstruction, Callable[[], None]]:
-    """A result, and what is to be done once it is kept."""
-    from tqdm import tqdm
+def _nothing() -> None:
+    """There is nothing to be cleared away."""
 
-    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+
+def _window(arguments: argparse.Namespace) -> Window | None:
+    from ptychoui.optics.reconstruct_file import Window
 
     if arguments.tile or arguments.overlap or arguments.resume:
         raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
-    window = None
-    if arguments.crop:
-        row, column, size = arguments.crop
-        window = Window(row=row, column=column, size_px=size)
+    if not arguments.crop:
+        return None
+    row, column, size = arguments.crop
+    return Window(row=row, column=column, size_px=size)
+
+
+def _one_window(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> StoredReconstruction:
+    from ptychoui.optics.reconstruct_file import WindowReconstruction
+
+    window = _window(arguments)
     work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
+    return work.stored(_passes(work, settings.passes))
+
+
+def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageStack:
+    from ptychoui.experiment import load_geometry
+    from ptychoui.optics.multiplexed import open_coded_images
+
+    if arguments.full_field or arguments.without or arguments.calibrate:
+        raise SettingsError(
+            "--full-field, --without and --calibrate need one image per LED", "leave them out with --patterns"
+        )
+    geometry = load_geometry(arguments.geometry) if arguments.geometry else patterns.geometry
+    return open_coded_images(arguments.file, geometry, len(patterns.levels))
+
+
+def _coded(
+    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: str
+) -> StoredReconstruction:
+    from ptychoui.optics.multiplexed import CodedReconstruction
+
+    # A pass takes little: there are few images, and no other unknowns than the object.
+    settings = settings.replace(
+        passes=arguments.passes or CODED_PASSES, pupil="fixed", gain=False, background=False, sequential_passes=0
+    )
+    work = CodedReconstruction(
+        stack, patterns.levels, patterns.exposures, patterns.led_numbers, settings, _window(arguments), device
+    )
+    return work.stored(_passes(work, settings.passes))
+
+
+def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bool:
+    """Do the passes with a progress bar; True if somebody stopped them before the last."""
+    from tqdm import tqdm
+
     for note in work.notes:
         _say(f"note: {note}")
     done = None
-    with _stop_flag() as stop, tqdm(total=settings.passes, unit="pass", file=sys.stderr) as bar:
+    with _stop_flag() as stop, tqdm(total=passes, unit="pass", file=sys.stderr) as bar:
         for done in work.run():
             bar.update(1)
             bar.set_postfix_str(f"residual {done.residual:.4f}", refresh=False)
@@ -510,7 +569,7 @@ def _one_window(
                 break
     if done is None:
         raise PtychouiError("stopped before the first pass was done", "nothing was written: start it again")
-    return work.stored(interrupted=stop() and done.number < done.passes), lambda: None
+    return stop() and done.number < passes
 
 
 def _full_field(

@@ -120,7 +120,7 @@ class StackReconstruction:
         self._spectrum, self._optics = self.model.start(), self.model.optics()
         self._light: torch.Tensor | None = None
         if curvature_per_um is not None:
-            self._light = torch.from_numpy(_curved(scope, grids, curvature_per_um)).to(self.model.device)
+            self._light = torch.from_numpy(curved_light(scope, grids, curvature_per_um)).to(self.model.device)
             # Slow phases are hardly seen in the images: what is known of the light is where the object starts.
             self._spectrum = self.model.spectrum(self.model.object(self._spectrum) * self._light)
         self.history: list[float] = []
@@ -247,8 +247,10 @@ def curvature(geometry: Geometry, field_point_um: tuple[float, float] = (0.0, 0.
     return np.asarray((np.array(slopes) + np.array(slopes).T) / 2)
 
 
-def _curved(microscope: Microscope, grids: Sampling, curvature_per_um: NDArray[np.float64]) -> NDArray[np.complex64]:
-    """(N, N) phase factor of the light over the object's grid; zero phase at the tile's centre."""
+def curved_light(
+    microscope: Microscope, grids: Sampling, curvature_per_um: NDArray[np.float64]
+) -> NDArray[np.complex64]:
+    """(N, N) phase factor of the light over the object's grid, one at the tile's centre; see `curvature`."""
     place = (np.arange(grids.object_px) / grids.object_px - 0.5) * grids.span_px * grids.pixel_size_um
     (xx, xy), (_, yy) = curvature_per_um
     square = xx * place[None, :] ** 2 + yy * place[:, None] ** 2 + 2 * xy * place[:, None] * place[None, :]

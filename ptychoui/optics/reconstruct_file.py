@@ -165,7 +165,7 @@ class WindowReconstruction:
         assert geometry is not None
         self.stack, self.settings = stack, settings
         self.window = central_window(shape) if window is None else window
-        self.notes = [] if window is not None or self.window.size_px == max(shape) else [_cut_note(self.window, shape)]
+        self.notes = [] if window is not None or self.window.size_px == max(shape) else [cut_note(self.window, shape)]
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
@@ -192,7 +192,8 @@ class WindowReconstruction:
         return stored_tiles([self._work.result()], [self.window], self.settings, record)
 
 
-def _cut_note(window: Window, shape: tuple[int, ...]) -> str:
+def cut_note(window: Window, shape: tuple[int, ...]) -> str:
+    """What is said where only the middle of the images is used."""
     size = window.size_px
     return (
         f"the central {size} x {size} of {shape[0]} x {shape[1]} pixels were reconstructed; --crop chooses others, "
