@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_refused(images: np.ndarray, patterns: PatternSet, 
     stack = ImageStack(images=images, led_numbers=np.arange(12), geometry=GEOMETRY)
     given = (patterns.levels, patterns.exposures, patterns.led_numbers)
     settings = Reconstruct(pad_px=0)
-    with pytest.raises(DataError, match="light LED [0-9]+, which the array has not"):
+    with pytest.raises(DataError, match=r"light LED \d+, which the array has not"):
         CodedReconstruction(stack, *given[:2], patterns.led_numbers + 90, settings)
     dark = patterns.levels * np.isin(patterns.led_numbers, LEDS.numbers[DARK])
     with pytest.raises(DataError, match="no pattern lights an LED of the bright field"):
