@@ -35,6 +35,7 @@ COMMANDS = (
     "simulate",
     "objects",
     "reconstruct",
+    "calibrate",
     "train",
     "evaluate",
     "export",
@@ -154,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     objects.set_defaults(run=_objects)
 
     _add_reconstruct(commands)
+    _add_calibrate(commands)
     train = commands.add_parser("train", help="learn patterns without a window")
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
@@ -288,10 +290,36 @@ def _parser() -> argparse.ArgumentParser:
     window.add_argument("--json", action="store_true", help="print one JSON object")
     window.set_defaults(run=_bench_window)
 
+    calibration = kinds.add_parser("calibration", help="how near calibrations come to simulated truths")
+    calibration.add_argument("--arrays", nargs="+", metavar="KIND", help="lattice, spiral, rings, dome")
+    calibration.add_argument("--starts", type=_whole(1), default=20, help="stacks and starts for each array")
+    calibration.add_argument("--seed", type=_whole(0), default=0)
+    calibration.add_argument("--threads", type=_whole(1), help="CPU threads")
+    calibration.add_argument("--json", action="store_true", help="print one JSON object")
+    calibration.set_defaults(run=_bench_calibration)
+
     doctor = commands.add_parser("doctor", help="say what this machine has and whether ptychoui works on it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_calibrate(commands: Any) -> None:
+    parser = commands.add_parser("calibrate", help="correct the pose of the LED array and the pupil by a stack")
+    parser.add_argument("file", metavar="STACK")
+    parser.add_argument("-o", "--output", required=True, metavar="G.toml", help="the corrected geometry")
+    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
+    parser.add_argument(
+        "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
+    )
+    parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
+    parser.add_argument("--tilt", action="store_true", help="let the array tilt")
+    parser.add_argument("--starts", type=_whole(2), metavar="N", help="error bar from N random starts")
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of the random starts")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--threads", type=_whole(1), help="CPU threads")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_calibrate)
 
 
 def _add_reconstruct(commands: Any) -> None:
@@ -304,7 +332,9 @@ def _add_reconstruct(commands: Any) -> None:
     parser.add_argument("--no-gain", action="store_true", help="do not fit the brightness of every LED")
     parser.add_argument("--no-background", action="store_true", help="do not fit the stray light of every image")
     parser.add_argument("--upsampling", type=_whole(1), help="object pixels per camera pixel (default: as needed)")
-    parser.add_argument("--pad", type=_whole(0), metavar="N", help="free border in camera pixels (default: 8)")
+    parser.add_argument(
+        "--pad", type=_whole(0), metavar="N", help="free border in camera pixels (default: as far as the blur reaches)"
+    )
     parser.add_argument(
         "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
@@ -584,7 +614,10 @@ def _full_field(
     if arguments.crop:
         raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
     if arguments.calibrate:
-        stack = with_calibration(stack)
+        notes: list[str] = []
+        stack = with_calibration(stack, notes)
+        for note in notes:
+            _say(f"note: {note}")
     assert stack.geometry is not None
     shape = (stack.images.shape[1], stack.images.shape[2])
     plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
@@ -607,6 +640,55 @@ def _full_field(
     if finished < tiles:
         raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept", "go on with --resume")
     return work.result(), work.clear
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import write_atomic
+    from ptychoui.experiment import to_toml
+    from ptychoui.optics.calibrate import Step
+    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.reconstruct_file import Window, open_stack
+
+    _use_threads(arguments)
+    stack = open_stack(arguments.file, arguments.geometry)
+    window = None
+    if arguments.crop:
+        row, column, size = arguments.crop
+        window = Window(row=row, column=column, size_px=size)
+    work = StackCalibration(stack, window, _device(arguments.device))
+    values: dict[str, Any] = {"file": arguments.file, "steps": []}
+    if arguments.orientation:
+        found = work.orient(lambda done, of: _say(f"layout {done} of {of}"))
+        _say(found.sentence)
+        values["orientation"] = {
+            "layouts": [str(variant) for variant in found.variants],
+            "residuals": list(found.residuals),
+            "pair_margin": found.pair_margin,
+            "twin_margin": found.twin_margin,
+            "taken": found.sure,
+        }
+    for step in work.run(tilt=arguments.tilt):
+        if isinstance(step, Step):
+            _say(step.sentence)
+            values["steps"].append(step.values())
+        else:
+            result = step.reconstruction
+            geometry = work.for_use(step.geometry)
+    values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
+    values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
+    values["zernike_waves"] = result.zernike_waves
+    if arguments.starts:
+        for spread in work.spread(arguments.starts, arguments.seed, arguments.tilt):
+            _say(spread.sentence)
+        values["spread"] = {"starts": len(spread.ends), "deviation": spread.deviation.tolist()}
+        values["spread"] |= {"ends": spread.ends.tolist(), "fitted_residuals": spread.residuals.tolist()}
+    if arguments.json:
+        _print_json(values)
+    else:
+        print(
+            f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
+        )
+    return 0
 
 
 def _keep_reconstruction(
@@ -1025,6 +1107,19 @@ def _bench_field(arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print(field.table(result))
+    return 0
+
+
+def _bench_calibration(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import calibration
+
+    _use_threads(arguments)
+    kinds = arguments.arrays or tuple(calibration.ARRAYS)
+    result = calibration.run(kinds, arguments.starts, arguments.seed, progress=_say)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(calibration.table(result))
     return 0
 
 

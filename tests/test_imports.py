@@ -57,6 +57,7 @@ def test_the_block_blocks() -> None:
         "ptychoui.training.control",
         "ptychoui.optics.led_array",
         "ptychoui.optics.microscope",
+        "ptychoui.optics.validation",
         "ptychoui.design.feasibility",
         "ptychoui.design.starts",
     ],

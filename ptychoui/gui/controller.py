@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
+from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError, PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk
 from ptychoui.paths import resources
-from ptychoui.session import opening, runs
+from ptychoui.session import opening, runs, stack_plan, stack_run
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
+from ptychoui.session.history import RunHistory
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
+from ptychoui.session.stack_run import StackHistory
 from ptychoui.session.worker import MakeEvents, RunState, Worker
-from ptychoui.training.events import TERMINAL, Failed, Snapshot
+from ptychoui.training.events import TERMINAL, Failed, Picture
 
 RECOVERY_DELAY_MS = 2000
 
@@ -36,7 +39,11 @@ class Controller(QObject):
     run_changed
         Events of the present run were taken into ``document.history``.
     pictured
-        A new `Snapshot`.
+        A new picture: `Snapshot` or `ObjectPicture`.
+    reconstruction_changed
+        Events of the present reconstruction were taken into ``document.reconstruction``.
+    forecast
+        A new `StackForecast`, or a sentence why there is none.
     state_changed
         The worker's state.
     judged
@@ -53,6 +60,8 @@ class Controller(QObject):
 
     document_changed = pyqtSignal(str)
     run_changed = pyqtSignal()
+    reconstruction_changed = pyqtSignal()
+    forecast = pyqtSignal(object)
     pictured = pyqtSignal(object)
     state_changed = pyqtSignal(object)
     judged = pyqtSignal(object)
@@ -69,6 +78,7 @@ class Controller(QObject):
         self.jobs = JobQueue(self.mailbox)
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
+        self.task: Literal["training", "reconstruction"] = "training"
         self._state = RunState.IDLE
         self._ended_run = 0
         self._recovery = QTimer(self)
@@ -239,6 +249,20 @@ class Controller(QObject):
         self.desk.submit(
             "judge", lambda: judge(geometry, levels, exposures, measurement, data, guard_na), self._take_judgement
         )
+        self.ask_forecast()
+
+    def ask_forecast(self) -> None:
+        """Work out what a reconstruction of the stack would take, in the background."""
+        stack, geometry, plan = self.document.dataset, self.document.geometry, self.document.plan
+        if not isinstance(stack, ImageStack) or geometry is None:
+            return
+
+        def refused(failure: Failed) -> None:
+            self.forecast.emit(failure.message if failure.kind.endswith("Error") else "")
+
+        self.desk.submit(
+            "forecast", lambda: stack_plan.forecast(stack, geometry, plan), self.forecast.emit, refused=refused
+        )
 
     def _take_judgement(self, judgement: Judgement) -> None:
         if judgement.geometry == self.document.geometry:
@@ -275,9 +299,42 @@ class Controller(QObject):
         self.document.begin_run(folder, keep_history=True)
         self._start(runs.resumed_run(folder, self.document.experiment.training.steps))
 
-    def _start(self, events: MakeEvents) -> None:
-        self.run_changed.emit()
-        self.worker.start(events, self.document.experiment.engine.strategy)
+    def reconstruct(self) -> None:
+        """Reconstruct the stack that is open."""
+        document = self.document
+        if self._refuse_while_running():
+            return
+        if not isinstance(document.dataset, ImageStack):
+            self.say("warning", "There is no LED stack to reconstruct", "open one, with one image per LED")
+            return
+        if document.geometry is None:
+            self.say(
+                "warning",
+                "The stack has no geometry yet",
+                "choose one in the geometry form: nothing is known of its LEDs",
+            )
+            return
+        document.reconstruction.begin()
+        device = document.experiment.engine.device
+        self._start(stack_run.stack_run(document.dataset, document.geometry, document.plan, device), "reconstruction")
+
+    def edit_plan(self, name: str, value: Any) -> str:
+        """Change one setting of the reconstruction; returns the sentence why it was refused, or nothing."""
+        try:
+            self.document.plan = with_value(self.document.plan, name, value)
+        except PtychouiError as error:
+            return error.message
+        self.ask_forecast()
+        return ""
+
+    def _start(self, events: MakeEvents, task: Literal["training", "reconstruction"] = "training") -> None:
+        self.task = task
+        if task == "training":
+            self.run_changed.emit()
+            self.worker.start(events, self.document.experiment.engine.strategy)
+        else:
+            self.reconstruction_changed.emit()
+            self.worker.start(events, remedy=stack_run.REMEDY)
         self._look_at_state()
 
     def pause_or_continue(self) -> None:
@@ -309,16 +366,21 @@ class Controller(QObject):
         if run != self.worker.run:
             return
         for event in events:
-            self.document.history.take(event)
+            self._history.take(event)
             if isinstance(event, TERMINAL):
                 self._ended_run = run
                 self._after_run(event)
-        self.run_changed.emit()
+        (self.run_changed if self.task == "training" else self.reconstruction_changed).emit()
         self._look_at_state()
+
+    @property
+    def _history(self) -> RunHistory | StackHistory:
+        """What the present run is told to."""
+        return self.document.history if self.task == "training" else self.document.reconstruction
 
     def _after_run(self, event: Any) -> None:
         history = self.document.history
-        if history.patterns is not None:
+        if self.task == "training" and history.patterns is not None:
             self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
             self._after_edit("design")
         if isinstance(event, Failed):
@@ -326,8 +388,8 @@ class Controller(QObject):
             self.failed.emit(event)
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:
-        if run == self.worker.run and isinstance(value, Snapshot):
-            self.document.history.take(value)
+        if run == self.worker.run and isinstance(value, Picture):
+            self._history.take(value)
             self.pictured.emit(value)
 
     def _look_at_state(self) -> None:

@@ -45,6 +45,27 @@ class CloseQuestion:
         return answer
 
 
+class CloseReconstructionQuestion:
+    """Asked when the window is closed while a stack is being reconstructed."""
+
+    @classmethod
+    def ask(cls, parent: QWidget) -> Literal["save", "keep", "cancel"]:
+        """Quit ("save", for settings are), keep running in a minimised window, or cancel."""
+        box = QMessageBox(parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("A reconstruction is going on")
+        box.setText("The stack is still being reconstructed.")
+        box.setInformativeText("Quitting gives up what it has found so far.")
+        leave = box.addButton("Quit", QMessageBox.ButtonRole.AcceptRole)
+        keep = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)
+        cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(cancel)
+        box.exec()
+        clicked = box.clickedButton()
+        box.deleteLater()
+        return "save" if clicked is leave else "keep" if clicked is keep else "cancel"
+
+
 class UnsavedQuestion:
     """Asked when settings would be lost."""
 

@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from ptychoui.experiment import Experiment, Settings
 from ptychoui.gui.theme import colours
 from ptychoui.session.edits import description_of
 
@@ -106,7 +107,7 @@ class ChoiceBox(QComboBox):
 
 
 class Form(QWidget):
-    """Fields in two columns.
+    """Fields in two columns; tooltips are the descriptions of ``root``'s settings.
 
     Attributes
     ----------
@@ -116,7 +117,9 @@ class Form(QWidget):
 
     edited = pyqtSignal(str, object)
 
-    def __init__(self, fields: Sequence[Field], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, fields: Sequence[Field], parent: QWidget | None = None, root: type[Settings] = Experiment
+    ) -> None:
         super().__init__(parent)
         self._fields = {field.name: field for field in fields}
         self._editors: dict[str, QWidget] = {}
@@ -131,7 +134,7 @@ class Form(QWidget):
         grid.setColumnStretch(1, 1)
         for line, field in enumerate(fields):
             editor = self._editor(field)
-            tip = description_of(field.name)
+            tip = description_of(field.name, root)
             label = QLabel(field.label)
             error = QLabel()
             error.setWordWrap(True)

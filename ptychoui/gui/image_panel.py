@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ class ImagePanel(QFrame):
         self.title = title
         self.note = ""
         self.pixel_um: float | None = None
+        self.length_text: Callable[[float], str] = length_text
         self._following = False
         self._fitted = True
         self._seen_shape: tuple[int, int] | None = None
@@ -186,7 +189,7 @@ class _Overlay(QWidget):
             return
         length_um = bar_length_um(screen * width * pixel)
         length = length_um / (pixel * screen)
-        text = length_text(length_um)
+        text = self._panel.length_text(length_um)
         metrics = painter.fontMetrics()
         pad = max(3, metrics.height() // 4)
         plate_width = max(length, metrics.horizontalAdvance(text)) + 2 * pad

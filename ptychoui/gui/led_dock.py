@@ -197,7 +197,7 @@ class LedPanel(QWidget):
     def _show_level(self) -> None:
         led, row = self._chosen_led, self.strip.row
         if led < 0 or row >= len(self._levels):
-            self.level_label.setText("click an LED to set its level" if self._editable else "levels are being learned")
+            self.level_label.setText("click an LED to set its level" if self._editable else "a run is active")
             return
         level = float(self._levels[row, led])
         self.level.blockSignals(True)

@@ -23,6 +23,8 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         self.levels = np.empty(0)
         self.radius = 0.01
         self.marked = -1
+        self.table: NDArray[np.uint8] | None = None
+        self.ringed: NDArray[np.bool_] = np.empty(0, bool)
         self.numbers: NDArray[np.int64] | None = None
         self._bounds = QRectF(-1, -1, 2, 2)
 
@@ -37,7 +39,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         return self._bounds
 
     def paint(self, painter: QPainter, *_: object) -> None:
-        table = level_colours()
+        table = level_colours() if self.table is None else [QColor(*(int(v) for v in row)) for row in self.table]
         outline = QPen(QColor(colours().line), 0)
         marked = QPen(QColor(colours().accent), 2)
         marked.setCosmetic(True)
@@ -45,6 +47,12 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
             painter.setPen(marked if i == self.marked else outline)
             painter.setBrush(QBrush(table[int(min(max(level, 0.0), 1.0) * 255)]))
             painter.drawEllipse(QPointF(x, y), self.radius, self.radius)
+        ring = QPen(QColor(colours().error), 2.5)
+        ring.setCosmetic(True)
+        painter.setPen(ring)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for x, y in self.na[np.flatnonzero(self.ringed[: len(self.na)])]:
+            painter.drawEllipse(QPointF(x, y), 1.55 * self.radius, 1.55 * self.radius)
         self._write_numbers(painter)
 
     def _write_numbers(self, painter: QPainter) -> None:
@@ -61,7 +69,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         side = 2 * abs(to_screen.m11()) * self.radius
         if side >= metrics.horizontalAdvance("00"):
             for number, (x, y), level in zip(self.numbers, self.na, self.levels, strict=False):
-                bright = (level > 0.45) == (colours() is DARK)
+                bright = (level > 0.45) == (colours() is DARK) if self.table is None else level > 0.6
                 painter.setPen(QColor("#000000" if bright else "#ffffff"))
                 at = to_screen.map(QPointF(x, y))
                 box = QRectF(at.x() - side, at.y() - side, 2 * side, 2 * side)
@@ -70,7 +78,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
 
 
 class LedPlot(QWidget):
-    """The selected pattern.
+    """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
 
     Attributes
     ----------
@@ -83,8 +91,9 @@ class LedPlot(QWidget):
     hovered = pyqtSignal(int)
     clicked = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, aperture: bool = True) -> None:
         super().__init__(parent)
+        self._aperture = aperture
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
         self._pressed = -1
@@ -101,6 +110,7 @@ class LedPlot(QWidget):
         self._circles = [pg.PlotCurveItem() for _ in range(2)]
         for circle in self._circles:
             circle.setZValue(5)
+            circle.setVisible(aperture or circle is self._circles[0])
             self.plot.addItem(circle, ignoreBounds=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -134,6 +144,11 @@ class LedPlot(QWidget):
         self._spots.levels = levels
         self._spots.update()
 
+    def set_values(self, shares: FloatArray, table: NDArray[np.uint8], ringed: NDArray[np.bool_]) -> None:
+        """Show other numbers than levels: (LED,) shares of a (256, 3) table of colours, some LEDs ringed."""
+        self._spots.table, self._spots.ringed = table, ringed
+        self.set_levels(np.clip(shares, 0, 1))
+
     def mark(self, led: int) -> None:
         """Ring an LED by its place in the list; -1 for none."""
         self._spots.marked = led
@@ -146,7 +161,12 @@ class LedPlot(QWidget):
         self._spots.update()
 
     def fit(self) -> None:
-        """Show the synthetic aperture."""
+        """Show the synthetic aperture, or the LEDs and the objective's pupil alone."""
+        if not self._aperture and len(self._spots.na):
+            x, _ = self._circles[0].getData()
+            reach = max(float(np.max(x)), float(np.abs(self._spots.na).max()) + 2 * self._spots.radius)
+            self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.02)
+            return
         x, _ = self._circles[1].getData()
         reach = float(np.max(x)) if x is not None and len(x) else 0.5
         self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.08)

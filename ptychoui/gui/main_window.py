@@ -10,10 +10,11 @@ from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PyQt6.QtWidgets import QApplication
 
+from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.controller import Controller
-from ptychoui.gui.dialogs import CloseQuestion, RecoveryQuestion
+from ptychoui.gui.dialogs import CloseQuestion, CloseReconstructionQuestion, RecoveryQuestion
 from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
@@ -22,6 +23,8 @@ from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
 from ptychoui.session.preferences import Preferences, save_preferences
+from ptychoui.session.stack_plan import USUAL_SIZE_PX
+from ptychoui.session.stack_run import ObjectPicture, StackReport
 from ptychoui.session.worker import RunState
 from ptychoui.training.events import Failed, Snapshot
 
@@ -52,6 +55,7 @@ class MainWindow(WindowCommands):
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
         self.setMinimumSize(900, 560)
         self._shown_before = False
+        self._shown_report: StackReport | None = None
         self.restore_layout()
         self._show_document("all")
         self._show_state(RunState.IDLE)
@@ -61,6 +65,8 @@ class MainWindow(WindowCommands):
         c, p = self.controller, self.panels
         c.document_changed.connect(self._show_document)
         c.run_changed.connect(self._show_run)
+        c.reconstruction_changed.connect(self._show_reconstruction)
+        c.forecast.connect(p.stack_run.show_forecast)
         c.pictured.connect(self._show_picture)
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
@@ -72,6 +78,7 @@ class MainWindow(WindowCommands):
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
         p.run.edited.connect(self._edited)
+        p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
@@ -85,12 +92,18 @@ class MainWindow(WindowCommands):
         if what != "design":
             panels.geometry.show_document(document)
             panels.run.show_document(document)
+            panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
         if what == "all":
             panels.show_page(document)
             panels.reconstruction.show_snapshot(document.history.snapshot)
             panels.reconstruction.start_over()
+            panels.stack_run.show_forecast("")
+            panels.result.start_over()
+            panels.result.show_report(document.reconstruction.report)
+            self._shown_report = document.reconstruction.report
             self._show_run()
+            self._show_reconstruction()
         self.show_title()
         self._enable()
 
@@ -102,14 +115,35 @@ class MainWindow(WindowCommands):
         self.panels.progress.show_history(history)
         self._enable()
 
-    def _show_picture(self, snapshot: Snapshot) -> None:
+    def _show_reconstruction(self) -> None:
+        history, state, panels = self.document.reconstruction, self.controller.state, self.panels
+        if self.controller.task == "training" and state.active:
+            state = RunState.IDLE
+        panels.stack_run.show_history(history, state)
+        panels.progress.show_reconstruction(history)
+        if history.report is not self._shown_report:
+            self._shown_report = history.report
+            panels.result.show_report(history.report)
+        elif history.begun is not None and state.active and history.last_pass is not None:
+            panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
+        self._enable()
+
+    def _show_picture(self, snapshot: Snapshot | ObjectPicture) -> None:
+        if isinstance(snapshot, ObjectPicture):
+            self.panels.result.show_picture(snapshot)
+            return
         self.panels.reconstruction.show_snapshot(snapshot)
         if self.controller.state.active:
             self.panels.leds.show_levels(snapshot.levels, snapshot.exposures)
 
     def _show_state(self, state: RunState) -> None:
-        self.panels.show_state(state)
-        self.panels.run.show_history(self.document.history, state)
+        task = self.controller.task
+        self.panels.show_state(state, task)
+        self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
+        if task == "reconstruction":
+            self._show_reconstruction()
+            if state is RunState.STARTING:
+                self.panels.result.start_over()
         self._enable()
 
     def _show_judgement(self, judgement: Judgement) -> None:
@@ -122,10 +156,19 @@ class MainWindow(WindowCommands):
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
         if failed.kind != OUT_OF_MEMORY:
             return
+        if self.controller.task == "reconstruction":
+            begun = self.document.reconstruction.begun
+            size = (begun.size_px if begun is not None else USUAL_SIZE_PX) // 2
+            toast.offer("Halve the square", lambda: self._edit_plan("size_px", max(16, size)))
+            return
         if experiment.engine.strategy != "reversible" and experiment.network.update == "heavy_ball":
             toast.offer("Use reversible", lambda: edit("engine.strategy", "reversible"))
         elif (batch := experiment.training.batch) > 1:
             toast.offer("Halve the batch", lambda: edit("training.batch", batch // 2))
+
+    def _edit_plan(self, name: str, value: object) -> None:
+        self.controller.edit_plan(name, value)
+        self.panels.stack_run.show_document(self.document)
 
     def _offer_geometry(self, path: str) -> None:
         """Data without a geometry: the form holds what they are opened with."""
@@ -145,6 +188,10 @@ class MainWindow(WindowCommands):
         state, document, a = self.controller.state, self.document, self.actions_by_key
         idle = not state.active
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
+        is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
+        a["reconstruct"].setEnabled(idle and is_stack)
+        a["calibrate"].setEnabled(False)
+        a["save_result"].setEnabled(False)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
         a["pause"].setText("&Continue" if waiting else "&Pause")
@@ -172,7 +219,7 @@ class MainWindow(WindowCommands):
         if isinstance(app, QApplication):
             theme.apply(app, self.preferences.theme, self.preferences.font_scale)
         set_icons(self.actions_by_key)
-        self.panels.use_colours(self.controller.state)
+        self.panels.use_colours(self.controller.state, self.controller.task)
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
@@ -271,7 +318,8 @@ class MainWindow(WindowCommands):
         if event is None:
             return
         if self.controller.state.active:
-            answer = CloseQuestion.ask(self)
+            question = CloseQuestion if self.controller.task == "training" else CloseReconstructionQuestion
+            answer = question.ask(self)
             if answer != "save":
                 event.ignore()
                 if answer == "keep":

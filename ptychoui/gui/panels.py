@@ -6,11 +6,15 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QDockWidget, QLabel, QMainWindow, QProgressBar, QStackedWidget, QTabWidget, QWidget
 
+from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.geometry_dock import GeometryPanel
 from ptychoui.gui.led_dock import LedPanel
 from ptychoui.gui.messages import MessageList, Toast
 from ptychoui.gui.progress_dock import ProgressPanel
+from ptychoui.gui.reconstruct_dock import STATE_TEXTS as STACK_TEXTS
+from ptychoui.gui.reconstruct_dock import ReconstructPanel
 from ptychoui.gui.reconstruction_view import ReconstructionView
+from ptychoui.gui.result_view import ResultView
 from ptychoui.gui.run_dock import STATE_TEXTS, RunPanel
 from ptychoui.gui.stack_view import StackView
 from ptychoui.gui.welcome import Welcome
@@ -29,10 +33,12 @@ class Panels:
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
         self.stack = StackView()
+        self.result = ResultView()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(self.reconstruction, "Reconstruction")
         self.tabs.addTab(self.stack, "Data")
+        self.tabs.addTab(self.result, "Reconstruction")
+        self.tabs.addTab(self.reconstruction, "Training")
         self.central = QStackedWidget()
         self.central.addWidget(self.welcome)
         self.central.addWidget(self.tabs)
@@ -40,12 +46,14 @@ class Panels:
         self.leds = LedPanel()
         self.geometry = GeometryPanel()
         self.run = RunPanel(actions)
+        self.stack_run = ReconstructPanel(actions)
         self.progress = ProgressPanel()
         self.messages = MessageList()
         self.docks = {
             "leds": self._dock("leds", "LED array", self.leds),
             "geometry": self._dock("geometry", "Geometry", self.geometry),
-            "run": self._dock("run", "Run", self.run),
+            "run": self._dock("run", "Training", self.run),
+            "reconstruct": self._dock("reconstruct", "Reconstruction", self.stack_run),
             "progress": self._dock("progress", "Progress", self.progress),
             "messages": self._dock("messages", "Messages", self.messages),
         }
@@ -62,7 +70,7 @@ class Panels:
             for widget in (self.busy_text, self.busy, self.state):
                 status.addPermanentWidget(widget)
         self.show_busy("")
-        for view in (self.reconstruction, self.stack, self.leds):
+        for view in (self.reconstruction, self.result, self.stack, self.leds):
             view.hover_text.connect(self.say)
 
     def arrange(self) -> None:
@@ -78,6 +86,7 @@ class Panels:
             ("leds", LEFT),
             ("geometry", LEFT),
             ("run", RIGHT),
+            ("reconstruct", RIGHT),
             ("progress", RIGHT),
             ("messages", BOTTOM),
         ):
@@ -86,6 +95,8 @@ class Panels:
             docks[key].setVisible(key != "messages")
         window.splitDockWidget(docks["leds"], docks["geometry"], Qt.Orientation.Vertical)
         window.splitDockWidget(docks["run"], docks["progress"], Qt.Orientation.Vertical)
+        window.tabifyDockWidget(docks["run"], docks["reconstruct"])
+        docks["run"].raise_()
         self.share_out()
 
     def share_out(self) -> None:
@@ -96,9 +107,10 @@ class Panels:
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [50, 50], Qt.Orientation.Vertical)
 
-    def image_view(self) -> ReconstructionView | StackView:
+    def image_view(self) -> ReconstructionView | StackView | ResultView:
         """The view that is in front."""
-        return self.stack if self.tabs.currentWidget() is self.stack else self.reconstruction
+        front = self.tabs.currentWidget()
+        return front if isinstance(front, (StackView, ResultView)) else self.reconstruction
 
     def show_page(self, document: Document) -> None:
         """Welcome while nothing is open; data in front until there is a reconstruction."""
@@ -106,16 +118,32 @@ class Panels:
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
         if document.history.snapshot is None and document.dataset is not None:
             self.tabs.setCurrentWidget(self.stack)
+        is_stack = isinstance(document.dataset, ImageStack)
+        self.tabs.setTabEnabled(self.tabs.indexOf(self.result), is_stack)
+        self.bring_up(is_stack)
 
-    def show_state(self, state: RunState) -> None:
-        """What is enabled while a run is active."""
-        self.run.show_state(state)
+    def bring_up(self, reconstruction: bool) -> None:
+        """Put the panels for stacks in front, or those for training."""
+        self.docks["reconstruct" if reconstruction else "run"].raise_()
+        self.progress.turn_to(reconstruction)
+
+    def show_state(self, state: RunState, task: str = "training") -> None:
+        """What is enabled while a run is active; the panel of the other task only waits."""
+        training = task == "training"
+        other = RunState.IDLE
+        self.run.show_state(state if training else other)
+        self.stack_run.show_state(other if training else state)
+        for form in (self.run.form, self.stack_run.form):
+            form.setEnabled(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        self.state.setText(STATE_TEXTS[state])
+        self.state.setText((STATE_TEXTS if training else STACK_TEXTS)[state])
         if state is RunState.STARTING:
             self.central.setCurrentWidget(self.tabs)
-            self.tabs.setCurrentWidget(self.reconstruction)
+            self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
+            self.bring_up(not training)
+            if not training:
+                self.result.show_page("Object")
 
     def show_busy(self, text: str) -> None:
         """Say what is done in the background."""
@@ -127,11 +155,20 @@ class Panels:
         """One line in the status bar."""
         self.hover.setText(text)
 
-    def use_colours(self, state: RunState) -> None:
+    def use_colours(self, state: RunState, task: str = "training") -> None:
         """Take the colours of the theme."""
-        for view in (self.welcome, self.reconstruction, self.stack, self.leds, self.geometry, self.progress):
+        for view in (
+            self.welcome,
+            self.reconstruction,
+            self.result,
+            self.stack,
+            self.leds,
+            self.geometry,
+            self.progress,
+        ):
             view.use_colours()
-        self.run.use_colours(state)
+        self.run.use_colours(state if task == "training" else RunState.IDLE)
+        self.stack_run.show_state(state if task != "training" else RunState.IDLE)
         self.toast.use_colours()
 
     def _dock(self, name: str, title: str, widget: QWidget) -> QDockWidget:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from ptychoui.gui.loss_plot import LossPlot
 from ptychoui.gui.memory_bars import MemoryBars
+from ptychoui.gui.residual_plot import ResidualPlot
 from ptychoui.gui.theme import colours
 from ptychoui.session.history import RunHistory
+from ptychoui.session.stack_run import StackHistory
 
 
 class ProgressPanel(QWidget):
-    """What a run has reached."""
+    """What a run has reached: training, or the reconstruction of a stack."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,8 +37,16 @@ class ProgressPanel(QWidget):
         )
         self.certificate.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         gap = max(4, self.fontMetrics().height() // 3)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(gap, gap, gap, gap)
+        self.residual = ResidualPlot(self)
+        training = QWidget()
+        self.pages = QStackedWidget()
+        self.pages.addWidget(training)
+        self.pages.addWidget(self.residual)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(gap, gap, gap, gap)
+        outer.addWidget(self.pages)
+        layout = QVBoxLayout(training)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(gap)
         layout.addWidget(self.score)
         layout.addWidget(self.loss, 1)
@@ -55,8 +65,17 @@ class ProgressPanel(QWidget):
             self.memory.show_memory(history.started.strategy, measured, history.started.predicted_bytes)
         self._texts(history)
 
+    def show_reconstruction(self, history: StackHistory) -> None:
+        """Show the reconstruction of a stack."""
+        self.residual.show_history(history)
+
+    def turn_to(self, reconstruction: bool) -> None:
+        """Show the page of the reconstruction, or that of training."""
+        self.pages.setCurrentWidget(self.residual if reconstruction else self.pages.widget(0))
+
     def use_colours(self) -> None:
         """Take the colours of the theme."""
+        self.residual.use_colours()
         self.loss.use_colours()
         self.memory.update()
         self._ink()

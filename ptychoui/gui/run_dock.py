@@ -108,7 +108,7 @@ class RunPanel(QWidget):
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         gap = max(4, self.fontMetrics().height() // 3)
-        self.buttons = {key: _button(actions[key]) for key in ("train", "pause", "stop")}
+        self.buttons = {key: command_button(actions[key]) for key in ("train", "pause", "stop")}
         buttons = QHBoxLayout()
         buttons.setSpacing(gap)
         for button in self.buttons.values():
@@ -128,7 +128,7 @@ class RunPanel(QWidget):
         self.progress.setFixedHeight(max(5, self.fontMetrics().height() // 3))
         self.form = Form(SETTINGS)
         self.form.edited.connect(self.edited)
-        self.feasibility, self.warnings, self.notes = _note(), _note(), _note()
+        self.feasibility, self.warnings, self.notes = note(), note(), note()
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, gap, gap, 0)
@@ -172,7 +172,7 @@ class RunPanel(QWidget):
             RunState.FAILED: c.error,
             RunState.PAUSED: c.warning,
         }.get(state, c.text)
-        _ink(self.state, tone)
+        ink(self.state, tone)
         self.form.setEnabled(not state.active)
         if state is RunState.STARTING:
             self.progress.setRange(0, 0)
@@ -203,22 +203,22 @@ class RunPanel(QWidget):
     def _show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:
         self.feasibility.setText(line[:1].upper() + line[1:] + ("." if line else ""))
         self.feasibility.setVisible(bool(line))
-        _ink(self.feasibility, colours().muted)
+        ink(self.feasibility, colours().muted)
         self._bullets(self.warnings, warnings, colours().warning)
 
     @staticmethod
     def _bullets(label: QLabel, texts: tuple[str, ...], colour: str) -> None:
         label.setText("\n".join(f"• {text[:1].upper()}{text[1:]}" for text in texts))
         label.setVisible(bool(texts))
-        _ink(label, colour)
+        ink(label, colour)
 
     def use_colours(self, state: RunState) -> None:
         """Take the colours of the theme."""
         paint_primary(self.buttons["train"])
         self.show_state(state)
-        _ink(self.feasibility, colours().muted)
-        _ink(self.warnings, colours().warning)
-        _ink(self.notes, colours().muted)
+        ink(self.feasibility, colours().muted)
+        ink(self.warnings, colours().warning)
+        ink(self.notes, colours().muted)
 
 
 def duration(seconds: float) -> str:
@@ -231,7 +231,8 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
-def _button(action: QAction) -> QToolButton:
+def command_button(action: QAction) -> QToolButton:
+    """A wide button for a command."""
     button = QToolButton()
     button.setDefaultAction(action)
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -240,14 +241,16 @@ def _button(action: QAction) -> QToolButton:
     return button
 
 
-def _note() -> QLabel:
+def note() -> QLabel:
+    """A label for sentences, hidden while there are none."""
     label = QLabel()
     label.setWordWrap(True)
     label.hide()
     return label
 
 
-def _ink(label: QLabel, colour: str) -> None:
+def ink(label: QLabel, colour: str) -> None:
+    """Colour a label's text."""
     palette: Any = label.palette()
     palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
     label.setPalette(palette)

@@ -165,6 +165,16 @@ def level_colours() -> list[QColor]:
     return [QColor(int(r), int(g), int(b)) for r, g, b in ramp(colours().levels)]
 
 
+def paint_choice(button: QWidget, chosen: bool) -> None:
+    """Let one of several buttons be seen to be the chosen one."""
+    c = colours()
+    palette = QPalette(QApplication.palette())
+    if chosen:
+        for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Inactive):
+            palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.45)))
+    button.setPalette(palette)
+
+
 def paint_primary(button: QWidget) -> None:
     """Give the button that is pressed most the colour of the theme."""
     c = colours()

@@ -150,6 +150,18 @@ class WindowCommands(QMainWindow):
         """Start a run."""
         self.controller.train()
 
+    def reconstruct(self) -> None:
+        """Reconstruct the open stack."""
+        self.controller.reconstruct()
+
+    def calibrate(self) -> None:
+        """Find the array's pose from the stack."""
+        self.show_message(Message("info", "Calibration is not part of this version yet"))
+
+    def save_result(self) -> None:
+        """Write the reconstruction to a file."""
+        self.show_message(Message("info", "Reconstructions cannot be saved by this version yet"))
+
     def pause_or_continue(self) -> None:
         """Pause a running run, or let a paused one go on."""
         self.controller.pause_or_continue()

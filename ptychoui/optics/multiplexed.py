@@ -20,6 +20,7 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import pupil_function, sampling
 from ptychoui.optics.reconstruct import PassDone, curvature, curved_light
 from ptychoui.optics.reconstruct_file import LARGEST_PX, Window, central_window, cut_note, record_of
+from ptychoui.optics.stack_model import free_border_px
 
 
 def open_coded_images(path: str, geometry: Geometry, count: int) -> ImageStack:
@@ -90,7 +91,8 @@ class CodedReconstruction:
         self.leds = _in_order(led_array(geometry.array.replace(max_illumination_na=None), point), led_numbers)
         # Readers divide exposures out where they know them.
         self.weights = levels * (exposures / stack.exposure)[:, None] * self.leds.gain
-        self.grids = sampling(geometry.microscope, self.leds, place.size_px, settings.pad_px)
+        pad = free_border_px(geometry.microscope) if settings.pad_px is None else settings.pad_px
+        self.grids = sampling(geometry.microscope, self.leds, place.size_px, pad)
         if settings.upsampling is not None:
             if settings.upsampling < self.grids.upsampling:
                 raise SettingsError(

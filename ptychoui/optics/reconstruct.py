@@ -7,18 +7,20 @@ needs step sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
-from ptychoui.optics.stack_model import Optics, StackModel, stack_sampling
+from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, stack_sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,10 @@ class StackReconstruction:
         What is unknown beside the object, and when to stop.
     leds
         The LEDs as seen from these images, by default from the optical axis.
+    grids
+        By default what `stack_sampling` finds.
+    between
+        Called every few LEDs: where a pass can wait, or be given up by an exception. What earlier passes found stays.
     curvature_per_um
         (2, 2) change of the light's direction with place, see `curvature`: its phase belongs to the light and not to
         the object. By default the light is plane and its curvature is found in the object.
@@ -109,21 +115,32 @@ class StackReconstruction:
         settings: Reconstruct,
         leds: LedArray | None = None,
         device: torch.device | str = "cpu",
+        grids: Sampling | None = None,
+        between: Callable[[], None] | None = None,
         curvature_per_um: NDArray[np.float64] | None = None,
     ) -> None:
         self.geometry, self.settings = geometry, settings
         self.leds = led_array(geometry.array) if leds is None else leds
         scope = geometry.microscope
-        grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px, settings.upsampling)
+        if grids is None:
+            grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px)
+        object_upsampling(grids, settings.upsampling)  # refuses what cannot be
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
-        self._spectrum, self._optics = self.model.start(), self.model.optics()
-        self._light: torch.Tensor | None = None
+        self.spectrum, self.optics = self.model.start(), self.model.optics()
+        self._curvature = curvature_per_um
         if curvature_per_um is not None:
-            self._light = torch.from_numpy(curved_light(scope, grids, curvature_per_um)).to(self.model.device)
             # Slow phases are hardly seen in the images: what is known of the light is where the object starts.
-            self._spectrum = self.model.spectrum(self.model.object(self._spectrum) * self._light)
+            light = torch.from_numpy(curved_light(scope, grids, curvature_per_um)).to(self.model.device)
+            whole = torch.fft.ifft2(torch.fft.ifftshift(self.spectrum)) * light
+            self.spectrum = torch.fft.fftshift(torch.fft.fft2(whole))
+        self.model.between = between
         self.history: list[float] = []
+
+    def start_from(self, spectrum: Tensor, log_gain: Tensor, background: Tensor) -> None:
+        """Go on with what another reconstruction of the same images on the same grids has found."""
+        self.spectrum = spectrum.clone()
+        self.optics = replace(self.optics, log_gain=log_gain.clone(), background=background.clone())
 
     @property
     def grids(self) -> Sampling:
@@ -134,18 +151,18 @@ class StackReconstruction:
         """Do the passes; stop iterating to give up what is left."""
         settings, model = self.settings, self.model
         with torch.no_grad():
-            pupils = model.pupils(self._optics)
+            pupils = model.pupils(self.optics)
             for _ in range(min(settings.sequential_passes, settings.passes)):
-                yield self._done(in_sequence(model, self._spectrum, pupils, self._optics))
+                yield self._done(in_sequence(model, self.spectrum, pupils, self.optics))
         left = settings.passes - len(self.history)
         if left <= 0:
             return
         unknown = {OBJECT}
         unknown |= {"zernike": {ZERNIKE}, "free": {FACTOR}, "fixed": set[str]()}[settings.pupil]
         unknown |= ({GAIN} if settings.gain else set()) | ({BACKGROUND} if settings.background else set())
-        fit = StackFit(model, self._spectrum, self._optics, frozenset(unknown))
+        fit = StackFit(model, self.spectrum, self.optics, frozenset(unknown))
         for x, value in fit.run(left):
-            self._spectrum, self._optics = fit.spectrum(x), fit.optics(x)
+            self.spectrum, self.optics = fit.spectrum(x), fit.optics(x)
             yield self._done(value)
             if (
                 len(self.history) > 2
@@ -159,14 +176,37 @@ class StackReconstruction:
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
-        window, image = self.grids.object_window(), self.model.object(self._spectrum)
-        if self._light is not None:
-            image = image * self._light.conj()
-        return np.asarray(image.cpu().numpy()[window, window]).astype(np.complex64)
+        found = np.asarray(self.model.object(self.spectrum, self.settings.upsampling).cpu().numpy())
+        if self._curvature is not None:
+            place = np.arange(len(found)) / len(found) - 0.5
+            place *= self.grids.tile_px * self.grids.pixel_size_um
+            found = found * _light(self.geometry.microscope, place, self._curvature).conj()
+        return found.astype(np.complex64)
+
+    def predicted(self, led_number: int) -> NDArray[np.float32]:
+        """(row, column) image of one LED as object, pupil, brightness and stray light have it by now; 1 = open field.
+
+        Raises
+        ------
+        DataError
+            If the array has no LED of that number.
+        """
+        found = np.flatnonzero(self.leds.numbers == led_number)
+        if not len(found):
+            raise DataError(f"the array has no LED {led_number}", "choose one of the LEDs shown")
+        led = int(found[0])
+        model, optics = self.model, self.optics
+        with torch.no_grad():
+            # The pupil belongs to the LED's direction beside its window.
+            beside = optics.direction[led] - model.whole_samples[led]
+            alone = replace(optics, direction=model.whole_samples[:1] + beside)
+            light = model.images(self.spectrum, model.pupils(alone), [led])[0]
+            image = optics.log_gain[led].exp() * light + optics.background[led]
+        return np.asarray(image.float().cpu().numpy())
 
     def result(self) -> Reconstruction:
         """Everything that is known by now."""
-        model, optics = self.model, self._optics
+        model, optics = self.model, self.optics
         with torch.no_grad():
             fitted, plain, power = self._residuals()
             bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
@@ -177,7 +217,7 @@ class StackReconstruction:
         scale = float((optics.log_gain[bright].mean() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
-            object_pixel_um=self.grids.object_pixel_um,
+            object_pixel_um=self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling),
             pupil=self._pupil(optics),
             frequency_step_per_um=self.grids.step_per_um,
             zernike_waves=waves,
@@ -206,13 +246,13 @@ class StackReconstruction:
 
     def _residuals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """(L,) squared misfits with and without brightness and stray light of the LEDs, and sums of the images."""
-        model, optics = self.model, self._optics
+        model, optics = self.model, self.optics
         pupils = model.pupils(optics)
-        rows: list[torch.Tensor] = []
+        rows: list[Tensor] = []
         for first in range(0, len(model), model.chunk):
             leds = range(first, min(first + model.chunk, len(model)))
             part = slice(leds.start, leds.stop)
-            light = model.images(self._spectrum, pupils[part], leds)
+            light = model.images(self.spectrum, pupils[part], leds)
             measured = (model.amplitude[part].square() - model.floor).clamp_min(0).sqrt()
             gain, stray = optics.log_gain[part].exp()[:, None, None], optics.background[part][:, None, None]
             both = ((gain * light + stray).clamp_min(0).sqrt(), light.clamp_min(0).sqrt())
@@ -252,8 +292,15 @@ def curved_light(
 ) -> NDArray[np.complex64]:
     """(N, N) phase factor of the light over the object's grid, one at the tile's centre; see `curvature`."""
     place = (np.arange(grids.object_px) / grids.object_px - 0.5) * grids.span_px * grids.pixel_size_um
+    return _light(microscope, place, curvature_per_um)
+
+
+def _light(
+    microscope: Microscope, place_um: NDArray[np.float64], curvature_per_um: NDArray[np.float64]
+) -> NDArray[np.complex64]:
     (xx, xy), (_, yy) = curvature_per_um
-    square = xx * place[None, :] ** 2 + yy * place[:, None] ** 2 + 2 * xy * place[:, None] * place[None, :]
+    x, y = place_um[None, :], place_um[:, None]
+    square = xx * x**2 + yy * y**2 + 2 * xy * x * y
     return np.asarray(np.exp(-1j * np.pi / microscope.wavelength_um * square), np.complex64)
 
 

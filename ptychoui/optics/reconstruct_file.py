@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, versions
-from ptychoui.errors import DataError, GeometryError, PtychouiError
+from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
@@ -108,27 +107,30 @@ def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Wind
     return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
 
 
-def calibrated(geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float]) -> Geometry:
-    """The geometry after calibration on these images, (LED, row, column) in the order of the array's numbers."""
-    try:
-        module = importlib.import_module("ptychoui.optics.calibrate")
-    except ModuleNotFoundError:
-        raise PtychouiError("this version has no calibration", "leave --calibrate out") from None
-    *_steps, last = module.calibrate(geometry, images, field_point_um)
-    found: Geometry = last.geometry
-    return found
+def calibrated(
+    geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float], notes: list[str]
+) -> Geometry:
+    """The geometry after calibration on these images; what was done is noted."""
+    from ptychoui.optics.calibrate import Step, calibrate
+
+    for found in calibrate(geometry, images, field_point_um):
+        if isinstance(found, Step):
+            notes.append(found.sentence)
+        else:
+            geometry = found.geometry
+    return geometry
 
 
-def with_calibration(stack: ImageStack, window: Window | None = None) -> ImageStack:
+def with_calibration(stack: ImageStack, notes: list[str], window: Window | None = None) -> ImageStack:
     """The stack with its geometry calibrated on a window, by default the middle of its images."""
-    assert stack.geometry is not None
+    geometry = stack.geometry
+    assert geometry is not None
     rows, columns = stack.images.shape[1:]
     place = central_window((rows, columns)) if window is None else window
     cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
-    every = led_array(stack.geometry.array.replace(max_illumination_na=None, falloff="none"))
-    order = image_places(stack, every, stack.provenance.source)
-    point = place.field_point_um((rows, columns), stack.geometry.microscope.pixel_size_um)
-    return replace(stack, geometry=calibrated(stack.geometry, cut.images[order], point))
+    point = place.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
+    order = image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)
+    return replace(stack, geometry=calibrated(geometry, cut.images[order], point, notes))
 
 
 class WindowReconstruction:
@@ -159,20 +161,22 @@ class WindowReconstruction:
         device: torch.device | str = "cpu",
     ) -> None:
         shape = stack.images.shape[1:]
+        self.window = central_window(shape) if window is None else window
+        self.notes = [] if window is not None or self.window.size_px == max(shape) else [cut_note(self.window, shape)]
         if calibrate:
-            stack = with_calibration(stack, window)
+            stack = with_calibration(stack, self.notes, window)
         geometry = stack.geometry
         assert geometry is not None
         self.stack, self.settings = stack, settings
-        self.window = central_window(shape) if window is None else window
-        self.notes = [] if window is not None or self.window.size_px == max(shape) else [cut_note(self.window, shape)]
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
         leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
         images = cut.images[image_places(stack, leds, stack.provenance.source)]
-        self._work = StackReconstruction(geometry, images, settings, leds, device, curvature(geometry, point))
+        self._work = StackReconstruction(
+            geometry, images, settings, leds, device, curvature_per_um=curvature(geometry, point)
+        )
         self.seconds = time.perf_counter() - start
 
     def run(self) -> Iterator[PassDone]:

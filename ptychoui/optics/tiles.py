@@ -28,7 +28,7 @@ from ptychoui.experiment import Geometry, Reconstruct, to_toml
 from ptychoui.optics.microscope import tile_limits, transforms_fast
 from ptychoui.optics.reconstruct import StackReconstruction, curvature
 from ptychoui.optics.reconstruct_file import Window, image_places, leds_seen_from, record_of, stored_tiles
-from ptychoui.optics.stack_model import stack_sampling
+from ptychoui.optics.stack_model import free_border_px, object_upsampling, stack_sampling
 
 LARGEST_TILE_PX = 256
 SMALLEST_TILE_PX = 24
@@ -109,7 +109,8 @@ def plan_tiles(
     if tile_px is None:
         limit = int(tile_limits(geometry).smallest_um / microscope.pixel_size_um)
         tile_px = min(LARGEST_TILE_PX, max(limit, SMALLEST_TILE_PX), *shape)
-        fast = [n for n in range(SMALLEST_TILE_PX, tile_px + 1) if transforms_fast(n + 2 * settings.pad_px)]
+        pad = free_border_px(microscope) if settings.pad_px is None else settings.pad_px
+        fast = [n for n in range(SMALLEST_TILE_PX, tile_px + 1) if transforms_fast(n + 2 * pad)]
         tile_px = max((n for n in fast if n % 2 == 0), default=tile_px)
     if tile_px > min(shape):
         raise GeometryError(
@@ -129,11 +130,12 @@ def plan_tiles(
     upsampling = settings.upsampling
     if upsampling is None:
         points = [window.field_point_um(shape, microscope.pixel_size_um) for window in windows]
-        grids = [
-            stack_sampling(microscope, leds_seen_from(geometry.array, point, leave_out), tile_px, settings.pad_px)
+        upsampling = max(
+            object_upsampling(
+                stack_sampling(microscope, leds_seen_from(geometry.array, point, leave_out), tile_px, settings.pad_px)
+            )
             for point in points
-        ]
-        upsampling = math.ceil(max(float(grid.upsampling) for grid in grids) - 1e-9)
+        )
     return TilePlan(windows=windows, shape=shape, tile_px=tile_px, overlap_px=overlap, upsampling=upsampling)
 
 
@@ -264,7 +266,7 @@ class FieldReconstruction:
         images = np.array(self.stack.images[:, rows, columns])[places]
         release(self.stack.images)
         light = curvature(self.geometry, point)
-        work = StackReconstruction(self.geometry, images, self.settings, leds, self._device, light)
+        work = StackReconstruction(self.geometry, images, self.settings, leds, self._device, curvature_per_um=light)
         number, residual = 0, math.nan
         for done in work.run():
             number, residual = done.number, done.residual

@@ -20,6 +20,8 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
+from ptychoui.session.stack_plan import StackPlan
+from ptychoui.session.stack_run import StackHistory
 
 FloatArray = NDArray[np.float64]
 DEEPEST_UNDO = 200
@@ -63,6 +65,8 @@ class Document:
         self.path: Path | None = None
         self.dataset: ImageStack | TrainingSet | None = None
         self.history = RunHistory()
+        self.plan = StackPlan()
+        self.reconstruction = StackHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------

@@ -58,9 +58,9 @@ def with_order(array: Array, order: str) -> Array:
     return array.replace(**changes)
 
 
-def description_of(name: str) -> str:
+def description_of(name: str, root: type[BaseModel] = Experiment) -> str:
     """What a setting means, from its declaration."""
-    model: type[BaseModel] = Experiment
+    model = root
     *tables, last = name.split(".")
     for table in tables:
         model = _table(model, table)

@@ -11,7 +11,7 @@ from ptychoui.training.events import Failed
 OUT_OF_MEMORY = "OutOfMemoryError"
 
 
-def describe(error: BaseException, step: int, strategy: str = "") -> Failed:
+def describe(error: BaseException, step: int, strategy: str = "", remedy: str = "") -> Failed:
     """Say in one sentence what went wrong, and in another what to do.
 
     Parameters
@@ -22,10 +22,12 @@ def describe(error: BaseException, step: int, strategy: str = "") -> Failed:
         Optimiser steps done.
     strategy
         Gradient strategy of the run: decides which remedy is offered when memory has run out.
+    remedy
+        What to advise then instead: a sentence.
     """
     text = "".join(traceback.format_exception(error))
     if is_out_of_memory(error):
-        remedy = (
+        advice = (
             "use a smaller batch or a smaller tile"
             if strategy == "reversible"
             else "switch to the reversible strategy, whose memory hardly grows with the unrolls, or use a smaller batch"
@@ -34,7 +36,7 @@ def describe(error: BaseException, step: int, strategy: str = "") -> Failed:
             step=step,
             kind=OUT_OF_MEMORY,
             message="The run needs more memory than the device has",
-            hint=f"{remedy}; everything up to the last save is kept",
+            hint=remedy or f"{advice}; everything up to the last save is kept",
             traceback_text=text,
         )
     if isinstance(error, PtychouiError):

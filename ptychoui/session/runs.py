@@ -35,7 +35,7 @@ def new_run(
     """Return what a worker needs to train an experiment from its own start, or from given levels."""
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
-        _leave_a_core()
+        leave_a_core()
         import torch
 
         from ptychoui.training import trainer
@@ -59,7 +59,7 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         return experiment.replace(training=experiment.training.replace(steps=steps))
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
-        _leave_a_core()
+        leave_a_core()
         from ptychoui.training import trainer
 
         yield from _events_of(trainer.resume_run(folder, control, want_images, changes), want_images)
@@ -103,7 +103,7 @@ class _Lock:
             self._run.folder.close()
 
 
-def _leave_a_core() -> None:
+def leave_a_core() -> None:
     """Leave one core to the window: with all of them busy its heart-beat was seen 0.1 s late."""
     import torch
 

@@ -11,7 +11,7 @@ from ptychoui.errors import StopRequested
 from ptychoui.session.failures import describe, empty_device_cache
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import TERMINAL, Failed, Finished, Snapshot, Started, Stopped
+from ptychoui.training.events import TERMINAL, Begun, Failed, Finished, Picture, Stopped
 
 Events = Iterator[Any]
 MakeEvents = Callable[[RunControl, Callable[[], bool]], Events]
@@ -56,7 +56,7 @@ class Worker:
         self.run = 0
         self._control = RunControl()
         self._phase = RunState.IDLE
-        self._strategy = ""
+        self._advice = "", ""
         self._thread: threading.Thread | None = None
 
     @property
@@ -72,13 +72,16 @@ class Worker:
             return RunState.PAUSED if self._control.waiting else RunState.PAUSING
         return RunState.RUNNING
 
-    def start(self, make_events: MakeEvents, strategy: str = "") -> int:
-        """Begin a run and return its number; a run that is still active is an error of the caller."""
+    def start(self, make_events: MakeEvents, strategy: str = "", remedy: str = "") -> int:
+        """Begin a run and return its number; a run that is still active is an error of the caller.
+
+        ``strategy`` and ``remedy`` decide what is advised when memory runs out: see `describe`.
+        """
         if self.state.active:
             raise RuntimeError("a run is active already")
         self.join()
         self.run += 1
-        self._control, self._phase, self._strategy = RunControl(), RunState.STARTING, strategy
+        self._control, self._phase, self._advice = RunControl(), RunState.STARTING, (strategy, remedy)
         self._thread = threading.Thread(
             target=self._work, args=(self.run, make_events, self._control), name=f"ptychoui run {self.run}", daemon=True
         )
@@ -117,16 +120,16 @@ class Worker:
                 if isinstance(event, TERMINAL):
                     last = event
                     break
-                if isinstance(event, Snapshot):
-                    self.mailbox.put_image(run, "snapshot", event)
+                if isinstance(event, Picture):
+                    self.mailbox.put_image(run, type(event).__name__, event)
                     continue
-                if isinstance(event, Started):
+                if isinstance(event, Begun):
                     self._phase = RunState.RUNNING
                 self.mailbox.put_scalar(run, event)
         except StopRequested:
             last = Stopped(step=step)
         except BaseException as error:  # a thread must not die in silence, whatever the cause
-            last = describe(error, step, self._strategy)
+            last = describe(error, step, *self._advice)
             ran_out = last.kind == "OutOfMemoryError"
         finally:
             # Here the exception and its traceback are gone, and with them the tensors they held.

@@ -17,7 +17,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started(Event):
+class Begun(Event):
+    """Everything is set up; from now on the work itself is going on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture(Event):
+    """Something to look at: only the newest matters, older ones may be lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Begun):
     """The run is set up: sizes, predictions and what can be said before the first step.
 
     Attributes
@@ -94,7 +104,7 @@ class Validated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot(Event):
+class Snapshot(Picture):
     """Pictures of the present design: only when somebody wants them.
 
     Attributes

@@ -31,6 +31,7 @@ def qapp() -> Iterator[object]:
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a person."""
     monkeypatch.setattr(dialogs.CloseQuestion, "ask", classmethod(lambda cls, parent: "save"))
+    monkeypatch.setattr(dialogs.CloseReconstructionQuestion, "ask", classmethod(lambda cls, parent: "save"))
     monkeypatch.setattr(dialogs.UnsavedQuestion, "ask", classmethod(lambda cls, parent: "discard"))
     monkeypatch.setattr(dialogs.RecoveryQuestion, "ask", classmethod(lambda cls, parent: True))
     for name in ("to_open", "folder_to_open", "to_save", "folder_to_save"):

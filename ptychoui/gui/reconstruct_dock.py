@@ -1,0 +1,155 @@
+"""The panel for stacks: reconstruct, pause, stop; what is unknown, which square, and what it will take."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+
+from ptychoui.gui.fields import Field, Form
+from ptychoui.gui.run_dock import command_button, duration, ink, note
+from ptychoui.gui.theme import colours, paint_primary
+from ptychoui.session.document import Document
+from ptychoui.session.edits import value_of
+from ptychoui.session.stack_plan import StackForecast, StackPlan
+from ptychoui.session.stack_run import StackHistory
+from ptychoui.session.worker import RunState
+
+SETTINGS = (
+    Field(name="settings.passes", label="Passes", kind="int"),
+    Field(
+        name="settings.pupil",
+        label="Pupil",
+        kind="choice",
+        choices=(
+            ("zernike", "Zernike terms"),
+            ("free", "Any pupil"),
+            ("fixed", "As in the geometry"),
+        ),
+    ),
+    Field(name="settings.gain", label="Fit LED brightness", kind="bool"),
+    Field(name="settings.background", label="Fit stray light", kind="bool"),
+    Field(name="size_px", label="Square, edge", unit="px", automatic=True),
+    Field(name="center_column_px", label="Centre, column", unit="px", automatic=True, empty="middle"),
+    Field(name="center_row_px", label="Centre, row", unit="px", automatic=True, empty="middle"),
+)
+
+STATE_TEXTS = {
+    RunState.IDLE: "Ready",
+    RunState.STARTING: "Preparing…",
+    RunState.RUNNING: "Reconstructing",
+    RunState.PAUSING: "Pausing…",
+    RunState.PAUSED: "Paused",
+    RunState.STOPPING: "Stopping…",
+    RunState.FINISHED: "Finished",
+    RunState.STOPPED: "Stopped",
+    RunState.FAILED: "Failed",
+}
+
+
+class ReconstructPanel(QWidget):
+    """Buttons, forecast, settings.
+
+    Attributes
+    ----------
+    edited
+        (name of the setting, value).
+    """
+
+    edited = pyqtSignal(str, object)
+
+    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        gap = max(4, self.fontMetrics().height() // 3)
+        self.buttons = {key: command_button(actions[key]) for key in ("reconstruct", "pause", "stop")}
+        buttons = QHBoxLayout()
+        buttons.setSpacing(gap)
+        for key, button in self.buttons.items():
+            buttons.addWidget(button, 3 if key == "reconstruct" else 2)
+        self.state, self.time_left = QLabel(), QLabel()
+        font = self.state.font()
+        font.setBold(True)
+        self.state.setFont(font)
+        self.time_left.setAlignment(Qt.AlignmentFlag.AlignRight)
+        status = QHBoxLayout()
+        status.addWidget(self.state)
+        status.addWidget(self.time_left, 1)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(max(5, self.fontMetrics().height() // 3))
+        self.forecast, self.warnings = note(), note()
+        self.form = Form(SETTINGS, root=StackPlan)
+        self.form.edited.connect(self.edited)
+        results = QHBoxLayout()
+        results.setSpacing(gap)
+        self.after = {key: command_button(actions[key]) for key in ("calibrate", "save_result")}
+        for button in self.after.values():
+            results.addWidget(button, 1)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, gap, gap, 0)
+        column.setSpacing(2 * gap)
+        column.addWidget(self.warnings)
+        column.addWidget(self.form)
+        column.addLayout(results)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(gap, gap, gap, gap)
+        layout.setSpacing(gap)
+        layout.addLayout(buttons)
+        layout.addLayout(status)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.forecast)
+        layout.addWidget(area, 1)
+        self.show_state(RunState.IDLE)
+
+    def show_document(self, document: Document) -> None:
+        """Show the settings of a document."""
+        self.form.clear_errors()
+        self.form.set_values({field.name: value_of(document.plan, field.name) for field in SETTINGS})
+
+    def set_error(self, name: str, text: str) -> None:
+        """Say below a field why it was refused."""
+        self.form.set_error(name, text)
+
+    def show_state(self, state: RunState) -> None:
+        """Take texts from the state; the buttons follow their actions."""
+        paint_primary(self.buttons["reconstruct"])
+        self.state.setText(STATE_TEXTS[state])
+        c = colours()
+        tone = {RunState.RUNNING: c.accent, RunState.FINISHED: c.good, RunState.FAILED: c.error}.get(state, c.text)
+        ink(self.state, tone)
+        ink(self.forecast, c.muted)
+        ink(self.warnings, c.warning)
+        self.form.setEnabled(not state.active)
+        if state is RunState.STARTING:
+            self.progress.setRange(0, 0)
+
+    def show_history(self, history: StackHistory, state: RunState) -> None:
+        """Show how far the reconstruction is."""
+        begun, last = history.begun, history.last_pass
+        done = last.step if last is not None else 0
+        if begun is not None:
+            self.progress.setRange(0, begun.passes)
+            self.progress.setValue(begun.passes if state is RunState.FINISHED else done)
+        elif not state.active:
+            self.progress.setRange(0, 1)
+            self.progress.setValue(0)
+        text = f"pass {done} of {begun.passes}" if begun is not None else ""
+        if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
+            text += f", {duration(last.seconds_left)} left"
+        self.time_left.setText(text)
+
+    def show_forecast(self, found: StackForecast | str) -> None:
+        """Show what a reconstruction would take, or why there can be none."""
+        line = found.line if isinstance(found, StackForecast) else ""
+        self.forecast.setText(f"{line}." if line else "")
+        self.forecast.setVisible(bool(line))
+        texts = found.warnings if isinstance(found, StackForecast) else (found,)
+        self.warnings.setText("\n".join(f"• {text[:1].upper()}{text[1:]}" for text in texts if text))
+        self.warnings.setVisible(any(texts))

@@ -1,0 +1,156 @@
+"""The reconstruction of a stack: one page each for object, pupil, coverage, LEDs and a line across the object."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QResizeEvent, QShowEvent
+from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+
+from ptychoui.gui.coverage_page import CoveragePage
+from ptychoui.gui.led_page import LedPage
+from ptychoui.gui.object_page import ObjectPage
+from ptychoui.gui.profile_page import ProfilePage
+from ptychoui.gui.pupil_page import PupilPage
+from ptychoui.gui.theme import paint_choice
+from ptychoui.session.stack_run import ObjectPicture, StackReport
+
+Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage
+
+TIPS = {
+    "Object": "Amplitude and phase of the sample",
+    "Pupil": "Amplitude and phase of the objective's pupil, with its aberrations",
+    "Coverage": "How many LEDs see each frequency of the sample",
+    "LEDs": "How well each LED's image is explained: a bad LED is ringed",
+    "Profile": "Values along a line across the sample, with their contrast",
+}
+
+
+class ResultView(QWidget):
+    """Pages under a row of buttons; what is hidden is drawn when it is looked at."""
+
+    hover_text = pyqtSignal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.object, self.pupil, self.coverage = ObjectPage(), PupilPage(), CoveragePage()
+        self.leds, self.profile = LedPage(), ProfilePage()
+        self.pages: dict[str, Page] = {
+            "Object": self.object,
+            "Pupil": self.pupil,
+            "Coverage": self.coverage,
+            "LEDs": self.leds,
+            "Profile": self.profile,
+        }
+        self.stack = QStackedWidget()
+        self.buttons = QButtonGroup(self)
+        self.summary = QLabel()
+        self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._report: StackReport | None = None
+        self._summary = ""
+        self._stale: set[Page] = set()
+        gap = max(4, self.fontMetrics().height() // 3)
+        row = QHBoxLayout()
+        row.setSpacing(gap // 2)
+        for place, (name, page) in enumerate(self.pages.items()):
+            button = QToolButton()
+            button.setText(name)
+            button.setCheckable(True)
+            button.setToolTip(TIPS[name])
+            button.setMinimumHeight(round(1.7 * self.fontMetrics().height()))
+            self.buttons.addButton(button, place)
+            row.addWidget(button)
+            self.stack.addWidget(page)
+            page.hover_text.connect(self.hover_text)
+        row.addWidget(self.summary, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(gap, gap, gap, gap)
+        layout.setSpacing(gap)
+        layout.addLayout(row)
+        layout.addWidget(self.stack, 1)
+        self.buttons.idClicked.connect(self._turn_to)
+        self.show_page("Object")
+
+    def show_page(self, name: str) -> None:
+        """Bring a page to the front."""
+        place = list(self.pages).index(name)
+        button = self.buttons.button(place)
+        if button is not None:
+            button.setChecked(True)
+        self._turn_to(place)
+
+    def show_report(self, report: StackReport | None) -> None:
+        """Show a result; None empties all pages."""
+        self._report = report
+        self._stale = set(self.pages.values())
+        self._say(report.summary if report is not None else "")
+        self._draw()
+
+    def show_picture(self, picture: ObjectPicture) -> None:
+        """Show the object on the way."""
+        self.object.show_picture(picture)
+
+    def show_progress(self, text: str) -> None:
+        """Say how far a reconstruction is."""
+        self._say(text)
+
+    def start_over(self) -> None:
+        """A new run: contrast is chosen again."""
+        self.object.start_over()
+
+    def fit(self) -> None:
+        """Show whole images."""
+        self._page().fit()
+
+    def actual_size(self) -> None:
+        """One image pixel on one screen pixel, where there are images."""
+        page = self._page()
+        if not isinstance(page, CoveragePage):
+            page.actual_size()
+
+    def auto_contrast(self) -> None:
+        """Percentile limits, where there are images."""
+        page = self._page()
+        if not isinstance(page, CoveragePage):
+            page.auto_contrast()
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        for page in self.pages.values():
+            page.use_colours()
+        self._paint_buttons()
+        self.update()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Draw what arrived while hidden."""
+        super().showEvent(event)
+        self._draw()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Cut the summary to the room there is."""
+        super().resizeEvent(event)
+        self._say(self._summary)
+
+    def _say(self, text: str) -> None:
+        self._summary = text
+        taken = sum(button.sizeHint().width() for button in self.buttons.buttons())
+        room = max(0, self.width() - taken - 6 * self.fontMetrics().averageCharWidth())
+        self.summary.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
+        self.summary.setToolTip(text)
+
+    def _page(self) -> Page:
+        return list(self.pages.values())[self.stack.currentIndex()]
+
+    def _turn_to(self, place: int) -> None:
+        self.stack.setCurrentIndex(place)
+        self._paint_buttons()
+        self._draw()
+
+    def _paint_buttons(self) -> None:
+        for button in self.buttons.buttons():
+            paint_choice(button, button.isChecked())
+
+    def _draw(self) -> None:
+        page = self._page()
+        if page in self._stale and self.isVisible():
+            self._stale.discard(page)
+            page.show_report(self._report)

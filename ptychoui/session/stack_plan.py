@@ -1,0 +1,189 @@
+"""What of a stack is reconstructed, and how: a square of its images, its LEDs as seen from there, its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.errors import DataError, NoGeometryError
+from ptychoui.experiment import Geometry, Reconstruct, Settings
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.microscope import tile_limits
+
+USUAL_SIZE_PX = 256
+"""A larger square is reconstructed on request only: its LEDs are seen under different angles, and it takes long."""
+
+
+class StackPlan(Settings):
+    """Settings of a reconstruction and the square that is reconstructed."""
+
+    settings: Reconstruct = Reconstruct()
+    size_px: int | None = Field(
+        None, ge=16, le=2048, description=f"edge of the square in camera pixels (default: up to {USUAL_SIZE_PX})"
+    )
+    center_column_px: float | None = Field(
+        None, ge=0, description="middle of the square, in camera pixels from the left edge (default: the image's)"
+    )
+    center_row_px: float | None = Field(
+        None, ge=0, description="middle of the square, in camera pixels from the upper edge (default: the image's)"
+    )
+
+    def square(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """First row, first column and edge of the square in images (..., row, column); it is moved inside them."""
+        rows, columns = shape[-2:]
+        size = min(self.size_px or USUAL_SIZE_PX, rows, columns)
+        middle = (self.center_row_px, rows), (self.center_column_px, columns)
+        row, column = (
+            min(max(0, round((length / 2 if at is None else at) - size / 2)), length - size) for at, length in middle
+        )
+        return row, column, size
+
+
+def field_point_um(shape: tuple[int, ...], square: tuple[int, int, int], pixel_size_um: float) -> tuple[float, float]:
+    """x, y of a square's middle at the sample, from the middle of the images, in um.
+
+    A frequency along the array's +y runs along the rows of the spectrum, so that the field's y runs with the rows, too.
+    """
+    (rows, columns), (row, column, size) = shape[-2:], square
+    x, y = column + size / 2 - columns / 2, row + size / 2 - rows / 2
+    return x * pixel_size_um, y * pixel_size_um
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackTask:
+    """Everything a reconstruction starts from.
+
+    Attributes
+    ----------
+    images
+        (L, size, size) in the order of ``leds``.
+    leds
+        Those LEDs of the array that have an image, as seen from the square's middle.
+    square
+        First row, first column, edge in the stack's images.
+    notes
+        What was left out.
+    """
+
+    images: NDArray[np.float32]
+    leds: LedArray
+    square: tuple[int, int, int]
+    geometry: Geometry
+    settings: Reconstruct
+    notes: tuple[str, ...] = ()
+
+
+def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> StackTask:
+    """Cut the square out of the images and bring them into the order of the array's LEDs.
+
+    Raises
+    ------
+    NoGeometryError
+        Without a geometry.
+    DataError
+        If no image belongs to an LED of the array.
+    """
+    leds, square, notes = _seen(stack, geometry, plan)
+    assert geometry is not None
+    place = {int(number): index for index, number in enumerate(stack.led_numbers)}
+    row, column, size = square
+    order = [place[int(number)] for number in leds.numbers]
+    images = np.empty((len(order), size, size), np.float32)
+    for target, source in enumerate(order):
+        images[target] = stack.images[source, row : row + size, column : column + size]
+    return StackTask(
+        images=images, leds=leds, square=square, geometry=geometry, settings=plan.settings, notes=tuple(notes)
+    )
+
+
+def _seen(
+    stack: ImageStack, geometry: Geometry | None, plan: StackPlan
+) -> tuple[LedArray, tuple[int, int, int], list[str]]:
+    if geometry is None:
+        raise NoGeometryError(
+            "a stack cannot be reconstructed without a geometry", "choose a geometry, or enter it in the geometry form"
+        )
+    square = plan.square(stack.images.shape)
+    point = field_point_um(stack.images.shape, square, geometry.microscope.pixel_size_um)
+    leds = led_array(geometry.array, point)
+    there = np.isin(leds.numbers, stack.led_numbers)
+    if not there.any():
+        raise DataError(
+            "no image belongs to an LED of the array",
+            f"the images are of the LEDs {stack.led_numbers.min()} to {stack.led_numbers.max()}, the array's numbers "
+            f"run from {leds.numbers.min()} to {leds.numbers.max()}: check the geometry",
+        )
+    notes = []
+    if not there.all():
+        notes.append(f"{np.count_nonzero(~there)} LEDs of the array have no image and are left out")
+    unused = np.count_nonzero(~np.isin(stack.led_numbers, leds.numbers))
+    if unused:
+        notes.append(f"{unused} images belong to no LED in use and are left out")
+    return leds.select(there), square, notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackForecast:
+    """What can be said before a reconstruction.
+
+    Attributes
+    ----------
+    memory_bytes
+        Predicted peak of the arrays, images included.
+    warnings
+        What to change: sentences.
+    """
+
+    leds: int
+    size_px: int
+    object_px: int
+    object_pixel_um: float
+    memory_bytes: int
+    warnings: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The forecast in one line."""
+        edge = self.object_px * self.object_pixel_um
+        return (
+            f"{self.leds} LEDs, {self.size_px} × {self.size_px} px → {self.object_px} × {self.object_px} px of "
+            f"{self.object_pixel_um:.3g} µm ({edge:.3g} µm wide), about {self.memory_bytes / 1e6:.3g} MB"
+        )
+
+
+def forecast(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> StackForecast:
+    """Sizes, memory and warnings of a reconstruction. Loads torch: not for the window's thread.
+
+    Raises
+    ------
+    PtychouiError
+        For the reasons for which the reconstruction itself would be refused.
+    """
+    from ptychoui.optics.stack_fit import stack_bytes
+    from ptychoui.optics.stack_model import object_upsampling, stack_sampling
+
+    leds, square, warnings = _seen(stack, geometry, plan)
+    assert geometry is not None
+    size, settings = square[2], plan.settings
+    grids = stack_sampling(geometry.microscope, leds, size, settings.pad_px)
+    times = object_upsampling(grids, settings.upsampling)
+    largest_um = tile_limits(geometry).smallest_um
+    largest = int(largest_um / geometry.microscope.pixel_size_um)
+    if size > largest:
+        warnings.append(
+            f"over {size} pixels the light of one LED is not one direction: use {max(16, largest)} pixels or fewer"
+        )
+    images = len(leds) * size**2 * 4
+    return StackForecast(
+        leds=len(leds),
+        size_px=size,
+        object_px=size * times,
+        object_pixel_um=grids.pixel_size_um / times,
+        # The images as they are, and as they are predicted in the end.
+        memory_bytes=2 * images + stack_bytes(geometry.microscope, leds, grids, settings.pupil),
+        warnings=tuple(warnings),
+    )

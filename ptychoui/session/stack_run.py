@@ -1,0 +1,228 @@
+"""A reconstruction of a stack for the worker: passes, pictures on demand, and everything a view shows in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.errors import StopRequested
+from ptychoui.experiment import Geometry
+from ptychoui.optics import validation
+from ptychoui.session.history import Curve
+from ptychoui.session.runs import leave_a_core
+from ptychoui.session.stack_plan import StackPlan, StackTask, forecast, stack_task
+from ptychoui.session.worker import MakeEvents
+from ptychoui.training.control import RunControl
+from ptychoui.training.events import Begun, Event, Failed, Finished, Picture, Stopped
+
+if TYPE_CHECKING:
+    from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction
+
+FloatImage = NDArray[np.float32]
+
+REMEDY = "reconstruct a smaller square: set its edge in the form"
+"""What to do when memory runs out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackBegun(Begun):
+    """Images are cut out and grids are made."""
+
+    passes: int
+    leds: int
+    size_px: int
+    memory_bytes: int
+    device: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassEnded(Event):
+    """One more pass; ``step`` is its number."""
+
+    residual: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectPicture(Picture):
+    """The object as it is now: (row, column) amplitude and phase in rad without ramp."""
+
+    amplitude: FloatImage
+    phase_rad: FloatImage
+    pixel_um: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackReport:
+    """A reconstruction and what can be said of it.
+
+    Attributes
+    ----------
+    measured, predicted
+        (L, row, column) intensities, 1 = open field.
+    amplitude, phase_rad, unwrapped_rad
+        (row, column) of the object; phase without ramp and piston, in (-pi, pi] and without jumps.
+    complete
+        False if it was stopped before its last pass.
+    """
+
+    found: Reconstruction
+    square: tuple[int, int, int]
+    measured: FloatImage
+    predicted: FloatImage
+    amplitude: FloatImage
+    phase_rad: FloatImage
+    unwrapped_rad: FloatImage
+    quality: validation.LedQuality
+    coverage: validation.FourierCoverage
+    complete: bool
+    seconds: float
+
+    @property
+    def geometry(self) -> Geometry:
+        """The geometry it was made with."""
+        return self.found.geometry
+
+    @property
+    def pupil_na(self) -> float:
+        """Half the edge of the pupil's map, in NA."""
+        half = self.found.pupil.shape[0] / 2
+        return float(half * self.found.frequency_step_per_um * self.geometry.microscope.wavelength_um)
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        edge = self.amplitude.shape[0] * self.found.object_pixel_um
+        passes = len(self.found.history)
+        return (
+            f"residual {self.found.history[-1]:.3g} after {passes} {'pass' if passes == 1 else 'passes'}"
+            f"{'' if self.complete else ' (stopped)'},  {self.found.object_pixel_um:.3g} µm pixels,  {edge:.3g} µm wide"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackReconstructed(Event):
+    """The result, as the last event but one."""
+
+    report: StackReport
+
+
+class StackHistory:
+    """Everything a view shows of the reconstruction of a stack; filled by `take`."""
+
+    def __init__(self) -> None:
+        self.residual = Curve()
+        self.begun: StackBegun | None = None
+        self.last_pass: PassEnded | None = None
+        self.picture: ObjectPicture | None = None
+        self.report: StackReport | None = None
+        self.end: Finished | Stopped | Failed | None = None
+
+    def begin(self) -> None:
+        """A new run: what it has not told yet is unknown, the last report stays until there is a new one."""
+        kept = self.report
+        self.__init__()  # type: ignore[misc]
+        self.report = kept
+
+    def take(self, event: object) -> None:
+        """Note an event."""
+        if isinstance(event, StackBegun):
+            self.begun = event
+        elif isinstance(event, PassEnded):
+            self.residual.append(event.step, event.residual)
+            self.last_pass = event
+        elif isinstance(event, ObjectPicture):
+            self.picture = event
+        elif isinstance(event, StackReconstructed):
+            self.report = event.report
+        elif isinstance(event, (Finished, Stopped, Failed)):
+            self.end = event
+
+
+def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
+    """Return what a worker needs to reconstruct a stack; a stop keeps what the passes so far have found."""
+
+    def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
+        leave_a_core()
+        from ptychoui.optics.reconstruct import StackReconstruction
+        from ptychoui.training.problem import pick_device
+
+        began = time.monotonic()
+        task = stack_task(stack, geometry, plan)
+        known = forecast(stack, geometry, plan)
+        where = pick_device(device)
+        work = StackReconstruction(
+            task.geometry, task.images, task.settings, task.leds, where, between=control.checkpoint
+        )
+        yield StackBegun(
+            step=0,
+            passes=task.settings.passes,
+            leds=len(task.leds),
+            size_px=task.square[2],
+            memory_bytes=known.memory_bytes,
+            device=where.type,
+            notes=(*task.notes, *known.warnings),
+        )
+        stopped = False
+        try:
+            first = time.monotonic()
+            for done in work.run():
+                left = (done.passes - done.number) * (time.monotonic() - first) / done.number
+                yield PassEnded(step=done.number, residual=done.residual, seconds_left=left)
+                if want_images():
+                    yield _picture(work, done.number)
+                control.checkpoint()
+        except StopRequested:
+            stopped = True
+        passes = len(work.history)
+        if passes:
+            yield StackReconstructed(step=passes, report=report(work, task, not stopped, time.monotonic() - began))
+        yield Stopped(step=passes) if stopped else Finished(step=passes, seconds=time.monotonic() - began)
+
+    return events
+
+
+def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: float) -> StackReport:
+    """Everything that is shown of a reconstruction as it is now."""
+    found = work.result()
+    predicted = np.stack([work.predicted(int(number)) for number in found.led_numbers])
+    misfit = validation.misfit_per_led(task.images, predicted)
+    light = np.maximum(task.images, 0).mean((1, 2), dtype=np.float64)
+    flat = validation.without_ramp(found.object)
+    return StackReport(
+        found=found,
+        square=task.square,
+        measured=_frozen(task.images),
+        predicted=_frozen(predicted),
+        amplitude=_frozen(np.abs(flat)),
+        phase_rad=_frozen(np.angle(flat)),
+        unwrapped_rad=_frozen(validation.unwrapped_phase(found.object)),
+        quality=validation.led_quality(misfit, light, found.gain, found.illumination_na),
+        coverage=validation.fourier_coverage(found.illumination_na, found.geometry.microscope.objective_na),
+        complete=complete,
+        seconds=seconds,
+    )
+
+
+def _picture(work: StackReconstruction, number: int) -> ObjectPicture:
+    flat = validation.without_ramp(work.object())
+    return ObjectPicture(
+        step=number,
+        amplitude=_frozen(np.abs(flat)),
+        phase_rad=_frozen(np.angle(flat)),
+        pixel_um=work.grids.object_pixel_um,
+    )
+
+
+def _frozen(image: NDArray[Any]) -> FloatImage:
+    """Float32 in one piece that nobody changes: views keep it without a copy."""
+    result = np.ascontiguousarray(image, dtype=np.float32)
+    result.setflags(write=False)
+    return result

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
+from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.session import opening
+from ptychoui.session.mailbox import Mailbox
+from ptychoui.session.stack_plan import StackPlan, field_point_um, forecast, stack_task
+from ptychoui.session.stack_run import (
+    ObjectPicture,
+    PassEnded,
+    StackBegun,
+    StackHistory,
+    StackReconstructed,
+    stack_run,
+)
+from ptychoui.session.worker import RunState, Worker
+from ptychoui.training.control import RunControl
+from ptychoui.training.events import Finished, Stopped
+
+
+@pytest.fixture(scope="module")
+def sample() -> ImageStack:
+    opened = opening.open_anything(opening.locate("sample:stack"), None)
+    assert isinstance(opened, opening.OpenedData) and isinstance(opened.dataset, ImageStack)
+    return opened.dataset
+
+
+def short(passes: int = 4, **plan: Any) -> StackPlan:
+    return StackPlan(settings=Reconstruct(passes=passes), **plan)
+
+
+def events(stack: ImageStack, plan: StackPlan, control: RunControl | None = None, want: Any = None) -> Iterator[Any]:
+    return stack_run(stack, stack.geometry, plan, "cpu")(control or RunControl(), want or (lambda: False))
+
+
+def test_the_square_stays_inside_the_images() -> None:
+    shape = (9, 300, 500)
+    assert StackPlan().square(shape) == (22, 122, 256)
+    assert StackPlan(size_px=64, center_column_px=10, center_row_px=295).square(shape) == (236, 0, 64)
+    assert StackPlan(size_px=2048).square(shape) == (0, 100, 300)
+    assert field_point_um(shape, (118, 218, 64), 0.5) == (0, 0)
+    assert field_point_um(shape, (0, 218, 64), 0.5) == (0, -59)
+    with pytest.raises(SettingsError, match="size_px"):
+        StackPlan(size_px=2)
+
+
+def test_a_square_beside_the_axis_sees_other_angles(sample: ImageStack) -> None:
+    middle = stack_task(sample, sample.geometry, short(size_px=32))
+    corner = stack_task(sample, sample.geometry, short(size_px=32, center_column_px=80, center_row_px=16))
+    assert corner.square == (0, 64, 32)
+    assert np.array_equal(corner.images, sample.images[:, :32, 64:])
+    assert sample.geometry is not None
+    moved = corner.leds.illumination_na[40] - middle.leds.illumination_na[40]
+    distance_um = 32 * sample.geometry.microscope.pixel_size_um
+    assert moved == pytest.approx(np.array([-1, 1]) * distance_um / 72_000, rel=1e-3)
+
+
+def test_images_are_brought_into_the_order_of_the_leds_and_missing_ones_are_left_out(sample: ImageStack) -> None:
+    order = np.random.default_rng(0).permutation(81)[:70]
+    mixed = ImageStack(images=sample.images[order], led_numbers=sample.led_numbers[order], geometry=sample.geometry)
+    task = stack_task(mixed, sample.geometry, short())
+    assert len(task.leds) == 70 and "11 LEDs" in task.notes[0]
+    for place in (0, 33, 69):
+        assert np.array_equal(task.images[place], sample.images[task.leds.numbers[place]])
+
+
+def test_stacks_that_cannot_be_reconstructed_are_refused(sample: ImageStack) -> None:
+    with pytest.raises(NoGeometryError):
+        stack_task(sample, None, short())
+    strange = ImageStack(images=sample.images, led_numbers=sample.led_numbers + 1000, geometry=sample.geometry)
+    with pytest.raises(DataError, match="no image belongs"):
+        stack_task(strange, sample.geometry, short())
+    with pytest.raises(GeometryError, match="object pixels per camera pixel"):
+        forecast(sample, sample.geometry, StackPlan(settings=Reconstruct(upsampling=1)))
+
+
+def test_the_forecast_is_what_the_reconstruction_says(sample: ImageStack) -> None:
+    known = forecast(sample, sample.geometry, short(2))
+    told = list(events(sample, short(2)))
+    begun, report = told[0], told[-2].report
+    assert isinstance(begun, StackBegun) and begun.memory_bytes == known.memory_bytes
+    assert report.amplitude.shape == (known.object_px, known.object_px)
+    assert "81 LEDs, 96 × 96 px" in known.line and not known.warnings
+
+
+def test_a_square_that_is_too_large_for_one_direction_is_warned_of() -> None:
+    geometry = Geometry(
+        microscope=Microscope(wavelength_um=0.5, objective_na=0.1, magnification=2.0, camera_pixel_um=4.0),
+        array=Array(kind="lattice", rows=3, columns=3, pitch_mm=4.0, height_mm=60.0),
+    )
+    stack = ImageStack(images=np.ones((9, 200, 200), np.float32), led_numbers=np.arange(9), geometry=geometry)
+    assert "not one direction" in forecast(stack, geometry, StackPlan()).warnings[0]
+
+
+def test_events_of_a_whole_run(sample: ImageStack) -> None:
+    history = StackHistory()
+    told = []
+    for event in events(sample, short(4), want=lambda: True):
+        history.take(event)
+        told.append(type(event))
+    assert told[0] is StackBegun and told[-2:] == [StackReconstructed, Finished]
+    assert told.count(PassEnded) == told.count(ObjectPicture) >= 3
+    assert np.all(np.diff(history.residual.y) < 0)
+    report = history.report
+    assert report is not None and report.complete
+    assert report.measured.shape == report.predicted.shape == (81, 96, 96)
+    assert report.phase_rad.dtype == np.float32 and not report.phase_rad.flags.writeable
+    assert np.abs(report.phase_rad).max() <= np.pi and report.coverage.hole_share < 0.01
+    assert "residual" in report.summary and "stopped" not in report.summary
+
+
+def test_a_stop_in_the_middle_of_a_pass_keeps_the_passes_before(sample: ImageStack) -> None:
+    control = RunControl()
+    told = []
+    for event in events(sample, short(1000), control):
+        told.append(event)
+        if isinstance(event, PassEnded) and event.step == 3:
+            control.stop()
+    assert isinstance(told[-1], Stopped) and isinstance(told[-2], StackReconstructed)
+    report = told[-2].report
+    assert not report.complete and len(report.found.history) == 3 and "stopped" in report.summary
+
+
+def test_a_stop_before_the_first_pass_has_no_result(sample: ImageStack) -> None:
+    control = RunControl()
+    told = []
+    for event in events(sample, short(), control):
+        told.append(event)
+        control.stop()
+    assert [type(event) for event in told] == [StackBegun, Stopped]
+
+
+def test_a_stop_is_heard_between_a_few_leds(sample: ImageStack) -> None:
+    """The first pass goes LED by LED: a stop does not wait for its end."""
+    from ptychoui.errors import StopRequested
+    from ptychoui.optics.reconstruct import StackReconstruction
+
+    seen = 0
+
+    def between() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 10:
+            raise StopRequested
+
+    assert sample.geometry is not None
+    work = StackReconstruction(sample.geometry, np.array(sample.images), Reconstruct(), between=between)
+    with pytest.raises(StopRequested):
+        list(work.run())
+    assert seen == 10 and not work.history
+
+
+def test_the_worker_pauses_goes_on_and_ends(sample: ImageStack) -> None:
+    mailbox = Mailbox()
+    worker = Worker(mailbox)
+    worker.start(stack_run(sample, sample.geometry, short(6), "cpu"))
+    worker.pause()
+    while worker.state in (RunState.STARTING, RunState.PAUSING):
+        pass
+    assert worker.state is RunState.PAUSED
+    worker.resume()
+    assert worker.join(60)
+    assert worker.state is RunState.FINISHED
+    assert isinstance(mailbox.drain().scalars[-1].value, Finished)
+
+
+def test_memory_that_runs_out_has_a_remedy_of_its_own() -> None:
+    from ptychoui.session.failures import describe
+
+    assert describe(MemoryError(), 0, remedy="use a smaller square").hint == "use a smaller square"
+
+
+def test_a_new_run_keeps_the_last_report(sample: ImageStack) -> None:
+    history = StackHistory()
+    for event in events(sample, short(1)):
+        history.take(event)
+    kept = history.report
+    history.begin()
+    assert history.report is kept and history.end is None and len(history.residual) == 0
