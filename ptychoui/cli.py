@@ -18,11 +18,16 @@ from ptychoui import __version__
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
 if TYPE_CHECKING:
+    from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.experiment import Experiment
+    from ptychoui.design.patterns import PatternSet
+    from ptychoui.experiment import Experiment, Reconstruct
+    from ptychoui.optics.multiplexed import CodedReconstruction
+    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
+CODED_PASSES = 200
 COMMANDS = (
     "gui",
     "info",
@@ -271,6 +276,15 @@ def _parser() -> argparse.ArgumentParser:
     peers.add_argument("--json", action="store_true", help="print one JSON object")
     peers.set_defaults(run=_bench_peers)
 
+    field = kinds.add_parser("field", help="a large simulated field in tiles: time per megapixel, steps at borders")
+    field.add_argument("--rows", type=_whole(64), default=1080, help="of the images, in camera pixels")
+    field.add_argument("--columns", type=_whole(64), default=1440)
+    field.add_argument("--passes", type=_whole(1), default=12)
+    field.add_argument("--tile", type=_whole(8), metavar="N", help="edge of the tiles in camera pixels")
+    field.add_argument("--overlap", type=_whole(1), metavar="N")
+    field.add_argument("--threads", type=_whole(1), help="CPU threads")
+    field.add_argument("--json", action="store_true", help="print one JSON object")
+    field.set_defaults(run=_bench_field)
     window = kinds.add_parser("window", help="delay of the window's events while the demo trains")
     window.add_argument("--seconds", type=float, default=30.0)
     window.add_argument("--json", action="store_true", help="print one JSON object")
@@ -318,10 +332,19 @@ def _add_reconstruct(commands: Any) -> None:
     parser.add_argument("--no-gain", action="store_true", help="do not fit the brightness of every LED")
     parser.add_argument("--no-background", action="store_true", help="do not fit the stray light of every image")
     parser.add_argument("--upsampling", type=_whole(1), help="object pixels per camera pixel (default: as needed)")
-    parser.add_argument("--pad", type=_whole(0), metavar="N", help="free border in camera pixels (default: 8)")
+    parser.add_argument(
+        "--pad", type=_whole(0), metavar="N", help="free border in camera pixels (default: as far as the blur reaches)"
+    )
     parser.add_argument(
         "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
+    parser.add_argument(
+        "--patterns", metavar="P.json", help="the images are of coded illumination: patterns as export writes them"
+    )
+    parser.add_argument("--full-field", action="store_true", help="all of the images, in overlapping tiles")
+    parser.add_argument("--tile", type=_whole(8), metavar="N", help="edge of the tiles in camera pixels")
+    parser.add_argument("--overlap", type=_whole(1), metavar="N", help="camera pixels that neighbours share")
+    parser.add_argument("--resume", action="store_true", help="go on with the tiles that an earlier run finished")
     parser.add_argument(
         "--without", type=int, nargs="+", default=[], metavar="LED", help="numbers of LEDs to leave out"
     )
@@ -477,29 +500,98 @@ def _objects(arguments: argparse.Namespace) -> int:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     import time
 
-    from tqdm import tqdm
-
     from ptychoui.data.results import save_reconstruction
     from ptychoui.experiment import Reconstruct
-    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction, open_stack
+    from ptychoui.optics.reconstruct_file import open_stack
 
     _use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
     wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
     settings = Reconstruct(**{name: value for name, value in wanted.items() if value is not None})
     start = time.perf_counter()
-    stack = open_stack(arguments.file, arguments.geometry)
+    patterns = None
+    if arguments.patterns:
+        from ptychoui.export.json_file import load_patterns
+
+        patterns = load_patterns(arguments.patterns)
+        stack = _open_coded(arguments, patterns)
+    else:
+        stack = open_stack(arguments.file, arguments.geometry)
     reading = time.perf_counter() - start
-    window = None
-    if arguments.crop:
-        row, column, size = arguments.crop
-        window = Window(row=row, column=column, size_px=size)
     device = _device(arguments.device)
+    for note in stack.provenance.notes:
+        _say(f"note: {note}")
+    if patterns is not None:
+        result, clear = _coded(arguments, stack, patterns, settings, device), _nothing
+    elif arguments.full_field:
+        result, clear = _full_field(arguments, stack, settings, device)
+    else:
+        result, clear = _one_window(arguments, stack, settings, device), _nothing
+    path = save_reconstruction(arguments.output, result)
+    clear()
+    return _keep_reconstruction(arguments, result, reading, path)
+
+
+def _nothing() -> None:
+    """There is nothing to be cleared away."""
+
+
+def _window(arguments: argparse.Namespace) -> Window | None:
+    from ptychoui.optics.reconstruct_file import Window
+
+    if arguments.tile or arguments.overlap or arguments.resume:
+        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
+    if not arguments.crop:
+        return None
+    row, column, size = arguments.crop
+    return Window(row=row, column=column, size_px=size)
+
+
+def _one_window(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> StoredReconstruction:
+    from ptychoui.optics.reconstruct_file import WindowReconstruction
+
+    window = _window(arguments)
     work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
-    for note in (*stack.provenance.notes, *work.notes):
+    return work.stored(_passes(work, settings.passes))
+
+
+def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageStack:
+    from ptychoui.experiment import load_geometry
+    from ptychoui.optics.multiplexed import open_coded_images
+
+    if arguments.full_field or arguments.without or arguments.calibrate:
+        raise SettingsError(
+            "--full-field, --without and --calibrate need one image per LED", "leave them out with --patterns"
+        )
+    geometry = load_geometry(arguments.geometry) if arguments.geometry else patterns.geometry
+    return open_coded_images(arguments.file, geometry, len(patterns.levels))
+
+
+def _coded(
+    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: str
+) -> StoredReconstruction:
+    from ptychoui.optics.multiplexed import CodedReconstruction
+
+    # A pass takes little: there are few images, and no other unknowns than the object.
+    settings = settings.replace(
+        passes=arguments.passes or CODED_PASSES, pupil="fixed", gain=False, background=False, sequential_passes=0
+    )
+    work = CodedReconstruction(
+        stack, patterns.levels, patterns.exposures, patterns.led_numbers, settings, _window(arguments), device
+    )
+    return work.stored(_passes(work, settings.passes))
+
+
+def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bool:
+    """Do the passes with a progress bar; True if somebody stopped them before the last."""
+    from tqdm import tqdm
+
+    for note in work.notes:
         _say(f"note: {note}")
     done = None
-    with _stop_flag() as stop, tqdm(total=settings.passes, unit="pass", file=sys.stderr) as bar:
+    with _stop_flag() as stop, tqdm(total=passes, unit="pass", file=sys.stderr) as bar:
         for done in work.run():
             bar.update(1)
             bar.set_postfix_str(f"residual {done.residual:.4f}", refresh=False)
@@ -507,9 +599,47 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
                 break
     if done is None:
         raise PtychouiError("stopped before the first pass was done", "nothing was written: start it again")
-    interrupted = stop() and done.number < done.passes
-    result = work.stored(interrupted)
-    return _keep_reconstruction(arguments, result, reading, save_reconstruction(arguments.output, result))
+    return stop() and done.number < passes
+
+
+def _full_field(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> tuple[StoredReconstruction, Callable[[], None]]:
+    """A result, and what is to be done once it is kept."""
+    from tqdm import tqdm
+
+    from ptychoui.optics.reconstruct_file import with_calibration
+    from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
+
+    if arguments.crop:
+        raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
+    if arguments.calibrate:
+        notes: list[str] = []
+        stack = with_calibration(stack, notes)
+        for note in notes:
+            _say(f"note: {note}")
+    assert stack.geometry is not None
+    shape = (stack.images.shape[1], stack.images.shape[2])
+    plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
+    output = Path(arguments.output)
+    work = FieldReconstruction(
+        stack, settings, plan, output.with_name(f"{output.name}.tiles"), arguments.resume, arguments.without, device
+    )
+    tiles = len(plan.windows)
+    _say(
+        f"{tiles} tiles of {plan.tile_px} pixels that share {plan.overlap_px}; finished ones are kept in {work.folder}"
+    )
+    finished = 0
+    with _stop_flag() as stop, tqdm(total=tiles, unit="tile", file=sys.stderr) as bar:
+        for progress in work.run():
+            bar.set_postfix_str(f"pass {progress.number}, residual {progress.residual:.4f}", refresh=False)
+            bar.update(progress.done)
+            finished += progress.done
+            if stop() and finished < tiles:
+                break
+    if finished < tiles:
+        raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept", "go on with --resume")
+    return work.result(), work.clear
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
@@ -965,6 +1095,18 @@ def _bench_peers(arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print(peers.table(result))
+    return 0
+
+
+def _bench_field(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import field
+
+    _use_threads(arguments)
+    result = field.run(arguments.rows, arguments.columns, arguments.passes, arguments.tile, arguments.overlap, _say)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(field.table(result))
     return 0
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Reconstruct
+from ptychoui.experiment import Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
@@ -98,6 +98,9 @@ class StackReconstruction:
         By default what `stack_sampling` finds.
     between
         Called every few LEDs: where a pass can wait, or be given up by an exception. What earlier passes found stays.
+    curvature_per_um
+        (2, 2) change of the light's direction with place, see `curvature`: its phase belongs to the light and not to
+        the object. By default the light is plane and its curvature is found in the object.
 
     Raises
     ------
@@ -114,6 +117,7 @@ class StackReconstruction:
         device: torch.device | str = "cpu",
         grids: Sampling | None = None,
         between: Callable[[], None] | None = None,
+        curvature_per_um: NDArray[np.float64] | None = None,
     ) -> None:
         self.geometry, self.settings = geometry, settings
         self.leds = led_array(geometry.array) if leds is None else leds
@@ -124,6 +128,12 @@ class StackReconstruction:
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
         self.spectrum, self.optics = self.model.start(), self.model.optics()
+        self._curvature = curvature_per_um
+        if curvature_per_um is not None:
+            # Slow phases are hardly seen in the images: what is known of the light is where the object starts.
+            light = torch.from_numpy(curved_light(scope, grids, curvature_per_um)).to(self.model.device)
+            whole = torch.fft.ifft2(torch.fft.ifftshift(self.spectrum)) * light
+            self.spectrum = torch.fft.fftshift(torch.fft.fft2(whole))
         self.model.between = between
         self.history: list[float] = []
 
@@ -164,8 +174,12 @@ class StackReconstruction:
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
-        found = self.model.object(self.spectrum, self.settings.upsampling)
-        return np.asarray(found.cpu().numpy()).astype(np.complex64)
+        found = np.asarray(self.model.object(self.spectrum, self.settings.upsampling).cpu().numpy())
+        if self._curvature is not None:
+            place = np.arange(len(found)) / len(found) - 0.5
+            place *= self.grids.tile_px * self.grids.pixel_size_um
+            found = found * _light(self.geometry.microscope, place, self._curvature).conj()
+        return found.astype(np.complex64)
 
     def predicted(self, led_number: int) -> NDArray[np.float32]:
         """(row, column) image of one LED as object, pupil, brightness and stray light have it by now; 1 = open field.
@@ -245,6 +259,47 @@ class StackReconstruction:
             )
         fitted, plain, power = torch.cat(rows, 1).double().cpu().numpy()
         return fitted, plain, power
+
+
+def curvature(geometry: Geometry, field_point_um: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float64]:
+    """How the direction of the light changes with place: (2, 2) symmetric, about -1 / height, in 1/um.
+
+    The light of an LED at a finite height is a spherical wave. Over a tile it is taken for a plane one with the
+    direction s at the tile's centre; what is left, the phase of
+
+        - pi / lambda (x - x_t)^T J (x - x_t),    J = ds / dx,
+
+    is the same for all LEDs but for their obliquity, and would be found in the object. J is the mean over the
+    bright-field LEDs, which give nearly all light.
+    """
+    array, step_um = geometry.array.replace(max_illumination_na=None, falloff="none"), 1.0
+    x, y = field_point_um
+    here = led_array(array, field_point_um)
+    bright = here.bright_field(geometry.microscope.objective_na)
+    bright = bright if bright.any() else np.ones(len(here), bool)
+    slopes = []
+    for dx, dy in ((step_um, 0.0), (0.0, step_um)):
+        ahead = led_array(array, (x + dx, y + dy)).illumination_na[bright]
+        behind = led_array(array, (x - dx, y - dy)).illumination_na[bright]
+        slopes.append((ahead - behind).mean(0) / (2 * step_um))
+    return np.asarray((np.array(slopes) + np.array(slopes).T) / 2)
+
+
+def curved_light(
+    microscope: Microscope, grids: Sampling, curvature_per_um: NDArray[np.float64]
+) -> NDArray[np.complex64]:
+    """(N, N) phase factor of the light over the object's grid, one at the tile's centre; see `curvature`."""
+    place = (np.arange(grids.object_px) / grids.object_px - 0.5) * grids.span_px * grids.pixel_size_um
+    return _light(microscope, place, curvature_per_um)
+
+
+def _light(
+    microscope: Microscope, place_um: NDArray[np.float64], curvature_per_um: NDArray[np.float64]
+) -> NDArray[np.complex64]:
+    (xx, xy), (_, yy) = curvature_per_um
+    x, y = place_um[None, :], place_um[:, None]
+    square = xx * x**2 + yy * y**2 + 2 * xy * x * y
+    return np.asarray(np.exp(-1j * np.pi / microscope.wavelength_um * square), np.complex64)
 
 
 def reconstruct(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ptychoui.data.results import StoredReconstruction, versions
 from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
+from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
 
 LARGEST_PX = 256
 """Edge of the window that is reconstructed of larger images when none is asked for, in camera pixels."""
@@ -121,6 +121,18 @@ def calibrated(
     return geometry
 
 
+def with_calibration(stack: ImageStack, notes: list[str], window: Window | None = None) -> ImageStack:
+    """The stack with its geometry calibrated on a window, by default the middle of its images."""
+    geometry = stack.geometry
+    assert geometry is not None
+    rows, columns = stack.images.shape[1:]
+    place = central_window((rows, columns)) if window is None else window
+    cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
+    point = place.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
+    order = image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)
+    return replace(stack, geometry=calibrated(geometry, cut.images[order], point, notes))
+
+
 class WindowReconstruction:
     """One window of a stack: `run` it, then take `stored`.
 
@@ -148,22 +160,23 @@ class WindowReconstruction:
         calibrate: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
-        assert stack.geometry is not None
         shape = stack.images.shape[1:]
-        self.stack, self.settings, geometry = stack, settings, stack.geometry
         self.window = central_window(shape) if window is None else window
-        self.notes = [] if window is not None or self.window.size_px == max(shape) else [_cut_note(self.window, shape)]
+        self.notes = [] if window is not None or self.window.size_px == max(shape) else [cut_note(self.window, shape)]
+        if calibrate:
+            stack = with_calibration(stack, self.notes, window)
+        geometry = stack.geometry
+        assert geometry is not None
+        self.stack, self.settings = stack, settings
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
         leds = leds_seen_from(geometry.array, point, leave_out)
-        if calibrate:
-            images = cut.images[image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)]
-            geometry = calibrated(geometry, images, point, self.notes)
-            leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
         images = cut.images[image_places(stack, leds, stack.provenance.source)]
-        self._work = StackReconstruction(geometry, images, settings, leds, device)
+        self._work = StackReconstruction(
+            geometry, images, settings, leds, device, curvature_per_um=curvature(geometry, point)
+        )
         self.seconds = time.perf_counter() - start
 
     def run(self) -> Iterator[PassDone]:
@@ -180,10 +193,11 @@ class WindowReconstruction:
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
         record = record_of(self.stack, self.seconds, interrupted, self.notes)
-        return stored_tiles([self._work.result()], [self.window], self._work.object(), self.settings, record)
+        return stored_tiles([self._work.result()], [self.window], self.settings, record)
 
 
-def _cut_note(window: Window, shape: tuple[int, ...]) -> str:
+def cut_note(window: Window, shape: tuple[int, ...]) -> str:
+    """What is said where only the middle of the images is used."""
     size = window.size_px
     return (
         f"the central {size} x {size} of {shape[0]} x {shape[1]} pixels were reconstructed; --crop chooses others, "
@@ -207,11 +221,10 @@ def record_of(stack: ImageStack, seconds: float, interrupted: bool, notes: Seque
 def stored_tiles(
     tiles: Sequence[Reconstruction],
     windows: Sequence[Window],
-    image: NDArray[np.complex64],
     settings: Reconstruct,
     record: dict[str, Any],
 ) -> StoredReconstruction:
-    """Tiles of one stack and the object made of them as a result to be kept."""
+    """Tiles of one stack as a result to be kept, with the object of the first."""
     first = tiles[0]
     nolls = sorted({noll for tile in tiles for noll in tile.zernike_waves})
     passes = max(len(tile.history) for tile in tiles)
@@ -219,7 +232,7 @@ def stored_tiles(
     for row, tile in zip(history, tiles, strict=True):
         row[: len(tile.history)] = tile.history
     return StoredReconstruction(
-        object=image,
+        object=first.object,
         object_pixel_um=first.object_pixel_um,
         pupil=np.stack([tile.pupil for tile in tiles]),
         frequency_step_per_um=first.frequency_step_per_um,

@@ -20,6 +20,16 @@ def smooth_field(shape: tuple[int, int], pixel_um: float, cutoff_per_um: float, 
     return (1 - 0.1 * parts[0] / parts[0].std()) * np.exp(0.3j * parts[1] / parts[1].std())
 
 
+def detailed_field(shape: tuple[int, int], pixel_um: float, cutoff_per_um: float, seed: int = 0) -> np.ndarray:
+    """(row, column) complex object with detail of all sizes between a fifth of a tile and the cut-off."""
+    rng = np.random.default_rng(seed)
+    fy, fx = np.fft.fftfreq(shape[0], pixel_um), np.fft.fftfreq(shape[1], pixel_um)
+    f = np.hypot(fy[:, None], fx)
+    slope = (f < cutoff_per_um) * (f > cutoff_per_um / 10) / np.maximum(f, cutoff_per_um / 5)
+    parts = [np.fft.ifft2(np.fft.fft2(rng.normal(size=shape)) * slope).real for _ in range(2)]
+    return (1 - 0.08 * parts[0] / parts[0].std()) * np.exp(0.25j * parts[1] / parts[1].std())
+
+
 def images(
     field: np.ndarray, finer: int, scope: Any, positions_mm: np.ndarray, height_mm: float, defocus_um: float = 0.0
 ) -> np.ndarray:

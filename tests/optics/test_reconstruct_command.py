@@ -17,6 +17,7 @@ from ptychoui.data.results import load_reconstruction
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
 from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import simulate_stack
+from ptychoui.optics.tiles import FieldReconstruction
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),
@@ -109,3 +110,37 @@ def test_what_cannot_be_is_refused_in_a_sentence(
         assert not (tmp_path / "out.h5").exists()
     code, _, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "none" / "out.h5", "--passes", 1)
     assert code == 2 and "there is no folder" in err
+
+
+def test_a_full_field_is_stopped_and_goes_on(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("reconstruct", stack, "--full-field", "--tile", 24, "--overlap", 8, "--passes", 3)
+    code, out, err = run(capsys, *words, "-o", tmp_path / "whole.h5", "--json")
+    assert code == 0, err
+    values = json.loads(out)
+    assert values["tiles"] == 4 and values["tile_px"] == 24 and values["border_mismatch"] >= 0
+    assert not (tmp_path / "whole.h5.tiles").exists()
+    whole = FieldReconstruction.run
+
+    def interrupted(self: FieldReconstruction) -> Any:
+        for progress in whole(self):
+            if progress.tile == 2 and progress.number == 2 and not progress.resumed:
+                signal.raise_signal(signal.SIGINT)
+            yield progress
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FieldReconstruction, "run", interrupted)
+        code, _, err = run(capsys, *words, "-o", tmp_path / "parts.h5")
+    assert code == 2 and "stopped; 2 of 4 tiles are kept" in err and not (tmp_path / "parts.h5").exists()
+    code, _, err = run(capsys, *words, "-o", tmp_path / "parts.h5")
+    assert code == 2 and "--resume" in err
+    code, _, err = run(capsys, *words, "-o", tmp_path / "parts.h5", "--resume")
+    assert code == 0, err
+    first, second = (load_reconstruction(tmp_path / name) for name in ("whole.h5", "parts.h5"))
+    assert np.array_equal(first.object, second.object) and first.object.shape[0] % 40 == 0
+    for extra, sentence in ((("--crop", 0, 0, 24), "exclude each other"), (("--tile", 50), "do not fit")):
+        code, _, err = run(capsys, *words, "-o", tmp_path / "out.h5", *extra)
+        assert code == 2 and sentence in err
+    code, _, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", "--tile", 24)
+    assert code == 2 and "belong to --full-field" in err

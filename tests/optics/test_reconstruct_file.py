@@ -10,7 +10,7 @@ from optics import spherical
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction, save_reconstruction
-from ptychoui.errors import DataError, GeometryError, PtychouiError
+from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.object_sources import collect_objects
@@ -122,9 +122,8 @@ def test_a_result_becomes_objects_and_keeps_its_history(stack: ImageStack, tmp_p
     assert np.abs(found.objects).std() == pytest.approx((inside / np.median(inside)).std(), rel=0.2)
 
 
-def test_calibration_that_is_not_there_is_said(stack: ImageStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "ptychoui.optics.calibrate", None)
-    with pytest.raises(PtychouiError, match="no calibration"):
-        WindowReconstruction(stack, SETTINGS, Window(row=90, column=110, size_px=48), calibrate=True)
+@pytest.mark.parametrize("size", [41, 42, 43])
+def test_windows_of_any_size_have_grids(stack: ImageStack, size: int) -> None:
+    work = WindowReconstruction(stack, SETTINGS.replace(passes=1), Window(row=90, column=110, size_px=size))
+    list(work.run())
+    assert abs(len(work.object()) - size * 0.5 / work.stored().object_pixel_um) <= 2
