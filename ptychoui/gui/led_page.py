@@ -75,6 +75,7 @@ class LedPage(QWidget):
         self.panels = (self.measured, self.predicted)
         self.contrast = ContrastBar("intensity", "gray", None, self)
         self.caption = QLabel()
+        self.caption.setWordWrap(True)
         self._arrange()
         for panel in self.panels:
             panel.note = "no reconstruction yet"
@@ -103,10 +104,9 @@ class LedPage(QWidget):
         grid.addWidget(self.caption, 0, 0, 1, 2)
         grid.addWidget(self.measured, 1, 0)
         grid.addWidget(self.predicted, 1, 1)
-        grid.addWidget(self.contrast, 2, 0, 1, 2)
-        grid.addWidget(self.worst, 3, 0, 1, 2)
+        grid.addWidget(self.worst, 2, 0, 1, 2)
         grid.setRowStretch(1, 3)
-        grid.setRowStretch(3, 2)
+        grid.setRowStretch(2, 2)
         for layout in (column, grid):
             layout.setContentsMargins(0, 0, 0, 0)
             layout.setSpacing(gap)
@@ -117,7 +117,9 @@ class LedPage(QWidget):
         split.setSizes([420, 520])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(split)
+        outer.setSpacing(gap)
+        outer.addWidget(split, 1)
+        outer.addWidget(self.contrast)
 
     def show_report(self, report: StackReport | None) -> None:
         """Show a result, with the worst LED chosen."""
