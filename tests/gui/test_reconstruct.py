@@ -153,7 +153,7 @@ def test_coverage_tells_what_is_under_the_cursor(with_stack: MainWindow, qtbot: 
     view = page.plot.getViewBox()
     page._mouse_moved((view.mapViewToScene(QPointF(0.15, 0.0)),))
     page._mouse_moved((view.mapViewToScene(QPointF(5.0, 5.0)),))
-    assert "NA (+0.150, +0.000)" in heard[0] and "period 3.53 µm" in heard[0] and heard[1] == ""
+    assert heard[0].startswith("NA (+0.150") and "period 3.53 µm" in heard[0] and heard[1] == ""
 
 
 def test_the_object_is_shown_on_the_way_and_a_stop_keeps_it(with_stack: MainWindow, qtbot: Any) -> None:

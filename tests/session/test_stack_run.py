@@ -11,7 +11,7 @@ from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsE
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
-from ptychoui.session.stack_plan import StackPlan, field_point_um, forecast, stack_task
+from ptychoui.session.stack_plan import StackPlan, forecast, stack_task
 from ptychoui.session.stack_run import (
     ObjectPicture,
     PassEnded,
@@ -45,8 +45,6 @@ def test_the_square_stays_inside_the_images() -> None:
     assert StackPlan().square(shape) == (22, 122, 256)
     assert StackPlan(size_px=64, center_column_px=10, center_row_px=295).square(shape) == (236, 0, 64)
     assert StackPlan(size_px=2048).square(shape) == (0, 100, 300)
-    assert field_point_um(shape, (118, 218, 64), 0.5) == (0, 0)
-    assert field_point_um(shape, (0, 218, 64), 0.5) == (0, -59)
     with pytest.raises(SettingsError, match="size_px"):
         StackPlan(size_px=2)
 
