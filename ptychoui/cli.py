@@ -6,10 +6,11 @@ Exit code 0, or 2 with one line that says what is wrong and what to do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,11 +18,25 @@ from ptychoui import __version__
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
 if TYPE_CHECKING:
+    from ptychoui.data.results import StoredReconstruction
     from ptychoui.experiment import Experiment
     from ptychoui.training.control import RunControl
     from ptychoui.training.trainer import Trainer
 
-COMMANDS = ("gui", "info", "presets", "simulate", "objects", "train", "evaluate", "export", "bench", "doctor")
+COMMANDS = (
+    "gui",
+    "info",
+    "presets",
+    "simulate",
+    "objects",
+    "reconstruct",
+    "calibrate",
+    "train",
+    "evaluate",
+    "export",
+    "bench",
+    "doctor",
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -117,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="a folder of images or one image, a training set, an LED stack (is reconstructed), or: simulation",
+        help="a folder of images or one image, a training set, a reconstruction, an LED stack (is reconstructed), or: "
+        "simulation",
     )
     objects.add_argument("-o", "--output", required=True, metavar="OBJECTS.h5")
     objects.add_argument(
@@ -133,6 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     objects.add_argument("--json", action="store_true", help="print one JSON object")
     objects.set_defaults(run=_objects)
 
+    _add_reconstruct(commands)
+    _add_calibrate(commands)
     train = commands.add_parser("train", help="learn patterns without a window")
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
@@ -258,10 +276,61 @@ def _parser() -> argparse.ArgumentParser:
     window.add_argument("--json", action="store_true", help="print one JSON object")
     window.set_defaults(run=_bench_window)
 
+    calibration = kinds.add_parser("calibration", help="how near calibrations come to simulated truths")
+    calibration.add_argument("--arrays", nargs="+", metavar="KIND", help="lattice, spiral, rings, dome")
+    calibration.add_argument("--starts", type=_whole(1), default=20, help="stacks and starts for each array")
+    calibration.add_argument("--seed", type=_whole(0), default=0)
+    calibration.add_argument("--threads", type=_whole(1), help="CPU threads")
+    calibration.add_argument("--json", action="store_true", help="print one JSON object")
+    calibration.set_defaults(run=_bench_calibration)
+
     doctor = commands.add_parser("doctor", help="say what this machine has and whether ptychoui works on it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_calibrate(commands: Any) -> None:
+    parser = commands.add_parser("calibrate", help="correct the pose of the LED array and the pupil by a stack")
+    parser.add_argument("file", metavar="STACK")
+    parser.add_argument("-o", "--output", required=True, metavar="G.toml", help="the corrected geometry")
+    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
+    parser.add_argument(
+        "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
+    )
+    parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
+    parser.add_argument("--tilt", action="store_true", help="let the array tilt")
+    parser.add_argument("--starts", type=_whole(2), metavar="N", help="error bar from N random starts")
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of the random starts")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--threads", type=_whole(1), help="CPU threads")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_calibrate)
+
+
+def _add_reconstruct(commands: Any) -> None:
+    parser = commands.add_parser("reconstruct", help="make an object, a pupil and the LEDs' brightness of a stack")
+    parser.add_argument("file", metavar="STACK")
+    parser.add_argument("-o", "--output", required=True, metavar="RESULT.h5")
+    parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, or to correct theirs")
+    parser.add_argument("--passes", type=_whole(1), help="passes over all images (default: 20)")
+    parser.add_argument("--pupil", choices=("fixed", "zernike", "free"), help="what is fitted of it (default: zernike)")
+    parser.add_argument("--no-gain", action="store_true", help="do not fit the brightness of every LED")
+    parser.add_argument("--no-background", action="store_true", help="do not fit the stray light of every image")
+    parser.add_argument("--upsampling", type=_whole(1), help="object pixels per camera pixel (default: as needed)")
+    parser.add_argument("--pad", type=_whole(0), metavar="N", help="free border in camera pixels (default: 8)")
+    parser.add_argument(
+        "--crop", type=_whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
+    )
+    parser.add_argument(
+        "--without", type=int, nargs="+", default=[], metavar="LED", help="numbers of LEDs to leave out"
+    )
+    parser.add_argument("--calibrate", action="store_true", help="correct the array's pose by the images first")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--threads", type=_whole(1), help="CPU threads")
+    parser.add_argument("--figures", metavar="FOLDER", help="write PNGs of object, pupil and LEDs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_reconstruct)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -403,6 +472,153 @@ def _objects(arguments: argparse.Namespace) -> int:
         sources = len(found.source_names)
         print(f"{path}: {count} objects of {size} pixels of {found.pixel_size_um:g} um from {sources} sources")
     return 0
+
+
+def _reconstruct(arguments: argparse.Namespace) -> int:
+    import time
+
+    from tqdm import tqdm
+
+    from ptychoui.data.results import save_reconstruction
+    from ptychoui.experiment import Reconstruct
+    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction, open_stack
+
+    _use_threads(arguments)
+    wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
+    wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
+    settings = Reconstruct(**{name: value for name, value in wanted.items() if value is not None})
+    start = time.perf_counter()
+    stack = open_stack(arguments.file, arguments.geometry)
+    reading = time.perf_counter() - start
+    window = None
+    if arguments.crop:
+        row, column, size = arguments.crop
+        window = Window(row=row, column=column, size_px=size)
+    device = _device(arguments.device)
+    work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
+    for note in (*stack.provenance.notes, *work.notes):
+        _say(f"note: {note}")
+    done = None
+    with _stop_flag() as stop, tqdm(total=settings.passes, unit="pass", file=sys.stderr) as bar:
+        for done in work.run():
+            bar.update(1)
+            bar.set_postfix_str(f"residual {done.residual:.4f}", refresh=False)
+            if stop():
+                break
+    if done is None:
+        raise PtychouiError("stopped before the first pass was done", "nothing was written: start it again")
+    interrupted = stop() and done.number < done.passes
+    result = work.stored(interrupted)
+    return _keep_reconstruction(arguments, result, reading, save_reconstruction(arguments.output, result))
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import write_atomic
+    from ptychoui.experiment import to_toml
+    from ptychoui.optics.calibrate import Step
+    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.reconstruct_file import Window, open_stack
+
+    _use_threads(arguments)
+    stack = open_stack(arguments.file, arguments.geometry)
+    window = None
+    if arguments.crop:
+        row, column, size = arguments.crop
+        window = Window(row=row, column=column, size_px=size)
+    work = StackCalibration(stack, window, _device(arguments.device))
+    values: dict[str, Any] = {"file": arguments.file, "steps": []}
+    if arguments.orientation:
+        found = work.orient(lambda done, of: _say(f"layout {done} of {of}"))
+        _say(found.sentence)
+        values["orientation"] = {
+            "layouts": [str(variant) for variant in found.variants],
+            "residuals": list(found.residuals),
+            "pair_margin": found.pair_margin,
+            "twin_margin": found.twin_margin,
+            "taken": found.sure,
+        }
+    for step in work.run(tilt=arguments.tilt):
+        if isinstance(step, Step):
+            _say(step.sentence)
+            values["steps"].append(step.values())
+        else:
+            result = step.reconstruction
+            geometry = work.for_use(step.geometry)
+    values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
+    values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
+    values["zernike_waves"] = result.zernike_waves
+    if arguments.starts:
+        for spread in work.spread(arguments.starts, arguments.seed, arguments.tilt):
+            _say(spread.sentence)
+        values["spread"] = {"starts": len(spread.ends), "deviation": spread.deviation.tolist()}
+        values["spread"] |= {"ends": spread.ends.tolist(), "fitted_residuals": spread.residuals.tolist()}
+    if arguments.json:
+        _print_json(values)
+    else:
+        print(
+            f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
+        )
+    return 0
+
+
+def _keep_reconstruction(
+    arguments: argparse.Namespace, result: StoredReconstruction, reading_s: float, path: Path
+) -> int:
+    """Figures of a result that was saved, and what is said of it."""
+    from ptychoui.data.results import describe_reconstruction
+
+    values = describe_reconstruction(path) | {"file": str(path), "reading_s": reading_s}
+    if arguments.figures:
+        from ptychoui.export.reconstruction_figures import write_figures
+
+        values["figures"] = [str(figure) for figure in write_figures(arguments.figures, result)]
+    if arguments.json:
+        _print_json(values)
+        return 0
+    from ptychoui.optics.info import as_text
+
+    print(as_text(values | {"notes": []}))
+    print(f"{values['seconds']:.2f} s for the passes, {reading_s:.2f} s for reading")
+    if values["interrupted"]:
+        print(f"stopped after {result.passes} of {result.settings.passes} passes; what there is was kept")
+    for figure in values.get("figures", []):
+        print(figure)
+    return 0
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise SettingsError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N")
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"there is no device {name!r} on this machine", "use --device cpu")
+    return name
+
+
+@contextlib.contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Whether somebody pressed Ctrl-C or ended the process; the second time it ends at once."""
+    import signal
+    import threading
+
+    asked = threading.Event()
+    handlers: dict[int, Any] = {}
+
+    def stop(_number: int, _frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for which, handler in handlers.items():
+            signal.signal(which, handler)
 
 
 def _with_options(experiment: Experiment, arguments: argparse.Namespace) -> Experiment:
@@ -749,6 +965,19 @@ def _bench_peers(arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print(peers.table(result))
+    return 0
+
+
+def _bench_calibration(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import calibration
+
+    _use_threads(arguments)
+    kinds = arguments.arrays or tuple(calibration.ARRAYS)
+    result = calibration.run(kinds, arguments.starts, arguments.seed, progress=_say)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(calibration.table(result))
     return 0
 
 

@@ -519,7 +519,9 @@ class Reconstruct(Settings):
     gain: bool = Field(True, description="fit the brightness of every LED")
     background: bool = Field(True, description="fit the stray light of every image")
     stop_below: float = Field(0.0, ge=0, lt=1, description="stop when a pass lowers the residual by a smaller share")
-    pad_px: int = Field(8, ge=0, le=256, description="free border around the images, in camera pixels")
+    pad_px: int | None = Field(
+        None, ge=0, le=256, description="free border around the images, in camera pixels (default: the blur's reach)"
+    )
     upsampling: int | None = Field(
         None, ge=1, le=64, description="object pixels per camera pixel (default: what the synthetic aperture needs)"
     )

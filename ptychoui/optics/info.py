@@ -10,6 +10,7 @@ from ptychoui.data.dataset import Fact, ImageStack, TrainingSet
 from ptychoui.data.formats.draft import WORDS, lines_for
 from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.results import describe_reconstruction, is_reconstruction
 from ptychoui.errors import LedTableError, NoGeometryError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
@@ -29,6 +30,8 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
     PtychouiError
         If the file or the geometry is damaged or of an unknown layout.
     """
+    if is_reconstruction(path):
+        return describe_reconstruction(path)
     given = read_geometry(geometry_path) if geometry_path else None
     try:
         dataset = open_dataset(path, given)
@@ -147,6 +150,8 @@ def as_text(values: dict[str, Any]) -> str:
     """The same for a terminal."""
     if values["kind"] == TABLE:
         return f"{values['file']}: {values['layout']}\nnot images; {values['hint']}"
+    if values["kind"] == "reconstruction":
+        return _reconstruction(values)
     if values["kind"] == UNKNOWN:
         lines = [f"{values['file']}: {values['layout']}, not read yet: its geometry lacks some settings"]
         lines += _facts(values["facts"]) + [f"note: {note}" for note in values["notes"]]
@@ -189,6 +194,26 @@ def as_text(values: dict[str, Any]) -> str:
             for led in values["leds"]
         ]
     return "\n".join(lines)
+
+
+def _reconstruction(values: dict[str, Any]) -> str:
+    """A result for a terminal."""
+    tiles = f"{values['tiles']} tiles" if values["tiles"] > 1 else "one tile"
+    settings = values["settings"]
+    lines = [
+        f"{values['file']}: reconstruction of {values['rows_px']} x {values['columns_px']} pixels of "
+        f"{values['object_pixel_um']:.4g} um, {tiles} of {values['tile_px']} camera pixels",
+        f"from {values['images']} images of {values['leds']} LEDs of {values.get('source', 'an unknown file')} "
+        f"(sha256 {str(values.get('data_sha256', ''))[:16]}...)",
+        f"{values['passes']} passes, pupil {settings['pupil']}; amplitude residual {values['amplitude_residual']:.4f}, "
+        f"with brightness and stray light of each LED {values['fitted_residual']:.4f}",
+    ]
+    if values["zernike_waves"]:
+        middle = "" if values["tiles"] == 1 else " of the middle tile"
+        terms = ", ".join(f"{noll}: {waves:+.3f}" for noll, waves in values["zernike_waves"].items())
+        lines.append(f"Zernike terms{middle} (Noll's index: waves RMS): {terms}")
+    lines += [f"made with {name} {version}" for name, version in values.get("versions", {}).items()][:1]
+    return "\n".join([*lines, *(f"note: {note}" for note in values.get("notes", []))])
 
 
 def _facts(facts: Iterable[dict[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.results import StoredReconstruction, is_reconstruction, load_reconstruction
 from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
@@ -20,6 +21,7 @@ from ptychoui.optics.objects import (
 )
 
 SIMULATION = "simulation"
+_Opened = TrainingSet | ImageStack | StoredReconstruction
 PIXEL_UM = 0.6
 OBJECT_PX = 160
 PER_SOURCE = 2
@@ -46,7 +48,8 @@ def collect_objects(
     ----------
     sources
         Each one of: ``simulation`` (images that come with scikit-image); a folder of images, or one image; a file
-        with a training set; an LED stack, which is reconstructed and cut into tiles, one source per stack.
+        with a training set; a reconstruction, which is cut into tiles, one source per field; an LED stack, which is
+        reconstructed first.
     pixel_size_um
         Pixel of the objects, um. Left out: the largest that a training set or stack among the sources has, else 0.6.
     object_px
@@ -63,27 +66,25 @@ def collect_objects(
     PtychouiError
         If a source cannot be read, or is too small.
     """
-    opened: dict[int, TrainingSet | ImageStack] = {}
+    opened: dict[int, _Opened] = {}
     for place, source in enumerate(sources):
         if source != SIMULATION and not _is_pictures(Path(source)):
-            opened[place] = open_dataset(source, geometry)
-    pixels = [
-        dataset.pixel_size_um if isinstance(dataset, TrainingSet) else _object_pixel(dataset, source)
-        for dataset, source in ((dataset, sources[place]) for place, dataset in opened.items())
-    ]
+            is_result = is_reconstruction(source)
+            opened[place] = load_reconstruction(source) if is_result else open_dataset(source, geometry)
+    pixels = [_object_pixel(dataset, sources[place]) for place, dataset in opened.items()]
     pixel = pixel_size_um or max(pixels, default=PIXEL_UM)
-    spans = [
-        (dataset.objects.shape[-1] if isinstance(dataset, TrainingSet) else _region_px(dataset, regions)) * own / pixel
-        for dataset, own in zip(opened.values(), pixels, strict=True)
-    ]
+    spans = [_largest_px(dataset, regions) * own / pixel for dataset, own in zip(opened.values(), pixels, strict=True)]
     edge = object_px or min([OBJECT_PX, *(int(span + 1e-6) for span in spans)])
     sets = []
     for place, source in enumerate(sources):
         if place in opened:
             dataset = opened[place]
-            sets.append(
-                dataset if isinstance(dataset, TrainingSet) else _of_stack(dataset, source, pixel, edge, regions)
-            )
+            if isinstance(dataset, StoredReconstruction):
+                sets.append(_of_reconstruction(dataset, source, pixel, edge, regions))
+            elif isinstance(dataset, ImageStack):
+                sets.append(_of_stack(dataset, source, pixel, edge, regions))
+            else:
+                sets.append(dataset)
         elif source == SIMULATION:
             sets.append(training_objects(pixel, edge, per_source, seed))
         else:
@@ -100,18 +101,52 @@ def _is_pictures(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
-def _object_pixel(stack: ImageStack, source: str) -> float:
+def _object_pixel(stack: _Opened, source: str) -> float:
+    if isinstance(stack, TrainingSet):
+        return stack.pixel_size_um
+    if isinstance(stack, StoredReconstruction):
+        return stack.object_pixel_um
     geometry = _geometry_of(stack, source)
     return sampling(geometry.microscope, led_array(geometry.array), min(stack.images.shape[1:]), 0).object_pixel_um
 
 
-def _region_px(stack: ImageStack, regions: int) -> int:
-    """Edge of the largest object in each region of a stack's reconstruction, in pixels of the object."""
+def _largest_px(stack: _Opened, regions: int) -> int:
+    """Edge of the largest object in each region of a field, or of a set's objects, in pixels of the object."""
+    if isinstance(stack, TrainingSet):
+        return int(stack.objects.shape[-1])
+    if isinstance(stack, StoredReconstruction):
+        margin, guard = _borders_px(stack)
+        rows, columns = (edge - 2 * margin for edge in stack.object.shape)
+        return int(max(1, min(rows, (columns - (regions - 1) * guard) // regions)))
     geometry = _geometry_of(stack, "")
     side = min(stack.images.shape[1:])
     grids = sampling(geometry.microscope, led_array(geometry.array), side, 0)
     width = (side - 2 * MARGIN_PX - (regions - 1) * GUARD_PX) // regions
     return max(1, int(width * grids.upsampling))
+
+
+def _borders_px(result: StoredReconstruction) -> tuple[int, int]:
+    """Margin and guard band in pixels of the object."""
+    finer = result.geometry.microscope.pixel_size_um / result.object_pixel_um
+    return round(MARGIN_PX * finer), round(GUARD_PX * finer)
+
+
+def _of_reconstruction(
+    result: StoredReconstruction, source: str, pixel_size_um: float, edge: int, regions: int
+) -> TrainingSet:
+    margin, guard = _borders_px(result)
+    found = objects_from_reconstruction(
+        result.object,
+        result.object_pixel_um,
+        round(edge * pixel_size_um / result.object_pixel_um + 0.499),
+        Path(source).name,
+        margin_px=margin,
+        regions=regions,
+        guard_px=guard,
+    )
+    note = f"reconstructed from {result.residual.shape[1]} images, amplitude residual {result.amplitude_residual:.4f}"
+    record = replace(found.provenance, source=source, notes=(note, *found.provenance.notes))
+    return replace(found, geometry=result.geometry, provenance=record)
 
 
 def _geometry_of(stack: ImageStack, source: str) -> Geometry:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
-from ptychoui.optics.stack_model import Optics, StackModel, stack_sampling
+from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, stack_sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class StackReconstruction:
         What is unknown beside the object, and when to stop.
     leds
         The LEDs as seen from these images, by default from the optical axis.
+    grids
+        By default what `stack_sampling` finds.
     between
         Called every few LEDs: where a pass can wait, or be given up by an exception. What earlier passes found stays.
 
@@ -109,17 +112,25 @@ class StackReconstruction:
         settings: Reconstruct,
         leds: LedArray | None = None,
         device: torch.device | str = "cpu",
+        grids: Sampling | None = None,
         between: Callable[[], None] | None = None,
     ) -> None:
         self.geometry, self.settings = geometry, settings
         self.leds = led_array(geometry.array) if leds is None else leds
         scope = geometry.microscope
-        grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px, settings.upsampling)
+        if grids is None:
+            grids = stack_sampling(scope, self.leds, images.shape[-1], settings.pad_px)
+        object_upsampling(grids, settings.upsampling)  # refuses what cannot be
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
+        self.spectrum, self.optics = self.model.start(), self.model.optics()
         self.model.between = between
-        self._spectrum, self._optics = self.model.start(), self.model.optics()
         self.history: list[float] = []
+
+    def start_from(self, spectrum: Tensor, log_gain: Tensor, background: Tensor) -> None:
+        """Go on with what another reconstruction of the same images on the same grids has found."""
+        self.spectrum = spectrum.clone()
+        self.optics = replace(self.optics, log_gain=log_gain.clone(), background=background.clone())
 
     @property
     def grids(self) -> Sampling:
@@ -130,18 +141,18 @@ class StackReconstruction:
         """Do the passes; stop iterating to give up what is left."""
         settings, model = self.settings, self.model
         with torch.no_grad():
-            pupils = model.pupils(self._optics)
+            pupils = model.pupils(self.optics)
             for _ in range(min(settings.sequential_passes, settings.passes)):
-                yield self._done(in_sequence(model, self._spectrum, pupils, self._optics))
+                yield self._done(in_sequence(model, self.spectrum, pupils, self.optics))
         left = settings.passes - len(self.history)
         if left <= 0:
             return
         unknown = {OBJECT}
         unknown |= {"zernike": {ZERNIKE}, "free": {FACTOR}, "fixed": set[str]()}[settings.pupil]
         unknown |= ({GAIN} if settings.gain else set()) | ({BACKGROUND} if settings.background else set())
-        fit = StackFit(model, self._spectrum, self._optics, frozenset(unknown))
+        fit = StackFit(model, self.spectrum, self.optics, frozenset(unknown))
         for x, value in fit.run(left):
-            self._spectrum, self._optics = fit.spectrum(x), fit.optics(x)
+            self.spectrum, self.optics = fit.spectrum(x), fit.optics(x)
             yield self._done(value)
             if (
                 len(self.history) > 2
@@ -155,8 +166,8 @@ class StackReconstruction:
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
-        window = self.grids.object_window()
-        return np.asarray(self.model.object(self._spectrum).cpu().numpy()[window, window]).astype(np.complex64)
+        found = self.model.object(self.spectrum, self.settings.upsampling)
+        return np.asarray(found.cpu().numpy()).astype(np.complex64)
 
     def predicted(self, led_number: int) -> NDArray[np.float32]:
         """(row, column) image of one LED as object, pupil, brightness and stray light have it by now; 1 = open field.
@@ -170,18 +181,18 @@ class StackReconstruction:
         if not len(found):
             raise DataError(f"the array has no LED {led_number}", "choose one of the LEDs shown")
         led = int(found[0])
-        model, optics = self.model, self._optics
+        model, optics = self.model, self.optics
         with torch.no_grad():
             # The pupil belongs to the LED's direction beside its window.
             beside = optics.direction[led] - model.whole_samples[led]
             alone = replace(optics, direction=model.whole_samples[:1] + beside)
-            light = model.images(self._spectrum, model.pupils(alone), [led])[0]
+            light = model.images(self.spectrum, model.pupils(alone), [led])[0]
             image = optics.log_gain[led].exp() * light + optics.background[led]
         return np.asarray(image.float().cpu().numpy())
 
     def result(self) -> Reconstruction:
         """Everything that is known by now."""
-        model, optics = self.model, self._optics
+        model, optics = self.model, self.optics
         with torch.no_grad():
             fitted, plain, power = self._residuals()
             bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
@@ -192,7 +203,7 @@ class StackReconstruction:
         scale = float((optics.log_gain[bright].mean() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
-            object_pixel_um=self.grids.object_pixel_um,
+            object_pixel_um=self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling),
             pupil=self._pupil(optics),
             frequency_step_per_um=self.grids.step_per_um,
             zernike_waves=waves,
@@ -221,13 +232,13 @@ class StackReconstruction:
 
     def _residuals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """(L,) squared misfits with and without brightness and stray light of the LEDs, and sums of the images."""
-        model, optics = self.model, self._optics
+        model, optics = self.model, self.optics
         pupils = model.pupils(optics)
-        rows: list[torch.Tensor] = []
+        rows: list[Tensor] = []
         for first in range(0, len(model), model.chunk):
             leds = range(first, min(first + model.chunk, len(model)))
             part = slice(leds.start, leds.stop)
-            light = model.images(self._spectrum, pupils[part], leds)
+            light = model.images(self.spectrum, pupils[part], leds)
             measured = (model.amplitude[part].square() - model.floor).clamp_min(0).sqrt()
             gain, stray = optics.log_gain[part].exp()[:, None, None], optics.background[part][:, None, None]
             both = ((gain * light + stray).clamp_min(0).sqrt(), light.clamp_min(0).sqrt())

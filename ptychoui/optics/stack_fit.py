@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,11 +21,14 @@ OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE = "object", "factor", "zernike",
 DAMPING = 0.02
 """Share of the largest overlap of pupils that is added to that of every frequency, so that rare ones move little."""
 
+POSE_CAUTION = 10.0
+"""What the edge of the pupil in the direct light says of the pose, the object can undo: the rest says far less."""
+
+GAIN_SPREAD = 0.3
+"""Standard deviation of the logarithm of brightness that is taken for granted; images with light overrule it."""
+
 LIBRARIES_BYTES = 50e6
 """What the libraries take for themselves with their first transforms and derivatives."""
-
-GAIN_SPREAD = 0.5
-"""Standard deviation of the logarithm of brightness that is taken for granted."""
 
 ZERNIKE_CAUTION = 10.0
 """The direct light makes the phase of one frequency look certain; all others say far less about aberrations."""
@@ -51,6 +54,8 @@ class StackFit:
         Some of ``object``, ``factor``, ``zernike``, ``gain``, ``background``, ``pose``.
     pose_slope
         (L, 2, K) change of the directions, in samples, with each of K numbers of the pose.
+    leds
+        Images that count, by default all.
     """
 
     def __init__(
@@ -60,11 +65,20 @@ class StackFit:
         optics: Optics,
         unknown: frozenset[str],
         pose_slope: NDArray[np.float64] | None = None,
+        leds: Sequence[int] | None = None,
     ) -> None:
         self.model, self._spectrum, self._optics = model, spectrum, optics
+        self._leds = list(range(len(model))) if leds is None else list(leds)
         self._pose_slope = None if pose_slope is None else torch.from_numpy(pose_slope).to(model.device, model.dtype)
         n = model.grids.field_px
         self._unit = n**2 * model.field_per_pixel / 2  # D times this has the curvature of the overlap
+        # A root of counts has a variance of a quarter, Anscombe's constant is 3/8 of a count: D is to be divided by
+        # 4/3 of the floor to be a log-likelihood.
+        variance = self._unit * (4 / 3) * model.floor
+        self._gain_prior = variance / GAIN_SPREAD**2
+        # Stray light is about as strong in all images: in the bright field it could pass for direct light.
+        darkest = float(torch.quantile(model.amplitude.square().mean((1, 2)), 0.1)) - model.floor
+        self._background_prior = variance / max(darkest, model.floor) ** 2
         with torch.no_grad():
             pupils = model.pupils(optics)
             overlap = model.overlap(pupils)
@@ -90,9 +104,9 @@ class StackFit:
             energy = float(power.sum())
             block(ZERNIKE, torch.full((len(model.nolls),), ZERNIKE_CAUTION / (2 * np.pi * energy**0.5)).to(light))
         if GAIN in unknown:
-            block(GAIN, (self._unit * 0.5 * amplitude.sum((1, 2)) + self._unit / GAIN_SPREAD**2).rsqrt())
+            block(GAIN, (self._unit * 0.5 * amplitude.sum((1, 2)) + self._gain_prior).rsqrt())
         if BACKGROUND in unknown:
-            block(BACKGROUND, (self._unit * 0.5 * amplitude.reciprocal().sum((1, 2))).rsqrt())
+            block(BACKGROUND, (self._unit * 0.5 * amplitude.reciprocal().sum((1, 2)) + self._background_prior).rsqrt())
         if POSE in unknown and pose_slope is not None:
             block(POSE, self._pose_scale(light))
         self.size = first
@@ -113,7 +127,7 @@ class StackFit:
         radius = (order.square()[:, None] + order.square()).sqrt()
         edge = (radius - self.model.cutoff).abs() < 0.75
         per_led = float(light[edge].sum()) / len(self.model)
-        return (per_led * self._pose_slope.square().sum((0, 1)) + 1e-12).rsqrt()
+        return POSE_CAUTION * (per_led * self._pose_slope.square().sum((0, 1)) + 1e-12).rsqrt()
 
     # The vector ---------------------------------------------------------------------------------------
 
@@ -164,17 +178,16 @@ class StackFit:
             pupils = model.pupils(optics)
         table = pupils.detach()
         total, gradient = 0.0, torch.zeros_like(spectrum)
-        slopes = torch.empty_like(table) if of_pupils else None
-        gains, backgrounds = x.new_empty(len(model)), x.new_empty(len(model))
-        for first in range(0, len(model), model.chunk):
-            leds = range(first, min(first + model.chunk, len(model)))
-            part = slice(leds.start, leds.stop)
-            found = model.sweep(spectrum, table[part], optics, leds, of_pupils)
+        slopes = torch.zeros_like(table) if of_pupils else None
+        gains, backgrounds = x.new_zeros(len(model)), x.new_zeros(len(model))
+        for first in range(0, len(self._leds), model.chunk):
+            leds = self._leds[first : first + model.chunk]
+            found = model.sweep(spectrum, table[leds], optics, leds, of_pupils)
             assert found.spectrum is not None
             model.add(gradient, found.spectrum, leds)
-            gains[part], backgrounds[part] = found.log_gain, found.background
+            gains[leds], backgrounds[leds] = found.log_gain, found.background
             if slopes is not None and found.pupils is not None:
-                slopes[part] = found.pupils
+                slopes[leds] = found.pupils
             total += float(found.loss.sum())
         result = torch.zeros_like(x)
         if graph and slopes is not None:
@@ -194,11 +207,12 @@ class StackFit:
                 result[block.part] = torch.view_as_real(gradient).flatten() * block.scale
             elif block.name == GAIN:
                 log_gain = optics.log_gain.detach()
-                prior = self._unit / GAIN_SPREAD**2
-                value += 0.5 * prior * float(log_gain.square().sum())
-                result[block.part] = (self._unit * gains + prior * log_gain) * block.scale
+                value += 0.5 * self._gain_prior * float(log_gain.square().sum())
+                result[block.part] = (self._unit * gains + self._gain_prior * log_gain) * block.scale
             elif block.name == BACKGROUND:
-                result[block.part] = self._unit * backgrounds * block.scale
+                stray = optics.background.detach()
+                value += 0.5 * self._background_prior * float(stray.square().sum())
+                result[block.part] = (self._unit * backgrounds + self._background_prior * stray) * block.scale
         return value, result
 
     def run(self, evaluations: int) -> Iterator[tuple[Tensor, float]]:

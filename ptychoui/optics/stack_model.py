@@ -39,9 +39,14 @@ CHUNK_BYTES = 2**22
 """Fields that are in work at a time on a CPU."""
 
 
-def stack_sampling(
-    microscope: Microscope, leds: LedArray, tile_px: int, pad_px: int = 8, upsampling: int | None = None
-) -> Sampling:
+def free_border_px(microscope: Microscope) -> int:
+    """Camera pixels around a tile from which light reaches into it: three lambda / NA, and the blur of a defocus."""
+    reach_um = 3 * microscope.wavelength_um / microscope.objective_na
+    reach_um += abs(microscope.defocus_um) * microscope.objective_na
+    return math.ceil(reach_um / microscope.pixel_size_um)
+
+
+def stack_sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px: int | None = None) -> Sampling:
     """The grids of a full-stack reconstruction: as small as the transforms' fast lengths allow.
 
     Parameters
@@ -49,19 +54,16 @@ def stack_sampling(
     tile_px
         Edge of the images in camera pixels.
     pad_px
-        Free border around them, in camera pixels: light from outside the tile finds a place there instead of coming in
-        from the other side.
-    upsampling
-        Object pixels per camera pixel; by default the fewest that hold the synthetic aperture.
+        Free border around them, in camera pixels, by default `free_border_px`: light from outside the tile finds a
+        place there instead of coming in from the other side.
 
     Raises
     ------
     GeometryError
-        If the tile resolves the pupil too coarsely or the object's grid cannot hold all directions.
+        If the tile resolves the pupil too coarsely.
     """
+    pad_px = free_border_px(microscope) if pad_px is None else pad_px
     span = tile_px + 2 * pad_px
-    while span % 4 and upsampling is None:
-        span += 2
     pixel = microscope.pixel_size_um
     step = 1 / (span * pixel)
     radius = microscope.objective_na / microscope.wavelength_um / step
@@ -74,19 +76,10 @@ def stack_sampling(
     needed = 2 * half + 1 if microscope.pixel == "point" else max(2 * half + 1, math.ceil(4 * (radius + 0.5)))
     field = span if microscope.pixel == "point" and span >= needed else good_length(max(needed, span))
     reach = float(np.abs(leds.illumination_na).max()) / microscope.wavelength_um / step
-    least = 2 * math.ceil(reach + half + 1)
-    if upsampling is None:
-        size = good_length(max(least, span))
-    else:
-        size = span * upsampling
-        if size < least:
-            raise GeometryError(
-                f"{upsampling} object pixels per camera pixel hold {size} frequencies, the LEDs reach {least}",
-                f"use {math.ceil(least / span)} or more, or leave LEDs out with max_illumination_na",
-            )
+    size = max(2 * math.ceil(reach + half + 2), span)
     return Sampling(
         tile_px=tile_px,
-        pad_px=(span - tile_px) // 2,
+        pad_px=pad_px,
         pixel_size_um=pixel,
         oversampling=Fraction(field, span),
         upsampling=Fraction(size, span),
@@ -96,6 +89,23 @@ def stack_sampling(
 def window_width(microscope: Microscope, grids: Sampling) -> int:
     """Edge of the windows that are cut out of the spectrum: w."""
     return 2 * _half(microscope.objective_na / microscope.wavelength_um / grids.step_per_um) + 1
+
+
+def object_upsampling(grids: Sampling, asked: int | None = None) -> int:
+    """Object pixels per camera pixel, in whole numbers: what was asked for, or the fewest that hold the spectrum.
+
+    Raises
+    ------
+    GeometryError
+        If so few pixels as were asked for cannot hold it.
+    """
+    least = math.ceil(grids.upsampling)
+    if asked is not None and asked < least:
+        raise GeometryError(
+            f"{asked} object pixels per camera pixel cannot hold the synthetic aperture, it takes {least}",
+            f"use {least} or more, or leave LEDs out with max_illumination_na",
+        )
+    return asked or least
 
 
 def _half(radius: float) -> int:
@@ -247,6 +257,11 @@ class StackModel:
         self.corners = [(int(row), int(column)) for column, row in corner]
         self.whole_samples = torch.from_numpy(whole).to(self.device, self.dtype)
 
+    def turn_to(self, leds: LedArray) -> None:
+        """Go on with the same images from other directions."""
+        self.leds = leds
+        self.place(leds.illumination_na)
+
     def optics(self) -> Optics:
         """The unknowns as the geometry has them."""
         return Optics(
@@ -353,14 +368,26 @@ class StackModel:
 
     # Object -------------------------------------------------------------------------------------------
 
-    def object(self, spectrum: Tensor) -> Tensor:
-        """(N, N) complex transmission of a centred spectrum."""
-        n, size = self.grids.field_px, self.grids.object_px
-        image: Tensor = torch.fft.ifft2(torch.fft.ifftshift(spectrum))
-        return image.mul_((size / n) ** 2)
+    def object(self, spectrum: Tensor, upsampling: int | None = None) -> Tensor:
+        """(row, column) complex transmission under the tile of a centred spectrum, in whole parts of a camera pixel.
+
+        Raises
+        ------
+        GeometryError
+            If so few pixels cannot hold the spectrum.
+        """
+        times = object_upsampling(self.grids, upsampling)
+        size = self.grids.span_px * times
+        more = size - len(spectrum)
+        # The zero frequency stays in the middle.
+        before = size // 2 - len(spectrum) // 2
+        grown = torch.nn.functional.pad(spectrum, (before, more - before, before, more - before))
+        image: Tensor = torch.fft.ifft2(torch.fft.ifftshift(grown))
+        window = slice(self.grids.pad_px * times, (self.grids.pad_px + self.grids.tile_px) * times)
+        return image[window, window].mul((size / self.grids.field_px) ** 2)
 
     def spectrum(self, image: Tensor) -> Tensor:
-        """Centred spectrum of an object: the inverse of `object`."""
+        """Centred spectrum of an object on the whole grid of `grids.object_px` pixels."""
         n, size = self.grids.field_px, self.grids.object_px
         spectrum: Tensor = torch.fft.fftshift(torch.fft.fft2(image.to(self.complex_dtype)))
         return spectrum.mul_((n / size) ** 2)

@@ -164,13 +164,13 @@ def forecast(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> S
         For the reasons for which the reconstruction itself would be refused.
     """
     from ptychoui.optics.stack_fit import stack_bytes
-    from ptychoui.optics.stack_model import stack_sampling
+    from ptychoui.optics.stack_model import object_upsampling, stack_sampling
 
     leds, square, warnings = _seen(stack, geometry, plan)
     assert geometry is not None
     size, settings = square[2], plan.settings
-    grids = stack_sampling(geometry.microscope, leds, size, settings.pad_px, settings.upsampling)
-    shown = grids.object_window()
+    grids = stack_sampling(geometry.microscope, leds, size, settings.pad_px)
+    times = object_upsampling(grids, settings.upsampling)
     largest_um = tile_limits(geometry).smallest_um
     largest = int(largest_um / geometry.microscope.pixel_size_um)
     if size > largest:
@@ -181,8 +181,8 @@ def forecast(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> S
     return StackForecast(
         leds=len(leds),
         size_px=size,
-        object_px=shown.stop - shown.start,
-        object_pixel_um=grids.object_pixel_um,
+        object_px=size * times,
+        object_pixel_um=grids.pixel_size_um / times,
         # The images as they are, and as they are predicted in the end.
         memory_bytes=2 * images + stack_bytes(geometry.microscope, leds, grids, settings.pupil),
         warnings=tuple(warnings),

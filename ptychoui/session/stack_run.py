@@ -158,7 +158,9 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
         task = stack_task(stack, geometry, plan)
         known = forecast(stack, geometry, plan)
         where = pick_device(device)
-        work = StackReconstruction(task.geometry, task.images, task.settings, task.leds, where, control.checkpoint)
+        work = StackReconstruction(
+            task.geometry, task.images, task.settings, task.leds, where, between=control.checkpoint
+        )
         yield StackBegun(
             step=0,
             passes=task.settings.passes,

@@ -24,6 +24,7 @@ from ptychoui.data.formats.ptylab import is_ptylab, read_aidukas, read_ptylab, s
 from ptychoui.data.formats.refusals import refused_file, refused_hdf5, refused_image
 from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.data.formats.waller_folder import read_waller_folder, setup_script
+from ptychoui.data.results import is_reconstruction
 from ptychoui.errors import DataError, LedTableError
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -124,6 +125,11 @@ def _open_hdf5(path: Path, geometry: GivenGeometry, part: str | None) -> ImageSt
         return read_native(path, geometry)
     with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
         tiles, flat, refused = sections(file), is_ptylab(file), refused_hdf5(file)
+    if is_reconstruction(path):
+        raise DataError(
+            f"{path.name} is a reconstruction, not a stack or a training set",
+            "make objects of it: ptychoui objects RESULT.h5 -o OBJECTS.h5",
+        )
     if tiles:
         return read_aidukas(path, geometry, part)
     _no_parts(path, part)

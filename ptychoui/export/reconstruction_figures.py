@@ -1,0 +1,94 @@
+"""Figures of a reconstruction for a machine without a screen."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptychoui.data.files import write_atomic
+from ptychoui.data.results import StoredReconstruction
+from ptychoui.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_figures(folder: str | Path, result: StoredReconstruction) -> tuple[Path, ...]:
+    """Write ``object.png`` (amplitude and phase), ``pupil.png`` and ``leds.png`` into a folder.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be made or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make {str(folder)!r}: {error.strerror}", "choose another folder") from None
+    figures = {"object": _object(result), "pupil": _pupil(result), "leds": _leds(result)}
+    paths = []
+    for name, figure in figures.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150)
+        paths.append(write_atomic(folder / f"{name}.png", buffer.getvalue()))
+    return tuple(paths)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _object(result: StoredReconstruction) -> Figure:
+    rows, columns = result.object.shape
+    figure = _figure(14, 1 + 6.4 * rows / columns)
+    amplitude = np.abs(result.object)
+    # The phase of the whole means nothing; around its mean it wraps least.
+    phase = np.angle(result.object * np.exp(-1j * np.angle(result.object.mean())))
+    extent = (0, columns * result.object_pixel_um, rows * result.object_pixel_um, 0)
+    both = ((amplitude, "amplitude", "gray"), (phase, "phase (rad)", "viridis"))
+    for axes, (picture, title, colours) in zip(figure.subplots(1, 2), both, strict=True):
+        low, high = np.quantile(picture, (0.002, 0.998))
+        shown = axes.imshow(picture, cmap=colours, vmin=low, vmax=high, extent=extent)
+        axes.set(title=title, xlabel="um")
+        figure.colorbar(shown, ax=axes, shrink=0.8)
+    return figure
+
+
+def _pupil(result: StoredReconstruction) -> Figure:
+    pupil = result.pupil[len(result.pupil) // 2]
+    figure = _figure(9, 4.2)
+    reach = pupil.shape[-1] / 2 * result.frequency_step_per_um
+    open_ = np.abs(pupil) > 0.1 * np.abs(pupil).max()
+    phase = np.where(open_, np.angle(pupil * np.exp(-1j * np.angle(pupil.sum()))), np.nan)
+    for axes, (picture, title, colours) in zip(
+        figure.subplots(1, 2),
+        ((np.abs(pupil), "pupil amplitude", "gray"), (phase, "phase (rad)", "viridis")),
+        strict=True,
+    ):
+        shown = axes.imshow(picture, cmap=colours, extent=(-reach, reach, reach, -reach))
+        axes.set(title=title, xlabel="1/um")
+        figure.colorbar(shown, ax=axes, shrink=0.8)
+    return figure
+
+
+def _leds(result: StoredReconstruction) -> Figure:
+    middle = len(result.corners_px) // 2
+    figure = _figure(9, 4.2)
+    rows = [(result.gain[middle], "brightness")]
+    if result.weights is None:
+        rows.append((result.residual[middle], "residual"))
+    for place, (values, title) in enumerate(rows):
+        axes = figure.add_subplot(1, 2, place + 1)
+        x, y = result.illumination_na[middle].T
+        shown = axes.scatter(x, y, c=values, s=16)
+        axes.set(title=title, xlabel="NA x", ylabel="NA y", aspect="equal")
+        # As the images lie: rows run down.
+        axes.invert_yaxis()
+        figure.colorbar(shown, ax=axes, shrink=0.8)
+    return figure

@@ -1,0 +1,255 @@
+"""A stack calibrates its own microscope: pose of the array, brightness of every LED, stray light and aberrations.
+
+1. *Circles*: the bright-field images say where the array stands (`circles`), from millimetres away.
+2. *Refinement*: the whole stack is reconstructed with the pose as one more unknown, rigid and with the pitch fixed.
+   Dark-field images have the longer lever for rotation and height.
+
+Every step states how well the stack is explained before and after it, measured alike, and is left out where it would
+make that worse. What a stack cannot know stays what it was: pitch and height together, a half turn together with the
+sign of phase; a shift of the array is known from the direct light alone, never from the residual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptychoui.errors import GeometryError
+from ptychoui.experiment import Geometry, Reconstruct
+from ptychoui.optics.circles import Circles
+from ptychoui.optics.led_array import led_array
+from ptychoui.optics.pose import NAMES, RIGID, SCALES, TILTED, UNITS, difference, moved, slopes
+from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction, reconstruct
+from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, ZERNIKE, StackFit
+from ptychoui.optics.stack_model import StackModel, stack_sampling
+
+JUDGED_PASSES = 10
+"""Passes of the reconstructions by which a pose before and after a refinement is judged."""
+
+ROOM = 1.05
+
+EDGE_SAMPLES = 2.0
+"""Distance of the direct light from the pupil's edge, in samples of the spectrum, below which an image is left out."""
+
+ZERNIKE_TERMS = 11
+"""Aberrations that are fitted beside the pose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a calibration.
+
+    Attributes
+    ----------
+    name
+        ``circles`` or ``refinement``.
+    measure
+        What ``before`` and ``after`` are; smaller is better.
+    change
+        (6,) change of the pose as `pose.moved` takes it: mm, mm, degrees, percent, degrees, degrees.
+    accepted
+        False where the step would have made things worse and was left out.
+    geometry
+        The geometry after this step.
+    """
+
+    name: str
+    measure: str
+    before: float
+    after: float
+    change: NDArray[np.float64]
+    accepted: bool
+    geometry: Geometry
+
+    def values(self) -> dict[str, object]:
+        """The step in plain values."""
+        moves = {f"{name} [{unit}]": float(a) for name, a, unit in zip(NAMES, self.change, UNITS, strict=True)}
+        known = {"name": self.name, "measure": self.measure, "before": self.before, "after": self.after}
+        return {**known, "change": moves, "accepted": self.accepted}
+
+    @property
+    def sentence(self) -> str:
+        """The step for people."""
+        moves = ", ".join(
+            f"{name} {amount:+.3g} {unit}"
+            for name, amount, unit in zip(NAMES, self.change, UNITS, strict=True)
+            if amount
+        )
+        kept = "" if self.accepted else "; left out, because it explains the images no better"
+        return f"{self.name}: {moves or 'no change'}; {self.measure} {self.before:.5g} -> {self.after:.5g}{kept}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What a calibration found.
+
+    Attributes
+    ----------
+    geometry
+        With the new pose, height and aberrations.
+    steps
+        What was done, with figures before and after.
+    reconstruction
+        The stack reconstructed with it: object, brightness and stray light of every LED, residuals.
+    """
+
+    geometry: Geometry
+    steps: tuple[Step, ...]
+    reconstruction: Reconstruction
+
+
+def calibrate(
+    geometry: Geometry,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float] = (0.0, 0.0),
+    tilt: bool = False,
+    rounds: tuple[int, ...] = (30, 30),
+    final_passes: int = 30,
+    variance_floor: float = 1e-5,
+    device: torch.device | str = "cpu",
+) -> Iterator[Step | Calibration]:
+    """Yield every step when it is done, and the calibration at the end.
+
+    Parameters
+    ----------
+    geometry
+        Where to start: some millimetres, degrees and percent off.
+    images
+        (LED, row, column) square images in the order of the array's numbers, 1 = open field.
+    field_point_um
+        Their centre at the sample.
+    tilt
+        Let the array tilt; small tiles cannot tell a tilt from a shift.
+    rounds
+        Passes of the refinement; directions are linearised anew between rounds.
+    final_passes
+        Passes of the reconstruction at the end, which goes on from that of the refinement.
+    variance_floor
+        Constant under the square roots: shot noise's 3/8 of a photoelectron, in units of the open field.
+
+    Raises
+    ------
+    DataError
+        If there are too few bright-field images.
+    GeometryError
+        If the array has LEDs that no image can show.
+    """
+    if geometry.array.max_illumination_na is not None and len(led_array(geometry.array)) != len(images):
+        raise GeometryError(
+            f"{len(images)} images do not match the {len(led_array(geometry.array))} LEDs below max_illumination_na",
+            "calibrate without max_illumination_na",
+        )
+    steps: list[Step] = []
+    numbers = TILTED if tilt else RIGID
+    steps.append(_circles(geometry, images, field_point_um))
+    yield steps[-1]
+    start = steps[-1].geometry
+    refined, work = _refine(start, images, field_point_um, numbers, rounds, variance_floor, device)
+    before, after = (_judged(one, images, field_point_um, variance_floor, device) for one in (start, refined))
+    better = after.fitted_residual < before.fitted_residual
+    chosen = refined if better else start
+    steps.append(
+        Step(
+            name="refinement",
+            measure=f"residual after {JUDGED_PASSES} passes",
+            before=before.fitted_residual,
+            after=after.fitted_residual,
+            change=difference(start.array, refined.array),
+            accepted=better,
+            geometry=chosen,
+        )
+    )
+    yield steps[-1]
+    leds = led_array(chosen.array, field_point_um)
+    settings = Reconstruct(
+        passes=final_passes,
+        sequential_passes=0 if better else 1,
+        zernike_terms=ZERNIKE_TERMS,
+        variance_floor=variance_floor,
+    )
+    final = StackReconstruction(chosen, images, settings, leds, device, work.grids)
+    if better:
+        final.start_from(work.spectrum, work.optics.log_gain, work.optics.background)
+    for _done in final.run():
+        pass
+    result = final.result()
+    microscope = chosen.microscope.replace(zernike_waves=result.zernike_waves)
+    yield Calibration(geometry=chosen.replace(microscope=microscope), steps=tuple(steps), reconstruction=result)
+
+
+def _circles(geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float]) -> Step:
+    found = Circles(geometry.microscope, geometry.array, images, field_point_um).fit()
+    return Step(
+        name="circles",
+        measure="negative log-likelihood of the bright-field spectra",
+        before=found.before,
+        after=found.after,
+        change=found.change,
+        accepted=found.after < found.before,
+        geometry=geometry.replace(array=found.array),
+    )
+
+
+def _judged(
+    geometry: Geometry,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float],
+    variance_floor: float,
+    device: torch.device | str,
+) -> Reconstruction:
+    settings = Reconstruct(passes=JUDGED_PASSES, zernike_terms=ZERNIKE_TERMS, variance_floor=variance_floor)
+    return reconstruct(geometry, images, settings, led_array(geometry.array, field_point_um), device)
+
+
+def _off_the_edge(model: StackModel) -> list[int]:
+    """LEDs whose direct light does not pass the pupil's very edge.
+
+    There a tenth of a sample decides how bright an image is: such images would pull the pose with all their light.
+    """
+    radius = np.hypot(*model.samples(model.leds.illumination_na).T)
+    return [int(led) for led in np.flatnonzero(np.abs(radius - model.cutoff) > EDGE_SAMPLES)]
+
+
+def _refine(
+    geometry: Geometry,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float],
+    numbers: tuple[int, ...],
+    rounds: tuple[int, ...],
+    variance_floor: float,
+    device: torch.device | str,
+) -> tuple[Geometry, StackReconstruction]:
+    """The geometry with pose and aberrations fitted, and the reconstruction that came with it."""
+    settings = Reconstruct(passes=JUDGED_PASSES, zernike_terms=ZERNIKE_TERMS, variance_floor=variance_floor)
+    leds = led_array(geometry.array.replace(max_illumination_na=None), field_point_um)
+    # Room for directions that turn out steeper.
+    wide = replace(leds, illumination_na=ROOM * leds.illumination_na)
+    grids = stack_sampling(geometry.microscope, wide, images.shape[-1])
+    first = StackReconstruction(geometry, images, settings, leds, device, grids)
+    for _done in first.run():
+        pass
+    array, scope = geometry.array, geometry.microscope
+    model, spectrum, optics = first.model, first.spectrum, first.optics
+    for passes in rounds:
+        leds = led_array(array.replace(max_illumination_na=None), field_point_um)
+        model.turn_to(leds)
+        optics = replace(optics, direction=model.optics().direction)
+        slope = model.samples(slopes(array, numbers, field_point_um).transpose(0, 2, 1)).transpose(0, 2, 1)
+        unknown = frozenset({OBJECT, ZERNIKE, GAIN, BACKGROUND, POSE})
+        fit = StackFit(model, spectrum, optics, unknown, slope, _off_the_edge(model))
+        x = fit.start()
+        for found, _value in fit.run(passes):
+            x = found
+        spectrum, optics = fit.spectrum(x), fit.optics(x)
+        change = np.zeros(6)
+        change[list(numbers)] = fit.pose(x) * SCALES[list(numbers)]
+        array = moved(array, change)
+    waves = dict(scope.zernike_waves)
+    for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
+        waves[noll] = waves.get(noll, 0.0) + amount
+    first.spectrum, first.optics = spectrum, optics
+    return geometry.replace(array=array, microscope=scope.replace(zernike_waves=waves)), first

@@ -1,0 +1,219 @@
+"""The pose of an array from its bright-field images alone: circles in their spectra. NumPy only.
+
+The image of an LED inside the objective's NA is direct light that interferes with what the sample scatters: its
+spectrum holds the sample inside two circles of radius NA / lambda around +k_l and -k_l, and little outside. All
+bright-field images together say by maximum likelihood where the circles lie, and so where the array stands.
+
+Source of the idea: Eckert, Phillips and Waller, "Efficient illumination angle self-calibration in Fourier
+ptychography", Applied Optics 57, 5434 (2018), who find the circles' edges image by image. Here the squared spectrum
+of image l at k is taken as exponentially distributed around q(|k|) t(covers of k), with q and the three levels t (no
+circle, one, both) estimated on the way, and only the pose is free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.errors import DataError
+from ptychoui.experiment import Array, Microscope
+from ptychoui.optics.pose import LIMITS, RIGID, SCALES, directions, moved
+
+BRIGHT = 0.35
+"""Share of the brightest images' mean above which an image is bright field; those between this and `DARK` are left."""
+
+DARK = 0.15
+
+EDGES_PX = (6.0, 3.0, 1.5, 1.0)
+"""Widths of the circles' edges in frequency samples, one search after the other: wide ones reach far."""
+
+LED_LIMIT = 60
+SAMPLE_LIMIT = 12_000
+EVALUATIONS = 60
+"""Calls per number of the pose and per width of edges."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircleFit:
+    """Where the circles say the array stands.
+
+    Attributes
+    ----------
+    array
+        The array with its new pose.
+    change
+        (6,) change of the pose, as `moved` takes it.
+    before, after
+        Negative log-likelihood per spectral sample at the pose given and at the new one: smaller is better.
+    led_numbers
+        Bright-field LEDs whose circles were used.
+    levels
+        Power outside the circles, inside one (1) and inside both.
+    """
+
+    array: Array
+    change: NDArray[np.float64]
+    before: float
+    after: float
+    led_numbers: tuple[int, ...]
+    levels: tuple[float, float, float]
+
+
+class Circles:
+    """The spectra of the bright-field images of a square tile, and how well a pose explains them.
+
+    Parameters
+    ----------
+    microscope, array
+        The geometry to start from.
+    images
+        (LED, row, column) square images in the order of the array's numbers.
+    field_point_um
+        The tile's centre at the sample.
+
+    Raises
+    ------
+    DataError
+        If fewer than four images are bright field.
+    """
+
+    def __init__(
+        self,
+        microscope: Microscope,
+        array: Array,
+        images: NDArray[np.float32],
+        field_point_um: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        self.array, self.field_point_um = array, field_point_um
+        numbers = np.array(array.numbers())
+        if images.ndim != 3 or images.shape[1] != images.shape[2] or len(images) != len(numbers):
+            raise DataError(f"images of shape {images.shape} are not one square image for each of {len(numbers)} LEDs")
+        means = images.mean((1, 2), dtype=np.float64)
+        top = float(np.sort(means)[-5:].mean())
+        bright = np.flatnonzero(means > BRIGHT * top)
+        if len(bright) < 4:
+            raise DataError(
+                f"only {len(bright)} images are bright field, the circles need 4",
+                "check the order of the images, the exposures and the dark frame",
+            )
+        if len(bright) > LED_LIMIT:
+            bright = bright[np.linspace(0, len(bright) - 1, LED_LIMIT).astype(int)]
+        self.bright, self.numbers = bright, tuple(int(number) for number in numbers[bright])
+        self.dark = np.flatnonzero(means < DARK * top)
+        size = images.shape[1]
+        step_per_um = 1 / (size * microscope.pixel_size_um)
+        self._samples_per_na = 1 / microscope.wavelength_um / step_per_um
+        self.radius = microscope.objective_na * self._samples_per_na
+        self._read(images, size)
+
+    def _read(self, images: NDArray[np.float32], size: int) -> None:
+        """Squared spectra of the windowed images at some frequencies of one half-plane."""
+        order = np.fft.fftfreq(size) * size
+        kx, ky = np.meshgrid(order, order)
+        radius = np.hypot(kx, ky)
+        # The direct light itself and its window, and what lies far outside all circles, say nothing.
+        half_plane = (ky > 0) | ((ky == 0) & (kx > 0))
+        chosen = np.flatnonzero((half_plane & (radius > 4) & (radius < 2 * self.radius + 8)).ravel())
+        if len(chosen) > SAMPLE_LIMIT:
+            chosen = np.random.default_rng(0).choice(chosen, SAMPLE_LIMIT, replace=False)
+        self._kx, self._ky = kx.ravel()[chosen].astype(np.float32), ky.ravel()[chosen].astype(np.float32)
+        ring = (radius.ravel()[chosen] / 2).astype(int)
+        self._ring = np.unique(ring, return_inverse=True)[1]
+        hann = np.hanning(size + 2)[1:-1]
+        window = hann[:, None] * hann
+        power = []
+        for led in self.bright:
+            image = images[led] / images[led].mean()
+            power.append(np.abs(np.fft.fft2(window * (image - 1)).ravel()[chosen]) ** 2)
+        self._power = np.array(power, np.float32)
+        self._power /= self._power.mean()
+
+    def _covers(self, change: NDArray[np.float64], edge_px: float) -> NDArray[np.float32]:
+        """(l, sample) how many of an LED's two circles hold each frequency, with edges of some width."""
+        k = directions(self.array, change, self.field_point_um)[self.bright].astype(np.float32) * self._samples_per_na
+        total = np.zeros((len(k), len(self._kx)), np.float32)
+        for sign in (1, -1):
+            distance = np.hypot(self._kx + sign * k[:, :1], self._ky + sign * k[:, 1:])
+            total += np.clip((self.radius - distance) / edge_px + 0.5, 0, 1)
+        return total
+
+    def _levels(self, covers: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Power outside, inside one and inside both circles, and the sample's power at every frequency."""
+        levels = np.array([0.1, 1.0, 1.0])
+        rings = np.maximum(np.bincount(self._ring), 1)
+        for _ in range(4):
+            mean = (self._power / np.interp(covers, (0, 1, 2), levels)).mean(0)
+            sample = (np.bincount(self._ring, mean) / rings)[self._ring]
+            relative = self._power / np.maximum(sample, 1e-12)
+            parts = (covers < 0.05, (covers > 0.95) & (covers < 1.05), covers > 1.95)
+            found = [
+                float(relative[part].mean()) if part.any() else level for part, level in zip(parts, levels, strict=True)
+            ]
+            levels = np.maximum(np.array(found) / max(found[1], 1e-12), 1e-3)
+        return levels, np.maximum(sample, 1e-12).astype(np.float32)
+
+    def misfit(self, change: NDArray[np.float64], edge_px: float = EDGES_PX[-1]) -> float:
+        """Negative log-likelihood per sample of a change of the pose (6,)."""
+        covers = self._covers(change, edge_px)
+        levels, sample = self._levels(covers)
+        return self._misfit(covers, levels, sample)
+
+    def _misfit(self, covers: NDArray[np.float32], levels: NDArray[np.float64], sample: NDArray[np.float32]) -> float:
+        # Straight lines between the levels.
+        low, high = (np.float32(levels[i + 1] - levels[i]) for i in (0, 1))
+        expected = np.float32(levels[0]) + low * np.minimum(covers, 1) + high * np.maximum(covers - 1, 0)
+        expected *= sample
+        return float((np.log(expected) + self._power / expected).mean(dtype=np.float64))
+
+    def fit(self, numbers: tuple[int, ...] = RIGID) -> CircleFit:
+        """Search the pose with the largest likelihood, by Nelder and Mead's simplex, within `LIMITS`.
+
+        Parameters
+        ----------
+        numbers
+            Which of the pose's numbers are free.
+        """
+        from scipy.optimize import minimize
+
+        free = list(numbers)
+        best = np.zeros(6)
+        for edge_px in EDGES_PX:
+            levels, sample = self._levels(self._covers(best, edge_px))
+            start = best.copy()
+
+            def value(z: NDArray[np.float64], edge_px: float = edge_px, start: NDArray[np.float64] = start) -> float:
+                change = start.copy()
+                change[free] += z * SCALES[free]
+                outside = np.maximum(np.abs(change) / LIMITS - 1, 0).sum()
+                if outside:
+                    return 1e3 + float(outside)
+                return self._misfit(self._covers(change, edge_px), levels, sample)  # noqa: B023
+
+            reach = 0.12 * edge_px
+            simplex = np.vstack([np.zeros(len(free)), reach * np.eye(len(free))])
+            found = minimize(
+                value,
+                np.zeros(len(free)),
+                method="Nelder-Mead",
+                options={
+                    "initial_simplex": simplex,
+                    "xatol": 2e-3,
+                    "fatol": 1e-7,
+                    "maxfev": EVALUATIONS * len(free),
+                },
+            )
+            best[free] += found.x * SCALES[free]
+        before, after = self.misfit(np.zeros(6)), self.misfit(best)
+        if after >= before:  # never worse than what was given
+            best, after = np.zeros(6), before
+        levels, _sample = self._levels(self._covers(best, EDGES_PX[-1]))
+        return CircleFit(
+            array=moved(self.array, best),
+            change=best,
+            before=before,
+            after=after,
+            led_numbers=self.numbers,
+            levels=(float(levels[0]), float(levels[1]), float(levels[2])),
+        )

@@ -1,0 +1,243 @@
+"""What ``ptychoui reconstruct`` does with one window of a stack: read, cut, reconstruct, keep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import read_geometry
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.results import StoredReconstruction, versions
+from ptychoui.errors import DataError, GeometryError
+from ptychoui.experiment import Array, Geometry, Reconstruct
+from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
+
+LARGEST_PX = 256
+"""Edge of the window that is reconstructed of larger images when none is asked for, in camera pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A square of camera pixels: its first row and column, and its edge."""
+
+    row: int
+    column: int
+    size_px: int
+
+    def field_point_um(self, image_shape: tuple[int, int], pixel_size_um: float) -> tuple[float, float]:
+        """x, y of the window's centre at the sample, um, where the images' centre lies on the optical axis.
+
+        The pupil of an LED at (x, y) of the posed array moves by (+x, +y) in columns and rows, because light from
+        there comes as exp(-2 pi i (x, y) . (column, row) / (lambda d)). The pose so carries whatever turns and mirrors
+        the microscope has, and x of a field point runs along columns, y along rows.
+        """
+        rows, columns = image_shape
+        return (
+            (self.column + (self.size_px - columns) / 2) * pixel_size_um,
+            (self.row + (self.size_px - rows) / 2) * pixel_size_um,
+        )
+
+
+def open_stack(path: str, geometry_path: str | None) -> ImageStack:
+    """Open a stack with a whole geometry.
+
+    Raises
+    ------
+    DataError, GeometryError
+        If the file holds no stack, or nobody says what microscope it is from.
+    """
+    stack = open_dataset(path, read_geometry(geometry_path) if geometry_path else None)
+    if not isinstance(stack, ImageStack):
+        raise DataError(f"{path} holds objects, not images of LEDs", "give an LED stack")
+    if stack.geometry is None:
+        raise GeometryError(
+            f"{path} carries no geometry", "give a TOML file with [microscope] and [array] (--geometry)"
+        )
+    return stack
+
+
+def image_places(stack: ImageStack, leds: LedArray, source: str) -> NDArray[np.int64]:
+    """(LED,) place of every LED's image in a stack.
+
+    Raises
+    ------
+    DataError
+        If an LED has no image.
+    """
+    places = {int(number): place for place, number in enumerate(stack.led_numbers)}
+    missing = [int(number) for number in leds.numbers if int(number) not in places]
+    if missing:
+        raise DataError(
+            f"{source} has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
+            "check the LED numbers of the geometry",
+        )
+    return np.array([places[int(number)] for number in leds.numbers])
+
+
+def leds_seen_from(array: Array, field_point_um: tuple[float, float], leave_out: Sequence[int] = ()) -> LedArray:
+    """The LEDs that are used on the axis, seen from elsewhere.
+
+    Raises
+    ------
+    GeometryError
+        If an LED to be left out is not among them, or none remains.
+    """
+    used = led_array(array).numbers
+    unknown = sorted(set(leave_out) - set(used.tolist()))
+    if unknown:
+        raise GeometryError(f"there is no LED {unknown[0]} to leave out", "ptychoui info --leds lists their numbers")
+    everything = led_array(array.replace(max_illumination_na=None, falloff="none"), field_point_um)
+    kept = everything.select(np.isin(everything.numbers, used) & ~np.isin(everything.numbers, list(leave_out)))
+    if not len(kept):
+        raise GeometryError("no LED remains", "leave fewer LEDs out")
+    return kept
+
+
+def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Window:
+    """The square in the middle of the images, as large as fits and at most ``largest_px``."""
+    size = min(*shape, largest_px)
+    return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
+
+
+def calibrated(
+    geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float], notes: list[str]
+) -> Geometry:
+    """The geometry after calibration on these images; what was done is noted."""
+    from ptychoui.optics.calibrate import Step, calibrate
+
+    for found in calibrate(geometry, images, field_point_um):
+        if isinstance(found, Step):
+            notes.append(found.sentence)
+        else:
+            geometry = found.geometry
+    return geometry
+
+
+class WindowReconstruction:
+    """One window of a stack: `run` it, then take `stored`.
+
+    Parameters
+    ----------
+    stack
+        With a geometry.
+    window
+        By default the central one of up to `LARGEST_PX`.
+    leave_out
+        Numbers of LEDs whose images are not used.
+
+    Raises
+    ------
+    PtychouiError
+        If window, images, LEDs and grids do not fit together.
+    """
+
+    def __init__(
+        self,
+        stack: ImageStack,
+        settings: Reconstruct,
+        window: Window | None = None,
+        leave_out: Sequence[int] = (),
+        calibrate: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        assert stack.geometry is not None
+        shape = stack.images.shape[1:]
+        self.stack, self.settings, geometry = stack, settings, stack.geometry
+        self.window = central_window(shape) if window is None else window
+        self.notes = [] if window is not None or self.window.size_px == max(shape) else [_cut_note(self.window, shape)]
+        place = self.window
+        cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
+        point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
+        leds = leds_seen_from(geometry.array, point, leave_out)
+        if calibrate:
+            images = cut.images[image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)]
+            geometry = calibrated(geometry, images, point, self.notes)
+            leds = leds_seen_from(geometry.array, point, leave_out)
+        start = time.perf_counter()
+        images = cut.images[image_places(stack, leds, stack.provenance.source)]
+        self._work = StackReconstruction(geometry, images, settings, leds, device)
+        self.seconds = time.perf_counter() - start
+
+    def run(self) -> Iterator[PassDone]:
+        """Do the passes; stop iterating to give up what is left. ``seconds`` counts what they take."""
+        start, before = time.perf_counter(), self.seconds
+        for done in self._work.run():
+            self.seconds = before + time.perf_counter() - start
+            yield done
+
+    def object(self) -> NDArray[np.complex64]:
+        """(row, column) object as it is now."""
+        return self._work.object()
+
+    def stored(self, interrupted: bool = False) -> StoredReconstruction:
+        """What is known by now, with its record."""
+        record = record_of(self.stack, self.seconds, interrupted, self.notes)
+        return stored_tiles([self._work.result()], [self.window], self._work.object(), self.settings, record)
+
+
+def _cut_note(window: Window, shape: tuple[int, ...]) -> str:
+    size = window.size_px
+    return (
+        f"the central {size} x {size} of {shape[0]} x {shape[1]} pixels were reconstructed; --crop chooses others, "
+        "--full-field takes all"
+    )
+
+
+def record_of(stack: ImageStack, seconds: float, interrupted: bool, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Where a result comes from, in plain values."""
+    return {
+        "source": stack.provenance.source,
+        "data_sha256": stack.provenance.sha256,
+        "unit_counts": stack.unit_counts,
+        "seconds": seconds,
+        "interrupted": interrupted,
+        "notes": [*stack.provenance.notes, *notes],
+        "versions": versions(),
+    }
+
+
+def stored_tiles(
+    tiles: Sequence[Reconstruction],
+    windows: Sequence[Window],
+    image: NDArray[np.complex64],
+    settings: Reconstruct,
+    record: dict[str, Any],
+) -> StoredReconstruction:
+    """Tiles of one stack and the object made of them as a result to be kept."""
+    first = tiles[0]
+    nolls = sorted({noll for tile in tiles for noll in tile.zernike_waves})
+    passes = max(len(tile.history) for tile in tiles)
+    history = np.full((len(tiles), passes), np.nan)
+    for row, tile in zip(history, tiles, strict=True):
+        row[: len(tile.history)] = tile.history
+    return StoredReconstruction(
+        object=image,
+        object_pixel_um=first.object_pixel_um,
+        pupil=np.stack([tile.pupil for tile in tiles]),
+        frequency_step_per_um=first.frequency_step_per_um,
+        zernike_noll=np.array(nolls, np.int64),
+        zernike_waves=np.array([[tile.zernike_waves.get(n, 0.0) for n in nolls] for tile in tiles]).reshape(
+            len(tiles), len(nolls)
+        ),
+        led_numbers=first.led_numbers,
+        illumination_na=np.stack([tile.illumination_na for tile in tiles]),
+        gain=np.stack([tile.gain for tile in tiles]),
+        background=np.stack([tile.background for tile in tiles]),
+        residual=np.stack([tile.residual_per_led for tile in tiles]),
+        history=history,
+        corners_px=np.array([(window.row, window.column) for window in windows]),
+        tile_px=windows[0].size_px,
+        amplitude_residual=float(np.mean([tile.amplitude_residual for tile in tiles])),
+        fitted_residual=float(np.mean([tile.fitted_residual for tile in tiles])),
+        geometry=first.geometry,
+        settings=settings,
+        record=record,
+    )

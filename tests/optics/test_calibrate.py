@@ -1,0 +1,176 @@
+"""Poses from circles and refinement: simulated truths, the eight layouts, and what must never get worse."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptychoui.bench.calibration import ARRAYS, BOUNDS, Scene, errors, make_scene
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import DataError, GeometryError
+from ptychoui.experiment import Array, Pose, load_geometry
+from ptychoui.optics.calibrate import Calibration, Step, calibrate
+from ptychoui.optics.circles import Circles
+from ptychoui.optics.led_array import led_array
+from ptychoui.optics.orientation import orientation
+from ptychoui.optics.pose import LIMITS, RIGID, VARIANTS, Variant, difference, directions, laid_out, moved, slopes
+from ptychoui.paths import resources
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return make_scene(ARRAYS["rings"], 5, tile_px=96)
+
+
+# Poses ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lattice", "dome"])
+@pytest.mark.parametrize("flags", list(product((False, True), repeat=3)))
+def test_a_layout_turns_every_direction_by_its_matrix(kind: str, flags: tuple[bool, bool, bool]) -> None:
+    own = Pose(shift_x_mm=1.2, shift_y_mm=-0.4, rotation_deg=7, tilt_x_deg=3, flip_x=True, swap_xy=True)
+    array = ARRAYS[kind].replace(pose=own)
+    variant = Variant(*flags)
+    expected = led_array(array).illumination_na @ variant.matrix.T
+    found = led_array(laid_out(array, variant)).illumination_na
+    assert np.abs(found - expected).max() < 1e-12
+
+
+def test_the_eight_layouts_differ_and_their_twins_are_half_turns() -> None:
+    assert len({str(variant) for variant in VARIANTS}) == 8
+    for variant in VARIANTS:
+        assert (variant.twin.matrix == -variant.matrix).all()
+
+
+def test_an_array_tilted_about_both_axes_has_no_other_layout() -> None:
+    array = ARRAYS["lattice"].replace(pose=Pose(tilt_x_deg=2, tilt_y_deg=1))
+    with pytest.raises(GeometryError, match="tilted about both axes"):
+        laid_out(array, Variant(False, False, True))
+
+
+def test_changes_add_up_and_slopes_are_their_derivatives() -> None:
+    array = ARRAYS["spiral"]
+    change = np.array([0.3, -0.2, 1.0, 2.0, 0.0, 0.0])
+    assert difference(array, moved(array, change)) == pytest.approx(change)
+    small = 1e-3 * change
+    expected = directions(array, small) - directions(array, np.zeros(6))
+    linear = slopes(array, RIGID) @ (small[:4] / np.array([1.0, 1.0, 2.0, 3.0]))
+    assert np.abs(linear - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+# Circles -------------------------------------------------------------------------------------------------------------
+
+
+def test_circles_find_the_pose_from_far_away(scene: Scene) -> None:
+    before = difference(scene.geometry.array, scene.believed.array)
+    assert np.hypot(before[0], before[1]) == pytest.approx(2.0) and abs(before[2]) == pytest.approx(3.0)
+    found = Circles(scene.believed.microscope, scene.believed.array, scene.images).fit()
+    after = difference(scene.geometry.array, found.array)
+    assert np.hypot(after[0], after[1]) < 0.1
+    assert abs(after[2]) < 0.8 and abs(after[3]) < 4
+    assert found.after < found.before
+    assert found.levels[0] < 0.3 < found.levels[1]
+
+
+def test_circles_say_nothing_worse_than_they_were_given(scene: Scene) -> None:
+    first = Circles(scene.believed.microscope, scene.believed.array, scene.images).fit()
+    again = Circles(scene.believed.microscope, first.array, scene.images).fit()
+    assert again.after <= again.before == pytest.approx(first.after, abs=1e-6)
+
+
+def test_images_without_light_structure_do_not_run_away(scene: Scene) -> None:
+    array = ARRAYS["lattice"]
+    noise = np.random.default_rng(0).poisson(500, (225, 48, 48)).astype(np.float32)
+    found = Circles(scene.geometry.microscope, array, noise).fit()
+    assert (np.abs(found.change) <= LIMITS).all()
+    assert found.after <= found.before
+
+
+def test_too_few_bright_images_are_refused(scene: Scene) -> None:
+    images = scene.images.copy()
+    images[3:] *= 1e-3
+    with pytest.raises(DataError, match="bright field"):
+        Circles(scene.believed.microscope, scene.believed.array, images)
+    with pytest.raises(DataError, match="one square image for each"):
+        Circles(scene.believed.microscope, scene.believed.array, images[:, :40])
+
+
+# Calibration ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(ARRAYS))
+def test_calibration_comes_within_its_bounds(kind: str) -> None:
+    scene = make_scene(ARRAYS[kind], 3)
+    *steps, found = calibrate(scene.believed, scene.images, variance_floor=3.75e-5)
+    assert isinstance(found, Calibration) and len(steps) == 2
+    measured = errors(scene, found.geometry, found.reconstruction)
+    assert {name: value for name, value in measured.items() if value > BOUNDS[name]} == {}
+
+
+def test_steps_say_before_and_after_and_keep_the_better(scene: Scene) -> None:
+    *steps, found = calibrate(scene.believed, scene.images, rounds=(12,), final_passes=6, variance_floor=3.75e-5)
+    assert isinstance(found, Calibration)
+    circles, refinement = (step for step in steps if isinstance(step, Step))
+    assert circles.accepted and circles.after < circles.before
+    assert refinement.accepted == (refinement.after < refinement.before)
+    kept = found.geometry.array if refinement.accepted else circles.geometry.array
+    assert found.geometry.array == kept
+    assert "shift x" in circles.sentence and "->" in refinement.sentence
+    # The pitch is never touched: height would be free with it.
+    assert found.geometry.array.ring_radii_mm == scene.believed.array.ring_radii_mm
+
+
+def test_a_refinement_that_makes_it_worse_is_left_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ptychoui.optics.calibrate as module
+
+    real = module._refine
+
+    def sabotaged(geometry: object, *rest: object) -> object:
+        refined, work = real(geometry, *rest)
+        return refined.replace(array=moved(refined.array, np.array([0.0, 0.0, 6.0, 9.0, 0.0, 0.0]))), work
+
+    monkeypatch.setattr(module, "_refine", sabotaged)
+    *steps, found = calibrate(scene.believed, scene.images, rounds=(4,), final_passes=4, variance_floor=3.75e-5)
+    refinement = steps[-1]
+    assert isinstance(refinement, Step) and not refinement.accepted
+    assert "left out" in refinement.sentence
+    assert found.geometry.array == steps[0].geometry.array
+
+
+def test_calibrating_with_leds_left_out_by_their_angle_is_refused(scene: Scene) -> None:
+    geometry = scene.believed.replace(array=scene.believed.array.replace(max_illumination_na=0.2))
+    with pytest.raises(GeometryError, match="max_illumination_na"):
+        next(iter(calibrate(geometry, scene.images)))
+
+
+# Orientation ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_right_layout_of_a_defocused_stack_is_found(scene: Scene) -> None:
+    wrong = laid_out(scene.geometry.array, Variant(True, False, True))
+    found = orientation(scene.geometry.replace(array=wrong), scene.images[:, 24:72, 24:72], passes=4)
+    best = led_array(found.array).illumination_na
+    right = led_array(scene.geometry.array).illumination_na
+    twin = led_array(laid_out(scene.geometry.array, Variant(True, True, False))).illumination_na
+    assert min(np.abs(best - right).max(), np.abs(best - twin).max()) < 1e-9
+    assert list(found.residuals) == sorted(found.residuals)
+    assert "amplitude residual" in found.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "geometry"), [("red", "uconn_bloodsmear"), ("green", "uconn_bloodsmear_green")])
+def test_the_orientation_of_the_measured_blood_smear_comes_first(name: str, geometry: str) -> None:
+    file = SHARED / "uconn" / f"bloodsmear_{name}.mat"
+    if not file.is_file():
+        pytest.skip("the measured stacks are not here")
+    stack = open_dataset(file, load_geometry(resources() / "geometries" / f"{geometry}.toml"))
+    found = orientation(stack.geometry, stack.images)
+    assert str(found.variants[0]) == "as it is"
+    assert found.pair_margin > 0.2 and found.twin_margin > 0.05
+    assert isinstance(found.array, Array)

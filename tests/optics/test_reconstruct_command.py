@@ -1,0 +1,111 @@
+"""``ptychoui reconstruct`` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tqdm
+
+from ptychoui import cli
+from ptychoui.data.formats.native import save_hdf5
+from ptychoui.data.results import load_reconstruction
+from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
+from ptychoui.optics.reconstruct_file import WindowReconstruction
+from ptychoui.optics.simulate import simulate_stack
+
+GEOMETRY = Geometry(
+    microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),
+    array=Array(kind="lattice", rows=5, columns=5, pitch_mm=4.0, height_mm=50.0),
+)
+
+
+@pytest.fixture(autouse=True)
+def as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made, _ = simulate_stack(GEOMETRY, GEOMETRY, Measurement(noise="none"), 40, seed=0)
+    return save_hdf5(tmp_path_factory.mktemp("stack") / "stack.h5", made)
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = cli.main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_json_has_what_a_script_needs(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--passes", 6, "--upsampling", 3, "--crop", 4, 6, 32, "--figures", tmp_path / "figures", "--json")
+    code, out, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", *words)
+    assert code == 0, err
+    values = json.loads(out)
+    assert values["passes"] == 6 and not values["interrupted"] and values["tile_px"] == 32
+    assert 0 < values["fitted_residual"] < values["amplitude_residual"] < 0.05
+    assert values["seconds"] > 0 and values["reading_s"] > 0 and "4" in values["zernike_waves"]
+    assert values["rows_px"] == values["columns_px"] == 96 and values["images"] == 25
+    assert [Path(p).read_bytes()[:4] for p in values["figures"]] == [b"\x89PNG"] * 3
+    result = load_reconstruction(tmp_path / "out.h5")
+    assert result.settings.upsampling == 3 and result.corners_px.tolist() == [[4, 6]]
+    assert result.record["data_sha256"] == values["data_sha256"]
+
+
+def test_a_summary_for_people_and_info(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--passes", 2, "--pupil", "fixed", "--no-gain", "--no-background")
+    code, out, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", *words)
+    assert code == 0, err
+    assert "2 passes, pupil fixed" in out and "s for the passes" in out and "s for reading" in out
+    result = load_reconstruction(tmp_path / "out.h5")
+    assert np.all(result.gain == 1) and np.all(result.background == 0)
+    code, out, err = run(capsys, "info", tmp_path / "out.h5")
+    assert code == 0 and "reconstruction of" in out and "amplitude residual" in out
+    code, out, err = run(capsys, "objects", tmp_path / "out.h5", "-o", tmp_path / "objects.h5", "--json")
+    assert code == 0 and json.loads(out)["objects"] >= 1
+
+
+def test_ctrl_c_keeps_what_there_is(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = WindowReconstruction.run
+
+    def interrupted(self: WindowReconstruction) -> Any:
+        for done in whole(self):
+            if done.number == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield done
+
+    monkeypatch.setattr(WindowReconstruction, "run", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    code, out, _err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", "--passes", 9)
+    assert code == 0 and "stopped after 2 of 9 passes" in out
+    assert load_reconstruction(tmp_path / "out.h5").record["interrupted"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    geometry = tmp_path / "far.toml"
+    geometry.write_text(to_toml(GEOMETRY.replace(array=GEOMETRY.array.replace(pose={"shift_x_mm": 60.0}))))
+    near = tmp_path / "near.toml"
+    near.write_text(to_toml(GEOMETRY.replace(array=GEOMETRY.array.replace(height_mm=20.0))))
+    for words, sentence in (
+        (("--crop", 30, 0, 32), "leaves the image"),
+        (("--geometry", near, "--upsampling", 1), "use 2 or more"),
+        (("--device", "tpu"), "unknown device"),
+        (("--without", 77), "no LED 77"),
+        (("--geometry", geometry), "no LED lies in the bright field"),
+        (("--passes", 0), "below 1"),
+    ):
+        code, out, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", *words)
+        assert code == 2 and out == "" and sentence in err and "Traceback" not in err, err
+        assert not (tmp_path / "out.h5").exists()
+    code, _, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "none" / "out.h5", "--passes", 1)
+    assert code == 2 and "there is no folder" in err
