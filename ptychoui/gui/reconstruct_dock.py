@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from ptychoui.gui.fields import Field, Form
 from ptychoui.gui.run_dock import command_button, duration, ink, note
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
+from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackForecast, StackPlan
 from ptychoui.session.stack_run import StackHistory
 from ptychoui.session.worker import RunState
@@ -54,9 +55,12 @@ class ReconstructPanel(QWidget):
     ----------
     edited
         (name of the setting, value).
+    calibration_taken
+        The person wants the geometry that was found.
     """
 
     edited = pyqtSignal(str, object)
+    calibration_taken = pyqtSignal()
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -92,6 +96,13 @@ class ReconstructPanel(QWidget):
         column.addWidget(self.warnings)
         column.addWidget(self.form)
         column.addLayout(results)
+        self.calibration = note()
+        self.take = QPushButton("Take the corrected geometry")
+        self.take.setToolTip("Put it in place of the present one; undo takes it back")
+        self.take.clicked.connect(self.calibration_taken)
+        self.take.hide()
+        column.addWidget(self.calibration)
+        column.addWidget(self.take)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -117,10 +128,11 @@ class ReconstructPanel(QWidget):
         """Say below a field why it was refused."""
         self.form.set_error(name, text)
 
-    def show_state(self, state: RunState) -> None:
+    def show_state(self, state: RunState, task: str = "reconstruction") -> None:
         """Take texts from the state; the buttons follow their actions."""
         paint_primary(self.buttons["reconstruct"])
-        self.state.setText(STATE_TEXTS[state])
+        calibrating = task == "calibration" and state is RunState.RUNNING
+        self.state.setText("Calibrating" if calibrating else STATE_TEXTS[state])
         c = colours()
         tone = {RunState.RUNNING: c.accent, RunState.FINISHED: c.good, RunState.FAILED: c.error}.get(state, c.text)
         ink(self.state, tone)
@@ -144,6 +156,18 @@ class ReconstructPanel(QWidget):
         if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
             text += f", {duration(last.seconds_left)} left"
         self.time_left.setText(text)
+
+    def show_calibration(self, history: CalibrationHistory, active: bool) -> None:
+        """Show the steps of a calibration, and the button that takes its geometry."""
+        if active:
+            self.progress.setRange(0, 0)
+            self.time_left.setText(f"step {len(history.sentences) + 1} of 3")
+        lines = [f"• {sentence[:1].upper()}{sentence[1:]}" for sentence in history.sentences]
+        if history.found is not None:
+            lines.append(f"• Residual with the corrected geometry {history.found.residual:.3g}")
+        self.calibration.setText("\n".join(lines))
+        self.calibration.setVisible(bool(lines))
+        self.take.setVisible(history.found is not None and not active)
 
     def show_forecast(self, found: StackForecast | str) -> None:
         """Show what a reconstruction would take, or why there can be none."""

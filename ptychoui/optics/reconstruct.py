@@ -164,6 +164,11 @@ class StackReconstruction:
         self.history.append(value / self.model.power)
         return PassDone(number=len(self.history), passes=self.settings.passes, residual=self.history[-1])
 
+    @property
+    def object_pixel_um(self) -> float:
+        """Pixel of `object` in um."""
+        return self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling)
+
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
         found = self.model.object(self.spectrum, self.settings.upsampling)
@@ -203,7 +208,7 @@ class StackReconstruction:
         scale = float((optics.log_gain[bright].mean() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
-            object_pixel_um=self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling),
+            object_pixel_um=self.object_pixel_um,
             pupil=self._pupil(optics),
             frequency_step_per_um=self.grids.step_per_um,
             zernike_waves=waves,

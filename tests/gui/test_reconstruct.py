@@ -204,7 +204,7 @@ def test_closing_in_mid_reconstruction(
 
 def test_there_must_be_a_stack_with_a_geometry(window: MainWindow, qtbot: Any) -> None:
     window.reconstruct()
-    assert "no LED stack" in texts(window)[-1]
+    assert "no LED stack to work on" in texts(window)[-1]
     window.open_sample_objects()
     qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
     assert not window.actions_by_key["reconstruct"].isEnabled()
