@@ -53,7 +53,8 @@ class Reconstruction:
     led_numbers, illumination_na
         (L,) and (L, 2) direction cosines that were used.
     gain, background
-        (L,) brightness relative to the mean of the bright field, and stray light; ones and zeros where not fitted.
+        (L,) brightness relative to the median of the bright field, which a dead LED does not move, and stray light;
+        ones and zeros where not fitted.
     residual_per_led
         (L,) sum (sqrt(y) - A)^2 / sum A^2 of each image, fitted brightness and stray light included.
     amplitude_residual
@@ -201,11 +202,11 @@ class StackReconstruction:
         with torch.no_grad():
             fitted, plain, power = self._residuals()
             bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
-            log_gain = optics.log_gain - optics.log_gain[bright].mean()
+            log_gain = optics.log_gain - optics.log_gain[bright].median()
         waves = dict(self.geometry.microscope.zernike_waves)
         for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
             waves[noll] = waves.get(noll, 0.0) + amount
-        scale = float((optics.log_gain[bright].mean() / 2).exp())
+        scale = float((optics.log_gain[bright].median() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
             object_pixel_um=self.object_pixel_um,

@@ -186,8 +186,9 @@ def led_quality(
     """
     radius = np.hypot(*np.asarray(illumination_na, dtype=np.float64).T)
     floor = max(1e-12, 1e-3 * float(np.median(misfit)))
+    gain = np.clip(np.nan_to_num(gain, nan=1.0), 1e-6, 1e6)
     above = _score(np.log(misfit + floor), radius)
-    dim = _score(np.log(np.maximum(gain, 1e-6)), radius)
+    dim = _score(np.log(gain), radius)
     amplitude = np.sqrt(np.maximum(mean_intensity, 0))
     # The neighbours' light counts, too: a dead LED has none of its own.
     usual = np.maximum(amplitude, np.exp(_smooth(np.log(amplitude + 1e-9), radius)))
