@@ -89,6 +89,12 @@ class ReconstructPanel(QWidget):
         self.after = {key: command_button(actions[key]) for key in ("calibrate", "save_result")}
         for button in self.after.values():
             results.addWidget(button, 1)
+        self.calibration = note()
+        self.take = QPushButton("Take the corrected geometry")
+        self.take.setToolTip("Put it in place of the present one; undo takes it back")
+        self.take.setMinimumHeight(2 * self.fontMetrics().height())
+        self.take.clicked.connect(self.calibration_taken)
+        self.take.hide()
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, gap, gap, 0)
@@ -96,13 +102,6 @@ class ReconstructPanel(QWidget):
         column.addWidget(self.warnings)
         column.addWidget(self.form)
         column.addLayout(results)
-        self.calibration = note()
-        self.take = QPushButton("Take the corrected geometry")
-        self.take.setToolTip("Put it in place of the present one; undo takes it back")
-        self.take.clicked.connect(self.calibration_taken)
-        self.take.hide()
-        column.addWidget(self.calibration)
-        column.addWidget(self.take)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -116,6 +115,8 @@ class ReconstructPanel(QWidget):
         layout.addLayout(status)
         layout.addWidget(self.progress)
         layout.addWidget(self.forecast)
+        layout.addWidget(self.calibration)
+        layout.addWidget(self.take)
         layout.addWidget(area, 1)
         self.show_state(RunState.IDLE)
 
@@ -131,6 +132,7 @@ class ReconstructPanel(QWidget):
     def show_state(self, state: RunState, task: str = "reconstruction") -> None:
         """Take texts from the state; the buttons follow their actions."""
         paint_primary(self.buttons["reconstruct"])
+        paint_primary(self.take)
         calibrating = task == "calibration" and state is RunState.RUNNING
         self.state.setText("Calibrating" if calibrating else STATE_TEXTS[state])
         c = colours()
@@ -162,11 +164,13 @@ class ReconstructPanel(QWidget):
         if active:
             self.progress.setRange(0, 0)
             self.time_left.setText(f"step {len(history.sentences) + 1} of 3")
-        lines = [f"• {sentence[:1].upper()}{sentence[1:]}" for sentence in history.sentences]
+        self.calibration.setToolTip("\n".join(history.sentences))
         if history.found is not None:
-            lines.append(f"• Residual with the corrected geometry {history.found.residual:.3g}")
-        self.calibration.setText("\n".join(lines))
-        self.calibration.setVisible(bool(lines))
+            steps = "; ".join(history.accepted) or "the geometry was right already"
+            self.calibration.setText(f"Calibrated. {steps[:1].upper()}{steps[1:]}.")
+        elif history.sentences:
+            self.calibration.setText(history.sentences[-1])
+        self.calibration.setVisible(bool(history.sentences))
         self.take.setVisible(history.found is not None and not active)
 
     def show_forecast(self, found: StackForecast | str) -> None:

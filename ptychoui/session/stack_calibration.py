@@ -29,6 +29,7 @@ class CalibrationStep(Event):
     """One step was done: what it changed, and how well the images are explained before and after it."""
 
     sentence: str
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class CalibrationHistory:
     def __init__(self) -> None:
         self.begun: CalibrationBegun | None = None
         self.sentences: list[str] = []
+        self.accepted: list[str] = []
         self.found: Calibrated | None = None
         self.end: Finished | Stopped | Failed | None = None
 
@@ -54,6 +56,8 @@ class CalibrationHistory:
             self.begun = event
         elif isinstance(event, CalibrationStep):
             self.sentences.append(event.sentence)
+            if event.accepted:
+                self.accepted.append(event.sentence)
         elif isinstance(event, Calibrated):
             self.found = event
         elif isinstance(event, (Finished, Stopped, Failed)):
@@ -83,7 +87,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
             for found in work.run():
                 done += 1
                 if isinstance(found, Step):
-                    yield CalibrationStep(step=done, sentence=found.sentence)
+                    yield CalibrationStep(step=done, sentence=found.sentence, accepted=found.accepted)
                 else:
                     residual = found.reconstruction.fitted_residual
                     yield Calibrated(step=done, geometry=work.for_use(found.geometry), residual=residual)

@@ -289,7 +289,7 @@ def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: Mai
     assert window.panels.tabs.currentWidget() is window.panels.stack
     assert window.document.geometry == before and panel.take.isHidden()
     qtbot.waitUntil(lambda: finished(window), timeout=LONG)
-    assert "Circles" in panel.calibration.text() and "Refinement: shift x" in panel.calibration.text()
+    assert "efinement: shift x" in panel.calibration.text() and "circles:" in panel.calibration.toolTip()
     assert not panel.take.isHidden() and window.document.geometry == before
     panel.take.click()
     after = window.document.geometry
