@@ -208,7 +208,7 @@ def led_quality(
             words
             for words, true in (
                 ("image not explained", misfits[led]),
-                (f"{gain[led]:.2f} times the usual light", gains[led]),
+                ("too dim" if gain[led] < 1 else "too bright", gains[led]),
             )
             if true
         )
