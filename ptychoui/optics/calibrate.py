@@ -11,7 +11,7 @@ sign of phase; a shift of the array is known from the direct light alone, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,6 +111,7 @@ def calibrate(
     final_passes: int = 30,
     variance_floor: float = 1e-5,
     device: torch.device | str = "cpu",
+    between: Callable[[], None] | None = None,
 ) -> Iterator[Step | Calibration]:
     """Yield every step when it is done, and the calibration at the end.
 
@@ -130,6 +131,8 @@ def calibrate(
         Passes of the reconstruction at the end, which goes on from that of the refinement.
     variance_floor
         Constant under the square roots: shot noise's 3/8 of a photoelectron, in units of the open field.
+    between
+        Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
     ------
@@ -148,8 +151,8 @@ def calibrate(
     steps.append(_circles(geometry, images, field_point_um))
     yield steps[-1]
     start = steps[-1].geometry
-    refined, work = _refine(start, images, field_point_um, numbers, rounds, variance_floor, device)
-    before, after = (_judged(one, images, field_point_um, variance_floor, device) for one in (start, refined))
+    refined, work = _refine(start, images, field_point_um, numbers, rounds, variance_floor, device, between)
+    before, after = (_judged(one, images, field_point_um, variance_floor, device, between) for one in (start, refined))
     better = after.fitted_residual < before.fitted_residual
     chosen = refined if better else start
     steps.append(
@@ -171,7 +174,7 @@ def calibrate(
         zernike_terms=ZERNIKE_TERMS,
         variance_floor=variance_floor,
     )
-    final = StackReconstruction(chosen, images, settings, leds, device, work.grids)
+    final = StackReconstruction(chosen, images, settings, leds, device, work.grids, between)
     if better:
         final.start_from(work.spectrum, work.optics.log_gain, work.optics.background)
     for _done in final.run():
@@ -200,9 +203,10 @@ def _judged(
     field_point_um: tuple[float, float],
     variance_floor: float,
     device: torch.device | str,
+    between: Callable[[], None] | None,
 ) -> Reconstruction:
     settings = Reconstruct(passes=JUDGED_PASSES, zernike_terms=ZERNIKE_TERMS, variance_floor=variance_floor)
-    return reconstruct(geometry, images, settings, led_array(geometry.array, field_point_um), device)
+    return reconstruct(geometry, images, settings, led_array(geometry.array, field_point_um), device, between)
 
 
 def _off_the_edge(model: StackModel) -> list[int]:
@@ -222,6 +226,7 @@ def _refine(
     rounds: tuple[int, ...],
     variance_floor: float,
     device: torch.device | str,
+    between: Callable[[], None] | None,
 ) -> tuple[Geometry, StackReconstruction]:
     """The geometry with pose and aberrations fitted, and the reconstruction that came with it."""
     settings = Reconstruct(passes=JUDGED_PASSES, zernike_terms=ZERNIKE_TERMS, variance_floor=variance_floor)
@@ -229,7 +234,7 @@ def _refine(
     # Room for directions that turn out steeper.
     wide = replace(leds, illumination_na=ROOM * leds.illumination_na)
     grids = stack_sampling(geometry.microscope, wide, images.shape[-1])
-    first = StackReconstruction(geometry, images, settings, leds, device, grids)
+    first = StackReconstruction(geometry, images, settings, leds, device, grids, between)
     for _done in first.run():
         pass
     array, scope = geometry.array, geometry.microscope

@@ -261,9 +261,10 @@ def reconstruct(
     settings: Reconstruct | None = None,
     leds: LedArray | None = None,
     device: torch.device | str = "cpu",
+    between: Callable[[], None] | None = None,
 ) -> Reconstruction:
     """Reconstruct a stack in one go: see `StackReconstruction`."""
-    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device)
+    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device, between=between)
     for _done in work.run():
         pass
     return work.result()

@@ -65,7 +65,7 @@ class CalibrationHistory:
 
 
 def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
-    """Return what a worker needs to calibrate with the square of a plan; a stop is heard between steps."""
+    """Return what a worker needs to calibrate with the square of a plan; a stop gives it up."""
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
@@ -84,7 +84,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
         yield CalibrationBegun(step=0, size_px=size)
         done = 0
         try:
-            for found in work.run():
+            for found in work.run(between=control.checkpoint):
                 done += 1
                 if isinstance(found, Step):
                     yield CalibrationStep(step=done, sentence=found.sentence, accepted=found.accepted)

@@ -182,3 +182,23 @@ def test_a_new_run_keeps_the_last_report(sample: ImageStack) -> None:
     kept = history.report
     history.begin()
     assert history.report is kept and history.end is None and len(history.residual) == 0
+
+
+def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -> None:
+    from ptychoui.session.stack_calibration import CalibrationBegun, CalibrationStep, calibration_run
+
+    class Impatient(RunControl):
+        """Stops at the hundredth look: far from the end of the refinement."""
+
+        looks = 0
+
+        def checkpoint(self, before_wait: Any = None) -> None:
+            self.looks += 1
+            if self.looks == 100:
+                self.stop()
+            super().checkpoint(before_wait)
+
+    control = Impatient()
+    told = list(calibration_run(sample, sample.geometry, StackPlan(), "cpu")(control, lambda: False))
+    assert [type(event) for event in told] == [CalibrationBegun, CalibrationStep, Stopped]
+    assert control.looks == 100
