@@ -36,7 +36,7 @@ DESCRIPTION = {
     "zernike_waves": ("tile, term", "waves RMS"),
     "led_numbers": ("LED", "number of the LED in its array"),
     "illumination_na": ("tile, LED, (x, y)", "direction cosine"),
-    "gain": ("tile, LED", "brightness relative to the mean of the bright field"),
+    "gain": ("tile, LED", "brightness relative to the median of the bright field"),
     "background": ("tile, image", "stray light, in units of the images"),
     "residual": ("tile, image", "sum (sqrt(y) - A)^2 / sum A^2 with brightness and stray light"),
     "history": ("tile, pass", "residual after each pass; NaN where a tile had fewer"),

@@ -14,7 +14,7 @@ from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk
 from ptychoui.paths import resources
-from ptychoui.session import opening, runs, stack_plan, stack_run
+from ptychoui.session import opening, runs, stack_calibration, stack_plan, stack_run
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
 from ptychoui.session.history import RunHistory
@@ -22,11 +22,15 @@ from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
+from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_run import StackHistory
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture
 
 RECOVERY_DELAY_MS = 2000
+
+
+Task = Literal["training", "reconstruction", "calibration"]
 
 
 class Controller(QObject):
@@ -78,7 +82,7 @@ class Controller(QObject):
         self.jobs = JobQueue(self.mailbox)
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
-        self.task: Literal["training", "reconstruction"] = "training"
+        self.task: Task = "training"
         self._state = RunState.IDLE
         self._ended_run = 0
         self._recovery = QTimer(self)
@@ -302,21 +306,43 @@ class Controller(QObject):
     def reconstruct(self) -> None:
         """Reconstruct the stack that is open."""
         document = self.document
-        if self._refuse_while_running():
-            return
-        if not isinstance(document.dataset, ImageStack):
-            self.say("warning", "There is no LED stack to reconstruct", "open one, with one image per LED")
-            return
-        if document.geometry is None:
-            self.say(
-                "warning",
-                "The stack has no geometry yet",
-                "choose one in the geometry form: nothing is known of its LEDs",
-            )
+        stack = self._stack_with_geometry()
+        if stack is None:
             return
         document.reconstruction.begin()
         device = document.experiment.engine.device
-        self._start(stack_run.stack_run(document.dataset, document.geometry, document.plan, device), "reconstruction")
+        self._start(stack_run.stack_run(stack, document.geometry, document.plan, device), "reconstruction")
+
+    def calibrate(self) -> None:
+        """Find the array's pose from the stack that is open."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.calibration = CalibrationHistory()
+        device = document.experiment.engine.device
+        self._start(stack_calibration.calibration_run(stack, document.geometry, document.plan, device), "calibration")
+
+    def take_calibration(self) -> None:
+        """Put the geometry that was found in place of the present one, with undo."""
+        found = self.document.calibration.found
+        if found is not None and not self._refuse_while_running():
+            self.edit_geometry(found.geometry, "Calibration", "")
+            self.document.calibration = CalibrationHistory()
+            self.reconstruction_changed.emit()
+
+    def _stack_with_geometry(self) -> ImageStack | None:
+        """The stack that can be worked on; None after saying why there is none."""
+        document = self.document
+        if self._refuse_while_running():
+            return None
+        if not isinstance(document.dataset, ImageStack):
+            self.say("warning", "There is no LED stack to work on", "open one, with one image per LED")
+            return None
+        if document.geometry is None:
+            self.say("warning", "The stack has no geometry yet", "choose one in the geometry form")
+            return None
+        return document.dataset
 
     def edit_plan(self, name: str, value: Any) -> str:
         """Change one setting of the reconstruction; returns the sentence why it was refused, or nothing."""
@@ -327,7 +353,7 @@ class Controller(QObject):
         self.ask_forecast()
         return ""
 
-    def _start(self, events: MakeEvents, task: Literal["training", "reconstruction"] = "training") -> None:
+    def _start(self, events: MakeEvents, task: Task = "training") -> None:
         self.task = task
         if task == "training":
             self.run_changed.emit()
@@ -374,9 +400,11 @@ class Controller(QObject):
         self._look_at_state()
 
     @property
-    def _history(self) -> RunHistory | StackHistory:
+    def _history(self) -> RunHistory | StackHistory | CalibrationHistory:
         """What the present run is told to."""
-        return self.document.history if self.task == "training" else self.document.reconstruction
+        if self.task == "training":
+            return self.document.history
+        return self.document.reconstruction if self.task == "reconstruction" else self.document.calibration
 
     def _after_run(self, event: Any) -> None:
         history = self.document.history

@@ -32,7 +32,7 @@ MAPS = (
     ("gain", "Fitted brightness"),
     ("background", "Fitted stray light"),
 )
-HEADS = ("LED", "NA", "Misfit", "Deviation", "Brightness", "Why")
+HEADS = ("LED", "NA", "Misfit", "Dev.", "Light", "Why")
 MOST_ROWS = 12
 
 
@@ -56,8 +56,8 @@ class LedPage(QWidget):
         self.worst = QTableWidget(0, len(HEADS))
         self.worst.setHorizontalHeaderLabels(HEADS)
         self.worst.setToolTip(
-            "LEDs that stand out come first, then by deviation. Misfit: RMS in % of the open field's amplitude. "
-            "Deviation: that of the misfit from LEDs of similar NA, in robust standard deviations"
+            "LEDs that stand out come first, then by misfit: RMS in % of the open field's amplitude. Dev.: by how many "
+            "robust standard deviations it exceeds that of LEDs at similar NA. Light: fitted brightness"
         )
         self.worst.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.worst.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -75,6 +75,7 @@ class LedPage(QWidget):
         self.panels = (self.measured, self.predicted)
         self.contrast = ContrastBar("intensity", "gray", None, self)
         self.caption = QLabel()
+        self.caption.setWordWrap(True)
         self._arrange()
         for panel in self.panels:
             panel.note = "no reconstruction yet"
@@ -103,10 +104,9 @@ class LedPage(QWidget):
         grid.addWidget(self.caption, 0, 0, 1, 2)
         grid.addWidget(self.measured, 1, 0)
         grid.addWidget(self.predicted, 1, 1)
-        grid.addWidget(self.contrast, 2, 0, 1, 2)
-        grid.addWidget(self.worst, 3, 0, 1, 2)
+        grid.addWidget(self.worst, 2, 0, 1, 2)
         grid.setRowStretch(1, 3)
-        grid.setRowStretch(3, 2)
+        grid.setRowStretch(2, 2)
         for layout in (column, grid):
             layout.setContentsMargins(0, 0, 0, 0)
             layout.setSpacing(gap)
@@ -117,7 +117,9 @@ class LedPage(QWidget):
         split.setSizes([420, 520])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(split)
+        outer.setSpacing(gap)
+        outer.addWidget(split, 1)
+        outer.addWidget(self.contrast)
 
     def show_report(self, report: StackReport | None) -> None:
         """Show a result, with the worst LED chosen."""
@@ -192,7 +194,7 @@ class LedPage(QWidget):
         quality, found = report.quality, report.found
         key = self.quantity.currentData()
         if key == "misfit":
-            values, table = np.log10(np.maximum(quality.misfit, 1e-9)), lut("viridis")
+            values, table = np.log10(np.maximum(quality.misfit, 1e-3 * quality.misfit.max() + 1e-9)), lut("viridis")
             low, high = _spread(values, 0.5)
             texts = f"{10**low:.2g}", f"{10**high:.2g}", "amplitude misfit, RMS (open field = 1)"
         elif key == "score":
@@ -200,7 +202,8 @@ class LedPage(QWidget):
             low, high = 0.0, max(5.0, float(values.max()))
             texts = "0", f"{high:.2g}", "robust deviations above LEDs of similar NA"
         elif key == "gain":
-            values, table = np.log2(np.maximum(found.gain, 1e-6)), lut("blue to red")
+            gain = np.where(quality.lit, np.clip(found.gain, 0.01, 100), 1.0)
+            values, table = np.log2(gain), lut("blue to red")
             high = max(0.1, float(np.abs(values).max()))
             low = -high
             texts = f"{2**low:.2f}", f"{2**high:.2f}", "times the usual light"
@@ -224,7 +227,7 @@ class LedPage(QWidget):
                 f"{np.hypot(*found.illumination_na[led]):.3f}",
                 f"{100 * quality.misfit[led]:.2f} %",
                 f"{quality.misfit_score[led]:+.1f} σ",
-                f"{found.gain[led]:.2f}",
+                f"{found.gain[led]:.2f}" if quality.lit[led] else "dark",
                 quality.reasons[led] or "–",
             )
             for column, text in enumerate(texts):
@@ -250,7 +253,8 @@ class LedPage(QWidget):
         band = "bright" if na < report.geometry.microscope.objective_na else "dark"
         return (
             f"LED {found.led_numbers[led]}   NA {na:.3f}, {band} field   misfit "
-            f"{100 * report.quality.misfit[led]:.2f} %   brightness {found.gain[led]:.2f}"
+            f"{100 * report.quality.misfit[led]:.2f} %   "
+            + (f"brightness {found.gain[led]:.2f}" if report.quality.lit[led] else "too dark for a brightness")
         )
 
     def _link(self, moved: ImagePanel) -> None:

@@ -78,6 +78,7 @@ class MainWindow(WindowCommands):
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
         p.run.edited.connect(self._edited)
+        p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
@@ -119,12 +120,14 @@ class MainWindow(WindowCommands):
         history, state, panels = self.document.reconstruction, self.controller.state, self.panels
         if self.controller.task == "training" and state.active:
             state = RunState.IDLE
-        panels.stack_run.show_history(history, state)
+        calibrating = self.controller.task == "calibration"
+        panels.stack_run.show_history(history, RunState.IDLE if calibrating and state.active else state)
+        panels.stack_run.show_calibration(self.document.calibration, calibrating and state.active)
         panels.progress.show_reconstruction(history)
         if history.report is not self._shown_report:
             self._shown_report = history.report
             panels.result.show_report(history.report)
-        elif history.begun is not None and state.active and history.last_pass is not None:
+        elif history.begun is not None and state.active and not calibrating and history.last_pass is not None:
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
 
@@ -140,9 +143,9 @@ class MainWindow(WindowCommands):
         task = self.controller.task
         self.panels.show_state(state, task)
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
-        if task == "reconstruction":
+        if task != "training":
             self._show_reconstruction()
-            if state is RunState.STARTING:
+            if task == "reconstruction" and state is RunState.STARTING:
                 self.panels.result.start_over()
         self._enable()
 
@@ -190,8 +193,8 @@ class MainWindow(WindowCommands):
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        a["calibrate"].setEnabled(False)
-        a["save_result"].setEnabled(False)
+        a["calibrate"].setEnabled(idle and is_stack)
+        a["save_result"].setEnabled(document.reconstruction.report is not None)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
         a["pause"].setText("&Continue" if waiting else "&Pause")

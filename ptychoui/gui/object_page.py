@@ -27,11 +27,13 @@ class ObjectPage(QWidget):
         self.phase_contrast = ContrastBar("phase in radians", "phase (cyclic)", (-np.pi, np.pi), self)
         self.unwrapped_contrast = ContrastBar("unwrapped phase in radians", "blue to red", None, self)
         self.kind = QComboBox()
-        self.kind.addItem("Phase about zero", "unwrapped")
-        self.kind.addItem("Phase in one turn", "wrapped")
+        self.kind.addItem("Phase", "unwrapped")
+        self.kind.addItem("Phase, wrapped", "wrapped")
+        self.kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.kind.setMinimumContentsLength(8)
         self.kind.setToolTip(
-            "Ramp and piston are taken away: neither is measured. About zero, jumps by a turn are removed once all "
-            "passes are done; where the amplitude is near zero the phase may be off by whole turns"
+            "Ramp and piston are taken away: neither is measured. Jumps by a turn are removed once all "
+            "passes are done, unless wrapped; where the amplitude is near zero the phase may be off by whole turns"
         )
         self._shown: StackReport | ObjectPicture | None = None
         self._fresh = True
@@ -49,7 +51,7 @@ class ObjectPage(QWidget):
             start=1,
         ):
             line = QHBoxLayout()
-            widget.setMinimumWidth(self.kind.sizeHint().width())
+            widget.setFixedWidth(self.kind.sizeHint().width())
             line.addWidget(widget)
             for bar in bars:
                 line.addWidget(bar, 1)

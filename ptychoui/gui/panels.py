@@ -11,7 +11,6 @@ from ptychoui.gui.geometry_dock import GeometryPanel
 from ptychoui.gui.led_dock import LedPanel
 from ptychoui.gui.messages import MessageList, Toast
 from ptychoui.gui.progress_dock import ProgressPanel
-from ptychoui.gui.reconstruct_dock import STATE_TEXTS as STACK_TEXTS
 from ptychoui.gui.reconstruct_dock import ReconstructPanel
 from ptychoui.gui.reconstruction_view import ReconstructionView
 from ptychoui.gui.result_view import ResultView
@@ -132,17 +131,17 @@ class Panels:
         training = task == "training"
         other = RunState.IDLE
         self.run.show_state(state if training else other)
-        self.stack_run.show_state(other if training else state)
+        self.stack_run.show_state(other if training else state, task)
         for form in (self.run.form, self.stack_run.form):
             form.setEnabled(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        self.state.setText((STATE_TEXTS if training else STACK_TEXTS)[state])
+        self.state.setText(STATE_TEXTS[state] if training else self.stack_run.state.text())
         if state is RunState.STARTING:
             self.central.setCurrentWidget(self.tabs)
-            self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
             self.bring_up(not training)
-            if not training:
+            if task != "calibration":
+                self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
                 self.result.show_page("Object")
 
     def show_busy(self, text: str) -> None:
@@ -168,7 +167,7 @@ class Panels:
         ):
             view.use_colours()
         self.run.use_colours(state if task == "training" else RunState.IDLE)
-        self.stack_run.show_state(state if task != "training" else RunState.IDLE)
+        self.stack_run.show_state(state if task != "training" else RunState.IDLE, task)
         self.toast.use_colours()
 
     def _dock(self, name: str, title: str, widget: QWidget) -> QDockWidget:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from ptychoui.gui.fields import Field, Form
 from ptychoui.gui.run_dock import command_button, duration, ink, note
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
+from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackForecast, StackPlan
 from ptychoui.session.stack_run import StackHistory
 from ptychoui.session.worker import RunState
@@ -54,9 +55,12 @@ class ReconstructPanel(QWidget):
     ----------
     edited
         (name of the setting, value).
+    calibration_taken
+        The person wants the geometry that was found.
     """
 
     edited = pyqtSignal(str, object)
+    calibration_taken = pyqtSignal()
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -85,6 +89,12 @@ class ReconstructPanel(QWidget):
         self.after = {key: command_button(actions[key]) for key in ("calibrate", "save_result")}
         for button in self.after.values():
             results.addWidget(button, 1)
+        self.calibration = note()
+        self.take = QPushButton("Take the corrected geometry")
+        self.take.setToolTip("Put it in place of the present one; undo takes it back")
+        self.take.setMinimumHeight(2 * self.fontMetrics().height())
+        self.take.clicked.connect(self.calibration_taken)
+        self.take.hide()
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, gap, gap, 0)
@@ -105,6 +115,8 @@ class ReconstructPanel(QWidget):
         layout.addLayout(status)
         layout.addWidget(self.progress)
         layout.addWidget(self.forecast)
+        layout.addWidget(self.calibration)
+        layout.addWidget(self.take)
         layout.addWidget(area, 1)
         self.show_state(RunState.IDLE)
 
@@ -117,10 +129,12 @@ class ReconstructPanel(QWidget):
         """Say below a field why it was refused."""
         self.form.set_error(name, text)
 
-    def show_state(self, state: RunState) -> None:
+    def show_state(self, state: RunState, task: str = "reconstruction") -> None:
         """Take texts from the state; the buttons follow their actions."""
         paint_primary(self.buttons["reconstruct"])
-        self.state.setText(STATE_TEXTS[state])
+        paint_primary(self.take)
+        calibrating = task == "calibration" and state is RunState.RUNNING
+        self.state.setText("Calibrating" if calibrating else STATE_TEXTS[state])
         c = colours()
         tone = {RunState.RUNNING: c.accent, RunState.FINISHED: c.good, RunState.FAILED: c.error}.get(state, c.text)
         ink(self.state, tone)
@@ -144,6 +158,20 @@ class ReconstructPanel(QWidget):
         if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
             text += f", {duration(last.seconds_left)} left"
         self.time_left.setText(text)
+
+    def show_calibration(self, history: CalibrationHistory, active: bool) -> None:
+        """Show the steps of a calibration, and the button that takes its geometry."""
+        if active:
+            self.progress.setRange(0, 0)
+            self.time_left.setText(f"step {len(history.sentences) + 1} of 3")
+        self.calibration.setToolTip("\n".join(history.sentences))
+        if history.found is not None:
+            steps = "; ".join(history.accepted) or "the geometry was right already"
+            self.calibration.setText(f"Calibrated. {steps[:1].upper()}{steps[1:]}.")
+        elif history.sentences:
+            self.calibration.setText(history.sentences[-1])
+        self.calibration.setVisible(bool(history.sentences))
+        self.take.setVisible(history.found is not None and not active)
 
     def show_forecast(self, found: StackForecast | str) -> None:
         """Show what a reconstruction would take, or why there can be none."""

@@ -58,6 +58,33 @@ def make(folder: Path) -> list[Path]:
     window.open_sample_stack()
     until(lambda: window.document.dataset is not None and not window.controller.jobs.busy)
     shoot("stack")
+    reconstruction = window.document.reconstruction
+    passes = window.document.plan.settings.passes
+    window.controller.edit_plan("settings.passes", 10_000)
+    window.reconstruct()
+    until(lambda: len(reconstruction.residual) >= passes // 2 and reconstruction.picture is not None)
+    window.pause_or_continue()
+    until(lambda: window.controller.state is RunState.PAUSED)
+    shoot("reconstructing")
+    window.stop()
+    until(ended)
+    window.controller.edit_plan("settings.passes", passes)
+    window.reconstruct()
+    until(ended)
+    for size, suffix in (((1440, 900), ""), ((1180, 720), "-small")):
+        window.resize(*size)
+        for choose, theme_suffix in ((window.theme_light, "-light"), (window.theme_dark, "")):
+            choose()
+            for name in window.panels.result.pages:
+                window.panels.result.show_page(name)
+                shoot(f"reconstructed-{name.lower()}{suffix}{theme_suffix}")
+    window.resize(1440, 900)
+    window.panels.result.show_page("Object")
+    window.calibrate()
+    until(lambda: bool(window.document.calibration.sentences))
+    shoot("calibrating")
+    until(ended)
+    shoot("calibrated")
     window.start_demo()
     until(lambda: window.controller.state is RunState.RUNNING)
     window.panels.leds.strip.choose(4)

@@ -9,6 +9,7 @@ from PyQt6.QtCore import QByteArray
 from PyQt6.QtWidgets import QMainWindow
 
 from ptychoui import __version__
+from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.controller import Controller
@@ -17,6 +18,7 @@ from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.session.document import Document
 from ptychoui.session.preferences import Preferences
+from ptychoui.session.stack_run import save_report
 
 
 class WindowCommands(QMainWindow):
@@ -156,11 +158,23 @@ class WindowCommands(QMainWindow):
 
     def calibrate(self) -> None:
         """Find the array's pose from the stack."""
-        self.show_message(Message("info", "Calibration is not part of this version yet"))
+        self.controller.calibrate()
 
     def save_result(self) -> None:
         """Write the reconstruction to a file."""
-        self.show_message(Message("info", "Reconstructions cannot be saved by this version yet"))
+        report, stack = self.document.reconstruction.report, self.document.dataset
+        if report is None or not isinstance(stack, ImageStack):
+            self.show_message(Message("warning", "There is no reconstruction to save", "reconstruct a stack first"))
+            return
+        start = f"{self.document.experiment.name}.reconstruction.h5"
+        name = Files.to_save(self, "Save reconstruction", start, "Reconstruction (*.h5)")
+        if name:
+            self.controller.desk.submit(
+                "save result",
+                lambda: save_report(name, report, stack),
+                lambda path: self.show_message(Message("info", f"Reconstruction written to {path}")),
+                "Saving the reconstruction…",
+            )
 
     def pause_or_continue(self) -> None:
         """Pause a running run, or let a paused one go on."""

@@ -12,7 +12,7 @@ sign of phase; a shift of the array is known from the direct light alone, never 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -116,6 +116,7 @@ def calibrate(
     final_passes: int = 60,
     variance_floor: float = 1e-5,
     device: torch.device | str = "cpu",
+    between: Callable[[], None] | None = None,
 ) -> Iterator[Step | Calibration]:
     """Yield every step when it is done, and the calibration at the end.
 
@@ -135,6 +136,8 @@ def calibrate(
         Further passes of the reconstruction with the geometry that was chosen.
     variance_floor
         Constant under the square roots: shot noise's 3/8 of a photoelectron, in units of the open field.
+    between
+        Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
     ------
@@ -153,7 +156,7 @@ def calibrate(
     steps.append(_circles(geometry, images, field_point_um))
     yield steps[-1]
     start = steps[-1].geometry
-    view = _View(images, field_point_um, variance_floor, device, JUDGED_PASSES + final_passes)
+    view = _View(images, field_point_um, variance_floor, device, between, JUDGED_PASSES + final_passes)
     # The sign of an even aberration is a matter of which side the fit starts from.
     candidates = [view.judged(_defocused(start, waves)) for waves in DEFOCUS_STARTS]
     before = min(candidates, key=lambda judged: judged.residual)
@@ -199,6 +202,7 @@ class _View:
     field_point_um: tuple[float, float]
     variance_floor: float
     device: torch.device | str
+    between: Callable[[], None] | None
     passes: int
 
     def judged(self, geometry: Geometry) -> _Judged:
@@ -208,7 +212,7 @@ class _View:
         # Room for directions that turn out steeper.
         wide = dataclasses.replace(leds, illumination_na=ROOM * leds.illumination_na)
         grids = stack_sampling(geometry.microscope, wide, self.images.shape[-1])
-        work = StackReconstruction(geometry, self.images, settings, leds, self.device, grids)
+        work = StackReconstruction(geometry, self.images, settings, leds, self.device, grids, self.between)
         rest = work.run()
         for done in islice(rest, JUDGED_PASSES):
             residual = done.residual

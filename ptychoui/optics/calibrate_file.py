@@ -97,9 +97,13 @@ class StackCalibration:
             self.geometry = self.geometry.replace(array=found.array)
         return found
 
-    def run(self, start: Geometry | None = None, tilt: bool = False) -> Iterator[Step | Calibration]:
-        """Steps and, at the end, the calibration, from the stack's geometry or another."""
-        yield from calibrate(start or self.geometry, self.images, self.field_point_um, tilt, device=self._device)
+    def run(
+        self, start: Geometry | None = None, tilt: bool = False, between: Callable[[], None] | None = None
+    ) -> Iterator[Step | Calibration]:
+        """Steps and, at the end, the calibration, from the stack's geometry or another; see `calibrate`."""
+        yield from calibrate(
+            start or self.geometry, self.images, self.field_point_um, tilt, device=self._device, between=between
+        )
 
     def spread(self, starts: int, seed: int = 0, tilt: bool = False) -> Iterator[Spread]:
         """Calibrate from random starts; yields what is known after every one from the second on."""

@@ -53,7 +53,8 @@ class Reconstruction:
     led_numbers, illumination_na
         (L,) and (L, 2) direction cosines that were used.
     gain, background
-        (L,) brightness relative to the mean of the bright field, and stray light; ones and zeros where not fitted.
+        (L,) brightness relative to the median of the bright field, which a dead LED does not move, and stray light;
+        ones and zeros where not fitted.
     residual_per_led
         (L,) sum (sqrt(y) - A)^2 / sum A^2 of each image, fitted brightness and stray light included.
     amplitude_residual
@@ -137,11 +138,6 @@ class StackReconstruction:
         self.model.between = between
         self.history: list[float] = []
 
-    def start_from(self, spectrum: Tensor, log_gain: Tensor, background: Tensor) -> None:
-        """Go on with what another reconstruction of the same images on the same grids has found."""
-        self.spectrum = spectrum.clone()
-        self.optics = replace(self.optics, log_gain=log_gain.clone(), background=background.clone())
-
     @property
     def grids(self) -> Sampling:
         """The grids of the tile."""
@@ -171,6 +167,11 @@ class StackReconstruction:
     def _done(self, value: float) -> PassDone:
         self.history.append(value / self.model.power)
         return PassDone(number=len(self.history), passes=self.settings.passes, residual=self.history[-1])
+
+    @property
+    def object_pixel_um(self) -> float:
+        """Pixel of `object` in um."""
+        return self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling)
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
@@ -208,14 +209,14 @@ class StackReconstruction:
         with torch.no_grad():
             fitted, plain, power = self._residuals()
             bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
-            log_gain = optics.log_gain - optics.log_gain[bright].mean()
+            log_gain = optics.log_gain - optics.log_gain[bright].median()
         waves = dict(self.geometry.microscope.zernike_waves)
         for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
             waves[noll] = waves.get(noll, 0.0) + amount
-        scale = float((optics.log_gain[bright].mean() / 2).exp())
+        scale = float((optics.log_gain[bright].median() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
-            object_pixel_um=self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling),
+            object_pixel_um=self.object_pixel_um,
             pupil=self._pupil(optics),
             frequency_step_per_um=self.grids.step_per_um,
             zernike_waves=waves,
@@ -308,9 +309,10 @@ def reconstruct(
     settings: Reconstruct | None = None,
     leds: LedArray | None = None,
     device: torch.device | str = "cpu",
+    between: Callable[[], None] | None = None,
 ) -> Reconstruction:
     """Reconstruct a stack in one go: see `StackReconstruction`."""
-    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device)
+    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device, between=between)
     for _done in work.run():
         pass
     return work.result()

@@ -21,6 +21,9 @@ OUTLIER_SCORE = 4.5
 LEAST_SPREAD = 0.1
 """Spread of logarithms that is taken for granted: a tenth more or less is no fault of an LED."""
 
+LEAST_LIGHT = 0.02
+"""Amplitude, as a share of the brightest, that LEDs at similar NA must have for brightness to mean anything."""
+
 LEAST_SHARE = 0.03
 """A misfit below this share of the image's amplitude is no fault either, however alike the others are."""
 
@@ -136,17 +139,20 @@ class LedQuality:
         With shot noise alone it is 1 / (2 sqrt(photons of the open field)), the same for all LEDs.
     misfit_score, gain_score
         (L,) robust standard deviations by which misfit and brightness differ from the LEDs at similar NA.
+    lit
+        (L,) True where LEDs at similar NA bring enough light for the fitted brightness to mean anything.
     outlier
         (L,) True for LEDs that stand out.
     reasons
         (L,) why, in a few words; empty for the others.
     worst_first
-        (L,) places of the LEDs, those that stand out first, then by misfit score.
+        (L,) places of the LEDs, those that stand out first, then by misfit.
     """
 
     misfit: FloatArray
     misfit_score: FloatArray
     gain_score: FloatArray
+    lit: NDArray[np.bool_]
     outlier: NDArray[np.bool_]
     reasons: tuple[str, ...]
     worst_first: NDArray[np.int64]
@@ -187,10 +193,13 @@ def led_quality(
     radius = np.hypot(*np.asarray(illumination_na, dtype=np.float64).T)
     floor = max(1e-12, 1e-3 * float(np.median(misfit)))
     above = _score(np.log(misfit + floor), radius)
-    dim = _score(np.log(np.maximum(gain, 1e-6)), radius)
     amplitude = np.sqrt(np.maximum(mean_intensity, 0))
     # The neighbours' light counts, too: a dead LED has none of its own.
     usual = np.maximum(amplitude, np.exp(_smooth(np.log(amplitude + 1e-9), radius)))
+    lit = usual >= LEAST_LIGHT * usual.max()
+    gain = np.where(lit, np.clip(np.nan_to_num(gain, nan=1.0), 1e-6, 1e6), 1.0)
+    dim = np.zeros(len(gain))
+    dim[lit] = _score(np.log(gain[lit]), radius[lit])
     misfits = (above > OUTLIER_SCORE) & (misfit > LEAST_SHARE * usual)
     gains = np.abs(dim) > OUTLIER_SCORE
     outlier = misfits | gains
@@ -199,17 +208,18 @@ def led_quality(
             words
             for words, true in (
                 ("image not explained", misfits[led]),
-                (f"{gain[led]:.2f} times the usual light", gains[led]),
+                ("too dim" if gain[led] < 1 else "too bright", gains[led]),
             )
             if true
         )
         for led in range(len(misfit))
     )
-    order = np.lexsort((-above, ~outlier))
+    order = np.lexsort((-np.asarray(misfit), ~outlier))
     return LedQuality(
         misfit=np.asarray(misfit, dtype=np.float64),
         misfit_score=above,
         gain_score=dim,
+        lit=lit,
         outlier=outlier,
         reasons=reasons,
         worst_first=order.astype(np.int64),

@@ -20,6 +20,7 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
+from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory
 
@@ -67,6 +68,7 @@ class Document:
         self.history = RunHistory()
         self.plan = StackPlan()
         self.reconstruction = StackHistory()
+        self.calibration = CalibrationHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pydantic import Field
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, NoGeometryError
 from ptychoui.experiment import Geometry, Reconstruct, Settings
-from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import tile_limits
 
 USUAL_SIZE_PX = 256
@@ -41,16 +41,6 @@ class StackPlan(Settings):
             min(max(0, round((length / 2 if at is None else at) - size / 2)), length - size) for at, length in middle
         )
         return row, column, size
-
-
-def field_point_um(shape: tuple[int, ...], square: tuple[int, int, int], pixel_size_um: float) -> tuple[float, float]:
-    """x, y of a square's middle at the sample, from the middle of the images, in um.
-
-    A frequency along the array's +y runs along the rows of the spectrum, so that the field's y runs with the rows, too.
-    """
-    (rows, columns), (row, column, size) = shape[-2:], square
-    x, y = column + size / 2 - columns / 2, row + size / 2 - rows / 2
-    return x * pixel_size_um, y * pixel_size_um
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +93,17 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
 def _seen(
     stack: ImageStack, geometry: Geometry | None, plan: StackPlan
 ) -> tuple[LedArray, tuple[int, int, int], list[str]]:
+    from ptychoui.optics.reconstruct_file import Window, leds_seen_from
+
     if geometry is None:
         raise NoGeometryError(
             "a stack cannot be reconstructed without a geometry", "choose a geometry, or enter it in the geometry form"
         )
     square = plan.square(stack.images.shape)
-    point = field_point_um(stack.images.shape, square, geometry.microscope.pixel_size_um)
-    leds = led_array(geometry.array, point)
+    rows, columns = stack.images.shape[1:]
+    window = Window(row=square[0], column=square[1], size_px=square[2])
+    point = window.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
+    leds = leds_seen_from(geometry.array, point)
     there = np.isin(leds.numbers, stack.led_numbers)
     if not there.any():
         raise DataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import StopRequested
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics import validation
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
@@ -75,6 +76,7 @@ class StackReport:
 
     found: Reconstruction
     square: tuple[int, int, int]
+    settings: Reconstruct
     measured: FloatImage
     predicted: FloatImage
     amplitude: FloatImage
@@ -199,6 +201,7 @@ def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: 
     return StackReport(
         found=found,
         square=task.square,
+        settings=task.settings,
         measured=_frozen(task.images),
         predicted=_frozen(predicted),
         amplitude=_frozen(np.abs(flat)),
@@ -211,13 +214,31 @@ def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: 
     )
 
 
+def save_report(path: str | Path, shown: StackReport, stack: ImageStack) -> Path:
+    """Write a result as the command line does; ``stack`` says where the images come from.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    from ptychoui.data.results import save_reconstruction
+    from ptychoui.optics.reconstruct_file import Window, record_of, stored_tiles
+
+    row, column, size = shown.square
+    record = record_of(stack, shown.seconds, not shown.complete)
+    window = Window(row=row, column=column, size_px=size)
+    stored = stored_tiles([shown.found], [window], shown.settings, record)
+    return save_reconstruction(path, stored)
+
+
 def _picture(work: StackReconstruction, number: int) -> ObjectPicture:
     flat = validation.without_ramp(work.object())
     return ObjectPicture(
         step=number,
         amplitude=_frozen(np.abs(flat)),
         phase_rad=_frozen(np.angle(flat)),
-        pixel_um=work.grids.object_pixel_um,
+        pixel_um=work.object_pixel_um,
     )
 
 

@@ -68,7 +68,7 @@ def test_single_and_several_bad_leds_stand_out() -> None:
     found = quality(misfit, gain)
     assert np.flatnonzero(found.outlier).tolist() == [5, 20, 21, 30]
     assert set(found.worst_first[:4].tolist()) == {5, 20, 21, 30}
-    assert "0.30 times" in found.reasons[30] and "not explained" in found.reasons[5]
+    assert found.reasons[30] == "too dim" and "not explained" in found.reasons[5]
 
 
 def test_misfit_of_shot_noise_is_the_same_in_bright_and_dark_field() -> None:
@@ -127,7 +127,7 @@ def test_a_dimmed_led_is_found_by_its_brightness(stack: tuple[Geometry, np.ndarr
     images = images.copy()
     images[25] *= 0.4
     bad, found = bad_leds(geometry, images)
-    assert bad == {25} and "times the usual light" in found.reasons[25]
+    assert bad == {25} and found.reasons[25] == "too dim"
 
 
 def test_a_dimmed_led_is_found_by_its_misfit_where_brightness_is_not_fitted(stack: tuple[Geometry, np.ndarray]) -> None:
@@ -251,3 +251,15 @@ def test_phase_beyond_one_turn_is_unwrapped() -> None:
 
 def test_phase_of_nothing_is_zero() -> None:
     assert np.all(validation.without_ramp(np.zeros((8, 8), complex)) == 0)
+
+
+def test_brightness_of_dark_leds_is_no_reason_and_a_dead_led_among_lit_ones_is() -> None:
+    na = np.concatenate([[[0, 0]], ring(8, 0.1), ring(16, 0.2), ring(24, 0.3)])
+    light = np.where(np.hypot(*na.T) < 0.15, 0.9, 0.0)
+    gain = np.where(light > 0, 1.0, np.random.default_rng(0).uniform(0, 2, 49))
+    light[4], gain[4] = 0.0, 0.0
+    gain[30] = np.nan
+    found = validation.led_quality(np.full(49, 0.01), light, gain, na)
+    assert np.flatnonzero(found.outlier).tolist() == [4] and found.reasons[4] == "too dim"
+    assert found.lit[:9].all() and not found.lit[40]
+    assert np.isfinite(found.gain_score).all()

@@ -11,7 +11,7 @@ from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsE
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
-from ptychoui.session.stack_plan import StackPlan, field_point_um, forecast, stack_task
+from ptychoui.session.stack_plan import StackPlan, forecast, stack_task
 from ptychoui.session.stack_run import (
     ObjectPicture,
     PassEnded,
@@ -45,8 +45,6 @@ def test_the_square_stays_inside_the_images() -> None:
     assert StackPlan().square(shape) == (22, 122, 256)
     assert StackPlan(size_px=64, center_column_px=10, center_row_px=295).square(shape) == (236, 0, 64)
     assert StackPlan(size_px=2048).square(shape) == (0, 100, 300)
-    assert field_point_um(shape, (118, 218, 64), 0.5) == (0, 0)
-    assert field_point_um(shape, (0, 218, 64), 0.5) == (0, -59)
     with pytest.raises(SettingsError, match="size_px"):
         StackPlan(size_px=2)
 
@@ -184,3 +182,23 @@ def test_a_new_run_keeps_the_last_report(sample: ImageStack) -> None:
     kept = history.report
     history.begin()
     assert history.report is kept and history.end is None and len(history.residual) == 0
+
+
+def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -> None:
+    from ptychoui.session.stack_calibration import CalibrationBegun, CalibrationStep, calibration_run
+
+    class Impatient(RunControl):
+        """Stops at the hundredth look: far from the end of the refinement."""
+
+        looks = 0
+
+        def checkpoint(self, before_wait: Any = None) -> None:
+            self.looks += 1
+            if self.looks == 100:
+                self.stop()
+            super().checkpoint(before_wait)
+
+    control = Impatient()
+    told = list(calibration_run(sample, sample.geometry, StackPlan(), "cpu")(control, lambda: False))
+    assert [type(event) for event in told] == [CalibrationBegun, CalibrationStep, Stopped]
+    assert control.looks == 100
