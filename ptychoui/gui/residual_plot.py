@@ -76,7 +76,8 @@ class ResidualPlot(QWidget):
     def _draw(self) -> None:
         points = self._history.residual
         passes = self._history.begun.passes if self._history.begun is not None else 20
-        self.plot.setXRange(0, passes, padding=0.02)
+        # Of very many passes the ones that were done, with some room.
+        self.plot.setXRange(0, min(passes, max(20, round(1.3 * len(points)))), padding=0.02)
         if len(points) < 2:
             middle = np.log10(points.y[0]) if len(points) else -2.0
             self.plot.setYRange(middle - 1, middle + 0.3, padding=0)

@@ -60,7 +60,7 @@ def make(folder: Path) -> list[Path]:
     shoot("stack")
     reconstruction = window.document.reconstruction
     passes = window.document.plan.settings.passes
-    window.controller.edit_plan("settings.passes", 10_000)
+    window.controller.edit_plan("settings.passes", 200)
     window.reconstruct()
     until(lambda: len(reconstruction.residual) >= passes // 2 and reconstruction.picture is not None)
     window.pause_or_continue()
