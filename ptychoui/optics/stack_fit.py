@@ -27,6 +27,9 @@ POSE_CAUTION = 10.0
 GAIN_SPREAD = 0.3
 """Standard deviation of the logarithm of brightness that is taken for granted; images with light overrule it."""
 
+GAIN_LIMIT = 4.0
+"""Largest change of the logarithm of an LED's brightness."""
+
 LIBRARIES_BYTES = 50e6
 """What the libraries take for themselves with their first transforms and derivatives."""
 
@@ -154,7 +157,7 @@ class StackFit:
         if ZERNIKE in changes:
             at = replace(at, zernike=at.zernike + changes[ZERNIKE])
         if GAIN in changes:
-            at = replace(at, log_gain=at.log_gain + changes[GAIN])
+            at = replace(at, log_gain=at.log_gain + GAIN_LIMIT * torch.tanh(changes[GAIN] / GAIN_LIMIT))
         if BACKGROUND in changes:
             at = replace(at, background=at.background + changes[BACKGROUND])
         if POSE in changes and self._pose_slope is not None:
@@ -208,7 +211,9 @@ class StackFit:
             elif block.name == GAIN:
                 log_gain = optics.log_gain.detach()
                 value += 0.5 * self._gain_prior * float(log_gain.square().sum())
-                result[block.part] = (self._unit * gains + self._gain_prior * log_gain) * block.scale
+                # A dark LED's brightness would go to nothing without end.
+                bend = 1 - torch.tanh(x[block.part] * block.scale / GAIN_LIMIT).square()
+                result[block.part] = (self._unit * gains + self._gain_prior * log_gain) * bend * block.scale
             elif block.name == BACKGROUND:
                 stray = optics.background.detach()
                 value += 0.5 * self._background_prior * float(stray.square().sum())

@@ -154,6 +154,18 @@ def test_brightness_and_stray_light_are_found_and_the_images_explained() -> None
     assert full.history[0] > full.history[-1]
 
 
+def test_a_dead_led_spoils_no_other() -> None:
+    geometry, images = simulated(np.ones(25), 0.0)
+    images[13] = 0  # beside the LED on the axis: bright field
+    found = reconstruct(geometry, images, Reconstruct(passes=40, zernike_terms=6))
+    others = np.delete(np.arange(25), 13)
+    assert np.isfinite(found.gain).all() and np.isfinite(found.object).all()
+    bright = led_array(geometry.array).bright_field(0.1)[others]
+    relative = found.gain[others] / np.median(found.gain[others][bright])
+    assert np.abs(relative[bright] - 1).max() < 0.05
+    assert found.gain[13] < 0.2 * found.gain[others].min()
+
+
 def test_an_aberration_is_found() -> None:
     geometry, _ = simulated(np.ones(25), 0.0)
     true = geometry.replace(microscope=geometry.microscope.replace(zernike_waves={5: 0.08, 7: -0.05}))
