@@ -36,6 +36,7 @@ COMMANDS = (
     "objects",
     "reconstruct",
     "calibrate",
+    "profile",
     "train",
     "evaluate",
     "export",
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_reconstruct(commands)
     _add_calibrate(commands)
+    _add_profile(commands)
     train = commands.add_parser("train", help="learn patterns without a window")
     train.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
     train.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
@@ -320,6 +322,24 @@ def _add_calibrate(commands: Any) -> None:
     parser.add_argument("--threads", type=_whole(1), help="CPU threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_calibrate)
+
+
+def _add_profile(commands: Any) -> None:
+    parser = commands.add_parser(
+        "profile", help="measure a microscope: dark frames, a blank field and a known sample, in one dated file"
+    )
+    parser.add_argument("sample", metavar="STACK", help="a stack of a sample with structure")
+    parser.add_argument("-o", "--output", required=True, metavar="PROFILE.toml", help="used as any geometry file")
+    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
+    parser.add_argument("--dark", metavar="FILES", help="a dark frame, a folder of them, or the dark level in counts")
+    parser.add_argument("--blank", metavar="STACK", help="a stack of the same LEDs without a sample")
+    parser.add_argument(
+        "--sign", choices=("+", "-"), help="the sample is known to raise (+) or lower (-) the phase: finds the twin"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--threads", type=_whole(1), help="CPU threads")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_profile)
 
 
 def _add_reconstruct(commands: Any) -> None:
@@ -688,6 +708,35 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         print(
             f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
         )
+    return 0
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import write_atomic
+    from ptychoui.optics.calibrate import Step
+    from ptychoui.optics.profile import make_profile
+    from ptychoui.optics.profile_files import open_with_dark, read_dark_level
+
+    _use_threads(arguments)
+    sources: dict[str, str] = {}
+    dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
+    sample = open_with_dark(arguments.sample, arguments.geometry, dark)
+    sources["sample"] = sample.provenance.sha256
+    blank = None
+    if arguments.blank:
+        blank = open_with_dark(arguments.blank, arguments.geometry, dark)
+        sources["blank"] = blank.provenance.sha256
+    sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
+    for found in make_profile(sample, blank, dark, sign, sources, _device(arguments.device)):
+        if isinstance(found, Step):
+            _say(found.sentence)
+        else:
+            path = write_atomic(arguments.output, found.toml())
+            notes = found.notes
+    if arguments.json:
+        _print_json({"profile": str(path), "dark_level": dark, "sources": sources, "notes": list(notes)})
+    else:
+        print("\n".join([*notes, f"{path}: use it as --geometry"]))
     return 0
 
 

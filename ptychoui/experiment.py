@@ -479,6 +479,12 @@ class Images(Settings):
     exposures: tuple[float, ...] | None = Field(
         None, description="exposure of each image in any unit, in the order of the images; divided out"
     )
+    gains: tuple[float, ...] | None = Field(
+        None, description="measured brightness of the LED of each image, in the order of the images; divided out"
+    )
+    stray: tuple[float, ...] | None = Field(
+        None, description="measured stray light of each image in units of the open field, subtracted"
+    )
     bayer: Literal["RGGB", "BGGR", "GRBG", "GBRG"] | None = Field(
         None, description="colours of the first two pixels of the first row and of the second: RGGB, BGGR, GRBG, GBRG"
     )

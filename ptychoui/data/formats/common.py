@@ -104,6 +104,8 @@ def finish_stack(
     amplitude: bool = False,
     dark: Sequence[NDArray[np.float64]] | None = None,
     exposure: NDArray[np.float64] | None = None,
+    gain: NDArray[np.float64] | None = None,
+    stray: NDArray[np.float64] | None = None,
 ) -> ImageStack:
     """Check the image count, normalise, and build the stack.
 
@@ -125,6 +127,8 @@ def finish_stack(
         One dark frame (row, column) for each image.
     exposure
         (LED,) exposure times in any unit; relative to the longest they are kept in the stack.
+    gain, stray
+        (LED,) measured brightness of the LEDs, divided out, and stray light in units of the open field, subtracted.
     """
     check_count(len(raw), geometry, path.name)
     if exposure is not None:
@@ -134,6 +138,14 @@ def finish_stack(
                 "correct the exposure times of the data",
             )
         exposure = exposure / exposure.max()
+    for what, values in (("brightnesses", gain), ("stray lights", stray)):
+        if values is not None and (len(values) != len(raw) or not np.isfinite(values).all()):
+            raise DataError(
+                f"{path.name} holds {len(raw)} images, the profile {len(values)} {what}",
+                "use the profile of the microscope and the LEDs that took these images",
+            )
+    if gain is not None and not (gain > 0).all():
+        raise DataError(f"{path.name}: a brightness of {gain.min():g} is not above 0", "make the profile again")
 
     def prepared(place: int) -> NDArray[np.float64]:
         image: NDArray[np.float64] = raw[place].astype(np.float64)
@@ -143,9 +155,13 @@ def finish_stack(
             image *= image
         if exposure is not None:
             image /= exposure[place]
+        if gain is not None:
+            image /= gain[place]
         return image
 
     images, unit = normalised(raw, path.name, prepared)
+    if stray is not None:
+        images -= (stray / (1.0 if gain is None else gain)).astype(np.float32)[:, None, None]
     stack = ImageStack(images=images, led_numbers=np.array(geometry.array.numbers(), dtype=np.int64), geometry=geometry)
     if stack.negative_pixels:
         notes.append(f"{stack.negative_pixels} pixels are below zero (legal after dark subtraction)")

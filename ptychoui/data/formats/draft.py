@@ -199,6 +199,9 @@ class Draft:
         if said.exposures is not None:
             self.tell("exposures", f"{len(said.exposures)}, divided out", "", source)
             exposure = np.array(said.exposures, dtype=np.float64)
+        for name, values in (("brightness of LEDs", said.gains), ("stray light", said.stray)):
+            if values is not None:
+                self.tell(name, f"{len(values)} values, removed", "", source)
         if said.bayer is not None and said.colour is not None:
             raw, geometry = self._pick_colour(raw, geometry, said.bayer, said.colour, source)
         if said.dark_level is not None:
@@ -216,6 +219,8 @@ class Draft:
             amplitude=amplitude,
             dark=dark,
             exposure=exposure,
+            gain=None if said.gains is None else np.array(said.gains, dtype=np.float64),
+            stray=None if said.stray is None else np.array(said.stray, dtype=np.float64),
         )
 
     def _pick_colour(

@@ -5,7 +5,7 @@ not say is taken from there. ``positions_file = "leds.json"`` in ``[array]`` nam
 (`led_table`) beside the geometry file; with ``led_numbers`` it gives the LEDs of the images, in their order.
 
 A table ``[images]`` says of the images what a file leaves open: their axis, amplitude or intensity, exposures, a dark
-level, a Bayer pattern.
+level, a Bayer pattern; a microscope's profile is such a file, with the brightness and stray light of its LEDs.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
     """
     path = Path(path)
     table = read_toml(path)
+    table.pop("profile", None)  # what a profile says of its making
     try:
         images = _images_of(table)
         leds = _table_of(table, path)

@@ -1,0 +1,210 @@
+"""A microscope's profile: what dark frames, a blank field and a known sample say of it, in one dated geometry file.
+
+1. *Dark*: the value of a pixel without light, subtracted from all images.
+2. *Blank*: images without a sample give the brightness of every bright-field LED at once.
+3. *Known sample*: the calibration gives the pose, the pupil, the brightness of the other LEDs and their stray light;
+   a sample whose phase is known to rise tells which of two twin layouts is the right one.
+
+The file is a geometry file: whatever reads geometries uses it, and with it the dark level, brightness and stray light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import tomli_w
+import torch
+from numpy.typing import NDArray
+
+from ptychoui import __version__
+from ptychoui.data.dataset import ImageStack
+from ptychoui.errors import DataError
+from ptychoui.experiment import Geometry, Images, to_toml
+from ptychoui.optics.calibrate import Calibration, Step
+from ptychoui.optics.calibrate_file import StackCalibration
+from ptychoui.optics.led_array import led_array
+from ptychoui.optics.pose import Variant, laid_out
+from ptychoui.optics.reconstruct import reconstruct
+from ptychoui.optics.validation import without_ramp
+
+BLANK_VARIATION = 0.1
+"""Standard deviation over mean above which an image of a blank field shows more than a blank field."""
+
+EDGE = 0.95
+"""Share of the objective's NA up to which an LED counts as bright field in a blank field."""
+
+SKEW_PER_NOISE = 0.3
+"""Skewness of the phase below which a sample does not tell its sign."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A calibrated microscope.
+
+    Attributes
+    ----------
+    geometry
+        Pose, pupil, microscope.
+    images
+        Dark level in counts, and brightness and stray light of the LEDs in the order of their images.
+    made
+        The day.
+    sources
+        What was measured -> sha256 of the file.
+    notes
+        What was found, in sentences.
+    """
+
+    geometry: Geometry
+    images: Images
+    made: date
+    sources: dict[str, str]
+    notes: tuple[str, ...]
+
+    def toml(self) -> str:
+        """The profile as a geometry file with the tables ``[images]`` and ``[profile]``."""
+        record = {
+            "made": self.made,
+            "program": f"ptychoui {__version__}",
+            "sources": self.sources,
+            "notes": list(self.notes),
+        }
+        said = self.images.model_dump(exclude_none=True)
+        return to_toml(self.geometry) + "\n" + tomli_w.dumps({"images": said, "profile": record})
+
+
+def blank_gain(blank: ImageStack, geometry: Geometry) -> NDArray[np.float64]:
+    """(LED,) brightness by a stack without a sample, relative to the median bright-field LED; NaN in the dark field.
+
+    Parameters
+    ----------
+    geometry
+        The calibrated one: LEDs at the pupil's very edge, whose light may be cut, are left to the sample.
+
+    Raises
+    ------
+    DataError
+        If an image shows a sample, or no LED lies inside the pupil.
+    """
+    radius = led_array(geometry.array.replace(max_illumination_na=None, falloff="none")).radius_na
+    bright = radius < EDGE * geometry.microscope.objective_na
+    if len(radius) != len(blank.images) or not bright.any():
+        raise DataError(
+            f"the blank stack has {len(blank.images)} images of {len(radius)} LEDs ({int(bright.sum())} bright field)",
+            "measure it with all LEDs that the sample has",
+        )
+    means = blank.images.mean((1, 2), dtype=np.float64)
+    varies = blank.images.std((1, 2), dtype=np.float64)[bright] / np.maximum(means[bright], 1e-12)
+    if float(np.median(varies)) > BLANK_VARIATION:
+        raise DataError(
+            f"the blank images vary by {float(np.median(varies)):.0%} of their mean: they show a sample",
+            "move to an empty place, or leave the blank stack out",
+        )
+    gain = np.full(len(means), np.nan)
+    gain[bright] = means[bright] / np.median(means[bright])
+    return gain
+
+
+def phase_sign(found: NDArray[np.complex64]) -> float:
+    """Skewness of an object's phase without its ramp: above zero where features lag behind a flat background."""
+    edge = len(found) // 8
+    phase = np.angle(without_ramp(found))[edge:-edge, edge:-edge]
+    low, high = np.quantile(phase, (0.002, 0.998))
+    phase = np.clip(phase, low, high)
+    phase = phase - phase.mean()
+    return float((phase**3).mean() / max((phase**2).mean(), 1e-12) ** 1.5)
+
+
+def make_profile(
+    sample: ImageStack,
+    blank: ImageStack | None = None,
+    dark_level: float | None = None,
+    sign: int = 0,
+    sources: dict[str, str] | None = None,
+    device: torch.device | str = "cpu",
+    made: date | None = None,
+) -> Iterator[Step | Profile]:
+    """Yield the steps of the calibration and, at the end, the profile.
+
+    Parameters
+    ----------
+    sample
+        A stack of a sample with structure, with the geometry to start from; the dark level subtracted already.
+    blank
+        A stack without a sample, of the same LEDs.
+    dark_level
+        What was subtracted, in counts of the camera.
+    sign
+        1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows.
+
+    Raises
+    ------
+    DataError
+        If stacks do not belong together, or the sample does not tell the sign that was asked for.
+    """
+    work = StackCalibration(sample, device=device)
+    notes: list[str] = []
+    for found in work.run():
+        if isinstance(found, Step):
+            notes.append(found.sentence)
+            yield found
+        else:
+            result = found
+    gain = _joined(result, None if blank is None else blank_gain(blank, result.geometry), notes)
+    geometry = result.geometry
+    if sign:
+        geometry = _handed(result, work, sign, notes, device)
+    images = Images(
+        dark_level=dark_level,
+        gains=tuple(float(value) for value in gain),
+        stray=tuple(float(value) for value in result.reconstruction.background),
+    )
+    yield Profile(
+        geometry=work.for_use(geometry),
+        images=images,
+        made=made or date.today(),
+        sources=sources or {},
+        notes=tuple(notes),
+    )
+
+
+def _joined(result: Calibration, direct: NDArray[np.float64] | None, notes: list[str]) -> NDArray[np.float64]:
+    """(L,) brightness by the blank field where it tells, else by the sample, on one scale."""
+    gain = np.array(result.reconstruction.gain)
+    if direct is None:
+        notes.append("brightness of all LEDs by the sample")
+        return gain
+    known = np.isfinite(direct)
+    scale = float(np.median(gain[known] / direct[known]))
+    apart = float(np.std(gain[known] / (scale * direct[known])))
+    notes.append(f"brightness of {int(known.sum())} LEDs by the blank field; the sample's differ by {apart:.1%} (RMS)")
+    gain[known] = scale * direct[known]
+    return gain
+
+
+def _handed(
+    result: Calibration, work: StackCalibration, sign: int, notes: list[str], device: torch.device | str
+) -> Geometry:
+    """The geometry or its twin, whichever gives the phase the sign that the sample is known to have."""
+    skew = phase_sign(result.reconstruction.object)
+    if abs(skew) < SKEW_PER_NOISE:
+        raise DataError(
+            f"the sample's phase does not tell its sign (skewness {skew:.2f})",
+            "use separate features on a flat background, such as beads or cells",
+        )
+    if skew * sign > 0:
+        notes.append(f"the phase has the known sign (skewness {skew:.2f})")
+        return result.geometry
+    twin = result.geometry.replace(array=laid_out(result.geometry.array, Variant(True, True, False)))
+    there = reconstruct(twin, work.images, leds=led_array(twin.array, work.field_point_um), device=device)
+    other = phase_sign(there.object)
+    if other * sign <= 0:
+        raise DataError(
+            f"neither this layout nor its twin gives the phase the known sign (skewness {skew:.2f} and {other:.2f})",
+            "check the sample, or calibrate without its sign",
+        )
+    notes.append(f"the array turned by half a turn, because the phase had the wrong sign (skewness {skew:.2f})")
+    return twin

@@ -1,0 +1,146 @@
+"""A microscope's profile from dark frames, a blank field and a sample, and what uses it."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from ptychoui.bench.calibration import ARRAYS, Scene, make_scene
+from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import PartialGeometry, read_geometry
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import DataError
+from ptychoui.experiment import to_toml
+from ptychoui.optics import profile as profile_module
+from ptychoui.optics.calibrate import Calibration, Step, calibrate
+from ptychoui.optics.led_array import led_array
+from ptychoui.optics.pose import Variant, laid_out
+from ptychoui.optics.profile import Profile, blank_gain, make_profile, phase_sign
+from ptychoui.optics.profile_files import open_with_dark, read_dark_level
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return make_scene(ARRAYS["rings"], 7, tile_px=96)
+
+
+@pytest.fixture(scope="module")
+def calibrated(scene: Scene) -> list[Step | Calibration]:
+    return list(calibrate(scene.believed, scene.images, rounds=(10,), final_passes=20))
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, calibrated: list[Step | Calibration]) -> None:
+    """One short calibration for all: it has tests of its own."""
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", lambda *_words, **_settings: iter(calibrated))
+
+
+def stack(scene: Scene, images: np.ndarray | None = None) -> ImageStack:
+    array = scene.believed.array
+    images = scene.images if images is None else images
+    return ImageStack(images=images, led_numbers=np.array(array.numbers()), geometry=scene.believed)
+
+
+def blank_images(scene: Scene) -> np.ndarray:
+    bright = led_array(scene.geometry.array).bright_field(scene.geometry.microscope.objective_na)
+    level = np.where(bright, scene.gain, 1e-4)
+    return np.tile(level[:, None, None], (1, 24, 24)).astype(np.float32)
+
+
+def test_a_blank_field_gives_the_brightness_of_the_bright_field(scene: Scene) -> None:
+    gain = blank_gain(stack(scene, blank_images(scene)), scene.geometry)
+    known = np.isfinite(gain)
+    assert 8 <= known.sum() < len(gain)
+    relative = gain[known] / scene.gain[known]
+    assert np.abs(relative / relative[0] - 1).max() < 1e-5
+
+
+def test_a_sample_is_not_taken_for_a_blank_field(scene: Scene) -> None:
+    with pytest.raises(DataError, match="4 images"):
+        blank_gain(ImageStack(images=scene.images[:4], led_numbers=np.arange(4), geometry=None), scene.geometry)
+    with pytest.raises(DataError, match="they show a sample"):
+        blank_gain(stack(scene), scene.geometry)
+
+
+def test_the_profile_corrects_the_images_that_are_read_with_it(short: None, scene: Scene, tmp_path: Path) -> None:
+    *_steps, profile = make_profile(
+        stack(scene), stack(scene, blank_images(scene)), 12.0, sources={"sample": "0" * 64}, made=date(2026, 1, 2)
+    )
+    assert isinstance(profile, Profile)
+    bright = led_array(scene.geometry.array).radius_na < 0.08
+    found = np.array(profile.images.gains)[bright] / scene.gain[bright]
+    assert np.abs(found / np.median(found) - 1).max() < 1e-4
+    file = tmp_path / "profile.toml"
+    file.write_text(profile.toml())
+    assert "made = 2026-01-02" in file.read_text()
+    given = read_geometry(file)
+    assert isinstance(given, PartialGeometry)
+    counts = (1000 * scene.images + 12).astype(np.float32)
+    tifffile.imwrite(tmp_path / "new.tif", counts, photometric="minisblack")
+    corrected = open_dataset(tmp_path / "new.tif", given)
+    assert isinstance(corrected, ImageStack) and corrected.geometry == profile.geometry
+    gains, stray = (np.array(values)[:, None, None] for values in (profile.images.gains, profile.images.stray))
+    expected = scene.images / gains
+    unit = corrected.unit_counts / 1000
+    expected = expected / unit - stray / gains
+    assert np.abs(corrected.images - expected).max() < 1e-4
+    assert any(fact.name == "brightness of LEDs" for fact in corrected.provenance.facts)
+
+
+def test_a_profile_of_another_array_is_refused(scene: Scene, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", scene.images, photometric="minisblack")
+    geometry = to_toml(scene.believed) + "\n[images]\ngains = [1.0, 1.0]\n"
+    (tmp_path / "g.toml").write_text(geometry)
+    with pytest.raises(DataError, match="189 images, the profile 2 brightnesses"):
+        open_dataset(tmp_path / "s.tif", read_geometry(tmp_path / "g.toml"))
+
+
+def test_dark_frames_give_one_level_and_light_is_refused(tmp_path: Path) -> None:
+    assert read_dark_level("7.5", {}) == 7.5
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"d{number}.tif", rng.normal(100, 2, (32, 32)).astype(np.float32))
+    sources: dict[str, str] = {}
+    assert read_dark_level(str(tmp_path), sources) == pytest.approx(100, abs=0.3)
+    assert len(sources["dark"]) == 64
+    lit = np.zeros((32, 32), np.float32)
+    lit[:16] = 500
+    tifffile.imwrite(tmp_path / "lit.tif", lit)
+    with pytest.raises(DataError, match="not dark"):
+        read_dark_level(str(tmp_path / "lit.tif"), {})
+
+
+def test_the_dark_level_is_subtracted_before_anything_else(scene: Scene, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", 1000 * scene.images + 50, photometric="minisblack")
+    (tmp_path / "g.toml").write_text(to_toml(scene.believed))
+    plain = open_with_dark(str(tmp_path / "s.tif"), str(tmp_path / "g.toml"), None)
+    taken = open_with_dark(str(tmp_path / "s.tif"), str(tmp_path / "g.toml"), 50.0)
+    assert plain.unit_counts - taken.unit_counts == pytest.approx(50, abs=0.1)
+
+
+def test_the_sign_of_the_phase_is_that_of_features_on_a_flat_background() -> None:
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
+    beads = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / 0.01) for a, b in ((0.2, 0.1), (-0.3, -0.2), (0.1, -0.4)))
+    assert phase_sign(np.exp(0.8j * beads).astype(np.complex64)) > 1
+    assert phase_sign(np.exp(-0.8j * beads).astype(np.complex64)) < -1
+
+
+def test_a_wrong_handedness_turns_the_array_by_half_a_turn(
+    short: None, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = iter((-1.0, 1.0))
+    monkeypatch.setattr(profile_module, "phase_sign", lambda _found: next(signs))
+    *_steps, profile = make_profile(stack(scene), sign=1)
+    assert isinstance(profile, Profile) and any("half a turn" in note for note in profile.notes)
+    signs = iter((1.0,))
+    *_steps, same = make_profile(stack(scene), sign=1)
+    assert isinstance(same, Profile)
+    turned = laid_out(same.geometry.array, Variant(True, True, False))
+    assert np.abs(led_array(turned).illumination_na - led_array(profile.geometry.array).illumination_na).max() < 1e-9
+    signs = iter((0.01,))
+    with pytest.raises(DataError, match="does not tell its sign"):
+        list(make_profile(stack(scene), sign=1))
