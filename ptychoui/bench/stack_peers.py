@@ -33,6 +33,7 @@ from ptychoui.bench import stack_ways
 from ptychoui.bench.coupling import CannotRun, first_line
 from ptychoui.bench.stack_ways import PEERS, Found, Stack, inverse, make_stack, quiet
 from ptychoui.experiment import Reconstruct
+from ptychoui.optics.forward import camera_matrix
 from ptychoui.optics.reconstruct import StackReconstruction
 from ptychoui.optics.reconstruct_file import central_window, image_places, leds_seen_from, open_stack
 
@@ -140,24 +141,21 @@ def _own(stack: Stack, settings: Reconstruct, points: bool) -> Callable[[], Resi
 
 
 def own_residuals(work: StackReconstruction, images: NDArray[np.float32]) -> Residuals:
-    """The residuals of a reconstruction of ptychoui in all models; the points are those of the camera's pixels."""
+    """Residuals of a reconstruction of ptychoui in all models; its points are the middles of the camera's pixels."""
     model, optics = work.model, work.optics
-    grids, w = model.grids, model.width
+    # The field's grid holds the intensity of one LED without aliasing, so that it can be sampled anywhere.
+    points = camera_matrix(model.microscope.replace(pixel="point"), model.grids)
+    sampled = torch.from_numpy(points).to(model.device, model.dtype)
     predicted = {name: np.empty_like(images) for name in ("points", "camera", "fitted")}
-    inside = slice(grids.pad_px, grids.pad_px + grids.tile_px)
     with torch.no_grad():
         pupils = model.pupils(optics)
         for led in range(len(model)):
-            one = pupils[led : led + 1]
-            light = model.images(work.spectrum, one, [led])
-            both = optics.log_gain[led].exp() * light + optics.background[led]
-            _fields, windows = model.fields(work.spectrum, one, [led])
-            # The field once more, with one sample per camera pixel.
-            padded = windows.new_zeros(1, max(grids.span_px, w), max(grids.span_px, w))
-            padded[:, :w, :w] = windows * one
-            at_points = torch.fft.ifft2(padded).abs().square() * (grids.span_px / grids.field_px) ** 4
-            for name, image in (("points", at_points[:, inside, inside]), ("camera", light), ("fitted", both)):
-                predicted[name][led] = image[0].cpu().numpy()
+            field, _windows = model.fields(work.spectrum, pupils[led : led + 1], [led])
+            intensity = field[0].abs().square()
+            light = model.camera(intensity)
+            predicted["points"][led] = (sampled @ intensity @ sampled.T).cpu().numpy()
+            predicted["camera"][led] = light.cpu().numpy()
+            predicted["fitted"][led] = (optics.log_gain[led].exp() * light + optics.background[led]).cpu().numpy()
     return {name: amplitude_residual(images, image) for name, image in predicted.items()}
 
 
@@ -171,8 +169,8 @@ def _ways(stack: Stack, passes: int, notes: dict[str, str]) -> dict[str, _Measur
                 name = f"ptychoui {pupil}{', gain + stray' if both else ''}{', points' if points else ''}"
                 if not points or pupil == "free":
                     ways[name] = _Measured(partial(_own, stack, settings, points))
-    for name, flat in (("NumPy EPRY", False), ("NumPy EPRY, flat start", True)):
-        ways[name] = _Measured(partial(_other, partial(stack_ways.epry, stack, passes, flat), stack, notes, name))
+    for name, weighted in (("NumPy EPRY", False), ("NumPy EPRY, weighted steps", True)):
+        ways[name] = _Measured(partial(_other, partial(stack_ways.epry, stack, passes, weighted), stack, notes, name))
     for name, peer in PEERS.items():
         way = partial(_other, partial(peer.way, stack, passes), stack, notes, name)
         ways[name] = _Measured(way, foreign=True, version=peer.version)

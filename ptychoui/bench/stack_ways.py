@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ptychoui.bench.coupling import CannotRun, library
 from ptychoui.errors import DataError
@@ -60,7 +61,7 @@ class Stack:
     @property
     def image_px(self) -> int:
         """Edge of the images n."""
-        return self.images.shape[-1]
+        return int(self.images.shape[-1])
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -150,7 +151,7 @@ def mirrored(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:
 # The yardstick ----------------------------------------------------------------------------------------------------
 
 
-def epry(stack: Stack, passes: int, flat: bool = False) -> Found:
+def epry(stack: Stack, passes: int, weighted: bool = False) -> Found:
     """Embedded pupil recovery, as its authors write it down, with both step sizes at one.
 
     With psi = P S_l, g = F^-1 psi and psi' = F[A_l g / |g|],
@@ -161,25 +162,26 @@ def epry(stack: Stack, passes: int, flat: bool = False) -> Found:
     before. max |S| is taken anew after every pass and not for every LED: it hardly moves, and costs as much as a
     transform. The pupil stays zero outside its radius.
 
-    Ou, Zheng and Yang, "Embedded pupil function recovery for Fourier ptychographic microscopy" (2014), equations 3
-    and 4.
+    Ou, Zheng and Yang, "Embedded pupil function recovery for Fourier ptychographic microscopy" (2014).
 
     Parameters
     ----------
-    flat
-        Start from a pupil without the phase that the geometry knows.
+    weighted
+        With the changes of Tian, Li, Ramchandran and Waller, "Multiplexed coded illumination for Fourier Ptychography
+        with an LED array microscope" (2014), which go further where there is little light,
+
+            |P| P* (psi' - psi) / (max |P| (|P|^2 + 1)),    |S_l| S_l* (psi' - psi) / (max |S| (|S_l|^2 + d)),
+
+        with d = (max |S| / 1000)^2, because their constants are in units of their images.
     """
     n = stack.image_px
-    spectrum = np.fft.ifftshift(stack.start())  # only to have a copy in memory of its own
-    spectrum = np.ascontiguousarray(np.fft.fftshift(spectrum))
-    support = np.abs(stack.pupil) > 0
-    pupil = support.astype(np.complex64) if flat else stack.pupil.copy()
+    spectrum = stack.start()
     # Transforms run uncentred: their fields have the origin in the corner, and so have the amplitudes.
     amplitude = np.fft.ifftshift(np.sqrt(np.clip(stack.images, 0, None)), axes=(1, 2))
-    inside = np.fft.ifftshift(support)
-    pupil = np.fft.ifftshift(pupil)
+    pupil = np.fft.ifftshift(stack.pupil)
+    inside = np.abs(pupil) > 0
     for _ in range(passes):
-        largest = float(np.max(np.abs(spectrum))) ** 2
+        most = float(np.max(np.abs(spectrum)))
         for led in stack.order:
             row, column = stack.corner(int(led))
             window = spectrum[row : row + n, column : column + n]
@@ -188,8 +190,15 @@ def epry(stack: Stack, passes: int, flat: bool = False) -> Found:
             field = np.fft.ifft2(before)
             field *= amplitude[led] / np.maximum(np.abs(field), 1e-12)
             change = (np.fft.fft2(field) - before).astype(np.complex64)
-            moved = cut + pupil.conj() * change / float(np.max(np.abs(pupil))) ** 2
-            pupil = (pupil + cut.conj() * change / largest) * inside
+            clear = float(np.max(np.abs(pupil)))
+            if weighted:
+                size, light = np.abs(pupil), np.abs(cut)
+                moved = cut + size / (clear * (size**2 + 1)) * pupil.conj() * change
+                step = light / (most * (light**2 + (1e-3 * most) ** 2)) * cut.conj() * change
+            else:
+                moved = cut + pupil.conj() * change / clear**2
+                step = cut.conj() * change / most**2
+            pupil = (pupil + step) * inside
             window[:] = np.fft.fftshift(moved)
     return Found(spectrum, np.asarray(np.fft.fftshift(pupil), np.complex64))
 
@@ -199,9 +208,10 @@ def epry(stack: Stack, passes: int, flat: bool = False) -> Found:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing that a library prints, logs or warns of."""
-    before = logging.root.manager.disable
+    """Nothing that a library prints, logs or warns of, and no thread that watches its progress bars."""
+    before, interval = logging.root.manager.disable, tqdm.monitor_interval
     logging.disable(logging.CRITICAL)
+    tqdm.monitor_interval = 0
     try:
         with (
             contextlib.redirect_stdout(io.StringIO()),
@@ -212,6 +222,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        tqdm.monitor_interval = interval
 
 
 def fpm_py(stack: Stack, passes: int) -> Found:
@@ -293,13 +304,13 @@ def ptylab(stack: Stack, passes: int) -> Found:
 
 def ptychi(stack: Stack, passes: int) -> Found:
     """Pty-chi's regularised PIE, one image at a time in random order."""
+    library("ptychi")
     chi, task_module = library("ptychi.api"), library("ptychi.api.task")
     n = stack.image_px
     options = chi.RPIEOptions()
     work = options.reconstructor_options
     work.num_epochs, work.batch_size, work.random_seed = passes, 1, 0
     work.default_device = chi.Devices.CPU
-    options.object_options.patch_interpolation_method = chi.PatchInterpolationMethods.NEAREST
     support = options.probe_options.support_constraint
     support.enabled, support.threshold = True, 0.0
     support.fixed_probe_support = chi.ProbeSupportMethods.ELLIPSE
@@ -322,7 +333,7 @@ def ptychi(stack: Stack, passes: int) -> Found:
 
 
 def deepinv(stack: Stack, passes: int) -> Found:
-    """deepinv's ptychography operator and amplitude loss, all images at once; the pupil is taken as known.
+    """The ptychography operator and amplitude loss of deepinv, all images at once; the pupil is taken as known.
 
     The library brings operator and loss, steps are torch's: gradient descent with Nesterov's momentum 0.9 and the
     step that the largest overlap of the pupils allows.
@@ -337,15 +348,17 @@ def deepinv(stack: Stack, passes: int) -> Found:
     overlap = float(physics.B.get_overlap_img(physics.B.shifts).max())
     scale = float((physics.B.probe[0, 0].abs().max() / probe.abs().max()).item())
     measured = torch.fft.ifftshift(torch.from_numpy(stack.images).clamp_min(0), dim=(1, 2))[None]
-    x = torch.from_numpy(mirrored(stack.start(1 / (n * scale))))[None, None].requires_grad_()
+    x = torch.from_numpy(mirrored(stack.start(1 / (n * scale))))[None, None]
+    # Its gradient is that of D in x*, twice over; autograd would divide by dark fields.
     optimizer = torch.optim.SGD([x], lr=0.5 / (overlap * scale**2), momentum=0.9, nesterov=True)
-    with torch.enable_grad():
+    with torch.no_grad():
         for _ in range(passes):
-            optimizer.zero_grad()
-            fidelity(x, measured, physics).sum().backward()
+            x.grad = fidelity.grad(x, measured, physics)
             optimizer.step()
     return Found(
-        mirrored(n * scale * x.detach()[0, 0].numpy()), stack.pupil, "all images at once, the pupil is not recovered"
+        mirrored(np.asarray(n * scale * x[0, 0].numpy(), np.complex64)),
+        stack.pupil,
+        "all images at once, the pupil is not recovered",
     )
 
 
