@@ -278,6 +278,17 @@ def _parser() -> argparse.ArgumentParser:
     peers.add_argument("--json", action="store_true", help="print one JSON object")
     peers.set_defaults(run=_bench_peers)
 
+    stack = kinds.add_parser("stack", help="one stack through ptychoui, plain EPRY and other libraries")
+    stack.add_argument("--data", metavar="FILE", help="an LED stack (default: the simulated one of the sample data)")
+    stack.add_argument("--geometry", metavar="G.toml", help="microscope and array of the data")
+    stack.add_argument("--size", type=_whole(8), metavar="N", help="edge of the images' middle that is taken, pixels")
+    stack.add_argument("--passes", type=_whole(1), default=10, help="over all images")
+    stack.add_argument("--repeats", type=_whole(1), default=3)
+    stack.add_argument("--only", nargs="+", default=[], metavar="ROW", help="starts of the rows' names")
+    stack.add_argument("--threads", type=_whole(1), help="CPU threads")
+    stack.add_argument("--json", action="store_true", help="print one JSON object")
+    stack.set_defaults(run=_bench_stack)
+
     field = kinds.add_parser("field", help="a large simulated field in tiles: time per megapixel, steps at borders")
     field.add_argument("--rows", type=_whole(64), default=1080, help="of the images, in camera pixels")
     field.add_argument("--columns", type=_whole(64), default=1440)
@@ -1144,6 +1155,21 @@ def _bench_peers(arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print(peers.table(result))
+    return 0
+
+
+def _bench_stack(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import stack_peers
+
+    _use_threads(arguments)
+    only = tuple(name.lower() for name in arguments.only)
+    result = stack_peers.run(
+        arguments.passes, arguments.data, arguments.geometry, arguments.size, arguments.repeats, only, _say
+    )
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(stack_peers.table(result))
     return 0
 
 
