@@ -491,10 +491,12 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _objects(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import check_target
     from ptychoui.data.formats.native import save_hdf5
     from ptychoui.experiment import load_geometry
     from ptychoui.optics.object_sources import collect_objects
 
+    check_target(arguments.output)
     found = collect_objects(
         arguments.sources,
         arguments.pixel_um,
@@ -520,10 +522,12 @@ def _objects(arguments: argparse.Namespace) -> int:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     import time
 
+    from ptychoui.data.files import check_target
     from ptychoui.data.results import save_reconstruction
     from ptychoui.experiment import Reconstruct
     from ptychoui.optics.reconstruct_file import open_stack
 
+    check_target(arguments.output)
     _use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
     wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
@@ -556,15 +560,19 @@ def _nothing() -> None:
     """There is nothing to be cleared away."""
 
 
-def _window(arguments: argparse.Namespace) -> Window | None:
+def _crop(arguments: argparse.Namespace) -> Window | None:
     from ptychoui.optics.reconstruct_file import Window
 
-    if arguments.tile or arguments.overlap or arguments.resume:
-        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
     if not arguments.crop:
         return None
     row, column, size = arguments.crop
     return Window(row=row, column=column, size_px=size)
+
+
+def _window(arguments: argparse.Namespace) -> Window | None:
+    if arguments.tile or arguments.overlap or arguments.resume:
+        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
+    return _crop(arguments)
 
 
 def _one_window(
@@ -663,19 +671,16 @@ def _full_field(
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import write_atomic
+    from ptychoui.data.files import check_target, write_atomic
     from ptychoui.experiment import to_toml
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.calibrate_file import StackCalibration
-    from ptychoui.optics.reconstruct_file import Window, open_stack
+    from ptychoui.optics.reconstruct_file import open_stack
 
+    check_target(arguments.output)
     _use_threads(arguments)
     stack = open_stack(arguments.file, arguments.geometry)
-    window = None
-    if arguments.crop:
-        row, column, size = arguments.crop
-        window = Window(row=row, column=column, size_px=size)
-    work = StackCalibration(stack, window, _device(arguments.device))
+    work = StackCalibration(stack, _crop(arguments), _device(arguments.device))
     values: dict[str, Any] = {"file": arguments.file, "steps": []}
     if arguments.orientation:
         found = work.orient(lambda done, of: _say(f"layout {done} of {of}"))
@@ -712,11 +717,12 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import write_atomic
+    from ptychoui.data.files import check_target, write_atomic
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.profile import make_profile
     from ptychoui.optics.profile_files import open_with_dark, read_dark_level
 
+    check_target(arguments.output)
     _use_threads(arguments)
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
