@@ -643,7 +643,7 @@ def _full_field(
         raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
     if arguments.calibrate:
         notes: list[str] = []
-        stack = with_calibration(stack, notes)
+        stack = with_calibration(stack, notes, device=device)
         for note in notes:
             _say(f"note: {note}")
     assert stack.geometry is not None
@@ -720,27 +720,28 @@ def _profile(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import check_target, write_atomic
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.profile import make_profile
-    from ptychoui.optics.profile_files import open_with_dark, read_dark_level
+    from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
 
     check_target(arguments.output)
     _use_threads(arguments)
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
-    sample = open_with_dark(arguments.sample, arguments.geometry, dark)
+    said = said_of_images(arguments.geometry, dark)
+    sample = open_for_profile(arguments.sample, arguments.geometry, said)
     sources["sample"] = sample.provenance.sha256
     blank = None
     if arguments.blank:
-        blank = open_with_dark(arguments.blank, arguments.geometry, dark)
+        blank = open_for_profile(arguments.blank, arguments.geometry, said, sample.geometry)
         sources["blank"] = blank.provenance.sha256
     sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
-    for found in make_profile(sample, blank, dark, sign, sources, _device(arguments.device)):
+    for found in make_profile(sample, blank, said, sign, sources, _device(arguments.device)):
         if isinstance(found, Step):
             _say(found.sentence)
         else:
             path = write_atomic(arguments.output, found.toml())
             notes = found.notes
     if arguments.json:
-        _print_json({"profile": str(path), "dark_level": dark, "sources": sources, "notes": list(notes)})
+        _print_json({"profile": str(path), "dark_level": said.dark_level, "sources": sources, "notes": list(notes)})
     else:
         print("\n".join([*notes, f"{path}: use it as --geometry"]))
     return 0
