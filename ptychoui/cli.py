@@ -502,10 +502,12 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _objects(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import check_target
     from ptychoui.data.formats.native import save_hdf5
     from ptychoui.experiment import load_geometry
     from ptychoui.optics.object_sources import collect_objects
 
+    check_target(arguments.output)
     found = collect_objects(
         arguments.sources,
         arguments.pixel_um,
@@ -531,10 +533,12 @@ def _objects(arguments: argparse.Namespace) -> int:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     import time
 
+    from ptychoui.data.files import check_target
     from ptychoui.data.results import save_reconstruction
     from ptychoui.experiment import Reconstruct
     from ptychoui.optics.reconstruct_file import open_stack
 
+    check_target(arguments.output)
     _use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
     wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
@@ -567,15 +571,19 @@ def _nothing() -> None:
     """There is nothing to be cleared away."""
 
 
-def _window(arguments: argparse.Namespace) -> Window | None:
+def _crop(arguments: argparse.Namespace) -> Window | None:
     from ptychoui.optics.reconstruct_file import Window
 
-    if arguments.tile or arguments.overlap or arguments.resume:
-        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
     if not arguments.crop:
         return None
     row, column, size = arguments.crop
     return Window(row=row, column=column, size_px=size)
+
+
+def _window(arguments: argparse.Namespace) -> Window | None:
+    if arguments.tile or arguments.overlap or arguments.resume:
+        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
+    return _crop(arguments)
 
 
 def _one_window(
@@ -646,7 +654,7 @@ def _full_field(
         raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
     if arguments.calibrate:
         notes: list[str] = []
-        stack = with_calibration(stack, notes)
+        stack = with_calibration(stack, notes, device=device)
         for note in notes:
             _say(f"note: {note}")
     assert stack.geometry is not None
@@ -674,19 +682,16 @@ def _full_field(
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import write_atomic
+    from ptychoui.data.files import check_target, write_atomic
     from ptychoui.experiment import to_toml
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.calibrate_file import StackCalibration
-    from ptychoui.optics.reconstruct_file import Window, open_stack
+    from ptychoui.optics.reconstruct_file import open_stack
 
+    check_target(arguments.output)
     _use_threads(arguments)
     stack = open_stack(arguments.file, arguments.geometry)
-    window = None
-    if arguments.crop:
-        row, column, size = arguments.crop
-        window = Window(row=row, column=column, size_px=size)
-    work = StackCalibration(stack, window, _device(arguments.device))
+    work = StackCalibration(stack, _crop(arguments), _device(arguments.device))
     values: dict[str, Any] = {"file": arguments.file, "steps": []}
     if arguments.orientation:
         found = work.orient(lambda done, of: _say(f"layout {done} of {of}"))
@@ -723,29 +728,31 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import write_atomic
+    from ptychoui.data.files import check_target, write_atomic
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.profile import make_profile
-    from ptychoui.optics.profile_files import open_with_dark, read_dark_level
+    from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
 
+    check_target(arguments.output)
     _use_threads(arguments)
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
-    sample = open_with_dark(arguments.sample, arguments.geometry, dark)
+    said = said_of_images(arguments.geometry, dark)
+    sample = open_for_profile(arguments.sample, arguments.geometry, said)
     sources["sample"] = sample.provenance.sha256
     blank = None
     if arguments.blank:
-        blank = open_with_dark(arguments.blank, arguments.geometry, dark)
+        blank = open_for_profile(arguments.blank, arguments.geometry, said, sample.geometry)
         sources["blank"] = blank.provenance.sha256
     sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
-    for found in make_profile(sample, blank, dark, sign, sources, _device(arguments.device)):
+    for found in make_profile(sample, blank, said, sign, sources, _device(arguments.device)):
         if isinstance(found, Step):
             _say(found.sentence)
         else:
             path = write_atomic(arguments.output, found.toml())
             notes = found.notes
     if arguments.json:
-        _print_json({"profile": str(path), "dark_level": dark, "sources": sources, "notes": list(notes)})
+        _print_json({"profile": str(path), "dark_level": said.dark_level, "sources": sources, "notes": list(notes)})
     else:
         print("\n".join([*notes, f"{path}: use it as --geometry"]))
     return 0

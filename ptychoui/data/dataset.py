@@ -177,9 +177,12 @@ class ImageStack:
     def crop(self, row: int, column: int, height: int, width: int) -> ImageStack:
         """Return the window of all images that starts at (row, column), in camera pixels."""
         rows, columns = self.images.shape[1:]
+        if height < 1 or width < 1:
+            raise DataError(f"a window of {height} x {width} pixels holds no pixel", "choose a size of 1 or more")
         if row < 0 or column < 0 or row + height > rows or column + width > columns:
             raise DataError(
-                f"the window {height} x {width} at ({row}, {column}) leaves the image of {rows} x {columns} pixels"
+                f"the window {height} x {width} at ({row}, {column}) leaves the image of {rows} x {columns} pixels",
+                f"choose rows and columns from 0 on that end at {rows} and {columns}",
             )
         parts = [np.array(part[:, row : row + height, column : column + width]) for part in pieces(self.images)]
         return replace(self, images=np.concatenate(parts))

@@ -70,6 +70,28 @@ def write_atomic(path: str | Path, content: Content, error: type[PtychouiError] 
     return target
 
 
+def check_target(path: str | Path, error: type[PtychouiError] = DataError) -> None:
+    """Refuse a file that `write_atomic` could not write, before the work whose result it is to hold.
+
+    Raises
+    ------
+    PtychouiError
+        Of the class ``error`` if its folder is missing or not to be written to, or it is a folder or device itself.
+    """
+    target = Path(path)
+    shown = target.name or str(target)
+    try:
+        target = target.resolve()
+        _mode(target)
+        if not target.parent.is_dir():
+            raise FileNotFoundError
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError
+    except OSError as problem:
+        message, hint = _sentence(shown, target.parent, problem)
+        raise error(message.replace("was not written", "cannot be written"), hint) from problem
+
+
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal text; an unreadable file raises `DataError`."""
     try:

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.errors import GeometryError
+from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.pose import NAMES, RIGID, SCALES, TILTED, UNITS, difference, moved, slopes
+from ptychoui.optics.pose import LIMITS, NAMES, RIGID, SCALES, TILTED, UNITS, difference, moved, slopes
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, ZERNIKE, StackFit
 from ptychoui.optics.stack_model import StackModel, stack_sampling
@@ -36,6 +36,9 @@ DEFOCUS_STARTS = (0.0, 0.15, -0.15)
 """Waves of defocus that a calibration starts from; the best of them is kept."""
 
 ROOM = 1.05
+"""Illumination NA that a reconstruction has room for, over the largest that the geometry given has."""
+
+NO_BETTER = "it explains the images no better"
 
 EDGE_SAMPLES = 2.0
 """Distance of the direct light from the pupil's edge, in samples of the spectrum, below which an image is left out."""
@@ -60,6 +63,8 @@ class Step:
         False where the step would have made things worse and was left out.
     geometry
         The geometry after this step.
+    reason
+        Why it was left out, where it was.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Step:
     change: NDArray[np.float64]
     accepted: bool
     geometry: Geometry
+    reason: str = NO_BETTER
 
     def values(self) -> dict[str, object]:
         """The step in plain values."""
@@ -84,7 +90,7 @@ class Step:
             for name, amount, unit in zip(NAMES, self.change, UNITS, strict=True)
             if amount
         )
-        kept = "" if self.accepted else "; left out, because it explains the images no better"
+        kept = "" if self.accepted else f"; left out, because {self.reason}"
         return f"{self.name}: {moves or 'no change'}; {self.measure} {self.before:.5g} -> {self.after:.5g}{kept}"
 
 
@@ -161,8 +167,16 @@ def calibrate(
     candidates = [view.judged(_defocused(start, waves)) for waves in DEFOCUS_STARTS]
     before = min(candidates, key=lambda judged: judged.residual)
     start = before.work.geometry
-    refined = _refine(start, view, before, numbers, rounds)
-    after = view.judged(refined)
+    refined, after, reason = start, before, NO_BETTER
+    try:
+        refined = _refine(start, view, before, numbers, rounds)
+        moves = difference(start.array, refined.array)
+        if not (np.abs(moves) <= LIMITS).all():  # not a number is no pose either
+            raise GeometryError("it left the limits of what may change")
+        after = view.judged(refined)
+    except (GeometryError, SettingsError) as problem:
+        # A fit that ran away ends in a pose that no array has; what was known before it stays.
+        refined, after, reason = start, before, problem.message
     better = after.residual < before.residual
     final = after if better else before
     steps.append(
@@ -174,6 +188,7 @@ def calibrate(
             change=difference(start.array, refined.array),
             accepted=better,
             geometry=refined if better else start,
+            reason=reason,
         )
     )
     yield steps[-1]
@@ -233,14 +248,16 @@ def _sum(waves: dict[int, float], more: dict[int, float]) -> dict[int, float]:
 
 def _circles(geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float]) -> Step:
     found = Circles(geometry.microscope, geometry.array, images, field_point_um).fit()
+    better = found.after < found.before and not found.at_limit
     return Step(
         name="circles",
         measure="negative log-likelihood of the bright-field spectra",
         before=found.before,
         after=found.after,
         change=found.change,
-        accepted=found.after < found.before,
-        geometry=geometry.replace(array=found.array),
+        accepted=better,
+        geometry=geometry.replace(array=found.array) if better else geometry,
+        reason="it ran into the limit of what may change" if found.at_limit else NO_BETTER,
     )
 
 

@@ -87,7 +87,8 @@ class StackCalibration:
         self.geometry: Geometry = stack.geometry.replace(array=stack.geometry.array.replace(max_illumination_na=None))
         self.field_point_um = place.field_point_um(shape, self.geometry.microscope.pixel_size_um)
         leds = leds_seen_from(self.geometry.array, self.field_point_um)
-        self.images = cut.images[image_places(stack, leds, stack.provenance.source)]
+        self.places = image_places(stack, leds, stack.provenance.source)
+        self.images = cut.images[self.places]
         self._limit, self._device = stack.geometry.array.max_illumination_na, device
 
     def orient(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Orientation:

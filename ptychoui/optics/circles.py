@@ -29,6 +29,9 @@ DARK = 0.15
 EDGES_PX = (6.0, 3.0, 1.5, 1.0)
 """Widths of the circles' edges in frequency samples, one search after the other: wide ones reach far."""
 
+AT_LIMIT = 0.98
+"""Share of `LIMITS` from which a search is taken to have run into them."""
+
 LED_LIMIT = 60
 SAMPLE_LIMIT = 12_000
 EVALUATIONS = 60
@@ -60,6 +63,11 @@ class CircleFit:
     led_numbers: tuple[int, ...]
     levels: tuple[float, float, float]
 
+    @property
+    def at_limit(self) -> bool:
+        """True if the search ended where it may not go on: there is no maximum, or it is elsewhere."""
+        return bool((np.abs(self.change) > AT_LIMIT * LIMITS).any())
+
 
 class Circles:
     """The spectra of the bright-field images of a square tile, and how well a pose explains them.
@@ -76,7 +84,7 @@ class Circles:
     Raises
     ------
     DataError
-        If fewer than four images are bright field.
+        If fewer than four images are bright field, or they show nothing but an even brightness.
     """
 
     def __init__(
@@ -128,6 +136,12 @@ class Circles:
             image = images[led] / images[led].mean()
             power.append(np.abs(np.fft.fft2(window * (image - 1)).ravel()[chosen]) ** 2)
         self._power = np.array(power, np.float32)
+        # Rounding alone leaves some 1e-7 of an image's mean in every pixel.
+        if self._power.size == 0 or not self._power.mean() > (1e-6 * size) ** 2:
+            raise DataError(
+                f"the bright-field images of {size} x {size} pixels show no structure: nothing tells the pose",
+                "use a sample with structure, in a larger window",
+            )
         self._power /= self._power.mean()
 
     def _covers(self, change: NDArray[np.float64], edge_px: float) -> NDArray[np.float32]:

@@ -27,7 +27,9 @@ from ptychoui.optics.calibrate import Calibration, Step
 from ptychoui.optics.calibrate_file import StackCalibration
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
+from ptychoui.optics.pupil_series import radial_order
 from ptychoui.optics.reconstruct import reconstruct
+from ptychoui.optics.reconstruct_file import image_places
 from ptychoui.optics.validation import without_ramp
 
 BLANK_VARIATION = 0.1
@@ -35,6 +37,9 @@ BLANK_VARIATION = 0.1
 
 EDGE = 0.95
 """Share of the objective's NA up to which an LED counts as bright field in a blank field."""
+
+DEAD = 0.01
+"""Share of the typical brightness below which an LED is dead."""
 
 SKEW_PER_NOISE = 0.3
 """Skewness of the phase below which a sample does not tell its sign."""
@@ -77,7 +82,9 @@ class Profile:
 
 
 def blank_gain(blank: ImageStack, geometry: Geometry) -> NDArray[np.float64]:
-    """(LED,) brightness by a stack without a sample, relative to the median bright-field LED; NaN in the dark field.
+    """(LED,) brightness by a stack without a sample, relative to the median bright-field LED.
+
+    LEDs of the dark field and dead ones are NaN.
 
     Parameters
     ----------
@@ -87,24 +94,31 @@ def blank_gain(blank: ImageStack, geometry: Geometry) -> NDArray[np.float64]:
     Raises
     ------
     DataError
-        If an image shows a sample, or no LED lies inside the pupil.
+        If the images are dark or show a sample, or no LED lies inside the pupil.
     """
-    radius = led_array(geometry.array.replace(max_illumination_na=None, falloff="none")).radius_na
+    leds = led_array(geometry.array.replace(max_illumination_na=None, falloff="none"))
+    radius = leds.radius_na
     bright = radius < EDGE * geometry.microscope.objective_na
     if len(radius) != len(blank.images) or not bright.any():
         raise DataError(
             f"the blank stack has {len(blank.images)} images of {len(radius)} LEDs ({int(bright.sum())} bright field)",
             "measure it with all LEDs that the sample has",
         )
-    means = blank.images.mean((1, 2), dtype=np.float64)
-    varies = blank.images.std((1, 2), dtype=np.float64)[bright] / np.maximum(means[bright], 1e-12)
+    order = image_places(blank, leds, "the blank stack")
+    means = blank.images.mean((1, 2), dtype=np.float64)[order]
+    varies = blank.images.std((1, 2), dtype=np.float64)[order][bright] / np.maximum(means[bright], 1e-12)
     if float(np.median(varies)) > BLANK_VARIATION:
         raise DataError(
             f"the blank images vary by {float(np.median(varies)):.0%} of their mean: they show a sample",
             "move to an empty place, or leave the blank stack out",
         )
+    typical = float(np.median(means[bright]))
+    if not typical > 0:
+        raise DataError("the blank images are dark", "check their exposure and the dark level")
+    # A dead LED has no brightness that an image could be divided by: the sample's fit, which has a limit, stands.
+    lit = bright & (means > DEAD * typical)
     gain = np.full(len(means), np.nan)
-    gain[bright] = means[bright] / np.median(means[bright])
+    gain[lit] = means[lit] / typical
     return gain
 
 
@@ -121,7 +135,7 @@ def phase_sign(found: NDArray[np.complex64]) -> float:
 def make_profile(
     sample: ImageStack,
     blank: ImageStack | None = None,
-    dark_level: float | None = None,
+    said: Images | None = None,
     sign: int = 0,
     sources: dict[str, str] | None = None,
     device: torch.device | str = "cpu",
@@ -132,11 +146,12 @@ def make_profile(
     Parameters
     ----------
     sample
-        A stack of a sample with structure, with the geometry to start from; the dark level subtracted already.
+        A stack of a sample with structure, with the geometry to start from; corrected by ``said`` already.
     blank
         A stack without a sample, of the same LEDs.
-    dark_level
-        What was subtracted, in counts of the camera.
+    said
+        By what the images were corrected when they were read, such as a dark level or exposures; brightness and stray
+        light are added to it.
     sign
         1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows.
 
@@ -145,6 +160,8 @@ def make_profile(
     DataError
         If stacks do not belong together, or the sample does not tell the sign that was asked for.
     """
+    if blank is not None and blank.provenance.sha256 and blank.provenance.sha256 == sample.provenance.sha256:
+        raise DataError("the blank stack is the sample's own file", "give a stack of an empty place, or none")
     work = StackCalibration(sample, device=device)
     notes: list[str] = []
     for found in work.run():
@@ -153,15 +170,14 @@ def make_profile(
             yield found
         else:
             result = found
-    gain = _joined(result, None if blank is None else blank_gain(blank, result.geometry), notes)
+    brightness = _joined(result, None if blank is None else blank_gain(blank, result.geometry), notes)
     geometry = result.geometry
     if sign:
         geometry = _handed(result, work, sign, notes, device)
-    images = Images(
-        dark_level=dark_level,
-        gains=tuple(float(value) for value in gain),
-        stray=tuple(float(value) for value in result.reconstruction.background),
-    )
+    # The file speaks of images in the order of the stack, the calibration of LEDs in that of the array.
+    gains, stray = np.ones(len(sample.images)), np.zeros(len(sample.images))
+    gains[work.places], stray[work.places] = brightness, result.reconstruction.background
+    images = (said or Images()).replace(gains=tuple(gains.tolist()), stray=tuple(stray.tolist()))
     yield Profile(
         geometry=work.for_use(geometry),
         images=images,
@@ -198,8 +214,15 @@ def _handed(
     if skew * sign > 0:
         notes.append(f"the phase has the known sign (skewness {skew:.2f})")
         return result.geometry
-    twin = result.geometry.replace(array=laid_out(result.geometry.array, Variant(True, True, False)))
+    scope = result.geometry.microscope
+    # The twin's pupil is the conjugate one, turned by half a turn: even aberrations change their sign, odd ones do not.
+    waves = {noll: waves if radial_order(noll) % 2 else -waves for noll, waves in scope.zernike_waves.items()}
+    twin = result.geometry.replace(
+        array=laid_out(result.geometry.array, Variant(True, True, False)),
+        microscope=scope.replace(zernike_waves=waves),
+    )
     there = reconstruct(twin, work.images, leds=led_array(twin.array, work.field_point_um), device=device)
+    twin = twin.replace(microscope=scope.replace(zernike_waves=there.zernike_waves))
     other = phase_sign(there.object)
     if other * sign <= 0:
         raise DataError(

@@ -108,12 +108,16 @@ def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Wind
 
 
 def calibrated(
-    geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float], notes: list[str]
+    geometry: Geometry,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float],
+    notes: list[str],
+    device: torch.device | str = "cpu",
 ) -> Geometry:
     """The geometry after calibration on these images; what was done is noted."""
     from ptychoui.optics.calibrate import Step, calibrate
 
-    for found in calibrate(geometry, images, field_point_um):
+    for found in calibrate(geometry, images, field_point_um, device=device):
         if isinstance(found, Step):
             notes.append(found.sentence)
         else:
@@ -121,7 +125,9 @@ def calibrated(
     return geometry
 
 
-def with_calibration(stack: ImageStack, notes: list[str], window: Window | None = None) -> ImageStack:
+def with_calibration(
+    stack: ImageStack, notes: list[str], window: Window | None = None, device: torch.device | str = "cpu"
+) -> ImageStack:
     """The stack with its geometry calibrated on a window, by default the middle of its images."""
     geometry = stack.geometry
     assert geometry is not None
@@ -129,8 +135,12 @@ def with_calibration(stack: ImageStack, notes: list[str], window: Window | None 
     place = central_window((rows, columns)) if window is None else window
     cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
     point = place.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
+    # Every LED moves with the pose: one that is too steep now may not be in the end.
+    limit = geometry.array.max_illumination_na
+    geometry = geometry.replace(array=geometry.array.replace(max_illumination_na=None))
     order = image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)
-    return replace(stack, geometry=calibrated(geometry, cut.images[order], point, notes))
+    found = calibrated(geometry, cut.images[order], point, notes, device)
+    return replace(stack, geometry=found.replace(array=found.array.replace(max_illumination_na=limit)))
 
 
 class WindowReconstruction:
@@ -164,7 +174,7 @@ class WindowReconstruction:
         self.window = central_window(shape) if window is None else window
         self.notes = [] if window is not None or self.window.size_px == max(shape) else [cut_note(self.window, shape)]
         if calibrate:
-            stack = with_calibration(stack, self.notes, window)
+            stack = with_calibration(stack, self.notes, window, device)
         geometry = stack.geometry
         assert geometry is not None
         self.stack, self.settings = stack, settings

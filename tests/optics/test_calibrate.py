@@ -11,13 +11,13 @@ import pytest
 from ptychoui.bench.calibration import ARRAYS, BOUNDS, Scene, errors, make_scene
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Pose, load_geometry
+from ptychoui.experiment import Array, Geometry, Pose, load_geometry
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.orientation import orientation
 from ptychoui.optics.pose import LIMITS, RIGID, VARIANTS, Variant, difference, directions, laid_out, moved, slopes
-from ptychoui.paths import resources
+from ptychoui.paths import resources, sample_data
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -100,6 +100,24 @@ def test_too_few_bright_images_are_refused(scene: Scene) -> None:
         Circles(scene.believed.microscope, scene.believed.array, images[:, :40])
 
 
+def test_even_images_have_no_circles(scene: Scene) -> None:
+    even = np.full((189, 48, 48), 0.7, np.float32)
+    with pytest.raises(DataError, match="48 x 48 pixels show no structure"):
+        Circles(scene.believed.microscope, scene.believed.array, even)
+    with pytest.raises(DataError, match="4 x 4 pixels show no structure"):
+        Circles(scene.believed.microscope, scene.believed.array, scene.images[:, :4, :4])
+
+
+def test_circles_that_run_into_a_limit_are_left_out() -> None:
+    # In so small a window of this stack the likelihood rises, by next to nothing, all the way to a height of +20 %.
+    stack = open_dataset(sample_data() / "stack.ome.tif", None)
+    assert stack.geometry is not None
+    step = next(iter(calibrate(stack.geometry, stack.crop(28, 28, 40, 40).images)))
+    assert isinstance(step, Step) and step.after < step.before and not step.accepted
+    assert step.geometry == stack.geometry
+    assert "left out, because it ran into the limit" in step.sentence
+
+
 # Calibration ---------------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +159,21 @@ def test_a_refinement_that_makes_it_worse_is_left_out(scene: Scene, monkeypatch:
     assert isinstance(refinement, Step) and not refinement.accepted
     assert "left out" in refinement.sentence
     assert found.geometry.array == steps[0].geometry.array
+
+
+@pytest.mark.parametrize("height", [25.0, -99.99])
+def test_a_refinement_that_runs_away_is_left_out(height: float, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ptychoui.optics.calibrate as module
+
+    def astray(geometry: Geometry, *_rest: object) -> Geometry:
+        away = np.array([0.0, 0.0, 0.0, height, 0.0, 0.0])
+        return geometry.replace(array=moved(geometry.array, away))
+
+    monkeypatch.setattr(module, "_refine", astray)
+    circles, refinement, found = calibrate(scene.believed, scene.images, rounds=(2,), final_passes=1)
+    assert isinstance(refinement, Step) and not refinement.accepted and "left out, because" in refinement.sentence
+    assert isinstance(circles, Step) and isinstance(found, Calibration)
+    assert found.geometry.array == circles.geometry.array
 
 
 def test_calibrating_with_leds_left_out_by_their_angle_is_refused(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,17 +11,17 @@ import pytest
 import tifffile
 
 from ptychoui.bench.calibration import ARRAYS, Scene, make_scene
-from ptychoui.data.dataset import ImageStack
+from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.data.formats.geometry_file import PartialGeometry, read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.experiment import to_toml
+from ptychoui.experiment import Images, to_toml
 from ptychoui.optics import profile as profile_module
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
 from ptychoui.optics.profile import Profile, blank_gain, make_profile, phase_sign
-from ptychoui.optics.profile_files import open_with_dark, read_dark_level
+from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,65 @@ def test_a_sample_is_not_taken_for_a_blank_field(scene: Scene) -> None:
         blank_gain(stack(scene), scene.geometry)
 
 
+def test_dead_leds_and_dark_fields_are_no_blank_field(scene: Scene) -> None:
+    images = blank_images(scene)
+    bright = np.flatnonzero(np.isfinite(blank_gain(stack(scene, images), scene.geometry)))
+    images = images.copy()
+    images[bright[2]] = 0
+    known = np.isfinite(blank_gain(stack(scene, images), scene.geometry))
+    assert not known[bright[2]] and known.sum() == len(bright) - 1
+    with pytest.raises(DataError, match="are dark"):
+        blank_gain(stack(scene, np.zeros_like(images)), scene.geometry)
+    same = Provenance(source="s.tif", layout="", sha256="a" * 64)
+    with pytest.raises(DataError, match="the sample's own file"):
+        next(iter(make_profile(replace(stack(scene), provenance=same), replace(stack(scene), provenance=same))))
+
+
+def test_brightness_is_written_in_the_order_of_the_images(short: None, scene: Scene) -> None:
+    *_steps, profile = make_profile(stack(scene), stack(scene, blank_images(scene)))
+    turn = np.random.default_rng(0).permutation(len(scene.images))
+
+    def shuffled(found: ImageStack) -> ImageStack:
+        return replace(found, images=found.images[turn], led_numbers=found.led_numbers[turn])
+
+    *_steps, other = make_profile(shuffled(stack(scene)), stack(scene, blank_images(scene)))
+    *_steps, third = make_profile(stack(scene), shuffled(stack(scene, blank_images(scene))))
+    assert isinstance(profile, Profile) and isinstance(other, Profile) and isinstance(third, Profile)
+    assert np.array_equal(np.array(profile.images.gains)[turn], other.images.gains)
+    assert np.array_equal(np.array(profile.images.stray)[turn], other.images.stray)
+    assert profile.images.gains == third.images.gains
+
+
+def test_an_earlier_profile_gives_dark_level_and_exposures_but_no_brightness(scene: Scene, tmp_path: Path) -> None:
+    count = len(scene.images)
+    said = Images(dark_level=50.0, exposures=(2.0,) * count, gains=(3.0,) * count, stray=(0.1,) * count)
+    old = Profile(geometry=scene.believed, images=said, made=date(2026, 1, 2), sources={}, notes=())
+    tifffile.imwrite(tmp_path / "s.tif", 1000 * scene.images + 50, photometric="minisblack")
+    name, geometry = str(tmp_path / "s.tif"), str(tmp_path / "old.toml")
+    Path(geometry).write_text(old.toml())
+    kept = said_of_images(geometry, None)
+    assert kept == Images(dark_level=50.0, exposures=(2.0,) * count)
+    assert said_of_images(geometry, 40.0).dark_level == 40.0 and said_of_images(None, None) == Images()
+    found = open_for_profile(name, geometry, kept)
+    assert found.images * found.unit_counts == pytest.approx(1000 * scene.images, abs=0.05)
+
+
+def test_a_blank_field_has_the_geometry_of_the_sample(scene: Scene, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "b.tif", 1000 * blank_images(scene), photometric="minisblack")
+    name = str(tmp_path / "b.tif")
+    with pytest.raises(DataError, match="missing"):
+        open_for_profile(name, None, Images())
+    assert open_for_profile(name, None, Images(), scene.believed).geometry == scene.believed
+    assert open_for_profile(name, None, Images(dark_level=3.0), scene.believed).geometry == scene.believed
+
+
 def test_the_profile_corrects_the_images_that_are_read_with_it(short: None, scene: Scene, tmp_path: Path) -> None:
     *_steps, profile = make_profile(
-        stack(scene), stack(scene, blank_images(scene)), 12.0, sources={"sample": "0" * 64}, made=date(2026, 1, 2)
+        stack(scene),
+        stack(scene, blank_images(scene)),
+        Images(dark_level=12.0),
+        sources={"sample": "0" * 64},
+        made=date(2026, 1, 2),
     )
     assert isinstance(profile, Profile)
     bright = led_array(scene.geometry.array).radius_na < 0.08
@@ -112,13 +169,16 @@ def test_dark_frames_give_one_level_and_light_is_refused(tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "lit.tif", lit)
     with pytest.raises(DataError, match="not dark"):
         read_dark_level(str(tmp_path / "lit.tif"), {})
+    with pytest.raises(DataError, match="no file or folder"):
+        read_dark_level(str(tmp_path / "absent"), {})
 
 
 def test_the_dark_level_is_subtracted_before_anything_else(scene: Scene, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", 1000 * scene.images + 50, photometric="minisblack")
     (tmp_path / "g.toml").write_text(to_toml(scene.believed))
-    plain = open_with_dark(str(tmp_path / "s.tif"), str(tmp_path / "g.toml"), None)
-    taken = open_with_dark(str(tmp_path / "s.tif"), str(tmp_path / "g.toml"), 50.0)
+    name, geometry = str(tmp_path / "s.tif"), str(tmp_path / "g.toml")
+    plain = open_for_profile(name, geometry, said_of_images(geometry, None))
+    taken = open_for_profile(name, geometry, said_of_images(geometry, 50.0))
     assert plain.unit_counts - taken.unit_counts == pytest.approx(50, abs=0.1)
 
 
@@ -136,11 +196,16 @@ def test_a_wrong_handedness_turns_the_array_by_half_a_turn(
     monkeypatch.setattr(profile_module, "phase_sign", lambda _found: next(signs))
     *_steps, profile = make_profile(stack(scene), sign=1)
     assert isinstance(profile, Profile) and any("half a turn" in note for note in profile.notes)
+    turned_waves = profile.geometry.microscope.zernike_waves
     signs = iter((1.0,))
     *_steps, same = make_profile(stack(scene), sign=1)
     assert isinstance(same, Profile)
     turned = laid_out(same.geometry.array, Variant(True, True, False))
     assert np.abs(led_array(turned).illumination_na - led_array(profile.geometry.array).illumination_na).max() < 1e-9
+    # Even aberrations change their sign with the sample's, odd ones do not.
+    for noll, waves in same.geometry.microscope.zernike_waves.items():
+        assert turned_waves[noll] == pytest.approx(waves if noll in (7, 8, 9, 10) else -waves, abs=0.01)
+    assert max(abs(waves) for waves in turned_waves.values()) > 0.02
     signs = iter((0.01,))
     with pytest.raises(DataError, match="does not tell its sign"):
         list(make_profile(stack(scene), sign=1))

@@ -98,7 +98,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     near = tmp_path / "near.toml"
     near.write_text(to_toml(GEOMETRY.replace(array=GEOMETRY.array.replace(height_mm=20.0))))
     for words, sentence in (
-        (("--crop", 30, 0, 32), "leaves the image"),
+        (("--crop", 30, 0, 32), "leaves the image of 40 x 40 pixels - choose rows"),
+        (("--crop", 30, 0, 0), "holds no pixel"),
         (("--geometry", near, "--upsampling", 1), "use 2 or more"),
         (("--device", "tpu"), "unknown device"),
         (("--without", 77), "no LED 77"),
@@ -108,8 +109,16 @@ def test_what_cannot_be_is_refused_in_a_sentence(
         code, out, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", *words)
         assert code == 2 and out == "" and sentence in err and "Traceback" not in err, err
         assert not (tmp_path / "out.h5").exists()
-    code, _, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "none" / "out.h5", "--passes", 1)
-    assert code == 2 and "there is no folder" in err
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "calibrate", "profile", "objects"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    command: str, stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The input is read after the check: an absent one is not even looked for.
+    for place, sentence in ((tmp_path / "none" / "out", "there is no folder"), (tmp_path, "it is a folder")):
+        code, out, err = run(capsys, command, tmp_path / "absent", "-o", place)
+        assert code == 2 and out == "" and sentence in err and "cannot be written" in err and err.count("\n") == 1, err
 
 
 def test_a_full_field_is_stopped_and_goes_on(

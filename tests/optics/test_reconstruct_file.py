@@ -20,6 +20,7 @@ from ptychoui.optics.reconstruct_file import (
     WindowReconstruction,
     central_window,
     leds_seen_from,
+    with_calibration,
 )
 
 GEOMETRY = Geometry(
@@ -127,3 +128,19 @@ def test_windows_of_any_size_have_grids(stack: ImageStack, size: int) -> None:
     work = WindowReconstruction(stack, SETTINGS.replace(passes=1), Window(row=90, column=110, size_px=size))
     list(work.run())
     assert abs(len(work.object()) - size * 0.5 / work.stored().object_pixel_um) <= 2
+
+
+def test_a_calibration_takes_all_leds_and_keeps_their_limit(stack: ImageStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry = stack.geometry
+    assert geometry is not None
+    limited = geometry.replace(array=geometry.array.replace(max_illumination_na=0.1))
+    assert len(led_array(limited.array)) < len(stack.images)
+    seen: list[tuple[int, int]] = []
+
+    def short(geometry: Geometry, images: np.ndarray, *_words: object, **_settings: object) -> list[object]:
+        seen.append((len(led_array(geometry.array)), len(images)))
+        return []
+
+    monkeypatch.setattr("ptychoui.optics.calibrate.calibrate", short)
+    found = with_calibration(replace(stack, geometry=limited), [])
+    assert seen == [(len(stack.images), len(stack.images))] and found.geometry == limited
