@@ -23,9 +23,7 @@ from ptychoui.experiment import Array, Microscope
 from ptychoui.optics.pose import LIMITS, RIGID, SCALES, directions, moved
 
 BRIGHT = 0.35
-"""Share of the brightest images' mean above which an image is bright field; those between this and `DARK` are left."""
-
-DARK = 0.15
+"""Share of the brightest images' mean above which an image is bright field."""
 
 EDGES_PX = (6.0, 3.0, 1.5, 1.0)
 """Widths of the circles' edges in frequency samples, one search after the other: wide ones reach far."""
@@ -114,7 +112,6 @@ class Circles:
         if len(bright) > LED_LIMIT:
             bright = bright[np.linspace(0, len(bright) - 1, LED_LIMIT).astype(int)]
         self.bright, self.numbers = bright, tuple(int(number) for number in numbers[bright])
-        self.dark = np.flatnonzero(means < DARK * top)
         size = images.shape[1]
         step_per_um = 1 / (size * microscope.pixel_size_um)
         self._samples_per_na = 1 / microscope.wavelength_um / step_per_um
