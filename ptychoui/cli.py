@@ -686,6 +686,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from ptychoui.experiment import to_toml
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.pose import changes, difference
     from ptychoui.optics.reconstruct_file import open_stack
 
     check_target(arguments.output)
@@ -724,6 +725,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         print(
             f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
         )
+        print(f"from the geometry given: {changes(difference(work.geometry.array, geometry.array))}")
     return 0
 
 

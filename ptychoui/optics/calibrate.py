@@ -24,7 +24,7 @@ from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.pose import LIMITS, NAMES, RIGID, SCALES, TILTED, UNITS, difference, moved, slopes
+from ptychoui.optics.pose import LIMITS, NAMES, RIGID, SCALES, TILTED, UNITS, changes, difference, moved, slopes
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, ZERNIKE, StackFit
 from ptychoui.optics.stack_model import StackModel, stack_sampling
@@ -85,13 +85,8 @@ class Step:
     @property
     def sentence(self) -> str:
         """The step for people."""
-        moves = ", ".join(
-            f"{name} {amount:+.3g} {unit}"
-            for name, amount, unit in zip(NAMES, self.change, UNITS, strict=True)
-            if amount
-        )
         kept = "" if self.accepted else f"; left out, because {self.reason}"
-        return f"{self.name}: {moves or 'no change'}; {self.measure} {self.before:.5g} -> {self.after:.5g}{kept}"
+        return f"{self.name}: {changes(self.change)}; {self.measure} {self.before:.5g} -> {self.after:.5g}{kept}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ circle, one, both) estimated on the way, and only the pose is free.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +23,13 @@ from ptychoui.experiment import Array, Microscope
 from ptychoui.optics.pose import LIMITS, RIGID, SCALES, directions, moved
 
 BRIGHT = 0.35
-"""Share of the brightest images' mean above which an image is bright field; those between this and `DARK` are left."""
-
-DARK = 0.15
+"""Share of the brightest images' mean above which an image is bright field."""
 
 EDGES_PX = (6.0, 3.0, 1.5, 1.0)
 """Widths of the circles' edges in frequency samples, one search after the other: wide ones reach far."""
+
+LEAST_RADIUS = 6.0
+"""Radius of the circles in frequency samples from which they are told from the direct light and its window."""
 
 AT_LIMIT = 0.98
 """Share of `LIMITS` from which a search is taken to have run into them."""
@@ -84,7 +86,8 @@ class Circles:
     Raises
     ------
     DataError
-        If fewer than four images are bright field, or they show nothing but an even brightness.
+        If fewer than four images are bright field, the window is too small to resolve
+        the circles, or it shows nothing but an even brightness.
     """
 
     def __init__(
@@ -109,11 +112,16 @@ class Circles:
         if len(bright) > LED_LIMIT:
             bright = bright[np.linspace(0, len(bright) - 1, LED_LIMIT).astype(int)]
         self.bright, self.numbers = bright, tuple(int(number) for number in numbers[bright])
-        self.dark = np.flatnonzero(means < DARK * top)
         size = images.shape[1]
         step_per_um = 1 / (size * microscope.pixel_size_um)
         self._samples_per_na = 1 / microscope.wavelength_um / step_per_um
         self.radius = microscope.objective_na * self._samples_per_na
+        if self.radius < LEAST_RADIUS:
+            least = math.ceil(size * LEAST_RADIUS / self.radius)
+            raise DataError(
+                f"in {size} x {size} pixels the circles' radius is only {self.radius:.2g} frequency samples",
+                f"use a window of {least} pixels or more, better several times that",
+            )
         self._read(images, size)
 
     def _read(self, images: NDArray[np.float32], size: int) -> None:

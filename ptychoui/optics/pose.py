@@ -59,6 +59,12 @@ def difference(array: Array, other: Array) -> NDArray[np.float64]:
     )
 
 
+def changes(change: NDArray[np.float64]) -> str:
+    """A change (6,) of the pose for people, with units."""
+    parts = [f"{name} {amount:+.3g} {unit}" for name, amount, unit in zip(NAMES, change, UNITS, strict=True) if amount]
+    return ", ".join(parts) or "no change"
+
+
 def directions(
     array: Array, change: NDArray[np.float64], field_point_um: tuple[float, float] = (0.0, 0.0)
 ) -> NDArray[np.float64]:

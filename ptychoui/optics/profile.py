@@ -177,6 +177,8 @@ def make_profile(
     # The file speaks of images in the order of the stack, the calibration of LEDs in that of the array.
     gains, stray = np.ones(len(sample.images)), np.zeros(len(sample.images))
     gains[work.places], stray[work.places] = brightness, result.reconstruction.background
+    # It was fitted in the unit of images as they were read; a reader takes it off in the unit of corrected images.
+    stray /= _bright_level(sample.images, gains)
     images = (said or Images()).replace(gains=tuple(gains.tolist()), stray=tuple(stray.tolist()))
     yield Profile(
         geometry=work.for_use(geometry),
@@ -185,6 +187,12 @@ def make_profile(
         sources=sources or {},
         notes=tuple(notes),
     )
+
+
+def _bright_level(images: NDArray[np.float32], gains: NDArray[np.float64]) -> float:
+    """The open field as readers take it: the 99th percentile of the brightest image, brightness divided out."""
+    brightest = int(np.argmax(images.mean((1, 2), dtype=np.float64) / gains))
+    return float(np.percentile(images[brightest], 99) / gains[brightest])
 
 
 def _joined(result: Calibration, direct: NDArray[np.float64] | None, notes: list[str]) -> NDArray[np.float64]:

@@ -157,12 +157,15 @@ class StackReconstruction:
         unknown |= {"zernike": {ZERNIKE}, "free": {FACTOR}, "fixed": set[str]()}[settings.pupil]
         unknown |= ({GAIN} if settings.gain else set()) | ({BACKGROUND} if settings.background else set())
         fit = StackFit(model, self.spectrum, self.optics, frozenset(unknown))
+        first = len(self.history) + 1
         for x, value in fit.run(left):
             self.spectrum, self.optics = fit.spectrum(x), fit.optics(x)
             yield self._done(value)
-            before, now = self.history[-2:] if len(self.history) > 2 else (1.0, 0.0)
-            if before - now < settings.stop_below * before:
-                return
+            # Passes in sequence sum D on the way, while the object changes: the fit's first value may well be larger.
+            if len(self.history) > first:
+                before, now = self.history[-2:]
+                if before - now < settings.stop_below * before:
+                    return
 
     def _done(self, value: float) -> PassDone:
         self.history.append(value / self.model.power)

@@ -257,11 +257,6 @@ class StackModel:
         self.corners = [(int(row), int(column)) for column, row in corner]
         self.whole_samples = torch.from_numpy(whole).to(self.device, self.dtype)
 
-    def turn_to(self, leds: LedArray) -> None:
-        """Go on with the same images from other directions."""
-        self.leds = leds
-        self.place(leds.illumination_na)
-
     def optics(self) -> Optics:
         """The unknowns as the geometry has them."""
         return Optics(

@@ -100,12 +100,12 @@ def test_too_few_bright_images_are_refused(scene: Scene) -> None:
         Circles(scene.believed.microscope, scene.believed.array, images[:, :40])
 
 
-def test_even_images_have_no_circles(scene: Scene) -> None:
+def test_even_and_tiny_images_have_no_circles(scene: Scene) -> None:
     even = np.full((189, 48, 48), 0.7, np.float32)
     with pytest.raises(DataError, match="48 x 48 pixels show no structure"):
         Circles(scene.believed.microscope, scene.believed.array, even)
-    with pytest.raises(DataError, match="4 x 4 pixels show no structure"):
-        Circles(scene.believed.microscope, scene.believed.array, scene.images[:, :4, :4])
+    with pytest.raises(DataError, match="in 16 x 16 pixels the circles' radius"):
+        Circles(scene.believed.microscope, scene.believed.array, scene.images[:, :16, :16])
 
 
 def test_circles_that_run_into_a_limit_are_left_out() -> None:

@@ -119,7 +119,9 @@ def test_a_blank_field_has_the_geometry_of_the_sample(scene: Scene, tmp_path: Pa
     assert open_for_profile(name, None, Images(dark_level=3.0), scene.believed).geometry == scene.believed
 
 
-def test_the_profile_corrects_the_images_that_are_read_with_it(short: None, scene: Scene, tmp_path: Path) -> None:
+def test_the_profile_corrects_the_images_that_are_read_with_it(
+    short: None, scene: Scene, tmp_path: Path, calibrated: list[Step | Calibration]
+) -> None:
     *_steps, profile = make_profile(
         stack(scene),
         stack(scene, blank_images(scene)),
@@ -144,6 +146,10 @@ def test_the_profile_corrects_the_images_that_are_read_with_it(short: None, scen
     expected = scene.images / gains
     unit = corrected.unit_counts / 1000
     expected = expected / unit - stray / gains
+    # The stray light is that of the fit, whatever the unit of the corrected images.
+    result = calibrated[-1]
+    assert isinstance(result, Calibration) and abs(unit - 1) > 0.02
+    assert stray[:, 0, 0] * unit == pytest.approx(result.reconstruction.background, rel=1e-4)
     assert np.abs(corrected.images - expected).max() < 1e-4
     assert any(fact.name == "brightness of LEDs" for fact in corrected.provenance.facts)
 

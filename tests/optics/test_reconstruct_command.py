@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ptychoui import cli
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
+from ptychoui.optics.pose import moved
 from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.optics.tiles import FieldReconstruction
@@ -119,6 +121,21 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     for place, sentence in ((tmp_path / "none" / "out", "there is no folder"), (tmp_path, "it is a folder")):
         code, out, err = run(capsys, command, tmp_path / "absent", "-o", place)
         assert code == 2 and out == "" and sentence in err and "cannot be written" in err and err.count("\n") == 1, err
+
+
+def test_calibrate_says_what_changed_with_units(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1})
+
+    def moved_a_bit(geometry: Geometry, *_words: object, **_settings: object) -> Any:
+        array = moved(geometry.array, np.array([0.5, 0.0, -1.0, 2.0, 0.0, 0.0]))
+        yield SimpleNamespace(reconstruction=result, geometry=geometry.replace(array=array))
+
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", moved_a_bit)
+    code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml")
+    assert code == 0, err
+    assert "shift x +0.5 mm, rotation -1 deg, height +2 %" in out and "residual 0.0100" in out
 
 
 def test_a_full_field_is_stopped_and_goes_on(

@@ -154,6 +154,18 @@ def test_brightness_and_stray_light_are_found_and_the_images_explained() -> None
     assert full.history[0] > full.history[-1]
 
 
+def test_the_fit_goes_on_where_passes_in_sequence_looked_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry, images = simulated(np.ones(25), 0.0)
+    # On the way a pass in sequence may sum to less than what the object of its end explains.
+    flattered = lambda *words: 1e-3 * in_sequence(*words)  # noqa: E731
+    monkeypatch.setattr("ptychoui.optics.reconstruct.in_sequence", flattered)
+    found = reconstruct(geometry, images, Reconstruct(passes=8, sequential_passes=3, pupil="fixed"))
+    assert found.history[3] > found.history[2]
+    assert len(found.history) > 5 and found.history[-1] < 0.5 * found.history[3]
+    stopped = reconstruct(geometry, images, Reconstruct(passes=20, sequential_passes=3, pupil="fixed", stop_below=0.9))
+    assert len(stopped.history) == 5
+
+
 def test_a_dead_led_spoils_no_other() -> None:
     geometry, images = simulated(np.ones(25), 0.0)
     images[13] = 0  # beside the LED on the axis: bright field
@@ -197,7 +209,7 @@ def test_what_does_not_fit_is_refused() -> None:
         stack_sampling(scope(), leds(), 4, 0)
     far = replace(leds(), illumination_na=leds().illumination_na * 3)
     with pytest.raises(GeometryError, match="outside the object's frequency grid"):
-        it.turn_to(far)
+        it.place(far.illumination_na)
     dark = led_array(Array(kind="lattice", rows=3, columns=3, pitch_mm=5, height_mm=60, pose=Pose(shift_x_mm=40)))
     with pytest.raises(DataError, match="no LED lies in the bright field"):
         StackReconstruction(
