@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Literal
 
@@ -223,7 +224,7 @@ def run(
     ]
     return {
         "rows": [asdict(row) for row in rows],
-        "source": data or "the simulated stack of the sample data",
+        "source": Path(data).name if data else "the simulated stack of the sample data",
         "leds": len(stack.images),
         "image_px": stack.image_px,
         "object_px": stack.object_px,
