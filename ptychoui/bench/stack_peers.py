@@ -10,17 +10,19 @@ of this module for every row, from the object and the pupil that the row found:
 ptychoui's tile has a free border, from which light reaches into the images, and directions between whole samples; the
 rows ``points`` of ptychoui do without border and with the camera that samples points, as the libraries do.
 
-Seconds go from the arrays of the stack to object and pupil. Rows are interleaved. fpm-py, PtyLab, deepinv and Pty-chi
-are no dependencies of ptychoui: a row says where one is not installed or does not run.
+Seconds go from the arrays of the stack to object and pupil, after one pass to warm up. Rows are interleaved. fpm-py,
+PtyLab, deepinv and Pty-chi are no dependencies of ptychoui: a row says where one is not installed or does not run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Literal
 
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 from ptychoui import paths
 from ptychoui.bench import stack_ways
 from ptychoui.bench.coupling import CannotRun, first_line
-from ptychoui.bench.stack_ways import PEERS, Found, Stack, inverse, make_stack, quiet
+from ptychoui.bench.stack_ways import PEERS, Found, Stack, Way, inverse, make_stack, quiet
 from ptychoui.experiment import Reconstruct
 from ptychoui.optics.forward import camera_matrix
 from ptychoui.optics.reconstruct import StackReconstruction
@@ -75,8 +77,8 @@ class Row:
 class _Measured:
     """A way, and what it gave."""
 
-    run: Callable[[], Callable[[], Residuals]]
-    """The reconstruction; what it returns takes the residuals, which is not timed."""
+    run: Callable[[int], Callable[[], Residuals]]
+    """The reconstruction in so many passes; what it returns takes the residuals, which is not timed."""
     foreign: bool = False
     version: str = ""
     seconds: list[float] = field(default_factory=list)
@@ -123,14 +125,14 @@ def sampled_at_points(stack: Stack, found: Found) -> NDArray[np.float32]:
     return images
 
 
-def _other(way: Callable[[], Found], stack: Stack, notes: dict[str, str], name: str) -> Callable[[], Residuals]:
-    found = way()
+def _other(way: Way, stack: Stack, notes: dict[str, str], name: str, passes: int) -> Callable[[], Residuals]:
+    found = way(stack, passes)
     notes[name] = found.note
     return lambda: {"points": amplitude_residual(stack.images, sampled_at_points(stack, found))}
 
 
-def _own(stack: Stack, settings: Reconstruct, points: bool) -> Callable[[], Residuals]:
-    geometry = stack.geometry
+def _own(stack: Stack, settings: Reconstruct, points: bool, passes: int) -> Callable[[], Residuals]:
+    geometry, settings = stack.geometry, settings.replace(passes=passes)
     if points:
         geometry = geometry.replace(microscope=geometry.microscope.replace(pixel="point"))
         settings = settings.replace(pad_px=0)
@@ -159,20 +161,20 @@ def own_residuals(work: StackReconstruction, images: NDArray[np.float32]) -> Res
     return {name: amplitude_residual(images, image) for name, image in predicted.items()}
 
 
-def _ways(stack: Stack, passes: int, notes: dict[str, str]) -> dict[str, _Measured]:
+def _ways(stack: Stack, notes: dict[str, str]) -> dict[str, _Measured]:
     ways: dict[str, _Measured] = {}
     pupils: tuple[Literal["fixed", "zernike", "free"], ...] = ("fixed", "zernike", "free")
     for points in (False, True):
         for pupil in pupils:
             for both in (False, True):
-                settings = Reconstruct(passes=passes, pupil=pupil, gain=both, background=both)
+                settings = Reconstruct(pupil=pupil, gain=both, background=both)
                 name = f"ptychoui {pupil}{', gain + stray' if both else ''}{', points' if points else ''}"
                 if not points or pupil == "free":
                     ways[name] = _Measured(partial(_own, stack, settings, points))
     for name, weighted in (("NumPy EPRY", False), ("NumPy EPRY, weighted steps", True)):
-        ways[name] = _Measured(partial(_other, partial(stack_ways.epry, stack, passes, weighted), stack, notes, name))
+        ways[name] = _Measured(partial(_other, partial(stack_ways.epry, weighted=weighted), stack, notes, name))
     for name, peer in PEERS.items():
-        way = partial(_other, partial(peer.way, stack, passes), stack, notes, name)
+        way = partial(_other, peer.way, stack, notes, name)
         ways[name] = _Measured(way, foreign=True, version=peer.version)
     return ways
 
@@ -199,14 +201,19 @@ def run(
     """
     stack = load_stack(data, geometry, size)
     notes: dict[str, str] = {}
-    ways = _ways(stack, passes, notes)
+    ways = _ways(stack, notes)
     chosen = {name: way for name, way in ways.items() if not only or name.lower().startswith(only)}
+    for name, way in chosen.items():
+        progress(f"{name}, to warm up")
+        _once(way, 1)
+        way.seconds.clear()
     for repeat in range(repeats):
         for name, way in chosen.items():
-            if way.note:
-                continue
-            progress(f"{name}, {repeat + 1} of {repeats}")
-            _once(way, last=repeat == repeats - 1)
+            if not way.note:
+                progress(f"{name}, {repeat + 1} of {repeats}")
+                judge = _once(way, passes)
+                if judge is not None and repeat == repeats - 1:
+                    way.residuals = judge()
     rows = [
         Row(
             name=name,
@@ -223,7 +230,7 @@ def run(
     ]
     return {
         "rows": [asdict(row) for row in rows],
-        "source": data or "the simulated stack of the sample data",
+        "source": Path(data).name if data else "the simulated stack of the sample data",
         "leds": len(stack.images),
         "image_px": stack.image_px,
         "object_px": stack.object_px,
@@ -235,26 +242,20 @@ def run(
     }
 
 
-def _once(way: _Measured, last: bool) -> None:
-    """Run a way once, and take the residuals of the last run; a foreign one that fails gets a note."""
+def _once(way: _Measured, passes: int) -> Callable[[], Residuals] | None:
+    """Run a way and note its time; nothing comes back of a foreign one that fails, and its note says why."""
     try:
-        if not way.foreign:
+        with quiet() if way.foreign else contextlib.nullcontext():
             began = time.perf_counter()
-            judge = way.run()
+            judge = way.run(passes)
             way.seconds.append(time.perf_counter() - began)
-        else:
-            with quiet():
-                began = time.perf_counter()
-                judge = way.run()
-                way.seconds.append(time.perf_counter() - began)
     except Exception as error:
         if not way.foreign:
             raise
         way.note = str(error) if isinstance(error, CannotRun) else f"does not run: {first_line(error)}"
-        return
+        return None
     way.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    if last:
-        way.residuals = judge()
+    return judge
 
 
 def table(result: Mapping[str, object]) -> str:
