@@ -122,6 +122,19 @@ def blank_gain(blank: ImageStack, geometry: Geometry) -> NDArray[np.float64]:
     return gain
 
 
+def _stray_light(result: Calibration) -> NDArray[np.float64]:
+    """(L,) stray light of every image: fitted in the dark field, and there its median for all others.
+
+    In a bright image stray light and direct light look alike, and the fit puts into one what belongs to the other.
+    """
+    scope = result.geometry.microscope
+    radius = led_array(result.geometry.array.replace(max_illumination_na=None, falloff="none")).radius_na
+    dark = radius > scope.objective_na / EDGE
+    found = np.array(result.reconstruction.background)
+    found[~dark] = np.median(found[dark]) if dark.any() else 0.0
+    return found
+
+
 def phase_sign(found: NDArray[np.complex64]) -> float:
     """Skewness of an object's phase without its ramp: above zero where features lag behind a flat background."""
     edge = len(found) // 8
@@ -176,7 +189,7 @@ def make_profile(
         geometry = _handed(result, work, sign, notes, device)
     # The file speaks of images in the order of the stack, the calibration of LEDs in that of the array.
     gains, stray = np.ones(len(sample.images)), np.zeros(len(sample.images))
-    gains[work.places], stray[work.places] = brightness, result.reconstruction.background
+    gains[work.places], stray[work.places] = brightness, _stray_light(result)
     # It was fitted in the unit of images as they were read; a reader takes it off in the unit of corrected images.
     stray /= _bright_level(sample.images, gains)
     images = (said or Images()).replace(gains=tuple(gains.tolist()), stray=tuple(stray.tolist()))

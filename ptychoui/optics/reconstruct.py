@@ -59,7 +59,7 @@ class Reconstruction:
         (L,) sum (sqrt(y) - A)^2 / sum A^2 of each image, fitted brightness and stray light included.
     amplitude_residual
         sum (|g| - A)^2 / sum A^2 over all images, in a pass of its own, with A the square root of the images as they
-        are stored and neither brightness nor stray light of single LEDs.
+        are stored, g the fields of ``object``, and neither brightness nor stray light of single LEDs.
     fitted_residual
         The same with the fitted brightness and stray light.
     history
@@ -210,13 +210,14 @@ class StackReconstruction:
         """Everything that is known by now."""
         model, optics = self.model, self.optics
         with torch.no_grad():
-            fitted, plain, power = self._residuals()
+            fitted, crossed, light, power = self._residuals()
+            # The object is known up to its scale: the one that explains all images best with LEDs of one brightness.
+            scale = float(crossed.sum() / max(light.sum(), 1e-30))
             bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
             log_gain = optics.log_gain - optics.log_gain[bright].median()
         waves = dict(self.geometry.microscope.zernike_waves)
         for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
             waves[noll] = waves.get(noll, 0.0) + amount
-        scale = float((optics.log_gain[bright].median() / 2).exp())
         return Reconstruction(
             object=(self.object() * scale).astype(np.complex64),
             object_pixel_um=self.object_pixel_um,
@@ -228,7 +229,7 @@ class StackReconstruction:
             gain=log_gain.exp().double().cpu().numpy(),
             background=optics.background.double().cpu().numpy(),
             residual_per_led=fitted / np.maximum(power, 1e-30),
-            amplitude_residual=float(plain.sum() / power.sum()),
+            amplitude_residual=float(1 - scale * crossed.sum() / power.sum()),
             fitted_residual=float(fitted.sum() / power.sum()),
             history=tuple(self.history),
             geometry=self.geometry,
@@ -246,23 +247,21 @@ class StackReconstruction:
         with torch.no_grad():
             return np.asarray(self.model.pupils(centred)[0].cpu().numpy()).astype(np.complex64)
 
-    def _residuals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """(L,) squared misfits with and without brightness and stray light of the LEDs, and sums of the images."""
+    def _residuals(self) -> tuple[NDArray[np.float64], ...]:
+        """Of every LED (L,): squared misfit, and sums of A |g|, |g|^2 and A^2 with amplitudes |g| at one brightness."""
         model, optics = self.model, self.optics
         pupils = model.pupils(optics)
         rows: list[Tensor] = []
         for first in range(0, len(model), model.chunk):
             leds = range(first, min(first + model.chunk, len(model)))
             part = slice(leds.start, leds.stop)
-            light = model.images(self.spectrum, pupils[part], leds)
+            light = model.images(self.spectrum, pupils[part], leds).clamp_min(0)
             measured = (model.amplitude[part].square() - model.floor).clamp_min(0).sqrt()
             gain, stray = optics.log_gain[part].exp()[:, None, None], optics.background[part][:, None, None]
-            both = ((gain * light + stray).clamp_min(0).sqrt(), light.clamp_min(0).sqrt())
-            rows.append(
-                torch.stack([(y - measured).square().sum((1, 2)) for y in both] + [measured.square().sum((1, 2))])
-            )
-        fitted, plain, power = torch.cat(rows, 1).double().cpu().numpy()
-        return fitted, plain, power
+            misfit = (gain * light + stray).clamp_min(0).sqrt() - measured
+            sums = (misfit.square(), measured * light.sqrt(), light, measured.square())
+            rows.append(torch.stack([one.sum((1, 2)) for one in sums]))
+        return tuple(torch.cat(rows, 1).double().cpu().numpy())
 
 
 def curvature(geometry: Geometry, field_point_um: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float64]:

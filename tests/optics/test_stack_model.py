@@ -149,7 +149,8 @@ def test_brightness_and_stray_light_are_found_and_the_images_explained() -> None
     found /= np.exp(np.log(found[bright]).mean())
     assert np.abs(found - 1).max() < 0.05
     assert full.fitted_residual < 0.2 * plain.fitted_residual
-    assert plain.fitted_residual == pytest.approx(plain.amplitude_residual)
+    # With LEDs of one brightness only the object's scale is left.
+    assert 0.98 * plain.fitted_residual < plain.amplitude_residual <= plain.fitted_residual * (1 + 1e-5)
     assert full.residual_per_led.shape == (25,) and full.object.shape == (80, 80)
     assert full.history[0] > full.history[-1]
 
