@@ -160,9 +160,9 @@ def own_residuals(work: StackReconstruction, images: NDArray[np.float32]) -> Res
             predicted["fitted"][led] = (optics.log_gain[led].exp() * light + optics.background[led]).cpu().numpy()
     # At one brightness of all LEDs only the object's scale is left, which is that of the best fit.
     for name in ("points", "camera"):
-        light = np.clip(predicted[name], 0, None).astype(np.float64)
-        scale = np.sqrt(light * np.clip(images, 0, None)).sum() / light.sum()
-        predicted[name] = (scale**2 * light).astype(np.float32)
+        bright = np.clip(predicted[name], 0, None).astype(np.float64)
+        scale = np.sqrt(bright * np.clip(images, 0, None)).sum() / bright.sum()
+        predicted[name] = (scale**2 * bright).astype(np.float32)
     return {name: amplitude_residual(images, image) for name, image in predicted.items()}
 
 
