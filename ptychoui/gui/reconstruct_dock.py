@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.run_dock import command_button, duration, ink, note
+from ptychoui.gui.run_dock import command_button, duration, ink, note, scrolled
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
@@ -95,19 +95,7 @@ class ReconstructPanel(QWidget):
         self.take.setMinimumHeight(2 * self.fontMetrics().height())
         self.take.clicked.connect(self.calibration_taken)
         self.take.hide()
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, gap, gap, 0)
-        column.setSpacing(2 * gap)
-        column.addWidget(self.warnings)
-        column.addWidget(self.form)
-        column.addLayout(results)
-        column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
+        area = scrolled(gap, self.warnings, self.form, results)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)

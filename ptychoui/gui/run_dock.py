@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QScrollArea,
     QSizePolicy,
@@ -129,19 +130,7 @@ class RunPanel(QWidget):
         self.form = Form(SETTINGS)
         self.form.edited.connect(self.edited)
         self.feasibility, self.warnings, self.notes = note(), note(), note()
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, gap, gap, 0)
-        column.setSpacing(2 * gap)
-        column.addWidget(self.warnings)
-        column.addWidget(self.form)
-        column.addWidget(self.notes)
-        column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
+        area = scrolled(gap, self.warnings, self.form, self.notes)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
@@ -229,6 +218,26 @@ def duration(seconds: float) -> str:
         return f"{round(seconds / 60)} min"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def scrolled(gap: int, *parts: QWidget | QLayout) -> QScrollArea:
+    """Parts of a dock one below the other, scrolled where there is too little room."""
+    inner = QWidget()
+    column = QVBoxLayout(inner)
+    column.setContentsMargins(0, gap, gap, 0)
+    column.setSpacing(2 * gap)
+    for part in parts:
+        if isinstance(part, QLayout):
+            column.addLayout(part)
+        else:
+            column.addWidget(part)
+    column.addStretch(1)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area
 
 
 def command_button(action: QAction) -> QToolButton:
