@@ -41,6 +41,8 @@ EVERY_FIELD = Experiment(
             values="amplitude",
             dark_level=2.5,
             exposures=(0.5, 1.0),
+            gains=(1.1, 0.9),
+            stray=(0.001, 0.002),
             bayer="RGGB",
             colour="green",
         ),
