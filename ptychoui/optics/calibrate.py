@@ -43,6 +43,9 @@ NO_BETTER = "it explains the images no better"
 EDGE_SAMPLES = 2.0
 """Distance of the direct light from the pupil's edge, in samples of the spectrum, below which an image is left out."""
 
+DEFOCUS = 4
+"""Noll index of defocus."""
+
 ZERNIKE_TERMS = 11
 """Aberrations that are fitted beside the pose."""
 
@@ -65,6 +68,8 @@ class Step:
         The geometry after this step.
     reason
         Why it was left out, where it was.
+    defocus_waves
+        Change of the pupil's defocus (Noll 4, waves RMS).
     """
 
     name: str
@@ -75,18 +80,22 @@ class Step:
     accepted: bool
     geometry: Geometry
     reason: str = NO_BETTER
+    defocus_waves: float = 0.0
 
     def values(self) -> dict[str, object]:
         """The step in plain values."""
         moves = {f"{name} [{unit}]": float(a) for name, a, unit in zip(NAMES, self.change, UNITS, strict=True)}
         known = {"name": self.name, "measure": self.measure, "before": self.before, "after": self.after}
+        moves["defocus [waves]"] = self.defocus_waves
         return {**known, "change": moves, "accepted": self.accepted}
 
     @property
     def sentence(self) -> str:
         """The step for people."""
         kept = "" if self.accepted else f"; left out, because {self.reason}"
-        return f"{self.name}: {changes(self.change)}; {self.measure} {self.before:.5g} -> {self.after:.5g}{kept}"
+        defocus = f", defocus {self.defocus_waves:+.3g} waves" if self.defocus_waves else ""
+        figures = f"{self.measure} {self.before:.5g} -> {self.after:.5g}"
+        return f"{self.name}: {changes(self.change)}{defocus}; {figures}{kept}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,11 @@ class Calibration:
     geometry: Geometry
     steps: tuple[Step, ...]
     reconstruction: Reconstruction
+
+    @property
+    def moved(self) -> bool:
+        """False if no step explained the images better than the pose given."""
+        return any(step.accepted for step in self.steps)
 
 
 def calibrate(
@@ -160,7 +174,7 @@ def calibrate(
     view = _View(images, field_point_um, variance_floor, device, between, JUDGED_PASSES + final_passes)
     # The sign of an even aberration is a matter of which side the fit starts from.
     candidates = [view.judged(_defocused(start, waves)) for waves in DEFOCUS_STARTS]
-    before = min(candidates, key=lambda judged: judged.residual)
+    before = min(candidates, key=lambda judged: judged.cost)
     start = before.work.geometry
     refined, after, reason = start, before, NO_BETTER
     try:
@@ -172,18 +186,19 @@ def calibrate(
     except (GeometryError, SettingsError) as problem:
         # A fit that ran away ends in a pose that no array has; what was known before it stays.
         refined, after, reason = start, before, problem.message
-    better = after.residual < before.residual
+    better = after.cost < before.cost
     final = after if better else before
     steps.append(
         Step(
             name="refinement",
-            measure=f"residual after {JUDGED_PASSES} passes",
-            before=before.residual,
-            after=after.residual,
+            measure=f"misfit after {JUDGED_PASSES} passes",
+            before=before.cost,
+            after=after.cost,
             change=difference(start.array, refined.array),
             accepted=better,
             geometry=refined if better else start,
             reason=reason,
+            defocus_waves=_defocus(refined) - _defocus(steps[0].geometry),
         )
     )
     yield steps[-1]
@@ -197,10 +212,12 @@ def calibrate(
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A reconstruction after the passes by which its geometry is judged, the residual then, and the passes left."""
+    """A reconstruction after the passes by which its geometry is judged, what is left unexplained
+    then, and the passes left.
+    """
 
     work: StackReconstruction
-    residual: float
+    cost: float
     rest: Iterator[PassDone]
 
 
@@ -225,14 +242,19 @@ class _View:
         work = StackReconstruction(geometry, self.images, settings, leds, self.device, grids, self.between)
         rest = work.run()
         for done in islice(rest, JUDGED_PASSES):
-            residual = done.residual
-        return _Judged(work, residual, rest)
+            cost = done.penalised
+        return _Judged(work, cost, rest)
+
+
+def _defocus(geometry: Geometry) -> float:
+    """Waves RMS of the pupil's defocus."""
+    return geometry.microscope.zernike_waves.get(DEFOCUS, 0.0)
 
 
 def _defocused(geometry: Geometry, waves: float) -> Geometry:
     """The geometry with more of the Zernike term of defocus."""
     known = geometry.microscope.zernike_waves
-    return geometry.replace(microscope=geometry.microscope.replace(zernike_waves=_sum(known, {4: waves})))
+    return geometry.replace(microscope=geometry.microscope.replace(zernike_waves=_sum(known, {DEFOCUS: waves})))
 
 
 def _sum(waves: dict[int, float], more: dict[int, float]) -> dict[int, float]:
@@ -243,7 +265,12 @@ def _sum(waves: dict[int, float], more: dict[int, float]) -> dict[int, float]:
 
 def _circles(geometry: Geometry, images: NDArray[np.float32], field_point_um: tuple[float, float]) -> Step:
     found = Circles(geometry.microscope, geometry.array, images, field_point_um).fit()
-    better = found.after < found.before and not found.at_limit
+    better = found.after < found.before and found.seen and not found.at_limit
+    reason = NO_BETTER
+    if found.at_limit:
+        reason = "it ran into the limit of what may change"
+    elif not found.seen:
+        reason = "the images show no circles: too little structure, or too much noise"
     return Step(
         name="circles",
         measure="negative log-likelihood of the bright-field spectra",
@@ -252,7 +279,7 @@ def _circles(geometry: Geometry, images: NDArray[np.float32], field_point_um: tu
         change=found.change,
         accepted=better,
         geometry=geometry.replace(array=found.array) if better else geometry,
-        reason="it ran into the limit of what may change" if found.at_limit else NO_BETTER,
+        reason=reason,
     )
 
 
@@ -285,8 +312,8 @@ def _refine(
             _off_the_edge(model),
         )
         x = fit.start()
-        for found, _value in fit.run(passes):
-            x = found
+        for found in fit.run(passes):
+            x = found.x
         change = np.zeros(6)
         change[free] = fit.pose(x) * SCALES[free]
         fitted = dict(zip(model.nolls, fit.optics(x).zernike.tolist(), strict=True))

@@ -34,6 +34,18 @@ LEAST_RADIUS = 6.0
 AT_LIMIT = 0.98
 """Share of `LIMITS` from which a search is taken to have run into them."""
 
+FLAT = 1.3
+"""Power inside the objective's NA over that beyond 1.5 times of it, below which images hold only noise."""
+
+LEAST_SAMPLES = 30
+"""Frequencies from which two parts of a spectrum are compared."""
+
+SEEN = 0.05
+"""Gain in log-likelihood per spectral sample over images without circles, from which there are any.
+
+Measured stacks have .26 to .45, noise less than .001.
+"""
+
 LED_LIMIT = 60
 SAMPLE_LIMIT = 12_000
 EVALUATIONS = 60
@@ -56,6 +68,8 @@ class CircleFit:
         Bright-field LEDs whose circles were used.
     levels
         Power outside the circles, inside one (1) and inside both.
+    evidence
+        Gain in log-likelihood per spectral sample over spectra without circles.
     """
 
     array: Array
@@ -64,6 +78,12 @@ class CircleFit:
     after: float
     led_numbers: tuple[int, ...]
     levels: tuple[float, float, float]
+    evidence: float
+
+    @property
+    def seen(self) -> bool:
+        """True if there are circles at all: a search in noise ends somewhere, too."""
+        return self.evidence > SEEN
 
     @property
     def at_limit(self) -> bool:
@@ -87,7 +107,7 @@ class Circles:
     ------
     DataError
         If fewer than four images are bright field, the window is too small to resolve
-        the circles, or it shows nothing but an even brightness.
+        the circles, or it shows nothing but an even brightness or noise.
     """
 
     def __init__(
@@ -151,6 +171,13 @@ class Circles:
                 "use a sample with structure, in a larger window",
             )
         self._power /= self._power.mean()
+        near, far = radius.ravel()[chosen] < self.radius, radius.ravel()[chosen] > 1.5 * self.radius
+        enough = min(near.sum(), far.sum()) >= LEAST_SAMPLES
+        if enough and self._power[:, near].mean() < FLAT * self._power[:, far].mean():
+            raise DataError(
+                "the bright-field images show nothing but noise: nothing tells the pose",
+                "use a sample with structure, in focus, or expose for longer",
+            )
 
     def _covers(self, change: NDArray[np.float64], edge_px: float) -> NDArray[np.float32]:
         """(l, sample) how many of an LED's two circles hold each frequency, with edges of some width."""
@@ -188,6 +215,13 @@ class Circles:
         expected = np.float32(levels[0]) + low * np.minimum(covers, 1) + high * np.maximum(covers - 1, 0)
         expected *= sample
         return float((np.log(expected) + self._power / expected).mean(dtype=np.float64))
+
+    def _without_circles(self) -> float:
+        """Negative log-likelihood per sample of spectra that only depend on |k|."""
+        nowhere = np.zeros_like(self._power)
+        rings = np.maximum(np.bincount(self._ring), 1)
+        sample = (np.bincount(self._ring, self._power.mean(0)) / rings)[self._ring]
+        return self._misfit(nowhere, np.ones(3), np.maximum(sample, 1e-12).astype(np.float32))
 
     def fit(self, numbers: tuple[int, ...] = RIGID) -> CircleFit:
         """Search the pose with the largest likelihood, by Nelder and Mead's simplex, within `LIMITS`.
@@ -238,4 +272,5 @@ class Circles:
             after=after,
             led_numbers=self.numbers,
             levels=(float(levels[0]), float(levels[1]), float(levels[2])),
+            evidence=self._without_circles() - after,
         )

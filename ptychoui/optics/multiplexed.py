@@ -122,7 +122,8 @@ class CodedReconstruction:
         for number in self._work.run(self.settings.passes):
             self.history.append(self._work.residual)
             self.seconds = before + time.perf_counter() - start
-            yield PassDone(number=number, passes=self.settings.passes, residual=self.history[-1])
+            residual = self.history[-1]
+            yield PassDone(number=number, passes=self.settings.passes, residual=residual, penalised=residual)
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""

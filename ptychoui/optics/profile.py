@@ -10,6 +10,7 @@ The file is a geometry file: whatever reads geometries uses it, and with it the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -32,8 +33,8 @@ from ptychoui.optics.reconstruct import reconstruct
 from ptychoui.optics.reconstruct_file import image_places
 from ptychoui.optics.validation import without_ramp
 
-BLANK_VARIATION = 0.1
-"""Standard deviation over mean above which an image of a blank field shows more than a blank field."""
+BLANK_STRUCTURE = 0.03
+"""Standard deviation over mean, shading and noise apart, above which an image shows more than a blank field."""
 
 EDGE = 0.95
 """Share of the objective's NA up to which an LED counts as bright field in a blank field."""
@@ -106,20 +107,39 @@ def blank_gain(blank: ImageStack, geometry: Geometry) -> NDArray[np.float64]:
         )
     order = image_places(blank, leds, "the blank stack")
     means = blank.images.mean((1, 2), dtype=np.float64)[order]
-    varies = blank.images.std((1, 2), dtype=np.float64)[order][bright] / np.maximum(means[bright], 1e-12)
-    if float(np.median(varies)) > BLANK_VARIATION:
-        raise DataError(
-            f"the blank images vary by {float(np.median(varies)):.0%} of their mean: they show a sample",
-            "move to an empty place, or leave the blank stack out",
-        )
     typical = float(np.median(means[bright]))
     if not typical > 0:
         raise DataError("the blank images are dark", "check their exposure and the dark level")
+    seen = float(np.median([structure(blank.images[place]) for place in order[bright]]))
+    if seen > BLANK_STRUCTURE:
+        raise DataError(
+            f"the blank images vary by {seen:.1%} of their mean, shading and noise apart: they show a sample",
+            "move to an empty place, or leave the blank stack out",
+        )
     # A dead LED has no brightness that an image could be divided by: the sample's fit, which has a limit, stands.
     lit = bright & (means > DEAD * typical)
     gain = np.full(len(means), np.nan)
     gain[lit] = means[lit] / typical
     return gain
+
+
+def structure(image: NDArray[np.float32]) -> float:
+    """Standard deviation over mean of an image (row, column) without its smooth shading and its noise.
+
+    Shading is a polynomial of second degree. Noise is what the mixed second differences of 2 x 2 pixels say, in which
+    a sample, that the microscope has blurred, hardly shows.
+    """
+    mean = float(image.mean(dtype=np.float64))
+    if not mean > 0:
+        return 0.0
+    flat = image.astype(np.float64) / mean
+    rows, columns = flat.shape
+    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
+    shading = terms @ np.linalg.lstsq(terms, flat.ravel(), rcond=None)[0]
+    corner = flat[1:, 1:] - flat[1:, :-1] - flat[:-1, 1:] + flat[:-1, :-1]
+    noise = float((corner**2).mean()) / 4
+    return math.sqrt(max(float(((flat.ravel() - shading) ** 2).mean()) - noise, 0.0))
 
 
 def _stray_light(result: Calibration) -> NDArray[np.float64]:
@@ -166,16 +186,28 @@ def make_profile(
         By what the images were corrected when they were read, such as a dark level or exposures; brightness and stray
         light are added to it.
     sign
-        1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows.
+        1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows. Where
+        the sample does not tell, the layout stays and a note says so: the calibration is not lost.
 
     Raises
     ------
     DataError
-        If stacks do not belong together, or the sample does not tell the sign that was asked for.
+        If stacks do not belong together, or the blank one shows a sample.
     """
     if blank is not None and blank.provenance.sha256 and blank.provenance.sha256 == sample.provenance.sha256:
         raise DataError("the blank stack is the sample's own file", "give a stack of an empty place, or none")
     work = StackCalibration(sample, device=device)
+    if blank is not None:
+        if blank.images.shape[1:] != sample.images.shape[1:]:
+            raise DataError(
+                f"the blank images have {blank.images.shape[1]} x {blank.images.shape[2]} pixels, the sample's "
+                f"{sample.images.shape[1]} x {sample.images.shape[2]}",
+                "measure both with the same part of the camera",
+            )
+        # Lenses and LEDs shade the field: brightness is that of the place where the sample is calibrated.
+        place = work.window
+        blank = blank.crop(place.row, place.column, place.size_px, place.size_px)
+        blank_gain(blank, work.geometry)  # a sample in it is found now, not after the calibration
     notes: list[str] = []
     for found in work.run():
         if isinstance(found, Step):
@@ -228,10 +260,11 @@ def _handed(
     """The geometry or its twin, whichever gives the phase the sign that the sample is known to have."""
     skew = phase_sign(result.reconstruction.object)
     if abs(skew) < SKEW_PER_NOISE:
-        raise DataError(
-            f"the sample's phase does not tell its sign (skewness {skew:.2f})",
-            "use separate features on a flat background, such as beads or cells",
+        notes.append(
+            f"WARNING: handedness not checked, because the sample's phase does not tell its sign (skewness {skew:.2f}):"
+            " use separate features on a flat background, such as beads or cells"
         )
+        return result.geometry
     if skew * sign > 0:
         notes.append(f"the phase has the known sign (skewness {skew:.2f})")
         return result.geometry
@@ -246,9 +279,10 @@ def _handed(
     twin = twin.replace(microscope=scope.replace(zernike_waves=there.zernike_waves))
     other = phase_sign(there.object)
     if other * sign <= 0:
-        raise DataError(
-            f"neither this layout nor its twin gives the phase the known sign (skewness {skew:.2f} and {other:.2f})",
-            "check the sample, or calibrate without its sign",
+        notes.append(
+            "WARNING: handedness not checked, because neither this layout nor its twin gives the phase the known sign "
+            f"(skewness {skew:.2f} and {other:.2f})"
         )
+        return result.geometry
     notes.append(f"the array turned by half a turn, because the phase had the wrong sign (skewness {skew:.2f})")
     return twin

@@ -202,8 +202,9 @@ class WindowReconstruction:
 
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
-        record = record_of(self.stack, self.seconds, interrupted, self.notes)
-        return stored_tiles([self._work.result()], [self.window], self.settings, record)
+        result = self._work.result()
+        record = record_of(self.stack, self.seconds, interrupted, [*self.notes, *result.remarks])
+        return stored_tiles([result], [self.window], self.settings, record)
 
 
 def cut_note(window: Window, shape: tuple[int, ...]) -> str:

@@ -38,6 +38,25 @@ ZERNIKE_CAUTION = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Fitted:
+    """Unknowns on the way.
+
+    Attributes
+    ----------
+    x
+        The vector.
+    misfit
+        D.
+    penalised
+        D and what brightness and stray light far from the expected cost.
+    """
+
+    x: Tensor
+    misfit: float
+    penalised: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Block:
     name: str
     part: slice
@@ -59,6 +78,11 @@ class StackFit:
         (L, 2, K) change of the directions, in samples, with each of K numbers of the pose.
     leds
         Images that count, by default all.
+
+    Attributes
+    ----------
+    misfit
+        D where it was evaluated last.
     """
 
     def __init__(
@@ -112,7 +136,7 @@ class StackFit:
             block(BACKGROUND, (self._unit * 0.5 * amplitude.reciprocal().sum((1, 2)) + self._background_prior).rsqrt())
         if POSE in unknown and pose_slope is not None:
             block(POSE, self._pose_scale(light))
-        self.size = first
+        self.size, self.misfit = first, float("nan")
 
     def _light(self, spectrum: Tensor) -> Tensor:
         """(w, w) sum_l |S|^2 in the windows."""
@@ -204,7 +228,7 @@ class StackFit:
             for block in self._blocks:
                 if block.name == FACTOR:
                     result[block.part] = change * block.scale
-        value = total * self._unit
+        value, self.misfit = total * self._unit, total
         for block in self._blocks:
             if block.name == OBJECT:
                 result[block.part] = torch.view_as_real(gradient).flatten() * block.scale
@@ -220,10 +244,10 @@ class StackFit:
                 result[block.part] = (self._unit * backgrounds + self._background_prior * stray) * block.scale
         return value, result
 
-    def run(self, evaluations: int) -> Iterator[tuple[Tensor, float]]:
-        """Better and better unknowns, and D in them, for at most so many passes over all images."""
-        for x, value in limited_memory_bfgs(self.start(), self.evaluate, evaluations):
-            yield x, value / self._unit
+    def run(self, passes: int) -> Iterator[Fitted]:
+        """Better and better unknowns, the start first, for at most so many tries of better ones."""
+        for x, value in limited_memory_bfgs(self.start(), self.evaluate, passes + 1):
+            yield Fitted(x, self.misfit, value / self._unit)
 
 
 def in_sequence(model: StackModel, spectrum: Tensor, pupils: Tensor, optics: Optics, step: float = 0.5) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ptychoui.bench.calibration import ARRAYS, BOUNDS, Scene, errors, make_scene
 from ptychoui.data.formats.open import open_dataset
@@ -75,20 +76,38 @@ def test_circles_find_the_pose_from_far_away(scene: Scene) -> None:
     assert abs(after[2]) < 0.8 and abs(after[3]) < 4
     assert found.after < found.before
     assert found.levels[0] < 0.3 < found.levels[1]
+    assert found.seen and found.evidence > 0.2
 
 
 def test_circles_say_nothing_worse_than_they_were_given(scene: Scene) -> None:
     first = Circles(scene.believed.microscope, scene.believed.array, scene.images).fit()
     again = Circles(scene.believed.microscope, first.array, scene.images).fit()
     assert again.after <= again.before == pytest.approx(first.after, abs=1e-6)
+    assert np.abs(difference(first.array, again.array)[:4]).max() < 0.3
 
 
-def test_images_without_light_structure_do_not_run_away(scene: Scene) -> None:
-    array = ARRAYS["lattice"]
-    noise = np.random.default_rng(0).poisson(500, (225, 48, 48)).astype(np.float32)
-    found = Circles(scene.geometry.microscope, array, noise).fit()
+@pytest.mark.parametrize("seed", range(3))
+def test_structure_without_circles_moves_nothing(seed: int, scene: Scene) -> None:
+    # Blurred noise: power that falls with |k|, but no edges.
+    noise = np.random.default_rng(seed).standard_normal((225, 64, 64))
+    images = (1 + 0.1 * ndimage.gaussian_filter(noise, (0, 1.5, 1.5), mode="wrap")).astype(np.float32)
+    geometry = scene.geometry.replace(array=ARRAYS["lattice"])
+    found = Circles(geometry.microscope, geometry.array, images).fit()
     assert (np.abs(found.change) <= LIMITS).all()
     assert found.after <= found.before
+    assert not found.seen and abs(found.evidence) < 0.01
+    step = next(iter(calibrate(geometry, images)))
+    assert isinstance(step, Step) and not step.accepted and step.geometry == geometry
+    assert "the images show no circles" in step.sentence or "ran into the limit" in step.sentence
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_field_of_noise_is_refused(seed: int, scene: Scene) -> None:
+    bright = led_array(scene.geometry.array).bright_field(scene.geometry.microscope.objective_na)
+    mean = np.where(bright, 1e4, 40.0)[:, None, None] * np.ones((1, 48, 48))
+    noise = np.random.default_rng(seed).poisson(mean).astype(np.float32) / 1e4
+    with pytest.raises(DataError, match="nothing but noise"):
+        next(iter(calibrate(scene.geometry, noise)))
 
 
 def test_too_few_bright_images_are_refused(scene: Scene) -> None:
@@ -140,6 +159,10 @@ def test_steps_say_before_and_after_and_keep_the_better(scene: Scene) -> None:
     kept = found.geometry.array if refinement.accepted else circles.geometry.array
     assert found.geometry.array == kept
     assert "shift x" in circles.sentence and "->" in refinement.sentence
+    assert found.moved and ("defocus" in refinement.sentence) == bool(refinement.defocus_waves)
+    waves = [geometry.microscope.zernike_waves.get(4, 0.0) for geometry in (circles.geometry, refinement.geometry)]
+    if refinement.accepted:
+        assert refinement.defocus_waves == waves[1] - waves[0]
     # The pitch is never touched: height would be free with it.
     assert found.geometry.array.ring_radii_mm == scene.believed.array.ring_radii_mm
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from ptychoui.bench.calibration import ARRAYS, Scene, make_scene
 from ptychoui.data.dataset import ImageStack, Provenance
@@ -20,7 +21,7 @@ from ptychoui.optics import profile as profile_module
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
-from ptychoui.optics.profile import Profile, blank_gain, make_profile, phase_sign
+from ptychoui.optics.profile import Profile, blank_gain, make_profile, phase_sign, structure
 from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
 
 
@@ -49,7 +50,7 @@ def stack(scene: Scene, images: np.ndarray | None = None) -> ImageStack:
 def blank_images(scene: Scene) -> np.ndarray:
     bright = led_array(scene.geometry.array).bright_field(scene.geometry.microscope.objective_na)
     level = np.where(bright, scene.gain, 1e-4)
-    return np.tile(level[:, None, None], (1, 24, 24)).astype(np.float32)
+    return np.tile(level[:, None, None], (1, *scene.images.shape[1:])).astype(np.float32)
 
 
 def test_a_blank_field_gives_the_brightness_of_the_bright_field(scene: Scene) -> None:
@@ -65,6 +66,24 @@ def test_a_sample_is_not_taken_for_a_blank_field(scene: Scene) -> None:
         blank_gain(ImageStack(images=scene.images[:4], led_numbers=np.arange(4), geometry=None), scene.geometry)
     with pytest.raises(DataError, match="they show a sample"):
         blank_gain(stack(scene), scene.geometry)
+
+
+def test_structure_is_neither_shading_nor_noise() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    shaded = 1 - 0.2 * (x - 0.3) ** 2 - 0.1 * y * x
+    noisy = rng.poisson(2000 * shaded).astype(np.float32)
+    assert noisy.std() / noisy.mean() > 0.05
+    assert structure(noisy) < 0.01
+    # A weak phase object under oblique light: a tenth of what a blood smear shows.
+    blurred = ndimage.gaussian_filter(rng.standard_normal((64, 64)), 2.0)
+    sample = shaded * (1 + 0.05 * blurred / blurred.std())
+    assert structure(rng.poisson(2000 * sample).astype(np.float32)) == pytest.approx(0.05, rel=0.15)
+
+
+def test_a_blank_field_of_another_size_is_refused(scene: Scene) -> None:
+    with pytest.raises(DataError, match="the blank images have 48 x 48 pixels, the sample's 96 x 96"):
+        next(iter(make_profile(stack(scene), stack(scene, blank_images(scene)[:, :48, :48]))))
 
 
 def test_dead_leds_and_dark_fields_are_no_blank_field(scene: Scene) -> None:
@@ -215,6 +234,17 @@ def test_a_wrong_handedness_turns_the_array_by_half_a_turn(
     for noll, waves in same.geometry.microscope.zernike_waves.items():
         assert turned_waves[noll] == pytest.approx(waves if noll in (7, 8, 9, 10) else -waves, abs=0.01)
     assert max(abs(waves) for waves in turned_waves.values()) > 0.02
-    signs = iter((0.01,))
-    with pytest.raises(DataError, match="does not tell its sign"):
-        list(make_profile(stack(scene), sign=1))
+
+
+@pytest.mark.parametrize(
+    ("skews", "note"), [((0.01,), "does not tell its sign"), ((-1.0, -1.0), "neither this layout")]
+)
+def test_a_calibration_outlives_a_sample_without_a_sign(
+    skews: tuple[float, ...], note: str, short: None, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = iter(skews)
+    monkeypatch.setattr(profile_module, "phase_sign", lambda _found: next(signs))
+    *_steps, profile = make_profile(stack(scene), sign=1)
+    assert isinstance(profile, Profile) and any(note in text and "WARNING" in text for text in profile.notes)
+    *_steps, plain = make_profile(stack(scene))
+    assert isinstance(plain, Profile) and profile.geometry == plain.geometry

@@ -15,7 +15,7 @@ from ptychoui.experiment import Array, Geometry, Microscope, Pose, Reconstruct
 from ptychoui.optics.descent import limited_memory_bfgs
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
-from ptychoui.optics.reconstruct import StackReconstruction, reconstruct
+from ptychoui.optics.reconstruct import StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, POSE, ZERNIKE, StackFit, in_sequence
 from ptychoui.optics.stack_model import StackModel, free_border_px, object_upsampling, stack_sampling
 
@@ -124,74 +124,6 @@ def test_a_pass_in_sequence_brings_every_image_nearer() -> None:
         before = misfit()
         in_sequence(it, spectrum, pupils, optics)
         assert misfit() < 0.8 * before
-
-
-def simulated(gain: np.ndarray, stray: float) -> tuple[Geometry, np.ndarray]:
-    """Noise-free images of a smooth object by the simple model, from a larger field than the tile."""
-    array = Array(kind="lattice", rows=5, columns=5, pitch_mm=3, height_mm=60)
-    geometry = Geometry(microscope=scope(camera_pixel_um=1.2), array=array)
-    grids = Sampling(tile_px=64, pad_px=0, pixel_size_um=1.2, oversampling=1, upsampling=Fraction(3))
-    rng = np.random.default_rng(0)
-    f = np.fft.fftfreq(192, 0.4)
-    rough = np.fft.ifft2(np.fft.fft2(rng.normal(size=(192, 192))) * (np.hypot(*np.meshgrid(f, f)) < 0.45)).real
-    x = np.exp(1j * 0.6 * rough / rough.std()) * (1 - 0.1 * np.roll(rough, 40, 0) / rough.std())
-    images = oracle.single_led_images(x, geometry.microscope, led_array(array).illumination_na, grids)
-    return geometry, (gain[:, None, None] * images[:, 12:52, 12:52] + stray).astype(np.float32)
-
-
-def test_brightness_and_stray_light_are_found_and_the_images_explained() -> None:
-    gain = np.exp(0.15 * np.random.default_rng(1).normal(size=25))
-    geometry, images = simulated(gain, 0.003)
-    plain = reconstruct(geometry, images, Reconstruct(passes=40, gain=False, background=False, pupil="fixed"))
-    full = reconstruct(geometry, images, Reconstruct(passes=40, zernike_terms=6))
-    bright = led_array(geometry.array).bright_field(0.1)
-    found = full.gain / gain
-    found /= np.exp(np.log(found[bright]).mean())
-    assert np.abs(found - 1).max() < 0.05
-    assert full.fitted_residual < 0.2 * plain.fitted_residual
-    # With LEDs of one brightness only the object's scale is left.
-    assert 0.98 * plain.fitted_residual < plain.amplitude_residual <= plain.fitted_residual * (1 + 1e-5)
-    assert full.residual_per_led.shape == (25,) and full.object.shape == (80, 80)
-    assert full.history[0] > full.history[-1]
-
-
-def test_the_fit_goes_on_where_passes_in_sequence_looked_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    geometry, images = simulated(np.ones(25), 0.0)
-    # On the way a pass in sequence may sum to less than what the object of its end explains.
-    flattered = lambda *words: 1e-3 * in_sequence(*words)  # noqa: E731
-    monkeypatch.setattr("ptychoui.optics.reconstruct.in_sequence", flattered)
-    found = reconstruct(geometry, images, Reconstruct(passes=8, sequential_passes=3, pupil="fixed"))
-    assert found.history[3] > found.history[2]
-    assert len(found.history) > 5 and found.history[-1] < 0.5 * found.history[3]
-    stopped = reconstruct(geometry, images, Reconstruct(passes=20, sequential_passes=3, pupil="fixed", stop_below=0.9))
-    assert len(stopped.history) == 5
-
-
-def test_a_dead_led_spoils_no_other() -> None:
-    geometry, images = simulated(np.ones(25), 0.0)
-    images[13] = 0  # beside the LED on the axis: bright field
-    found = reconstruct(geometry, images, Reconstruct(passes=40, zernike_terms=6))
-    others = np.delete(np.arange(25), 13)
-    assert np.isfinite(found.gain).all() and np.isfinite(found.object).all()
-    bright = led_array(geometry.array).bright_field(0.1)[others]
-    relative = found.gain[others] / np.median(found.gain[others][bright])
-    assert np.abs(relative[bright] - 1).max() < 0.05
-    assert found.gain[13] < 0.2 * found.gain[others].min()
-
-
-def test_an_aberration_is_found() -> None:
-    geometry, _ = simulated(np.ones(25), 0.0)
-    true = geometry.replace(microscope=geometry.microscope.replace(zernike_waves={5: 0.08, 7: -0.05}))
-    grids = Sampling(tile_px=64, pad_px=0, pixel_size_um=1.2, oversampling=1, upsampling=Fraction(3))
-    rng = np.random.default_rng(3)
-    f = np.fft.fftfreq(192, 0.4)
-    rough = np.fft.ifft2(np.fft.fft2(rng.normal(size=(192, 192))) * (np.hypot(*np.meshgrid(f, f)) < 0.45)).real
-    x = np.exp(1j * 0.6 * rough / rough.std())
-    images = oracle.single_led_images(x, true.microscope, led_array(true.array).illumination_na, grids)
-    found = reconstruct(geometry, images[:, 12:52, 12:52].astype(np.float32), Reconstruct(passes=40, zernike_terms=8))
-    assert found.zernike_waves[5] == pytest.approx(0.08, abs=0.01)
-    assert found.zernike_waves[7] == pytest.approx(-0.05, abs=0.01)
-    assert abs(found.zernike_waves[4]) < 0.015
 
 
 def test_the_border_reaches_as_far_as_the_blur() -> None:
