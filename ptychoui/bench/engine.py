@@ -35,6 +35,7 @@ from ptychoui.bench.autograd import autograd_gradient
 from ptychoui.bench.passes import Found, closed_form_gradient, greedy_gradient
 from ptychoui.bench.problem import PUBLISHED, Bench, make_bench
 from ptychoui.bench.resident import peak_of_pass
+from ptychoui.engine.allocator import keep_freed_pages
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import free_memory, size_text
 from ptychoui.engine.scratch import Scratch
@@ -98,6 +99,7 @@ def run(
     the cross-check of the meter. ``only`` names the rows that are wanted, by default all.
     """
     target = pick_device(device)
+    keep_freed_pages()
     rows: list[Row] = []
     skipped: list[dict[str, object]] = []
     for depth in unrolls:

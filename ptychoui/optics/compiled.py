@@ -43,10 +43,15 @@ SHARED_FROM = 2**17
 slowest, and small loops would wait longer than they work."""
 
 
+def threads_for(pixels: int) -> int:
+    """Threads that share loops over so many pixels: as many as torch has, or one where fields are small."""
+    return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS) if pixels >= SHARED_FROM else 1
+
+
 def choose_threads(pixels: int) -> None:
-    """Let the loops that this thread starts use as many threads as torch does, or one where fields are small."""
+    """Let the loops that this thread starts use as many threads as `threads_for` says."""
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS) if pixels >= SHARED_FROM else 1)
+    numba.set_num_threads(threads_for(pixels))
     if torch.get_num_threads() != threads:  # both use OpenMP: starting one's threads changes the other's number
         torch.set_num_threads(threads)
 
@@ -221,7 +226,41 @@ def combine(fields: Any, changes: Any, others: Any, weights: Any, out: Any) -> N
             o[2 * i + 1] = w[i] * b[2 * i + 1] + dw[i] * u[2 * i + 1]
 
 
-_LOOPS = (pupils, gather, scatter, square, square_and_keep, cross, cross_and_keep, scale, combine)
+@_compiled
+def residual(mixed: Any, offset: Any, amplitude: Any, floor: Any, predicted: Any, out: Any) -> None:
+    """Amplitudes s = sqrt(max(y + o, 0) + floor) and (s - s^) / s of images (R, P); offsets (M,) go round."""
+    for image in prange(mixed.shape[0]):
+        y, a, s, r, o = mixed[image], amplitude[image], predicted[image], out[image], offset[image % len(offset)]
+        for i in range(y.shape[0]):
+            light = y[i] + o
+            light = light if light > 0 else light * 0
+            root = np.sqrt(light + floor)
+            s[i] = root
+            r[i] = (root - a[i]) / root
+
+
+@_compiled
+def residual_change(change: Any, amplitude: Any, predicted: Any, half: Any, out: Any) -> None:
+    """The change dr = s^ dy / (2 s^3), images (R, P); ``half`` is 0.5 in their type."""
+    for image in prange(change.shape[0]):
+        dy, a, s, dr = change[image], amplitude[image], predicted[image], out[image]
+        for i in range(dy.shape[0]):
+            dr[i] = half * a[i] * dy[i] / (s[i] * s[i] * s[i])
+
+
+_LOOPS = (
+    residual,
+    residual_change,
+    pupils,
+    gather,
+    scatter,
+    square,
+    square_and_keep,
+    cross,
+    cross_and_keep,
+    scale,
+    combine,
+)
 
 
 @cache
@@ -252,3 +291,5 @@ def _run_all(dtype: np.dtype[Any]) -> None:
     cross_and_keep(pairs, pairs, image, pairs)
     scale(pairs, image, pairs)
     combine(pairs, image, pairs, image, pairs)
+    residual(image, image[0], image, image[0, 0], image, image)
+    residual_change(image, image, image, image[0, 0], image)

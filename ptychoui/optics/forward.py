@@ -34,11 +34,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Microscope
+from ptychoui.optics import compiled
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.led_sums import Windows, led_sums
 from ptychoui.optics.microscope import Sampling
@@ -90,7 +92,7 @@ class FourierPtychography:
         Make fields and pupils again in chunks of LEDs instead of keeping those of all: memory does not grow with the
         number of LEDs, for half as many transforms again (see the table above). Results differ by rounding.
     chunk_bytes
-        Bytes of the fields of one chunk, by default 1 MiB on a CPU, where a chunk then stays in the cache, and 64 MiB
+        Bytes of the fields of one chunk, by default 2 MiB for every thread of a CPU, whose caches it fills, and 64 MiB
         elsewhere. On a CPU it holds for models that keep fields, too: they go through chunks without forgetting them.
 
     Methods take the buffers they may use: ``keep`` for what later products need, ``work`` for the rest.
@@ -214,9 +216,8 @@ class FourierPtychography:
         return self._linearised(spectrum, fields, mixed, data)
 
     def _linearised(self, spectrum: Tensor, fields: Tensor | None, mixed: Tensor, data: DataTerm) -> Linearised:
-        intensity = self.camera(mixed) + data.offset[:, None, None]
-        predicted = torch.sqrt(intensity.clamp_min_(0).add_(data.variance_floor))
-        return Linearised(spectrum, fields, data.weights, predicted, 1 - data.amplitude / predicted)
+        predicted, residual = _residual(self.camera(mixed), data)
+        return Linearised(spectrum, fields, data.weights, predicted, residual)
 
     def gradient(self, at: Linearised, work: Scratch) -> Tensor:
         """G = dD/dx* = a sum_l B_l^H [w_l u_l]; L transforms, streamed 2 L. (B, N, N) complex."""
@@ -292,7 +293,7 @@ class FourierPtychography:
     def _changes(self, at: Linearised, crossed: Tensor, data: DataTerm) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """dy, dr, and residual and dr on the field's grid."""
         dy = self.camera(crossed)
-        dr = data.amplitude * dy / (2 * at.predicted**3)
+        dr = _residual_change(dy, at.predicted, data)
         return dy, dr, self.camera_adjoint(at.residual), self.camera_adjoint(dr)
 
     def _result(self, at: Linearised, spectrum: Tensor, correlations: Tensor, dy: Tensor, dr: Tensor) -> ProductResult:
@@ -340,6 +341,40 @@ class FourierPtychography:
         intensity = self.camera(u.real.square() + u.imag.square())
         residual = 1 - amplitude / torch.sqrt(intensity.clamp_min_(0).add_(variance_floor))
         return self.field_adjoint(u.mul_(self.camera_adjoint(residual)), work).mul_(self._area)
+
+
+def _residual(images: Tensor, data: DataTerm) -> tuple[Tensor, Tensor]:
+    """Predicted amplitudes s_m and r_m = 1 - s^_m / s_m of images (B, M, T, T) without their offsets."""
+    if images.device.type != "cpu":
+        predicted = torch.sqrt((images + data.offset[:, None, None]).clamp_min_(0).add_(data.variance_floor))
+        return predicted, (predicted - data.amplitude) / predicted
+    predicted, residual = torch.empty_like(images), torch.empty_like(images)
+    compiled.choose_threads(images.numel())
+    floor = _flat(images).dtype.type(data.variance_floor)
+    offset = data.offset.detach().numpy()
+    compiled.residual(
+        _flat(images), offset, _flat(data.amplitude.expand_as(images)), floor, _flat(predicted), _flat(residual)
+    )
+    return predicted, residual
+
+
+def _residual_change(change: Tensor, predicted: Tensor, data: DataTerm) -> Tensor:
+    """dr_m = s^_m dy_m / (2 s_m^3) of changes of the images (B, M, T, T)."""
+    if change.device.type != "cpu":
+        return data.amplitude * change / (2 * predicted**3)
+    found = torch.empty_like(change)
+    compiled.choose_threads(change.numel())
+    flat = _flat(change)
+    compiled.residual_change(
+        flat, _flat(data.amplitude.expand_as(change)), _flat(predicted), flat.dtype.type(0.5), _flat(found)
+    )
+    return found
+
+
+def _flat(images: Tensor) -> NDArray[np.floating]:
+    """(B, M, T, T) -> (B M, T T), a view of contiguous images."""
+    found: NDArray[np.floating] = images.detach().contiguous().view(-1, images.shape[-2] * images.shape[-1]).numpy()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

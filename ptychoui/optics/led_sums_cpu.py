@@ -15,13 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ptychoui.engine.allocator import APART_FROM
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics import compiled
 from ptychoui.optics.led_sums import LedSums, Windows
 from ptychoui.optics.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**21
-"""Fields of one chunk: with the images beside them they fill a second-level cache."""
+"""Fields of one chunk for every thread: with the images beside them they fill its second-level cache."""
+
+LARGEST_CHUNK_BYTES = APART_FROM - 2**16
+"""However many threads there are: transforms make fresh arrays, and those with pages of their own are slow."""
 
 Reals = NDArray[np.floating]
 Complexes = NDArray[np.complexfloating]
@@ -70,12 +74,13 @@ class CompiledLedSums(LedSums):
     stream
         Make the pupils of a chunk when it is passed, instead of keeping those of all LEDs.
     chunk_bytes
-        Fields of one chunk; a pass takes some six times as much beside its sums.
+        Fields of one chunk, by default `CHUNK_BYTES` for every thread; a pass takes some six times as much beside its
+        sums.
     """
 
     def __init__(self, windows: Windows, stream: bool = False, chunk_bytes: int | None = None) -> None:
         compiled.prepare(windows.dtype.name)
-        self._windows, self._bytes = windows, chunk_bytes or CHUNK_BYTES
+        self._windows, self._asked_bytes = windows, chunk_bytes
         self._pupil = None if stream else windows.pupils()
         self._series = PupilSeries.of(windows.microscope, windows.step_per_um)
         self._leds = len(windows)
@@ -227,9 +232,10 @@ class CompiledLedSums(LedSums):
                 self._send_back(space.product, chunk, gradient)
             b, found = fetch_other(chunk), correlations[chunk.batch, chunk.leds]
             compiled.cross(u, b, space.image_array)
-            torch.mm(space.image, image.T, out=found)
+            # Few rows times many: a third of the time of many times few.
+            correlated = image @ space.image.T
             compiled.square(u, space.image_array)
-            found.addmm_(space.image, change.T)
+            found.copy_(correlated.addmm_(change, space.image.T).T)
             torch.mm(transposed[chunk.leds], change, out=space.change)
             compiled.combine(u, space.change_array, b, space.weight_array, space.product_pairs)
             self._send_back(space.product, chunk, back)
@@ -269,13 +275,18 @@ class CompiledLedSums(LedSums):
 
     # Chunks -----------------------------------------------------------------------------------------------
 
+    def _threads(self) -> int:
+        """Threads that share a chunk."""
+        return compiled.threads_for(self._leds * self._n**2)
+
     def _edges(self) -> list[int]:
         """Where chunks begin and end.
 
         They are of nearly equal size, or, in a stream, full but for the last: then the largest does not depend on the
         number of LEDs.
         """
-        most = max(1, self._bytes // (self._n**2 * self._complex.itemsize))
+        size = self._asked_bytes or min(CHUNK_BYTES * self._threads(), LARGEST_CHUNK_BYTES)
+        most = max(1, size // (self._n**2 * self._complex.itemsize))
         if self._pupil is None:
             return [*range(0, self._leds, most), self._leds]
         edges: list[int] = np.linspace(0, self._leds, -(-self._leds // most) + 1).round().astype(int).tolist()
@@ -298,7 +309,7 @@ class CompiledLedSums(LedSums):
     def _run(self, batch: int, work: Scratch, part: Callable[[Chunk], None]) -> None:
         compiled.choose_threads(self._leds * self._n**2)
         row, column = self._windows.row, self._windows.column
-        for leds, space, pupil in work.keep(("chunks", self), self._chunks):
+        for leds, space, pupil in work.keep(("chunks", self, self._threads()), self._chunks):
             if self._pupil is None:
                 self._make_pupils(leds, pupil)
             for b in range(batch):
