@@ -129,6 +129,13 @@ _ROWS = (
         tip="Find the array's shift, rotation and height from the stack; the corrected geometry can be undone",
     ),
     Command(
+        key="orientation",
+        text="Test &orientation…",
+        method="test_orientation",
+        short="Orientation…",
+        tip="Try the eight ways in which the array may be mirrored or turned before the camera, and rank them",
+    ),
+    Command(
         key="save_result",
         text="Save recons&truction…",
         method="save_result",
@@ -241,7 +248,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "quit",
     ),
     "&Edit": ("undo", "redo", "", "reset_design"),
-    "&Run": ("train", "reconstruct", "pause", "stop", "", "resume", "", "calibrate"),
+    "&Run": ("train", "reconstruct", "pause", "stop", "", "resume", "", "calibrate", "orientation"),
     "&View": (
         "fit",
         "actual_size",

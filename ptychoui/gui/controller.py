@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
@@ -14,23 +14,29 @@ from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk
 from ptychoui.paths import resources
-from ptychoui.session import opening, runs, stack_calibration, stack_plan, stack_run
+from ptychoui.session import opening, runs, stack_calibration, stack_orientation, stack_plan, stack_run
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
-from ptychoui.session.history import RunHistory
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
 from ptychoui.session.stack_calibration import CalibrationHistory
-from ptychoui.session.stack_run import StackHistory
+from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture
 
 RECOVERY_DELAY_MS = 2000
 
 
-Task = Literal["training", "reconstruction", "calibration"]
+Task = Literal["training", "reconstruction", "calibration", "orientation"]
+
+
+class History(Protocol):
+    """What a run is told to."""
+
+    def take(self, event: object) -> None:
+        """Note an event."""
 
 
 class Controller(QObject):
@@ -45,7 +51,7 @@ class Controller(QObject):
     pictured
         A new picture: `Snapshot` or `ObjectPicture`.
     reconstruction_changed
-        Events of the present reconstruction were taken into ``document.reconstruction``.
+        Events of the present work on a stack were taken into the part of the document that it belongs to.
     forecast
         A new `StackForecast`, or a sentence why there is none.
     state_changed
@@ -83,6 +89,7 @@ class Controller(QObject):
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
         self.task: Task = "training"
+        self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
         self._recovery = QTimer(self)
@@ -293,15 +300,16 @@ class Controller(QObject):
         folder = runs.run_folder_for(document.experiment, document.path)
         document.begin_run(folder)
         levels, exposures = document.changed_design
-        self._start(runs.new_run(document.experiment, folder, levels, exposures))
+        self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""
-        folder = self.document.run_folder
+        document, folder = self.document, self.document.run_folder
         if folder is None or self.state.active:
             return
-        self.document.begin_run(folder, keep_history=True)
-        self._start(runs.resumed_run(folder, self.document.experiment.training.steps))
+        document.begin_run(folder, keep_history=True)
+        steps = document.experiment.training.steps
+        self._start(runs.resumed_run(folder, steps), "training", document.history)
 
     def reconstruct(self) -> None:
         """Reconstruct the stack that is open."""
@@ -310,8 +318,8 @@ class Controller(QObject):
         if stack is None:
             return
         document.reconstruction.begin()
-        device = document.experiment.engine.device
-        self._start(stack_run.stack_run(stack, document.geometry, document.plan, device), "reconstruction")
+        work = stack_run.stack_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "reconstruction", document.reconstruction)
 
     def calibrate(self) -> None:
         """Find the array's pose from the stack that is open."""
@@ -320,8 +328,23 @@ class Controller(QObject):
         if stack is None:
             return
         document.calibration = CalibrationHistory()
-        device = document.experiment.engine.device
-        self._start(stack_calibration.calibration_run(stack, document.geometry, document.plan, device), "calibration")
+        work = stack_calibration.calibration_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "calibration", document.calibration)
+
+    def test_orientation(self) -> bool:
+        """Try the layouts of the array's axes on the stack that is open; False if that cannot be."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return False
+        document.orientation = OrientationHistory()
+        work = stack_orientation.orientation_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "orientation", document.orientation)
+        return True
+
+    @property
+    def _device(self) -> str:
+        return self.document.experiment.engine.device
 
     def take_calibration(self) -> None:
         """Put the geometry that was found in place of the present one, with undo."""
@@ -353,8 +376,8 @@ class Controller(QObject):
         self.ask_forecast()
         return ""
 
-    def _start(self, events: MakeEvents, task: Task = "training") -> None:
-        self.task = task
+    def _start(self, events: MakeEvents, task: Task, told: History) -> None:
+        self.task, self._told = task, told
         if task == "training":
             self.run_changed.emit()
             self.worker.start(events, self.document.experiment.engine.strategy)
@@ -392,19 +415,12 @@ class Controller(QObject):
         if run != self.worker.run:
             return
         for event in events:
-            self._history.take(event)
+            self._told.take(event)
             if isinstance(event, TERMINAL):
                 self._ended_run = run
                 self._after_run(event)
         (self.run_changed if self.task == "training" else self.reconstruction_changed).emit()
         self._look_at_state()
-
-    @property
-    def _history(self) -> RunHistory | StackHistory | CalibrationHistory:
-        """What the present run is told to."""
-        if self.task == "training":
-            return self.document.history
-        return self.document.reconstruction if self.task == "reconstruction" else self.document.calibration
 
     def _after_run(self, event: Any) -> None:
         history = self.document.history
@@ -417,7 +433,7 @@ class Controller(QObject):
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:
         if run == self.worker.run and isinstance(value, Picture):
-            self._history.take(value)
+            self._told.take(value)
             self.pictured.emit(value)
 
     def _look_at_state(self) -> None:

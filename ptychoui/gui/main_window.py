@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QDialog
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
@@ -19,6 +19,7 @@ from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.gui.window_commands import WindowCommands
+from ptychoui.gui.work_dialog import WorkDialog
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
@@ -118,16 +119,16 @@ class MainWindow(WindowCommands):
 
     def _show_reconstruction(self) -> None:
         history, state, panels = self.document.reconstruction, self.controller.state, self.panels
-        if self.controller.task == "training" and state.active:
-            state = RunState.IDLE
-        calibrating = self.controller.task == "calibration"
-        panels.stack_run.show_history(history, RunState.IDLE if calibrating and state.active else state)
-        panels.stack_run.show_calibration(self.document.calibration, calibrating and state.active)
+        task, active = self.controller.task, self.controller.state.active
+        panels.stack_run.show_history(history, RunState.IDLE if task != "reconstruction" and active else state)
+        panels.stack_run.show_calibration(self.document.calibration, task == "calibration" and active)
+        if task not in ("training", "reconstruction", "calibration") and active:
+            panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
         if history.report is not self._shown_report:
             self._shown_report = history.report
             panels.result.show_report(history.report)
-        elif history.begun is not None and state.active and not calibrating and history.last_pass is not None:
+        elif task == "reconstruction" and active and history.begun is not None and history.last_pass is not None:
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
 
@@ -193,7 +194,8 @@ class MainWindow(WindowCommands):
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        a["calibrate"].setEnabled(idle and is_stack)
+        for key in ("calibrate", "orientation"):
+            a[key].setEnabled(idle and is_stack)
         a["save_result"].setEnabled(document.reconstruction.report is not None)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
@@ -223,6 +225,8 @@ class MainWindow(WindowCommands):
             theme.apply(app, self.preferences.theme, self.preferences.font_scale)
         set_icons(self.actions_by_key)
         self.panels.use_colours(self.controller.state, self.controller.task)
+        for dialog in self.findChildren(WorkDialog):
+            dialog.use_colours()
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
@@ -332,6 +336,8 @@ class MainWindow(WindowCommands):
         elif not self.may_replace():
             event.ignore()
             return
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
         self._wait_for_the_run()
         self.controller.shut_down(JOIN_S)
         self.prefer(

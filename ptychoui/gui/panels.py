@@ -14,7 +14,7 @@ from ptychoui.gui.progress_dock import ProgressPanel
 from ptychoui.gui.reconstruct_dock import ReconstructPanel
 from ptychoui.gui.reconstruction_view import ReconstructionView
 from ptychoui.gui.result_view import ResultView
-from ptychoui.gui.run_dock import STATE_TEXTS, RunPanel
+from ptychoui.gui.run_dock import RunPanel
 from ptychoui.gui.stack_view import StackView
 from ptychoui.gui.welcome import Welcome
 from ptychoui.session.document import Document
@@ -136,11 +136,11 @@ class Panels:
             form.setEnabled(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        self.state.setText(STATE_TEXTS[state] if training else self.stack_run.state.text())
+        self.state.setText((self.run if training else self.stack_run).state.text())
         if state is RunState.STARTING:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
-            if task != "calibration":
+            if training or task == "reconstruction":
                 self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
                 self.result.show_page("Object")
 

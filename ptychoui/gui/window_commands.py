@@ -160,6 +160,12 @@ class WindowCommands(QMainWindow):
         """Find the array's pose from the stack."""
         self.controller.calibrate()
 
+    def test_orientation(self) -> None:
+        """Rank the layouts of the array's axes."""
+        from ptychoui.gui.orientation_dialog import OrientationDialog
+
+        OrientationDialog.start(self.controller, self)
+
     def save_result(self) -> None:
         """Write the reconstruction to a file."""
         report, stack = self.document.reconstruction.report, self.document.dataset

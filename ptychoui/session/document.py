@@ -21,6 +21,7 @@ from ptychoui.paths import user_state
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
 from ptychoui.session.stack_calibration import CalibrationHistory
+from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory
 
@@ -69,6 +70,7 @@ class Document:
         self.plan = StackPlan()
         self.reconstruction = StackHistory()
         self.calibration = CalibrationHistory()
+        self.orientation = OrientationHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------
