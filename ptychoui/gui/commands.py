@@ -136,6 +136,13 @@ _ROWS = (
         tip="Try the eight ways in which the array may be mirrored or turned before the camera, and rank them",
     ),
     Command(
+        key="profile",
+        text="Measure microscope &profile…",
+        method="measure_profile",
+        short="Profile…",
+        tip="Measure the microscope once, by dark frames, a blank field and a known sample, for all later stacks",
+    ),
+    Command(
         key="save_result",
         text="Save recons&truction…",
         method="save_result",
@@ -248,7 +255,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "quit",
     ),
     "&Edit": ("undo", "redo", "", "reset_design"),
-    "&Run": ("train", "reconstruct", "pause", "stop", "", "resume", "", "calibrate", "orientation"),
+    "&Run": ("train", "reconstruct", "pause", "stop", "", "resume", "", "calibrate", "orientation", "profile"),
     "&View": (
         "fit",
         "actual_size",

@@ -12,15 +12,16 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError, PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
-from ptychoui.gui.job_desk import JobDesk
+from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.paths import resources
-from ptychoui.session import opening, runs, stack_calibration, stack_orientation, stack_plan, stack_run
+from ptychoui.session import opening, profile_run, runs, stack_calibration, stack_orientation, stack_plan, stack_run
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
+from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.worker import MakeEvents, RunState, Worker
@@ -29,7 +30,11 @@ from ptychoui.training.events import TERMINAL, Failed, Picture
 RECOVERY_DELAY_MS = 2000
 
 
-Task = Literal["training", "reconstruction", "calibration", "orientation"]
+Task = Literal["training", "reconstruction", "calibration", "orientation", "profile"]
+
+
+IN_DIALOGS = ("orientation", "profile")
+"""Tasks whose failure is shown in a dialog."""
 
 
 class History(Protocol):
@@ -59,7 +64,8 @@ class Controller(QObject):
     judged
         A new `Judgement`.
     said
-        (level, message, hint, details) for the message list; level is "info", "warning" or "error".
+        (level, message, hint, details) for the message list; level is "info", "warning" or "error", or "quiet" for an
+        error that a dialog shows already.
     opened
         (path,) something was opened and may go to the recent files.
     failed
@@ -147,7 +153,7 @@ class Controller(QObject):
         self.document_changed.emit("all")
         self.load_data(then)
 
-    def load_data(self, then: Callable[[], None] | None = None) -> None:
+    def load_data(self, then: Callable[[], None] | None = None, refused: Refused | None = None) -> None:
         """Load the experiment's data in the background."""
         experiment = self.document.experiment
         source, geometry = experiment.data, experiment.geometry
@@ -161,7 +167,7 @@ class Controller(QObject):
             if then is not None:
                 then()
 
-        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…")
+        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…", refused)
 
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
@@ -181,6 +187,8 @@ class Controller(QObject):
         document = self.document
         if isinstance(opened, OpenedExperiment):
             self.open_experiment(opened.experiment, opened.path)
+        elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
+            self.use_profile(opened.path)
         elif isinstance(opened, OpenedGeometry):
             self.edit_experiment("Geometry", document.experiment.replace(geometry=opened.geometry))
             self.say(
@@ -235,13 +243,18 @@ class Controller(QObject):
 
     def undo(self) -> None:
         """Take back the last edit."""
-        if not self._refuse_while_running() and self.document.undo():
-            self._after_edit("settings")
+        self._go(self.document.undo)
 
     def redo(self) -> None:
         """Do it again."""
-        if not self._refuse_while_running() and self.document.redo():
+        self._go(self.document.redo)
+
+    def _go(self, step: Callable[[], str]) -> None:
+        data = self.document.experiment.data
+        if not self._refuse_while_running() and step():
             self._after_edit("settings")
+            if self.document.experiment.data != data:
+                self.load_data()
 
     def reset_design(self) -> None:
         """Go back to the start of the settings."""
@@ -342,6 +355,34 @@ class Controller(QObject):
         self._start(work, "orientation", document.orientation)
         return True
 
+    def measure_profile(self, plan: ProfilePlan) -> bool:
+        """Measure a microscope's profile; False if that cannot be."""
+        document = self.document
+        if self._refuse_while_running() or (not plan.sample and self._stack_with_geometry() is None):
+            return False
+        document.profile = ProfileHistory()
+        work = profile_run.profile_run(plan, document.experiment.data, document.geometry, self._device)
+        self._start(work, "profile", document.profile)
+        return True
+
+    def use_profile(self, path: Path) -> None:
+        """Read the open data anew through a profile, with undo; one that does not fit them is left."""
+        document = self.document
+        if self._refuse_while_running():
+            return
+        label = "Microscope profile"
+
+        def refused(failure: Failed) -> None:
+            if document.undo_label == label:
+                document.undo()
+                self._after_edit("settings")
+            self.say("error", failure.message, failure.hint, failure.traceback_text)
+
+        self.edit_experiment(label, profile_run.with_profile(document.experiment, path))
+        self.load_data(
+            lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
+        )
+
     @property
     def _device(self) -> str:
         return self.document.experiment.engine.device
@@ -428,7 +469,8 @@ class Controller(QObject):
             self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
             self._after_edit("design")
         if isinstance(event, Failed):
-            self.say("error", event.message, event.hint, event.traceback_text)
+            level = "quiet" if self.task in IN_DIALOGS else "error"
+            self.say(level, event.message, event.hint, event.traceback_text)
             self.failed.emit(event)
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:

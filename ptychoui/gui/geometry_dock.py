@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PyQt6.QtCore import Qt, pyqtSignal
@@ -195,7 +196,9 @@ class GeometryPanel(QWidget):
             self._warn(())
         else:
             own = document is not None and document.experiment.geometry is not None
-            self._say_where_from("Set in this experiment." if own else "Came with the data.", geometry)
+            file = document.experiment.data.geometry if document is not None else None
+            other = f"From {Path(file).name}." if file else "Came with the data."
+            self._say_where_from("Set in this experiment." if own else other, geometry)
             self._draft = geometry
             leds = document.leds() if document is not None else None
             self.coverage.set_geometry(None if leds is None else leds.illumination_na, geometry.microscope.objective_na)

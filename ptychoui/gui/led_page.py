@@ -202,11 +202,8 @@ class LedPage(QWidget):
             low, high = 0.0, max(5.0, float(values.max()))
             texts = "0", f"{high:.2g}", "robust deviations above LEDs of similar NA"
         elif key == "gain":
-            gain = np.where(quality.lit, np.clip(found.gain, 0.01, 100), 1.0)
-            values, table = np.log2(gain), lut("blue to red")
-            high = max(0.1, float(np.abs(values).max()))
-            low = -high
-            texts = f"{2**low:.2f}", f"{2**high:.2f}", "times the usual light"
+            show_gain(self.map, self.scale, np.where(quality.lit, found.gain, 1.0), quality.outlier)
+            return
         else:
             values, table = found.background, lut("blue to red")
             high = max(1e-6, float(np.abs(values).max()))
@@ -272,6 +269,16 @@ class LedPage(QWidget):
         self.hover_text.emit(
             f"pixel ({row}, {column})   measured {measured[row, column]:.4g}   predicted {predicted[row, column]:.4g}"
         )
+
+
+def show_gain(
+    plot: LedPlot, scale: ColourScale, gain: NDArray[np.float64], ringed: NDArray[np.bool_] | None = None
+) -> None:
+    """Colour the LEDs by their brightness relative to the usual, as many times above as below."""
+    table, values = lut("blue to red"), np.log2(np.clip(gain, 0.01, 100))
+    high = max(0.1, float(np.abs(values).max()))
+    plot.set_values((values + high) / (2 * high), table, np.zeros(len(gain), bool) if ringed is None else ringed)
+    scale.set_scale(table, f"{2**-high:.2f}", f"{2**high:.2f}", "times the usual light")
 
 
 def _spread(values: NDArray[np.float64], least: float) -> tuple[float, float]:

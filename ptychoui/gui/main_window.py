@@ -160,7 +160,7 @@ class MainWindow(WindowCommands):
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
         if failed.kind != OUT_OF_MEMORY:
             return
-        if self.controller.task == "reconstruction":
+        if self.controller.task != "training":
             begun = self.document.reconstruction.begun
             size = (begun.size_px if begun is not None else USUAL_SIZE_PX) // 2
             toast.offer("Halve the square", lambda: self._edit_plan("size_px", max(16, size)))
@@ -206,7 +206,7 @@ class MainWindow(WindowCommands):
         folder = document.run_folder
         a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
         a["export"].setEnabled(document.geometry is not None)
-        for key in ("open", "open_folder", "sample_stack", "sample_objects", "demo"):
+        for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "demo"):
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))
         a["redo"].setEnabled(idle and bool(document.redo_label))

@@ -102,8 +102,9 @@ def duration(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital."""
-    return text[:1].upper() + text[1:]
+    """With a capital, unless it begins with the name of a file."""
+    first = text.split(" ", 1)[0]
+    return text if any(mark in first for mark in "./\\") else text[:1].upper() + text[1:]
 
 
 def bullets(label: QLabel, texts: Iterable[str], colour: str) -> None:
@@ -160,8 +161,8 @@ def bold(label: QLabel) -> QLabel:
     return label
 
 
-def ink(label: QLabel, colour: str) -> None:
-    """Colour a label's text."""
+def ink(label: QFrame, colour: str) -> None:
+    """Colour a label's text, or a line."""
     palette: Any = label.palette()
     palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
     label.setPalette(palette)

@@ -39,10 +39,11 @@ RUNNING = {
     "reconstruction": "Reconstructing",
     "calibration": "Calibrating",
     "orientation": "Testing orientation",
+    "profile": "Measuring profile",
 }
 """What is said while each kind of work runs."""
 
-MORE = ("calibrate", "orientation", "save_result")
+MORE = ("calibrate", "orientation", "profile", "save_result")
 """Further commands for a stack, two in a row."""
 
 

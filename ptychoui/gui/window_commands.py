@@ -37,7 +37,8 @@ class WindowCommands(QMainWindow):
     def show_message(self, message: Message) -> None:
         """Show a message over the window and keep it in the list."""
         self.panels.messages.add(message)
-        self.panels.toast.show_message(message)
+        if message.level != "quiet":
+            self.panels.toast.show_message(message)
 
     def prefer(self, **changes: Any) -> None:
         """Change preferences."""
@@ -165,6 +166,12 @@ class WindowCommands(QMainWindow):
         from ptychoui.gui.orientation_dialog import OrientationDialog
 
         OrientationDialog.start(self.controller, self)
+
+    def measure_profile(self) -> None:
+        """Guide through the measurement of a microscope's profile."""
+        from ptychoui.gui.profile_guide import ProfileGuide
+
+        ProfileGuide.start(self.controller, self)
 
     def save_result(self) -> None:
         """Write the reconstruction to a file."""

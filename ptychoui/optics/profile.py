@@ -10,7 +10,7 @@ The file is a geometry file: whatever reads geometries uses it, and with it the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -153,6 +153,7 @@ def make_profile(
     sources: dict[str, str] | None = None,
     device: torch.device | str = "cpu",
     made: date | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Iterator[Step | Profile]:
     """Yield the steps of the calibration and, at the end, the profile.
 
@@ -167,6 +168,8 @@ def make_profile(
         light are added to it.
     sign
         1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows.
+    between
+        Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
     ------
@@ -177,7 +180,7 @@ def make_profile(
         raise DataError("the blank stack is the sample's own file", "give a stack of an empty place, or none")
     work = StackCalibration(sample, device=device)
     notes: list[str] = []
-    for found in work.run():
+    for found in work.run(between=between):
         if isinstance(found, Step):
             notes.append(found.sentence)
             yield found
@@ -186,7 +189,7 @@ def make_profile(
     brightness = _joined(result, None if blank is None else blank_gain(blank, result.geometry), notes)
     geometry = result.geometry
     if sign:
-        geometry = _handed(result, work, sign, notes, device)
+        geometry = _handed(result, work, sign, notes, device, between)
     # The file speaks of images in the order of the stack, the calibration of LEDs in that of the array.
     gains, stray = np.ones(len(sample.images)), np.zeros(len(sample.images))
     gains[work.places], stray[work.places] = brightness, _stray_light(result)
@@ -223,7 +226,12 @@ def _joined(result: Calibration, direct: NDArray[np.float64] | None, notes: list
 
 
 def _handed(
-    result: Calibration, work: StackCalibration, sign: int, notes: list[str], device: torch.device | str
+    result: Calibration,
+    work: StackCalibration,
+    sign: int,
+    notes: list[str],
+    device: torch.device | str,
+    between: Callable[[], None] | None,
 ) -> Geometry:
     """The geometry or its twin, whichever gives the phase the sign that the sample is known to have."""
     skew = phase_sign(result.reconstruction.object)
@@ -242,7 +250,7 @@ def _handed(
         array=laid_out(result.geometry.array, Variant(True, True, False)),
         microscope=scope.replace(zernike_waves=waves),
     )
-    there = reconstruct(twin, work.images, leds=led_array(twin.array, work.field_point_um), device=device)
+    there = reconstruct(twin, work.images, None, led_array(twin.array, work.field_point_um), device, between)
     twin = twin.replace(microscope=scope.replace(zernike_waves=there.zernike_waves))
     other = phase_sign(there.object)
     if other * sign <= 0:

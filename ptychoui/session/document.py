@@ -20,6 +20,7 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
+from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
@@ -71,6 +72,7 @@ class Document:
         self.reconstruction = StackHistory()
         self.calibration = CalibrationHistory()
         self.orientation = OrientationHistory()
+        self.profile = ProfileHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------

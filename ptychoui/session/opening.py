@@ -30,10 +30,11 @@ class OpenedExperiment:
 
 @dataclass(frozen=True, slots=True)
 class OpenedGeometry:
-    """A geometry file."""
+    """A geometry file; a profile speaks of images, too: of dark level, brightness and stray light."""
 
     geometry: Geometry
     path: Path
+    is_profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
     if path.suffix.lower() == ".toml":
         table = read_toml(path)
         if "microscope" in table and "array" in table:
-            return OpenedGeometry(load_whole_geometry(path), path)
+            return OpenedGeometry(load_whole_geometry(path), path, "images" in table)
         return OpenedExperiment(load_experiment(path), path)
     return _open_data(path, geometry)
 
