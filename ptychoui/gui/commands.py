@@ -37,7 +37,7 @@ _ROWS = (
         icon="open",
         shortcut="Ctrl+O",
         short="Open",
-        tip="Open an LED stack, a training set, an experiment or a geometry file",
+        tip="Open an LED stack, a training set, a reconstruction, an experiment or a geometry file",
     ),
     Command(
         key="open_folder",

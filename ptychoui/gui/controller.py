@@ -14,16 +14,33 @@ from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.paths import resources
-from ptychoui.session import opening, profile_run, runs, stack_calibration, stack_orientation, stack_plan, stack_run
+from ptychoui.session import (
+    opening,
+    profile_run,
+    runs,
+    stack_calibration,
+    stack_orientation,
+    stack_plan,
+    stack_run,
+    stored_report,
+)
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
-from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
+from ptychoui.session.opening import (
+    Opened,
+    OpenedData,
+    OpenedExperiment,
+    OpenedGeometry,
+    OpenedReconstruction,
+    OpenedRun,
+)
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
+from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture
 
@@ -121,13 +138,18 @@ class Controller(QObject):
 
     # Opening ---------------------------------------------------------------------------------------------
 
-    def open(self, path: str, geometry: Geometry | None = None) -> None:
-        """Open whatever the path holds, in the background; data without a geometry take the given one."""
+    def open(self, path: str, geometry: Geometry | None = None, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open whatever the path holds, in the background; data without a geometry take the given one.
+
+        ``may_replace`` is asked before what is open is given up for what was read.
+        """
         if self._refuse_while_running():
             return
         given = geometry or self.document.experiment.geometry
 
         def done(opened: Opened) -> None:
+            if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
+                return
             self._take_opened(opened)
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
@@ -196,6 +218,9 @@ class Controller(QObject):
                 f"Geometry of {opened.path.name} taken",
                 "it wins over a geometry in the data; undo takes it back",
             )
+        elif isinstance(opened, OpenedReconstruction):
+            document.reconstruction.show(opened.report)
+            self.reconstruction_changed.emit()
         elif isinstance(opened, OpenedRun):
             document.take_run(opened)
             self.document_changed.emit("all")
@@ -333,6 +358,19 @@ class Controller(QObject):
         document.reconstruction.begin()
         work = stack_run.stack_run(stack, document.geometry, document.plan, self._device)
         self._start(work, "reconstruction", document.reconstruction)
+
+    def show_tile(self, tile: int) -> None:
+        """Show pupil and LEDs of another tile of a reconstruction that was opened."""
+        shown = self.document.reconstruction
+
+        def done(report: StackReport) -> None:
+            if shown.report is not None and shown.report.stored is report.stored:
+                shown.report = report
+                self.reconstruction_changed.emit()
+
+        report = shown.report
+        if report is not None and report.tile != tile:
+            self.desk.submit("tile", lambda: stored_report.with_tile(report, tile), done)
 
     def calibrate(self) -> None:
         """Find the array's pose from the stack that is open."""

@@ -183,6 +183,8 @@ class GeometryPanel(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.numbers)
         layout.addWidget(self.warnings)
+        # Not narrower than a name beside its number, whatever else wants the window's width.
+        self.setMinimumWidth(40 * self.fontMetrics().averageCharWidth())
         self.show_document(None)
 
     def show_document(self, document: Document | None) -> None:

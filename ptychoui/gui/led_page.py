@@ -100,7 +100,7 @@ class LedPage(QWidget):
         column.addWidget(self.map, 3)
         column.addWidget(self.scale)
         column.addWidget(self.verdict)
-        grid = QGridLayout(right)
+        grid = self._grid = QGridLayout(right)
         grid.addWidget(self.caption, 0, 0, 1, 2)
         grid.addWidget(self.measured, 1, 0)
         grid.addWidget(self.predicted, 1, 1)
@@ -131,6 +131,9 @@ class LedPage(QWidget):
             self.caption.setText("")
             for panel in self.panels:
                 panel.set_image(None, None)
+                panel.show()
+            self.contrast.show()
+            self._grid.setRowStretch(1, 3)
             return
         found, quality = report.found, report.quality
         self.map.set_leds(found.illumination_na, found.led_numbers, report.geometry.microscope.objective_na)
@@ -153,18 +156,26 @@ class LedPage(QWidget):
             return
         self.led = led
         self.map.mark(led)
-        pixel = report.geometry.microscope.pixel_size_um
-        images = report.measured[led], report.predicted[led]
-        for panel, image in zip(self.panels, images, strict=True):
-            panel.set_image(image, pixel)
-        self.contrast.start_over()
-        self.contrast.set_images(images, images[:1])
+        self._show_images(report, led)
         self.caption.setText(self._led_text(led))
         rows = [row for row in range(self.worst.rowCount()) if self._led_of(row) == led]
         if rows:
             self.worst.selectRow(rows[0])
         else:
             self.worst.clearSelection()
+
+    def _show_images(self, report: StackReport, led: int) -> None:
+        kept = len(report.measured) > 0
+        for widget in (self.contrast, *self.panels):
+            widget.setVisible(kept)
+        self._grid.setRowStretch(1, 3 if kept else 0)
+        if not kept:
+            return
+        images = report.measured[led], report.predicted[led]
+        for panel, image in zip(self.panels, images, strict=True):
+            panel.set_image(image, report.geometry.microscope.pixel_size_um)
+        self.contrast.start_over()
+        self.contrast.set_images(images, images[:1])
 
     def fit(self) -> None:
         """Show everything."""
@@ -252,6 +263,7 @@ class LedPage(QWidget):
             f"LED {found.led_numbers[led]}   NA {na:.3f}, {band} field   misfit "
             f"{100 * report.quality.misfit[led]:.2f} %   "
             + (f"brightness {found.gain[led]:.2f}" if report.quality.lit[led] else "too dark for a brightness")
+            + ("" if len(report.measured) else "\nThe file keeps no images: reconstruct its stack to compare them.")
         )
 
     def _link(self, moved: ImagePanel) -> None:
@@ -259,7 +271,7 @@ class LedPage(QWidget):
             panel.follow(moved)
 
     def _hover_led(self, led: int) -> None:
-        self.hover_text.emit(self._led_text(led) if led >= 0 and self._report is not None else "")
+        self.hover_text.emit(self._led_text(led).splitlines()[0] if led >= 0 and self._report is not None else "")
 
     def _hover_image(self, row: int, column: int) -> None:
         measured, predicted = self.measured.image, self.predicted.image

@@ -81,6 +81,7 @@ class MainWindow(WindowCommands):
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
+        p.result.tile_chosen.connect(c.show_tile)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
@@ -126,8 +127,14 @@ class MainWindow(WindowCommands):
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
         if history.report is not self._shown_report:
-            self._shown_report = history.report
+            before, self._shown_report = self._shown_report, history.report
             panels.result.show_report(history.report)
+            if (
+                history.report is not None
+                and history.report.path is not None
+                and (before is None or before.stored is not history.report.stored)
+            ):
+                panels.show_opened_result(self.document)
         elif task == "reconstruction" and active and history.begun is not None and history.last_pass is not None:
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
@@ -190,13 +197,14 @@ class MainWindow(WindowCommands):
     def _enable(self) -> None:
         """Derive what can be done from the state and the document."""
         state, document, a = self.controller.state, self.document, self.actions_by_key
+        report = document.reconstruction.report
         idle = not state.active
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
         for key in ("calibrate", "orientation"):
             a[key].setEnabled(idle and is_stack)
-        a["save_result"].setEnabled(document.reconstruction.report is not None)
+        a["save_result"].setEnabled(report is not None and report.stored is None)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
         a["pause"].setText("&Continue" if waiting else "&Pause")
@@ -275,16 +283,12 @@ class MainWindow(WindowCommands):
                 action = recent.addAction(path)
                 if action is not None:
                     action.setEnabled(Path(path).exists())
-                    action.triggered.connect(lambda _=False, path=path: self._open(path))
+                    action.triggered.connect(lambda _=False, path=path: self.open_path(path))
             recent.setEnabled(bool(self.preferences.recent))
         panels = self.filled_menus.get("@docks")
         if panels is not None and not panels.actions():
             for dock in self.panels.docks.values():
                 panels.addAction(dock.toggleViewAction())
-
-    def _open(self, path: str) -> None:
-        if self.may_replace():
-            self.controller.open(path)
 
     def _edited(self, name: str, value: object) -> None:
         self.panels.run.set_error(name, self.controller.edit(name, value))
@@ -310,7 +314,7 @@ class MainWindow(WindowCommands):
             self.panels.say("")
             path = data.urls()[0].toLocalFile()
             # Not from inside the drop: a question would block the other program.
-            QTimer.singleShot(0, lambda: self._open(path))
+            QTimer.singleShot(0, lambda: self.open_path(path))
 
     def _wait_for_the_run(self) -> None:
         """Let the run save itself while the window goes on being drawn; nothing can be clicked meanwhile."""

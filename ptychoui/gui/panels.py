@@ -113,13 +113,21 @@ class Panels:
 
     def show_page(self, document: Document) -> None:
         """Welcome while nothing is open; data in front until there is a reconstruction."""
-        nothing = document.dataset is None and document.history.step == 0
+        opened = document.reconstruction.report
+        nothing = document.dataset is None and document.history.step == 0 and opened is None
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
         if document.history.snapshot is None and document.dataset is not None:
             self.tabs.setCurrentWidget(self.stack)
         is_stack = isinstance(document.dataset, ImageStack)
-        self.tabs.setTabEnabled(self.tabs.indexOf(self.result), is_stack)
+        self.tabs.setTabEnabled(self.tabs.indexOf(self.result), is_stack or opened is not None)
         self.bring_up(is_stack)
+
+    def show_opened_result(self, document: Document) -> None:
+        """A reconstruction was read from a file: bring it to the front."""
+        self.show_page(document)
+        self.bring_up(True)
+        self.tabs.setCurrentWidget(self.result)
+        self.result.show_page("Object")
 
     def bring_up(self, reconstruction: bool) -> None:
         """Put the panels for stacks in front, or those for training."""

@@ -136,7 +136,8 @@ class ProfilePage(QWidget):
             return None
         key = self.quantity.currentData()
         if key == "phase":
-            return self._report.unwrapped_rad
+            unwrapped = self._report.unwrapped_rad
+            return self._report.phase_rad if unwrapped is None else unwrapped
         return np.square(self._report.amplitude) if key == "intensity" else self._report.amplitude
 
     def _choose(self) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QResizeEvent, QShowEvent
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ptychoui.gui.coverage_page import CoveragePage
 from ptychoui.gui.led_page import LedPage
@@ -26,9 +35,16 @@ TIPS = {
 
 
 class ResultView(QWidget):
-    """Pages under a row of buttons; what is hidden is drawn when it is looked at."""
+    """Pages under a row of buttons; what is hidden is drawn when it is looked at.
+
+    Attributes
+    ----------
+    tile_chosen
+        Pupil and LEDs of another tile are wanted.
+    """
 
     hover_text = pyqtSignal(str)
+    tile_chosen = pyqtSignal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,6 +61,11 @@ class ResultView(QWidget):
         self.buttons = QButtonGroup(self)
         self.summary = QLabel()
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.tile = QSpinBox()
+        self.tile.setPrefix("tile ")
+        self.tile.setToolTip("Pupil, coverage and LEDs are those of this tile of the field")
+        self.tile.setKeyboardTracking(False)
+        self.tile.valueChanged.connect(lambda number: self.tile_chosen.emit(number - 1))
         self._report: StackReport | None = None
         self._summary = ""
         self._stale: set[Page] = set()
@@ -61,6 +82,7 @@ class ResultView(QWidget):
             row.addWidget(button)
             self.stack.addWidget(page)
             page.hover_text.connect(self.hover_text)
+        row.addWidget(self.tile)
         row.addWidget(self.summary, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
@@ -82,8 +104,17 @@ class ResultView(QWidget):
         """Show a result; None empties all pages."""
         self._report = report
         self._stale = set(self.pages.values())
+        with QSignalBlocker(self.tile):
+            self.tile.setRange(1, 1 if report is None else report.tiles)
+            self.tile.setSuffix(f" of {self.tile.maximum()}")
+            self.tile.setValue(1 if report is None else report.tile + 1)
+        self._offer_tiles()
         self._say(report.summary if report is not None else "")
         self._draw()
+
+    def _offer_tiles(self) -> None:
+        """Where there are several, on the pages that show one."""
+        self.tile.setVisible(self.tile.maximum() > 1 and self._page() in (self.pupil, self.coverage, self.leds))
 
     def show_picture(self, picture: ObjectPicture) -> None:
         """Show the object on the way."""
@@ -133,6 +164,7 @@ class ResultView(QWidget):
     def _say(self, text: str) -> None:
         self._summary = text
         taken = sum(button.sizeHint().width() for button in self.buttons.buttons())
+        taken += self.tile.sizeHint().width() if self.tile.isVisibleTo(self) else 0
         room = max(0, self.width() - taken - 6 * self.fontMetrics().averageCharWidth())
         self.summary.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
         self.summary.setToolTip(text)
@@ -142,6 +174,8 @@ class ResultView(QWidget):
 
     def _turn_to(self, place: int) -> None:
         self.stack.setCurrentIndex(place)
+        self._offer_tiles()
+        self._say(self._summary)
         self._paint_buttons()
         self._draw()
 

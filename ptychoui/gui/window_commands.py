@@ -66,15 +66,19 @@ class WindowCommands(QMainWindow):
         self.setWindowTitle(f"{name}[*] – ptychoui")
         self.setWindowModified(document.dirty)
 
+    def open_path(self, path: str) -> None:
+        """Open whatever is there; unsaved settings are asked for once it is known that they would go."""
+        self.controller.open(path, may_replace=self.may_replace)
+
     def choose_file(self) -> None:
         """Open a file."""
-        if (name := Files.to_open(self)) and self.may_replace():
-            self.controller.open(name)
+        if name := Files.to_open(self):
+            self.open_path(name)
 
     def choose_folder(self) -> None:
         """Open a folder."""
-        if (name := Files.folder_to_open(self)) and self.may_replace():
-            self.controller.open(name)
+        if name := Files.folder_to_open(self):
+            self.open_path(name)
 
     def open_sample_stack(self) -> None:
         """Open the sample stack."""
@@ -176,7 +180,7 @@ class WindowCommands(QMainWindow):
     def save_result(self) -> None:
         """Write the reconstruction to a file."""
         report, stack = self.document.reconstruction.report, self.document.dataset
-        if report is None or not isinstance(stack, ImageStack):
+        if report is None or report.stored is not None or not isinstance(stack, ImageStack):
             self.show_message(Message("warning", "There is no reconstruction to save", "reconstruct a stack first"))
             return
         start = f"{self.document.experiment.name}.reconstruction.h5"
