@@ -21,6 +21,7 @@ from ptychoui.session import (
     stack_calibration,
     stack_orientation,
     stack_plan,
+    stack_rings,
     stack_run,
     stored_report,
 )
@@ -40,6 +41,7 @@ from ptychoui.session.opening import (
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
+from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture
@@ -47,7 +49,7 @@ from ptychoui.training.events import TERMINAL, Failed, Picture
 RECOVERY_DELAY_MS = 2000
 
 
-Task = Literal["training", "reconstruction", "calibration", "orientation", "profile"]
+Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "rings"]
 
 
 IN_DIALOGS = ("orientation", "profile")
@@ -220,6 +222,7 @@ class Controller(QObject):
             )
         elif isinstance(opened, OpenedReconstruction):
             document.reconstruction.show(opened.report)
+            document.rings = RingsHistory()
             self.reconstruction_changed.emit()
         elif isinstance(opened, OpenedRun):
             document.take_run(opened)
@@ -356,8 +359,19 @@ class Controller(QObject):
         if stack is None:
             return
         document.reconstruction.begin()
+        document.rings = RingsHistory()
         work = stack_run.stack_run(stack, document.geometry, document.plan, self._device)
         self._start(work, "reconstruction", document.reconstruction)
+
+    def compare_halves(self) -> None:
+        """Reconstruct two halves of the LEDs apart, as the form says, and correlate them ring by ring."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.rings = RingsHistory()
+        work = stack_rings.rings_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "rings", document.rings)
 
     def show_tile(self, tile: int) -> None:
         """Show pupil and LEDs of another tile of a reconstruction that was opened."""

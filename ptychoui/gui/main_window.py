@@ -126,6 +126,7 @@ class MainWindow(WindowCommands):
         if task not in ("training", "reconstruction", "calibration") and active:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
+        panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
             panels.result.show_report(history.report)
@@ -153,8 +154,6 @@ class MainWindow(WindowCommands):
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
         if task != "training":
             self._show_reconstruction()
-            if task == "reconstruction" and state is RunState.STARTING:
-                self.panels.result.start_over()
         self._enable()
 
     def _show_judgement(self, judgement: Judgement) -> None:
@@ -202,7 +201,7 @@ class MainWindow(WindowCommands):
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        for key in ("calibrate", "orientation"):
+        for key in ("calibrate", "orientation", "rings"):
             a[key].setEnabled(idle and is_stack)
         a["save_result"].setEnabled(report is not None and report.stored is None)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))

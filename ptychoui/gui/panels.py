@@ -23,16 +23,20 @@ from ptychoui.session.worker import RunState
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 
+PAGES = {"reconstruction": "Object", "rings": "Resolution"}
+"""The page of the result that comes to the front when work on a stack begins."""
+
 
 class Panels:
     """All widgets of a window, made once."""
 
     def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
         self._window = window
+        self._was_active = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
         self.stack = StackView()
-        self.result = ResultView()
+        self.result = ResultView(actions["rings"])
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.stack, "Data")
@@ -145,12 +149,16 @@ class Panels:
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
         self.state.setText((self.run if training else self.stack_run).state.text())
-        if state is RunState.STARTING:
+        # A run that is quick to begin is never seen starting.
+        began, self._was_active = state.active and not self._was_active, state.active
+        if began:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
-            if training or task == "reconstruction":
+            if training or task in PAGES:
                 self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
-                self.result.show_page("Object")
+                self.result.show_page(PAGES.get(task, "Object"))
+            if task == "reconstruction":
+                self.result.start_over()
 
     def show_busy(self, text: str) -> None:
         """Say what is done in the background."""

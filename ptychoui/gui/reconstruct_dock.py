@@ -40,6 +40,7 @@ RUNNING = {
     "calibration": "Calibrating",
     "orientation": "Testing orientation",
     "profile": "Measuring profile",
+    "rings": "Comparing halves",
 }
 """What is said while each kind of work runs."""
 

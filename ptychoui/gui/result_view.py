@@ -1,9 +1,9 @@
-"""The reconstruction of a stack: one page each for object, pupil, coverage, LEDs and a line across the object."""
+"""The reconstruction of a stack: a page each for object, pupil, coverage, LEDs, a line and resolution."""
 
 from __future__ import annotations
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
-from PyQt6.QtGui import QResizeEvent, QShowEvent
+from PyQt6.QtGui import QAction, QResizeEvent, QShowEvent
 from PyQt6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -20,17 +20,19 @@ from ptychoui.gui.led_page import LedPage
 from ptychoui.gui.object_page import ObjectPage
 from ptychoui.gui.profile_page import ProfilePage
 from ptychoui.gui.pupil_page import PupilPage
+from ptychoui.gui.rings_page import RingsPage
 from ptychoui.gui.theme import paint_choice
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 
-Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage
+Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
 
 TIPS = {
     "Object": "Amplitude and phase of the sample",
     "Pupil": "Amplitude and phase of the objective's pupil, with its aberrations",
     "Coverage": "How many LEDs see each frequency of the sample",
     "LEDs": "How well each LED's image is explained: a bad LED is ringed",
-    "Profile": "Values along a line across the sample, with their contrast",
+    "Line": "Values along a line across the sample, with their contrast",
+    "Resolution": "Up to which resolution two halves of the LEDs agree (Fourier ring correlation)",
 }
 
 
@@ -46,16 +48,17 @@ class ResultView(QWidget):
     hover_text = pyqtSignal(str)
     tile_chosen = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.object, self.pupil, self.coverage = ObjectPage(), PupilPage(), CoveragePage()
-        self.leds, self.profile = LedPage(), ProfilePage()
+        self.leds, self.profile, self.rings = LedPage(), ProfilePage(), RingsPage(compare)
         self.pages: dict[str, Page] = {
             "Object": self.object,
             "Pupil": self.pupil,
             "Coverage": self.coverage,
             "LEDs": self.leds,
-            "Profile": self.profile,
+            "Line": self.profile,
+            "Resolution": self.rings,
         }
         self.stack = QStackedWidget()
         self.buttons = QButtonGroup(self)
@@ -135,13 +138,13 @@ class ResultView(QWidget):
     def actual_size(self) -> None:
         """One image pixel on one screen pixel, where there are images."""
         page = self._page()
-        if not isinstance(page, CoveragePage):
+        if not isinstance(page, (CoveragePage, RingsPage)):
             page.actual_size()
 
     def auto_contrast(self) -> None:
         """Percentile limits, where there are images."""
         page = self._page()
-        if not isinstance(page, CoveragePage):
+        if not isinstance(page, (CoveragePage, RingsPage)):
             page.auto_contrast()
 
     def use_colours(self) -> None:

@@ -177,6 +177,10 @@ class WindowCommands(QMainWindow):
 
         ProfileGuide.start(self.controller, self)
 
+    def compare_halves(self) -> None:
+        """Fourier ring correlation of two halves of the LEDs."""
+        self.controller.compare_halves()
+
     def save_result(self) -> None:
         """Write the reconstruction to a file."""
         report, stack = self.document.reconstruction.report, self.document.dataset

@@ -24,6 +24,7 @@ from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
+from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackHistory
 
 FloatArray = NDArray[np.float64]
@@ -73,6 +74,7 @@ class Document:
         self.calibration = CalibrationHistory()
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
+        self.rings = RingsHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------
