@@ -143,6 +143,13 @@ _ROWS = (
         tip="Measure the microscope once, by dark frames, a blank field and a known sample, for all later stacks",
     ),
     Command(
+        key="field",
+        text="Reconstruct the &full field…",
+        method="full_field",
+        short="Full field…",
+        tip="Reconstruct all of the images in overlapping tiles, into a file; one that was stopped goes on",
+    ),
+    Command(
         key="rings",
         text="Compare two &halves of the LEDs",
         method="compare_halves",
@@ -265,6 +272,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     "&Run": (
         "train",
         "reconstruct",
+        "field",
         "pause",
         "stop",
         "",

@@ -15,6 +15,7 @@ from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.paths import resources
 from ptychoui.session import (
+    field_run,
     opening,
     profile_run,
     runs,
@@ -27,6 +28,7 @@ from ptychoui.session import (
 )
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
+from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
@@ -44,12 +46,12 @@ from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import MakeEvents, RunState, Worker
-from ptychoui.training.events import TERMINAL, Failed, Picture
+from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 
 RECOVERY_DELAY_MS = 2000
 
 
-Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "rings"]
+Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "rings", "field"]
 
 
 IN_DIALOGS = ("orientation", "profile")
@@ -373,6 +375,26 @@ class Controller(QObject):
         work = stack_rings.rings_run(stack, document.geometry, document.plan, self._device)
         self._start(work, "rings", document.rings)
 
+    def reconstruct_field(self, output: Path) -> None:
+        """Reconstruct all of the images in tiles, or go on with those that an earlier run has left beside the file."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.field = FieldHistory()
+        work = field_run.field_run(stack, document.geometry, document.plan, output, self._device)
+        self._start(work, "field", document.field)
+
+    def _after_field(self, event: Any) -> None:
+        field = self.document.field
+        if field.ready is not None:
+            self.document.reconstruction.show(field.ready.report)
+            self.document.rings = RingsHistory()
+            self.say("info", f"The field is written to {field.ready.path}")
+        elif isinstance(event, Stopped) and field.begun is not None:
+            kept = f"{event.step} of {field.begun.tiles} tiles are kept in {field.begun.folder.name}"
+            self.say("info", f"Stopped: {kept}", "reconstruct the field into the same file to go on")
+
     def show_tile(self, tile: int) -> None:
         """Show pupil and LEDs of another tile of a reconstruction that was opened."""
         shown = self.document.reconstruction
@@ -520,6 +542,8 @@ class Controller(QObject):
         if self.task == "training" and history.patterns is not None:
             self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
             self._after_edit("design")
+        if self.task == "field":
+            self._after_field(event)
         if isinstance(event, Failed):
             level = "quiet" if self.task in IN_DIALOGS else "error"
             self.say(level, event.message, event.hint, event.traceback_text)

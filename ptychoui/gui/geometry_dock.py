@@ -110,6 +110,9 @@ POSE = (
     Field(name=A + "pose.flip_y", label="Mirror y", kind="bool"),
     Field(name=A + "pose.swap_xy", label="Exchange x and y", kind="bool"),
 )
+TABS = {"Microscope": "Optics"}
+"""Shorter names for tabs: all four fit a narrow panel."""
+
 ALWAYS = ("kind", "height_mm", "slide_thickness_mm", "falloff", "led_size_um")
 RINGS = ("ring_radii_mm", "ring_counts", "ring_start_deg", "ring_clockwise")
 SHOWN = {
@@ -166,7 +169,7 @@ class GeometryPanel(QWidget):
         self.tabs.setDocumentMode(True)
         for title, form in self.forms.items():
             form.edited.connect(self._edited)
-            self.tabs.addTab(scrolled(gap_of(self), form), title)
+            self.tabs.addTab(scrolled(gap_of(self), form), TABS.get(title, title))
         self.tabs.addTab(self.coverage, "Coverage")
         self.numbers = _Numbers()
         self.warnings = QLabel()

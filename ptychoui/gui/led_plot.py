@@ -129,6 +129,9 @@ class LedPlot(QWidget):
         if na is None or numbers is None:
             na, numbers, objective_na = np.empty((0, 2)), np.empty(0, dtype=np.int64), 0.0
         self._numbers = numbers
+        for axis in ("left", "bottom"):
+            # Numbers on the axes of nothing would only be taken for something.
+            self.plot.getAxis(axis).setStyle(showValues=len(na) > 0)
         self._spots.levels = np.zeros(len(na))
         self._spots.set_places(na, _spot_radius(na))
         reach = float(np.hypot(*na.T).max()) if len(na) else 0.0

@@ -93,6 +93,7 @@ class LossPlot(QWidget):
         self.held_out.setPen(pg.mkPen(c.second, width=1))
         self.held_out.setSymbolBrush(c.second)
         self.held_out.setSymbolPen(None)
+        self.legend.setBrush(pg.mkBrush(c.plot))
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
 
@@ -111,6 +112,8 @@ class LossPlot(QWidget):
             return
         was_empty, self._shown = max(self._shown) <= 0, counts
         self.legend.setVisible(max(counts) > 0)
+        for axis in ("left", "bottom"):
+            self.plot.getAxis(axis).setStyle(showValues=max(counts) > 0)
         if was_empty and max(counts):
             self.plot.enableAutoRange()
         for curve, points in ((self.training, self._history.training), (self.held_out, self._history.held_out)):

@@ -123,7 +123,9 @@ class MainWindow(WindowCommands):
         task, active = self.controller.task, self.controller.state.active
         panels.stack_run.show_history(history, RunState.IDLE if task != "reconstruction" and active else state)
         panels.stack_run.show_calibration(self.document.calibration, task == "calibration" and active)
-        if task not in ("training", "reconstruction", "calibration") and active:
+        if task == "field" and active:
+            panels.stack_run.show_field(self.document.field)
+        elif task not in ("training", "reconstruction", "calibration") and active:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
@@ -201,7 +203,7 @@ class MainWindow(WindowCommands):
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        for key in ("calibrate", "orientation", "rings"):
+        for key in ("calibrate", "orientation", "rings", "field"):
             a[key].setEnabled(idle and is_stack)
         a["save_result"].setEnabled(report is not None and report.stored is None)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))

@@ -11,6 +11,7 @@ from ptychoui.gui.parts import Status, bullets, command_button, duration, gap_of
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
+from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackForecast, StackPlan
 from ptychoui.session.stack_run import StackHistory
@@ -41,10 +42,11 @@ RUNNING = {
     "orientation": "Testing orientation",
     "profile": "Measuring profile",
     "rings": "Comparing halves",
+    "field": "Reconstructing tiles",
 }
 """What is said while each kind of work runs."""
 
-MORE = ("calibrate", "orientation", "profile", "save_result")
+MORE = ("calibrate", "orientation", "profile", "field", "save_result")
 """Further commands for a stack, two in a row."""
 
 
@@ -79,7 +81,8 @@ class ReconstructPanel(QWidget):
         more.setSpacing(gap)
         self.more = {key: command_button(actions[key]) for key in MORE}
         for place, button in enumerate(self.more.values()):
-            more.addWidget(button, place // 2, place % 2)
+            last_alone = place == len(MORE) - 1 and place % 2 == 0
+            more.addWidget(button, place // 2, place % 2, 1, 2 if last_alone else 1)
         self.calibration = note()
         self.take = QPushButton("Take the corrected geometry")
         self.take.setToolTip("Put it in place of the present one; undo takes it back")
@@ -130,6 +133,19 @@ class ReconstructPanel(QWidget):
             self.status.show_progress(0, 1, text)
         else:
             self.time_left.setText(text)
+
+    def show_field(self, history: FieldHistory) -> None:
+        """Show how far the tiles are."""
+        begun, last = history.begun, history.last
+        if begun is None:
+            self.status.show_busy()
+            return
+        text = f"{begun.tiles} tiles of {begun.tile_px} px"
+        if last is not None:
+            text = f"tile {min(last.step + 1, begun.tiles)} of {begun.tiles}, pass {last.number}"
+            if last.seconds_left is not None:
+                text += f", {duration(last.seconds_left)} left"
+        self.status.show_progress(last.step if last is not None else 0, begun.tiles, text)
 
     def show_calibration(self, history: CalibrationHistory, active: bool) -> None:
         """Show the steps of a calibration, and the button that takes its geometry."""

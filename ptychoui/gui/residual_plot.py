@@ -76,6 +76,8 @@ class ResidualPlot(QWidget):
     def _draw(self) -> None:
         points = self._history.residual
         passes = self._history.begun.passes if self._history.begun is not None else 20
+        for axis in ("left", "bottom"):
+            self.plot.getAxis(axis).setStyle(showValues=len(points) > 0)
         # Of very many passes the ones that were done, with some room.
         self.plot.setXRange(0, min(passes, max(20, round(1.3 * len(points)))), padding=0.02)
         if len(points) < 2:

@@ -161,6 +161,18 @@ class WindowCommands(QMainWindow):
         """Reconstruct the open stack."""
         self.controller.reconstruct()
 
+    def full_field(self) -> None:
+        """Reconstruct all of the images in tiles; the same file name goes on with what was stopped."""
+        if not isinstance(self.document.dataset, ImageStack) or self.controller.state.active:
+            self.show_message(
+                Message("warning", "There is no LED stack to work on", "open one, with one image per LED")
+            )
+            return
+        name = Path(self.document.experiment.data.path.replace(":", "-")).stem
+        start = f"{name}.field.h5"
+        if name := Files.to_save(self, "Reconstruct the full field into", start, "Reconstruction (*.h5)"):
+            self.controller.reconstruct_field(Path(name))
+
     def calibrate(self) -> None:
         """Find the array's pose from the stack."""
         self.controller.calibrate()

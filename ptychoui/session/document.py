@@ -18,6 +18,7 @@ from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.experiment import Experiment, Geometry, load_experiment, to_toml
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
+from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
 from ptychoui.session.profile_run import ProfileHistory
@@ -75,6 +76,7 @@ class Document:
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
         self.rings = RingsHistory()
+        self.field = FieldHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------
