@@ -453,6 +453,7 @@ class Controller(QObject):
             self.say("error", failure.message, failure.hint, failure.traceback_text)
 
         self.edit_experiment(label, profile_run.with_profile(document.experiment, path))
+        self._forget_calibration()
         self.load_data(
             lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
         )
@@ -464,10 +465,19 @@ class Controller(QObject):
     def take_calibration(self) -> None:
         """Put the geometry that was found in place of the present one, with undo."""
         found = self.document.calibration.found
-        if found is not None and not self._refuse_while_running():
-            self.edit_geometry(found.geometry, "Calibration", "")
-            self.document.calibration = CalibrationHistory()
-            self.reconstruction_changed.emit()
+        if found is not None:
+            self.take_geometry(found.geometry, "Calibration")
+
+    def take_geometry(self, geometry: Geometry, label: str) -> None:
+        """Put a geometry that was measured in place of the present one, with undo."""
+        if not self._refuse_while_running():
+            self.edit_geometry(geometry, label, "")
+            self._forget_calibration()
+
+    def _forget_calibration(self) -> None:
+        """A calibration belongs to the geometry that it started from."""
+        self.document.calibration = CalibrationHistory()
+        self.reconstruction_changed.emit()
 
     def _stack_with_geometry(self) -> ImageStack | None:
         """The stack that can be worked on; None after saying why there is none."""

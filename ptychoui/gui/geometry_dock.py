@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -186,9 +186,12 @@ class GeometryPanel(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.numbers)
         layout.addWidget(self.warnings)
-        # Not narrower than a name beside its number, whatever else wants the window's width.
-        self.setMinimumWidth(40 * self.fontMetrics().averageCharWidth())
         self.show_document(None)
+
+    def minimumSizeHint(self) -> QSize:
+        """Not narrower than a name beside its number, whatever else wants the window's width."""
+        hint = super().minimumSizeHint()
+        return QSize(max(hint.width(), 40 * self.fontMetrics().averageCharWidth()), hint.height())
 
     def show_document(self, document: Document | None) -> None:
         """Show the geometry of a document; without one the usual values wait to be edited."""

@@ -140,6 +140,6 @@ class OrientationDialog(WorkDialog):
     def _use(self) -> None:
         chosen = self._chosen()
         if chosen is not None:
-            self.controller.edit_geometry(chosen.geometry, "Orientation", "")
+            self.controller.take_geometry(chosen.geometry, "Orientation")
             self.controller.say("info", f"Layout of the array changed: {chosen.name}", "undo takes it back")
             self.accept()

@@ -178,10 +178,11 @@ class ProfileGuide(WorkDialog):
     @classmethod
     def start(cls, controller: Controller, parent: QWidget) -> ProfileGuide:
         """Open the guide, or bring the one that is open to the front."""
-        found = parent.findChild(cls)
-        if isinstance(found, cls):
-            found.raise_()
-            return found
+        # A guide that was closed lives on until the next turn of the event loop.
+        for found in parent.findChildren(cls):
+            if isinstance(found, cls) and found.isVisible():
+                found.raise_()
+                return found
         guide = cls(controller, parent)
         guide.show()
         return guide

@@ -9,7 +9,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.parts import Status, command_button, duration, gap_of, ink
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, number_axes
 from ptychoui.session.stack_rings import RingsFound, RingsHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import RunState
@@ -46,7 +46,7 @@ class RingsPage(QWidget):
         item.setLabel("bottom", "spatial frequency (1/µm)")
         item.setLabel("left", "correlation")
         item.showGrid(x=True, y=True, alpha=0.15)
-        item.addLegend(offset=(30, -30))
+        item.addLegend(offset=(-40, 10))
         for axis in ("left", "bottom"):
             item.getAxis(axis).enableAutoSIPrefix(False)
         self.curve = item.plot([], [], name="two halves")
@@ -126,8 +126,7 @@ class RingsPage(QWidget):
         found = self._found
         shown = found is not None
         item = self.plot.getPlotItem()
-        for axis in ("left", "bottom"):
-            item.getAxis(axis).setStyle(showValues=shown)
+        number_axes(self.plot, shown)
         item.legend.setVisible(shown)
         for mark in self.marks.values():
             mark.setVisible(shown)

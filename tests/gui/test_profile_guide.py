@@ -134,6 +134,23 @@ def test_closing_in_mid_run_cancels_and_writes_nothing(guide: ProfileGuide, qtbo
     assert again.part == "dark" and again.status.isHidden()
 
 
+def test_closing_the_window_in_mid_run_closes_the_guide(guide: ProfileGuide, qtbot: Any) -> None:
+    window = window_of(guide)
+    to_the_measurement(guide)
+    guide.next.click()
+    qtbot.waitUntil(lambda: guide.status.state.text() == "Measuring", timeout=LONG)
+    assert window.close()
+    assert not guide.isVisible() and not window.controller.state.active
+    assert not Path(guide.output.text()).exists()
+
+
+def test_a_guide_that_was_closed_is_opened_anew(guide: ProfileGuide) -> None:
+    window = window_of(guide)
+    guide.close()
+    window.measure_profile()
+    assert [found.isVisible() for found in window.findChildren(ProfileGuide)][-1]
+
+
 def test_files_are_chosen_and_another_sample_is_taken(
     guide: ProfileGuide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
