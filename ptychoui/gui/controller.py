@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
@@ -12,25 +12,57 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError, PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
-from ptychoui.gui.job_desk import JobDesk
+from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.paths import resources
-from ptychoui.session import opening, runs, stack_calibration, stack_plan, stack_run
+from ptychoui.session import (
+    field_run,
+    opening,
+    profile_run,
+    runs,
+    stack_calibration,
+    stack_orientation,
+    stack_plan,
+    stack_rings,
+    stack_run,
+    stored_report,
+)
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
-from ptychoui.session.history import RunHistory
+from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
-from ptychoui.session.opening import Opened, OpenedData, OpenedExperiment, OpenedGeometry, OpenedRun
+from ptychoui.session.opening import (
+    Opened,
+    OpenedData,
+    OpenedExperiment,
+    OpenedGeometry,
+    OpenedReconstruction,
+    OpenedRun,
+)
+from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
-from ptychoui.session.stack_run import StackHistory
+from ptychoui.session.stack_orientation import OrientationHistory
+from ptychoui.session.stack_rings import RingsHistory
+from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import MakeEvents, RunState, Worker
-from ptychoui.training.events import TERMINAL, Failed, Picture
+from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 
 RECOVERY_DELAY_MS = 2000
 
 
-Task = Literal["training", "reconstruction", "calibration"]
+Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "rings", "field"]
+
+
+IN_DIALOGS = ("orientation", "profile")
+"""Tasks whose failure is shown in a dialog."""
+
+
+class History(Protocol):
+    """What a run is told to."""
+
+    def take(self, event: object) -> None:
+        """Note an event."""
 
 
 class Controller(QObject):
@@ -45,7 +77,7 @@ class Controller(QObject):
     pictured
         A new picture: `Snapshot` or `ObjectPicture`.
     reconstruction_changed
-        Events of the present reconstruction were taken into ``document.reconstruction``.
+        Events of the present work on a stack were taken into the part of the document that it belongs to.
     forecast
         A new `StackForecast`, or a sentence why there is none.
     state_changed
@@ -53,7 +85,8 @@ class Controller(QObject):
     judged
         A new `Judgement`.
     said
-        (level, message, hint, details) for the message list; level is "info", "warning" or "error".
+        (level, message, hint, details) for the message list; level is "info", "warning" or "error", or "quiet" for an
+        error that a dialog shows already.
     opened
         (path,) something was opened and may go to the recent files.
     failed
@@ -83,6 +116,7 @@ class Controller(QObject):
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
         self.task: Task = "training"
+        self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
         self._recovery = QTimer(self)
@@ -108,13 +142,18 @@ class Controller(QObject):
 
     # Opening ---------------------------------------------------------------------------------------------
 
-    def open(self, path: str, geometry: Geometry | None = None) -> None:
-        """Open whatever the path holds, in the background; data without a geometry take the given one."""
+    def open(self, path: str, geometry: Geometry | None = None, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open whatever the path holds, in the background; data without a geometry take the given one.
+
+        ``may_replace`` is asked before what is open is given up for what was read.
+        """
         if self._refuse_while_running():
             return
         given = geometry or self.document.experiment.geometry
 
         def done(opened: Opened) -> None:
+            if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
+                return
             self._take_opened(opened)
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
@@ -140,7 +179,7 @@ class Controller(QObject):
         self.document_changed.emit("all")
         self.load_data(then)
 
-    def load_data(self, then: Callable[[], None] | None = None) -> None:
+    def load_data(self, then: Callable[[], None] | None = None, refused: Refused | None = None) -> None:
         """Load the experiment's data in the background."""
         experiment = self.document.experiment
         source, geometry = experiment.data, experiment.geometry
@@ -154,7 +193,7 @@ class Controller(QObject):
             if then is not None:
                 then()
 
-        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…")
+        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…", refused)
 
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
@@ -174,6 +213,8 @@ class Controller(QObject):
         document = self.document
         if isinstance(opened, OpenedExperiment):
             self.open_experiment(opened.experiment, opened.path)
+        elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
+            self.use_profile(opened.path)
         elif isinstance(opened, OpenedGeometry):
             self.edit_experiment("Geometry", document.experiment.replace(geometry=opened.geometry))
             self.say(
@@ -181,6 +222,10 @@ class Controller(QObject):
                 f"Geometry of {opened.path.name} taken",
                 "it wins over a geometry in the data; undo takes it back",
             )
+        elif isinstance(opened, OpenedReconstruction):
+            document.reconstruction.show(opened.report)
+            document.rings = RingsHistory()
+            self.reconstruction_changed.emit()
         elif isinstance(opened, OpenedRun):
             document.take_run(opened)
             self.document_changed.emit("all")
@@ -228,13 +273,18 @@ class Controller(QObject):
 
     def undo(self) -> None:
         """Take back the last edit."""
-        if not self._refuse_while_running() and self.document.undo():
-            self._after_edit("settings")
+        self._go(self.document.undo)
 
     def redo(self) -> None:
         """Do it again."""
-        if not self._refuse_while_running() and self.document.redo():
+        self._go(self.document.redo)
+
+    def _go(self, step: Callable[[], str]) -> None:
+        data = self.document.experiment.data
+        if not self._refuse_while_running() and step():
             self._after_edit("settings")
+            if self.document.experiment.data != data:
+                self.load_data()
 
     def reset_design(self) -> None:
         """Go back to the start of the settings."""
@@ -293,15 +343,16 @@ class Controller(QObject):
         folder = runs.run_folder_for(document.experiment, document.path)
         document.begin_run(folder)
         levels, exposures = document.changed_design
-        self._start(runs.new_run(document.experiment, folder, levels, exposures))
+        self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""
-        folder = self.document.run_folder
+        document, folder = self.document, self.document.run_folder
         if folder is None or self.state.active:
             return
-        self.document.begin_run(folder, keep_history=True)
-        self._start(runs.resumed_run(folder, self.document.experiment.training.steps))
+        document.begin_run(folder, keep_history=True)
+        steps = document.experiment.training.steps
+        self._start(runs.resumed_run(folder, steps), "training", document.history)
 
     def reconstruct(self) -> None:
         """Reconstruct the stack that is open."""
@@ -310,8 +361,52 @@ class Controller(QObject):
         if stack is None:
             return
         document.reconstruction.begin()
-        device = document.experiment.engine.device
-        self._start(stack_run.stack_run(stack, document.geometry, document.plan, device), "reconstruction")
+        document.rings = RingsHistory()
+        work = stack_run.stack_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "reconstruction", document.reconstruction)
+
+    def compare_halves(self) -> None:
+        """Reconstruct two halves of the LEDs apart, as the form says, and correlate them ring by ring."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.rings = RingsHistory()
+        work = stack_rings.rings_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "rings", document.rings)
+
+    def reconstruct_field(self, output: Path) -> None:
+        """Reconstruct all of the images in tiles, or go on with those that an earlier run has left beside the file."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.field = FieldHistory()
+        work = field_run.field_run(stack, document.geometry, document.plan, output, self._device)
+        self._start(work, "field", document.field)
+
+    def _after_field(self, event: Any) -> None:
+        field = self.document.field
+        if field.ready is not None:
+            self.document.reconstruction.show(field.ready.report)
+            self.document.rings = RingsHistory()
+            self.say("info", f"The field is written to {field.ready.path}")
+        elif isinstance(event, Stopped) and field.begun is not None:
+            kept = f"{event.step} of {field.begun.tiles} tiles are kept in {field.begun.folder.name}"
+            self.say("info", f"Stopped: {kept}", "reconstruct the field into the same file to go on")
+
+    def show_tile(self, tile: int) -> None:
+        """Show pupil and LEDs of another tile of a reconstruction that was opened."""
+        shown = self.document.reconstruction
+
+        def done(report: StackReport) -> None:
+            if shown.report is not None and shown.report.stored is report.stored:
+                shown.report = report
+                self.reconstruction_changed.emit()
+
+        report = shown.report
+        if report is not None and report.tile != tile:
+            self.desk.submit("tile", lambda: stored_report.with_tile(report, tile), done)
 
     def calibrate(self) -> None:
         """Find the array's pose from the stack that is open."""
@@ -320,16 +415,69 @@ class Controller(QObject):
         if stack is None:
             return
         document.calibration = CalibrationHistory()
-        device = document.experiment.engine.device
-        self._start(stack_calibration.calibration_run(stack, document.geometry, document.plan, device), "calibration")
+        work = stack_calibration.calibration_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "calibration", document.calibration)
+
+    def test_orientation(self) -> bool:
+        """Try the layouts of the array's axes on the stack that is open; False if that cannot be."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return False
+        document.orientation = OrientationHistory()
+        work = stack_orientation.orientation_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "orientation", document.orientation)
+        return True
+
+    def measure_profile(self, plan: ProfilePlan) -> bool:
+        """Measure a microscope's profile; False if that cannot be."""
+        document = self.document
+        if self._refuse_while_running() or (not plan.sample and self._stack_with_geometry() is None):
+            return False
+        document.profile = ProfileHistory()
+        work = profile_run.profile_run(plan, document.experiment.data, document.geometry, self._device)
+        self._start(work, "profile", document.profile)
+        return True
+
+    def use_profile(self, path: Path) -> None:
+        """Read the open data anew through a profile, with undo; one that does not fit them is left."""
+        document = self.document
+        if self._refuse_while_running():
+            return
+        label = "Microscope profile"
+
+        def refused(failure: Failed) -> None:
+            if document.undo_label == label:
+                document.undo()
+                self._after_edit("settings")
+            self.say("error", failure.message, failure.hint, failure.traceback_text)
+
+        self.edit_experiment(label, profile_run.with_profile(document.experiment, path))
+        self._forget_calibration()
+        self.load_data(
+            lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
+        )
+
+    @property
+    def _device(self) -> str:
+        return self.document.experiment.engine.device
 
     def take_calibration(self) -> None:
         """Put the geometry that was found in place of the present one, with undo."""
         found = self.document.calibration.found
-        if found is not None and not self._refuse_while_running():
-            self.edit_geometry(found.geometry, "Calibration", "")
-            self.document.calibration = CalibrationHistory()
-            self.reconstruction_changed.emit()
+        if found is not None:
+            self.take_geometry(found.geometry, "Calibration")
+
+    def take_geometry(self, geometry: Geometry, label: str) -> None:
+        """Put a geometry that was measured in place of the present one, with undo."""
+        if not self._refuse_while_running():
+            self.edit_geometry(geometry, label, "")
+            self._forget_calibration()
+
+    def _forget_calibration(self) -> None:
+        """A calibration belongs to the geometry that it started from."""
+        self.document.calibration = CalibrationHistory()
+        self.reconstruction_changed.emit()
 
     def _stack_with_geometry(self) -> ImageStack | None:
         """The stack that can be worked on; None after saying why there is none."""
@@ -353,8 +501,8 @@ class Controller(QObject):
         self.ask_forecast()
         return ""
 
-    def _start(self, events: MakeEvents, task: Task = "training") -> None:
-        self.task = task
+    def _start(self, events: MakeEvents, task: Task, told: History) -> None:
+        self.task, self._told = task, told
         if task == "training":
             self.run_changed.emit()
             self.worker.start(events, self.document.experiment.engine.strategy)
@@ -392,32 +540,28 @@ class Controller(QObject):
         if run != self.worker.run:
             return
         for event in events:
-            self._history.take(event)
+            self._told.take(event)
             if isinstance(event, TERMINAL):
                 self._ended_run = run
                 self._after_run(event)
         (self.run_changed if self.task == "training" else self.reconstruction_changed).emit()
         self._look_at_state()
 
-    @property
-    def _history(self) -> RunHistory | StackHistory | CalibrationHistory:
-        """What the present run is told to."""
-        if self.task == "training":
-            return self.document.history
-        return self.document.reconstruction if self.task == "reconstruction" else self.document.calibration
-
     def _after_run(self, event: Any) -> None:
         history = self.document.history
         if self.task == "training" and history.patterns is not None:
             self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
             self._after_edit("design")
+        if self.task == "field":
+            self._after_field(event)
         if isinstance(event, Failed):
-            self.say("error", event.message, event.hint, event.traceback_text)
+            level = "quiet" if self.task in IN_DIALOGS else "error"
+            self.say(level, event.message, event.hint, event.traceback_text)
             self.failed.emit(event)
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:
         if run == self.worker.run and isinstance(value, Picture):
-            self._history.take(value)
+            self._told.take(value)
             self.pictured.emit(value)
 
     def _look_at_state(self) -> None:

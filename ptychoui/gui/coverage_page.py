@@ -9,7 +9,7 @@ from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.colour_scale import ColourScale
 from ptychoui.gui.luts import lut
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, number_axes
 from ptychoui.session.stack_run import StackReport
 
 
@@ -46,6 +46,7 @@ class CoveragePage(QWidget):
         layout.addWidget(self.scale)
         layout.addWidget(self.text)
         self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
+        number_axes(self.plot, False)
         self.use_colours()
 
     def show_report(self, report: StackReport | None) -> None:
@@ -53,6 +54,7 @@ class CoveragePage(QWidget):
         self._report = report
         for part in (self.image, self.outline, self.pupil):
             part.setVisible(report is not None)
+        number_axes(self.plot, report is not None)
         if report is None:
             self.scale.set_scale(lut("viridis"), "", "", "")
             self.text.setText("No reconstruction yet.")

@@ -46,15 +46,15 @@ class CloseQuestion:
 
 
 class CloseReconstructionQuestion:
-    """Asked when the window is closed while a stack is being reconstructed."""
+    """Asked when the window is closed while a stack is being worked on."""
 
     @classmethod
     def ask(cls, parent: QWidget) -> Literal["save", "keep", "cancel"]:
         """Quit ("save", for settings are), keep running in a minimised window, or cancel."""
         box = QMessageBox(parent)
         box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("A reconstruction is going on")
-        box.setText("The stack is still being reconstructed.")
+        box.setWindowTitle("Work is going on")
+        box.setText("The stack is still being worked on.")
         box.setInformativeText("Quitting gives up what it has found so far.")
         leave = box.addButton("Quit", QMessageBox.ButtonRole.AcceptRole)
         keep = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QTabWidget,
     QVBoxLayout,
@@ -24,6 +22,7 @@ from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.gui.coverage_plot import CoveragePlot
 from ptychoui.gui.fields import Field, Form
+from ptychoui.gui.parts import bullets, gap_of, ink, scrolled, sentence
 from ptychoui.gui.theme import colours
 from ptychoui.optics.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
 from ptychoui.paths import resources
@@ -111,6 +110,9 @@ POSE = (
     Field(name=A + "pose.flip_y", label="Mirror y", kind="bool"),
     Field(name=A + "pose.swap_xy", label="Exchange x and y", kind="bool"),
 )
+TABS = {"Microscope": "Optics"}
+"""Shorter names for tabs: all four fit a narrow panel."""
+
 ALWAYS = ("kind", "height_mm", "slide_thickness_mm", "falloff", "led_size_um")
 RINGS = ("ring_radii_mm", "ring_counts", "ring_start_deg", "ring_clockwise")
 SHOWN = {
@@ -167,13 +169,13 @@ class GeometryPanel(QWidget):
         self.tabs.setDocumentMode(True)
         for title, form in self.forms.items():
             form.edited.connect(self._edited)
-            self.tabs.addTab(_scrolled(form), title)
+            self.tabs.addTab(scrolled(gap_of(self), form), TABS.get(title, title))
         self.tabs.addTab(self.coverage, "Coverage")
         self.numbers = _Numbers()
         self.warnings = QLabel()
         self.warnings.setWordWrap(True)
         self.warnings.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        gap = max(4, self.fontMetrics().height() // 3)
+        gap = gap_of(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
@@ -186,6 +188,11 @@ class GeometryPanel(QWidget):
         layout.addWidget(self.warnings)
         self.show_document(None)
 
+    def minimumSizeHint(self) -> QSize:
+        """Not narrower than a name beside its number, whatever else wants the window's width."""
+        hint = super().minimumSizeHint()
+        return QSize(max(hint.width(), 40 * self.fontMetrics().averageCharWidth()), hint.height())
+
     def show_document(self, document: Document | None) -> None:
         """Show the geometry of a document; without one the usual values wait to be edited."""
         geometry = document.geometry if document is not None else None
@@ -197,7 +204,9 @@ class GeometryPanel(QWidget):
             self._warn(())
         else:
             own = document is not None and document.experiment.geometry is not None
-            self._say_where_from("Set in this experiment." if own else "Came with the data.", geometry)
+            file = document.experiment.data.geometry if document is not None else None
+            other = f"From {Path(file).name}." if file else "Came with the data."
+            self._say_where_from("Set in this experiment." if own else other, geometry)
             self._draft = geometry
             leds = document.leds() if document is not None else None
             self.coverage.set_geometry(None if leds is None else leds.illumination_na, geometry.microscope.objective_na)
@@ -229,7 +238,7 @@ class GeometryPanel(QWidget):
         """Take the colours of the theme."""
         self.coverage.update()
         self.numbers.use_colours()
-        self._colour_warnings()
+        ink(self.warnings, colours().warning)
 
     def _say_where_from(self, text: str, geometry: Geometry) -> None:
         """Say what was chosen and what of it is to be measured, as long as it is as it was chosen."""
@@ -299,21 +308,14 @@ class GeometryPanel(QWidget):
             else:
                 changed = with_value(self._draft, _inner(name), value)
         except PtychouiError as error:
-            form.set_error(name, ". ".join(_sentence(part) for part in (error.message, error.hint) if part) + ".")
+            form.set_error(name, ". ".join(sentence(part) for part in (error.message, error.hint) if part) + ".")
             return
         form.set_error(name, "")
         self._draft = changed
         self.geometry_edited.emit(changed, name.rpartition(".")[2].replace("_", " "), name)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
-        self._colour_warnings()
-        self.warnings.setText("\n".join(f"• {_sentence(warning)}" for warning in warnings))
-        self.warnings.setVisible(bool(warnings))
-
-    def _colour_warnings(self) -> None:
-        palette = self.warnings.palette()
-        palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().warning))
-        self.warnings.setPalette(palette)
+        bullets(self.warnings, warnings, colours().warning)
 
 
 class _Root:
@@ -323,26 +325,6 @@ class _Root:
 
 def _inner(name: str) -> str:
     return name.removeprefix("geometry.")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    """A page that scrolls when the panel is small."""
-    page = QWidget()
-    gap = max(4, widget.fontMetrics().height() // 3)
-    layout = QVBoxLayout(page)
-    layout.setContentsMargins(0, 2 * gap, gap, gap)
-    layout.addWidget(widget)
-    layout.addStretch(1)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(page)
-    return area
 
 
 class _Numbers(QWidget):
@@ -385,9 +367,7 @@ class _Numbers(QWidget):
 
     def use_colours(self) -> None:
         for label in self._names:
-            palette = label.palette()
-            palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().muted))
-            label.setPalette(palette)
+            ink(label, colours().muted)
 
     def clear(self) -> None:
         for value in self._values:

@@ -100,7 +100,7 @@ class LedPage(QWidget):
         column.addWidget(self.map, 3)
         column.addWidget(self.scale)
         column.addWidget(self.verdict)
-        grid = QGridLayout(right)
+        grid = self._grid = QGridLayout(right)
         grid.addWidget(self.caption, 0, 0, 1, 2)
         grid.addWidget(self.measured, 1, 0)
         grid.addWidget(self.predicted, 1, 1)
@@ -131,6 +131,9 @@ class LedPage(QWidget):
             self.caption.setText("")
             for panel in self.panels:
                 panel.set_image(None, None)
+                panel.show()
+            self.contrast.show()
+            self._grid.setRowStretch(1, 3)
             return
         found, quality = report.found, report.quality
         self.map.set_leds(found.illumination_na, found.led_numbers, report.geometry.microscope.objective_na)
@@ -153,18 +156,26 @@ class LedPage(QWidget):
             return
         self.led = led
         self.map.mark(led)
-        pixel = report.geometry.microscope.pixel_size_um
-        images = report.measured[led], report.predicted[led]
-        for panel, image in zip(self.panels, images, strict=True):
-            panel.set_image(image, pixel)
-        self.contrast.start_over()
-        self.contrast.set_images(images, images[:1])
+        self._show_images(report, led)
         self.caption.setText(self._led_text(led))
         rows = [row for row in range(self.worst.rowCount()) if self._led_of(row) == led]
         if rows:
             self.worst.selectRow(rows[0])
         else:
             self.worst.clearSelection()
+
+    def _show_images(self, report: StackReport, led: int) -> None:
+        kept = len(report.measured) > 0
+        for widget in (self.contrast, *self.panels):
+            widget.setVisible(kept)
+        self._grid.setRowStretch(1, 3 if kept else 0)
+        if not kept:
+            return
+        images = report.measured[led], report.predicted[led]
+        for panel, image in zip(self.panels, images, strict=True):
+            panel.set_image(image, report.geometry.microscope.pixel_size_um)
+        self.contrast.start_over()
+        self.contrast.set_images(images, images[:1])
 
     def fit(self) -> None:
         """Show everything."""
@@ -202,11 +213,8 @@ class LedPage(QWidget):
             low, high = 0.0, max(5.0, float(values.max()))
             texts = "0", f"{high:.2g}", "robust deviations above LEDs of similar NA"
         elif key == "gain":
-            gain = np.where(quality.lit, np.clip(found.gain, 0.01, 100), 1.0)
-            values, table = np.log2(gain), lut("blue to red")
-            high = max(0.1, float(np.abs(values).max()))
-            low = -high
-            texts = f"{2**low:.2f}", f"{2**high:.2f}", "times the usual light"
+            show_gain(self.map, self.scale, np.where(quality.lit, found.gain, 1.0), quality.outlier)
+            return
         else:
             values, table = found.background, lut("blue to red")
             high = max(1e-6, float(np.abs(values).max()))
@@ -255,6 +263,7 @@ class LedPage(QWidget):
             f"LED {found.led_numbers[led]}   NA {na:.3f}, {band} field   misfit "
             f"{100 * report.quality.misfit[led]:.2f} %   "
             + (f"brightness {found.gain[led]:.2f}" if report.quality.lit[led] else "too dark for a brightness")
+            + ("" if len(report.measured) else "\nThe file keeps no images: reconstruct its stack to compare them.")
         )
 
     def _link(self, moved: ImagePanel) -> None:
@@ -262,7 +271,7 @@ class LedPage(QWidget):
             panel.follow(moved)
 
     def _hover_led(self, led: int) -> None:
-        self.hover_text.emit(self._led_text(led) if led >= 0 and self._report is not None else "")
+        self.hover_text.emit(self._led_text(led).splitlines()[0] if led >= 0 and self._report is not None else "")
 
     def _hover_image(self, row: int, column: int) -> None:
         measured, predicted = self.measured.image, self.predicted.image
@@ -272,6 +281,16 @@ class LedPage(QWidget):
         self.hover_text.emit(
             f"pixel ({row}, {column})   measured {measured[row, column]:.4g}   predicted {predicted[row, column]:.4g}"
         )
+
+
+def show_gain(
+    plot: LedPlot, scale: ColourScale, gain: NDArray[np.float64], ringed: NDArray[np.bool_] | None = None
+) -> None:
+    """Colour the LEDs by their brightness relative to the usual, as many times above as below."""
+    table, values = lut("blue to red"), np.log2(np.clip(gain, 0.01, 100))
+    high = max(0.1, float(np.abs(values).max()))
+    plot.set_values((values + high) / (2 * high), table, np.zeros(len(gain), bool) if ringed is None else ringed)
+    scale.set_scale(table, f"{2**-high:.2f}", f"{2**high:.2f}", "times the usual light")
 
 
 def _spread(values: NDArray[np.float64], least: float) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from ptychoui.gui.theme import DARK, colours, level_colours
+from ptychoui.gui.theme import DARK, colours, level_colours, number_axes
 
 FloatArray = NDArray[np.float64]
 
@@ -129,6 +129,7 @@ class LedPlot(QWidget):
         if na is None or numbers is None:
             na, numbers, objective_na = np.empty((0, 2)), np.empty(0, dtype=np.int64), 0.0
         self._numbers = numbers
+        number_axes(self.plot, len(na) > 0)
         self._spots.levels = np.zeros(len(na))
         self._spots.set_places(na, _spot_radius(na))
         reach = float(np.hypot(*na.T).max()) if len(na) else 0.0

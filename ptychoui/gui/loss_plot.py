@@ -10,7 +10,7 @@ from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QFontMetrics, QShowEvent
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, number_axes
 from ptychoui.session.history import RunHistory
 
 
@@ -93,6 +93,7 @@ class LossPlot(QWidget):
         self.held_out.setPen(pg.mkPen(c.second, width=1))
         self.held_out.setSymbolBrush(c.second)
         self.held_out.setSymbolPen(None)
+        self.legend.setBrush(pg.mkBrush(c.plot))
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
 
@@ -111,6 +112,7 @@ class LossPlot(QWidget):
             return
         was_empty, self._shown = max(self._shown) <= 0, counts
         self.legend.setVisible(max(counts) > 0)
+        number_axes(self.plot, max(counts) > 0)
         if was_empty and max(counts):
             self.plot.enableAutoRange()
         for curve, points in ((self.training, self._history.training), (self.held_out, self._history.held_out)):

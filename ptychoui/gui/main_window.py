@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QDialog
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
@@ -19,6 +19,7 @@ from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.gui.window_commands import WindowCommands
+from ptychoui.gui.work_dialog import WorkDialog
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
@@ -80,6 +81,7 @@ class MainWindow(WindowCommands):
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
+        p.result.tile_chosen.connect(c.show_tile)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
@@ -118,16 +120,25 @@ class MainWindow(WindowCommands):
 
     def _show_reconstruction(self) -> None:
         history, state, panels = self.document.reconstruction, self.controller.state, self.panels
-        if self.controller.task == "training" and state.active:
-            state = RunState.IDLE
-        calibrating = self.controller.task == "calibration"
-        panels.stack_run.show_history(history, RunState.IDLE if calibrating and state.active else state)
-        panels.stack_run.show_calibration(self.document.calibration, calibrating and state.active)
+        task, active = self.controller.task, self.controller.state.active
+        panels.stack_run.show_history(history, RunState.IDLE if task != "reconstruction" and active else state)
+        panels.stack_run.show_calibration(self.document.calibration, task == "calibration" and active)
+        if task == "field" and active:
+            panels.stack_run.show_field(self.document.field)
+        elif task not in ("training", "reconstruction", "calibration") and active:
+            panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
+        panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
-            self._shown_report = history.report
+            before, self._shown_report = self._shown_report, history.report
             panels.result.show_report(history.report)
-        elif history.begun is not None and state.active and not calibrating and history.last_pass is not None:
+            if (
+                history.report is not None
+                and history.report.path is not None
+                and (before is None or before.stored is not history.report.stored)
+            ):
+                panels.show_opened_result(self.document)
+        elif task == "reconstruction" and active and history.begun is not None and history.last_pass is not None:
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
 
@@ -145,8 +156,6 @@ class MainWindow(WindowCommands):
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
         if task != "training":
             self._show_reconstruction()
-            if task == "reconstruction" and state is RunState.STARTING:
-                self.panels.result.start_over()
         self._enable()
 
     def _show_judgement(self, judgement: Judgement) -> None:
@@ -159,7 +168,7 @@ class MainWindow(WindowCommands):
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
         if failed.kind != OUT_OF_MEMORY:
             return
-        if self.controller.task == "reconstruction":
+        if self.controller.task != "training":
             begun = self.document.reconstruction.begun
             size = (begun.size_px if begun is not None else USUAL_SIZE_PX) // 2
             toast.offer("Halve the square", lambda: self._edit_plan("size_px", max(16, size)))
@@ -189,12 +198,14 @@ class MainWindow(WindowCommands):
     def _enable(self) -> None:
         """Derive what can be done from the state and the document."""
         state, document, a = self.controller.state, self.document, self.actions_by_key
+        report = document.reconstruction.report
         idle = not state.active
         a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        a["calibrate"].setEnabled(idle and is_stack)
-        a["save_result"].setEnabled(document.reconstruction.report is not None)
+        for key in ("calibrate", "orientation", "rings", "field"):
+            a[key].setEnabled(idle and is_stack)
+        a["save_result"].setEnabled(report is not None and report.stored is None)
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
         a["pause"].setText("&Continue" if waiting else "&Pause")
@@ -204,7 +215,7 @@ class MainWindow(WindowCommands):
         folder = document.run_folder
         a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
         a["export"].setEnabled(document.geometry is not None)
-        for key in ("open", "open_folder", "sample_stack", "sample_objects", "demo"):
+        for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "demo"):
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))
         a["redo"].setEnabled(idle and bool(document.redo_label))
@@ -223,6 +234,8 @@ class MainWindow(WindowCommands):
             theme.apply(app, self.preferences.theme, self.preferences.font_scale)
         set_icons(self.actions_by_key)
         self.panels.use_colours(self.controller.state, self.controller.task)
+        for dialog in self.findChildren(WorkDialog):
+            dialog.use_colours()
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
@@ -271,16 +284,12 @@ class MainWindow(WindowCommands):
                 action = recent.addAction(path)
                 if action is not None:
                     action.setEnabled(Path(path).exists())
-                    action.triggered.connect(lambda _=False, path=path: self._open(path))
+                    action.triggered.connect(lambda _=False, path=path: self.open_path(path))
             recent.setEnabled(bool(self.preferences.recent))
         panels = self.filled_menus.get("@docks")
         if panels is not None and not panels.actions():
             for dock in self.panels.docks.values():
                 panels.addAction(dock.toggleViewAction())
-
-    def _open(self, path: str) -> None:
-        if self.may_replace():
-            self.controller.open(path)
 
     def _edited(self, name: str, value: object) -> None:
         self.panels.run.set_error(name, self.controller.edit(name, value))
@@ -306,7 +315,7 @@ class MainWindow(WindowCommands):
             self.panels.say("")
             path = data.urls()[0].toLocalFile()
             # Not from inside the drop: a question would block the other program.
-            QTimer.singleShot(0, lambda: self._open(path))
+            QTimer.singleShot(0, lambda: self.open_path(path))
 
     def _wait_for_the_run(self) -> None:
         """Let the run save itself while the window goes on being drawn; nothing can be clicked meanwhile."""
@@ -332,6 +341,8 @@ class MainWindow(WindowCommands):
         elif not self.may_replace():
             event.ignore()
             return
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
         self._wait_for_the_run()
         self.controller.shut_down(JOIN_S)
         self.prefer(

@@ -185,7 +185,7 @@ class MessageList(QWidget):
         stamp = datetime.now().strftime("%H:%M:%S")
         item = QListWidgetItem(f"{stamp}  {message.text}" + (f"\n{message.hint}" if message.hint else ""))
         c = colours()
-        tone = {"error": c.error, "warning": c.warning}.get(message.level)
+        tone = {"error": c.error, "quiet": c.error, "warning": c.warning}.get(message.level)
         if tone:
             item.setForeground(QColor(tone))
         self.list.addItem(item)

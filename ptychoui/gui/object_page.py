@@ -81,7 +81,10 @@ class ObjectPage(QWidget):
 
     def show_report(self, report: StackReport | None) -> None:
         """Show a result."""
-        self._shown, self._fresh = report, True
+        before, self._shown = self._shown, report
+        if report is not None and isinstance(before, StackReport) and report.amplitude is before.amplitude:
+            return  # another tile of the same field
+        self._fresh = True
         self.amplitude_contrast.start_over()
         self._draw()
 
@@ -122,14 +125,15 @@ class ObjectPage(QWidget):
             for panel in self.panels:
                 panel.set_image(None, None)
             return
-        about_zero = self._about_zero
+        unwrapped = shown.unwrapped_rad if isinstance(shown, StackReport) else None
+        # On the way phase is wrapped, and goes by the same colours; of a large field it stays wrapped.
+        about_zero = self._about_zero and not (isinstance(shown, StackReport) and unwrapped is None)
         self._choose_bar(about_zero)
-        is_report = isinstance(shown, StackReport)
         pixel = shown.found.object_pixel_um if isinstance(shown, StackReport) else shown.pixel_um
         self.amplitude.set_image(shown.amplitude, pixel)
         self.amplitude_contrast.set_images([shown.amplitude])
-        self.phase.title = "Phase, unwrapped, rad" if about_zero and is_report else "Phase, rad"
-        phase = shown.unwrapped_rad if about_zero and isinstance(shown, StackReport) else shown.phase_rad
+        self.phase.title = "Phase, unwrapped, rad" if about_zero and unwrapped is not None else "Phase, rad"
+        phase = unwrapped if about_zero and unwrapped is not None else shown.phase_rad
         self.phase.set_image(phase, pixel)
         if about_zero:
             self.unwrapped_contrast.set_images([phase])

@@ -14,7 +14,7 @@ from ptychoui.gui.progress_dock import ProgressPanel
 from ptychoui.gui.reconstruct_dock import ReconstructPanel
 from ptychoui.gui.reconstruction_view import ReconstructionView
 from ptychoui.gui.result_view import ResultView
-from ptychoui.gui.run_dock import STATE_TEXTS, RunPanel
+from ptychoui.gui.run_dock import RunPanel
 from ptychoui.gui.stack_view import StackView
 from ptychoui.gui.welcome import Welcome
 from ptychoui.session.document import Document
@@ -23,16 +23,20 @@ from ptychoui.session.worker import RunState
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 
+PAGES = {"reconstruction": "Object", "rings": "Resolution"}
+"""The page of the result that comes to the front when work on a stack begins."""
+
 
 class Panels:
     """All widgets of a window, made once."""
 
     def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
         self._window = window
+        self._was_active = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
         self.stack = StackView()
-        self.result = ResultView()
+        self.result = ResultView(actions["rings"])
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.stack, "Data")
@@ -113,13 +117,21 @@ class Panels:
 
     def show_page(self, document: Document) -> None:
         """Welcome while nothing is open; data in front until there is a reconstruction."""
-        nothing = document.dataset is None and document.history.step == 0
+        opened = document.reconstruction.report
+        nothing = document.dataset is None and document.history.step == 0 and opened is None
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
         if document.history.snapshot is None and document.dataset is not None:
             self.tabs.setCurrentWidget(self.stack)
         is_stack = isinstance(document.dataset, ImageStack)
-        self.tabs.setTabEnabled(self.tabs.indexOf(self.result), is_stack)
+        self.tabs.setTabEnabled(self.tabs.indexOf(self.result), is_stack or opened is not None)
         self.bring_up(is_stack)
+
+    def show_opened_result(self, document: Document) -> None:
+        """A reconstruction was read from a file: bring it to the front."""
+        self.show_page(document)
+        self.bring_up(True)
+        self.tabs.setCurrentWidget(self.result)
+        self.result.show_page("Object")
 
     def bring_up(self, reconstruction: bool) -> None:
         """Put the panels for stacks in front, or those for training."""
@@ -136,13 +148,17 @@ class Panels:
             form.setEnabled(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        self.state.setText(STATE_TEXTS[state] if training else self.stack_run.state.text())
-        if state is RunState.STARTING:
+        self.state.setText((self.run if training else self.stack_run).state.text())
+        # A run that is quick to begin is never seen starting.
+        began, self._was_active = state.active and not self._was_active, state.active
+        if began:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
-            if task != "calibration":
+            if training or task in PAGES:
                 self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
-                self.result.show_page("Object")
+                self.result.show_page(PAGES.get(task, "Object"))
+            if task == "reconstruction":
+                self.result.start_over()
 
     def show_busy(self, text: str) -> None:
         """Say what is done in the background."""

@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayo
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, number_axes
 from ptychoui.optics.validation import LineProfile, line_profile
 from ptychoui.session.stack_run import StackReport
 
@@ -79,6 +79,7 @@ class ProfilePage(QWidget):
         self.line.sigRegionChanged.connect(self._measure)
         self.panel.hovered.connect(self._hover)
         self.line.setVisible(False)
+        number_axes(self.plot, False)
         self.use_colours()
 
     def show_report(self, report: StackReport | None) -> None:
@@ -86,6 +87,7 @@ class ProfilePage(QWidget):
         fresh = report is not None and (self._report is None or self._report.amplitude.shape != report.amplitude.shape)
         self._report = report
         self.line.setVisible(report is not None)
+        number_axes(self.plot, report is not None)
         if report is None:
             self.panel.set_image(None, None)
             self.curve.setData([], [])
@@ -136,7 +138,8 @@ class ProfilePage(QWidget):
             return None
         key = self.quantity.currentData()
         if key == "phase":
-            return self._report.unwrapped_rad
+            unwrapped = self._report.unwrapped_rad
+            return self._report.phase_rad if unwrapped is None else unwrapped
         return np.square(self._report.amplitude) if key == "intensity" else self._report.amplitude
 
     def _choose(self) -> None:

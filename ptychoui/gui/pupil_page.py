@@ -124,8 +124,11 @@ def _aberrations(waves: dict[int, float], phase: np.ndarray) -> str:
     spread = float(np.nanstd(phase)) / (2 * np.pi)
     strehl = float(np.exp(-((2 * np.pi * spread) ** 2)))
     whole = f"Wavefront {spread:.3f} waves RMS, Strehl ratio about {strehl:.2f}."
-    largest = sorted(((noll, w) for noll, w in waves.items() if noll > 3), key=lambda term: -abs(term[1]))[:MOST]
-    if not largest:
-        return whole
-    terms = ";  ".join(f"{NAMES.get(noll, f'Zernike {noll}')} {amount:+.3f}" for noll, amount in largest)
-    return f"{whole}  Largest terms in waves RMS:  {terms}."
+    terms = largest_terms(waves)
+    return f"{whole}  Largest terms in waves RMS:  {terms}." if terms else whole
+
+
+def largest_terms(waves: dict[int, float]) -> str:
+    """The largest aberrations by name, in waves RMS; empty where there are none."""
+    largest = sorted(((noll, w) for noll, w in waves.items() if noll > 3 and w), key=lambda term: -abs(term[1]))[:MOST]
+    return ";  ".join(f"{NAMES.get(noll, f'Zernike {noll}')} {amount:+.3f}" for noll, amount in largest)

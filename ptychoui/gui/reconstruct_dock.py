@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.run_dock import command_button, duration, ink, note, scrolled
+from ptychoui.gui.parts import Status, bullets, command_button, duration, gap_of, ink, note, scrolled, sentence
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
+from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackForecast, StackPlan
 from ptychoui.session.stack_run import StackHistory
@@ -35,17 +36,18 @@ SETTINGS = (
     Field(name="center_row_px", label="Centre, row", unit="px", automatic=True, empty="middle"),
 )
 
-STATE_TEXTS = {
-    RunState.IDLE: "Ready",
-    RunState.STARTING: "Preparing…",
-    RunState.RUNNING: "Reconstructing",
-    RunState.PAUSING: "Pausing…",
-    RunState.PAUSED: "Paused",
-    RunState.STOPPING: "Stopping…",
-    RunState.FINISHED: "Finished",
-    RunState.STOPPED: "Stopped",
-    RunState.FAILED: "Failed",
+RUNNING = {
+    "reconstruction": "Reconstructing",
+    "calibration": "Calibrating",
+    "orientation": "Testing orientation",
+    "profile": "Measuring profile",
+    "rings": "Comparing halves",
+    "field": "Reconstructing tiles",
 }
+"""What is said while each kind of work runs."""
+
+MORE = ("calibrate", "orientation", "profile", "field", "save_result")
+"""Further commands for a stack, two in a row."""
 
 
 class ReconstructPanel(QWidget):
@@ -64,44 +66,35 @@ class ReconstructPanel(QWidget):
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        gap = max(4, self.fontMetrics().height() // 3)
+        gap = gap_of(self)
         self.buttons = {key: command_button(actions[key]) for key in ("reconstruct", "pause", "stop")}
         buttons = QHBoxLayout()
         buttons.setSpacing(gap)
         for key, button in self.buttons.items():
             buttons.addWidget(button, 3 if key == "reconstruct" else 2)
-        self.state, self.time_left = QLabel(), QLabel()
-        font = self.state.font()
-        font.setBold(True)
-        self.state.setFont(font)
-        self.time_left.setAlignment(Qt.AlignmentFlag.AlignRight)
-        status = QHBoxLayout()
-        status.addWidget(self.state)
-        status.addWidget(self.time_left, 1)
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setFixedHeight(max(5, self.fontMetrics().height() // 3))
+        self.status = Status(RUNNING["reconstruction"])
+        self.state, self.time_left = self.status.state, self.status.time_left
         self.forecast, self.warnings = note(), note()
         self.form = Form(SETTINGS, root=StackPlan)
         self.form.edited.connect(self.edited)
-        results = QHBoxLayout()
-        results.setSpacing(gap)
-        self.after = {key: command_button(actions[key]) for key in ("calibrate", "save_result")}
-        for button in self.after.values():
-            results.addWidget(button, 1)
+        more = QGridLayout()
+        more.setSpacing(gap)
+        self.more = {key: command_button(actions[key]) for key in MORE}
+        for place, button in enumerate(self.more.values()):
+            last_alone = place == len(MORE) - 1 and place % 2 == 0
+            more.addWidget(button, place // 2, place % 2, 1, 2 if last_alone else 1)
         self.calibration = note()
         self.take = QPushButton("Take the corrected geometry")
         self.take.setToolTip("Put it in place of the present one; undo takes it back")
         self.take.setMinimumHeight(2 * self.fontMetrics().height())
         self.take.clicked.connect(self.calibration_taken)
         self.take.hide()
-        area = scrolled(gap, self.warnings, self.form, results)
+        area = scrolled(gap, self.warnings, self.form, more)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
         layout.addLayout(buttons)
-        layout.addLayout(status)
-        layout.addWidget(self.progress)
+        layout.addWidget(self.status)
         layout.addWidget(self.forecast)
         layout.addWidget(self.calibration)
         layout.addWidget(self.take)
@@ -121,41 +114,47 @@ class ReconstructPanel(QWidget):
         """Take texts from the state; the buttons follow their actions."""
         paint_primary(self.buttons["reconstruct"])
         paint_primary(self.take)
-        calibrating = task == "calibration" and state is RunState.RUNNING
-        self.state.setText("Calibrating" if calibrating else STATE_TEXTS[state])
+        self.status.show_state(state, RUNNING.get(task, ""))
         c = colours()
-        tone = {RunState.RUNNING: c.accent, RunState.FINISHED: c.good, RunState.FAILED: c.error}.get(state, c.text)
-        ink(self.state, tone)
         ink(self.forecast, c.muted)
         ink(self.warnings, c.warning)
         self.form.setEnabled(not state.active)
-        if state is RunState.STARTING:
-            self.progress.setRange(0, 0)
 
     def show_history(self, history: StackHistory, state: RunState) -> None:
         """Show how far the reconstruction is."""
         begun, last = history.begun, history.last_pass
         done = last.step if last is not None else 0
-        if begun is not None:
-            self.progress.setRange(0, begun.passes)
-            self.progress.setValue(begun.passes if state is RunState.FINISHED else done)
-        elif not state.active:
-            self.progress.setRange(0, 1)
-            self.progress.setValue(0)
         text = f"pass {done} of {begun.passes}" if begun is not None else ""
         if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
             text += f", {duration(last.seconds_left)} left"
-        self.time_left.setText(text)
+        if begun is not None:
+            self.status.show_progress(begun.passes if state is RunState.FINISHED else done, begun.passes, text)
+        elif not state.active:
+            self.status.show_progress(0, 1, text)
+        else:
+            self.time_left.setText(text)
+
+    def show_field(self, history: FieldHistory) -> None:
+        """Show how far the tiles are."""
+        begun, last = history.begun, history.last
+        if begun is None:
+            self.status.show_busy()
+            return
+        text = f"{begun.tiles} tiles of {begun.tile_px} px"
+        if last is not None:
+            text = f"tile {min(last.step + 1, begun.tiles)} of {begun.tiles}, pass {last.number}"
+            if last.seconds_left is not None:
+                text += f", {duration(last.seconds_left)} left"
+        self.status.show_progress(last.step if last is not None else 0, begun.tiles, text)
 
     def show_calibration(self, history: CalibrationHistory, active: bool) -> None:
         """Show the steps of a calibration, and the button that takes its geometry."""
         if active:
-            self.progress.setRange(0, 0)
-            self.time_left.setText(f"step {len(history.sentences) + 1} of 3")
+            self.status.show_busy(f"step {len(history.sentences) + 1} of 3")
         self.calibration.setToolTip("\n".join(history.sentences))
         if history.found is not None:
             steps = "; ".join(history.accepted) or "the geometry was right already"
-            self.calibration.setText(f"Calibrated. {steps[:1].upper()}{steps[1:]}.")
+            self.calibration.setText(f"Calibrated. {sentence(steps)}.")
         elif history.sentences:
             self.calibration.setText(history.sentences[-1])
         self.calibration.setVisible(bool(history.sentences))
@@ -167,5 +166,4 @@ class ReconstructPanel(QWidget):
         self.forecast.setText(f"{line}." if line else "")
         self.forecast.setVisible(bool(line))
         texts = found.warnings if isinstance(found, StackForecast) else (found,)
-        self.warnings.setText("\n".join(f"• {text[:1].upper()}{text[1:]}" for text in texts if text))
-        self.warnings.setVisible(any(texts))
+        bullets(self.warnings, texts, colours().warning)

@@ -9,7 +9,7 @@ from PyQt6.QtGui import QShowEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.loss_plot import LossAxis
-from ptychoui.gui.theme import colours
+from ptychoui.gui.theme import colours, number_axes
 from ptychoui.session.stack_run import StackHistory
 
 
@@ -76,6 +76,7 @@ class ResidualPlot(QWidget):
     def _draw(self) -> None:
         points = self._history.residual
         passes = self._history.begun.passes if self._history.begun is not None else 20
+        number_axes(self.plot, len(points) > 0)
         # Of very many passes the ones that were done, with some room.
         self.plot.setXRange(0, min(passes, max(20, round(1.3 * len(points)))), padding=0.02)
         if len(points) < 2:

@@ -1,50 +1,74 @@
-"""The reconstruction of a stack: one page each for object, pupil, coverage, LEDs and a line across the object."""
+"""The reconstruction of a stack: a page each for object, pupil, coverage, LEDs, a line and resolution."""
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QResizeEvent, QShowEvent
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QResizeEvent, QShowEvent
+from PyQt6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ptychoui.gui.coverage_page import CoveragePage
 from ptychoui.gui.led_page import LedPage
 from ptychoui.gui.object_page import ObjectPage
 from ptychoui.gui.profile_page import ProfilePage
 from ptychoui.gui.pupil_page import PupilPage
+from ptychoui.gui.rings_page import RingsPage
 from ptychoui.gui.theme import paint_choice
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 
-Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage
+Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
 
 TIPS = {
     "Object": "Amplitude and phase of the sample",
     "Pupil": "Amplitude and phase of the objective's pupil, with its aberrations",
     "Coverage": "How many LEDs see each frequency of the sample",
     "LEDs": "How well each LED's image is explained: a bad LED is ringed",
-    "Profile": "Values along a line across the sample, with their contrast",
+    "Line": "Values along a line across the sample, with their contrast",
+    "Resolution": "Up to which resolution two halves of the LEDs agree (Fourier ring correlation)",
 }
 
 
 class ResultView(QWidget):
-    """Pages under a row of buttons; what is hidden is drawn when it is looked at."""
+    """Pages under a row of buttons; what is hidden is drawn when it is looked at.
+
+    Attributes
+    ----------
+    tile_chosen
+        Pupil and LEDs of another tile are wanted.
+    """
 
     hover_text = pyqtSignal(str)
+    tile_chosen = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.object, self.pupil, self.coverage = ObjectPage(), PupilPage(), CoveragePage()
-        self.leds, self.profile = LedPage(), ProfilePage()
+        self.leds, self.profile, self.rings = LedPage(), ProfilePage(), RingsPage(compare)
         self.pages: dict[str, Page] = {
             "Object": self.object,
             "Pupil": self.pupil,
             "Coverage": self.coverage,
             "LEDs": self.leds,
-            "Profile": self.profile,
+            "Line": self.profile,
+            "Resolution": self.rings,
         }
         self.stack = QStackedWidget()
         self.buttons = QButtonGroup(self)
         self.summary = QLabel()
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.tile = QSpinBox()
+        self.tile.setPrefix("tile ")
+        self.tile.setToolTip("Pupil, coverage and LEDs are those of this tile of the field")
+        self.tile.setKeyboardTracking(False)
+        self.tile.valueChanged.connect(lambda number: self.tile_chosen.emit(number - 1))
         self._report: StackReport | None = None
         self._summary = ""
         self._stale: set[Page] = set()
@@ -61,6 +85,7 @@ class ResultView(QWidget):
             row.addWidget(button)
             self.stack.addWidget(page)
             page.hover_text.connect(self.hover_text)
+        row.addWidget(self.tile)
         row.addWidget(self.summary, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
@@ -82,8 +107,17 @@ class ResultView(QWidget):
         """Show a result; None empties all pages."""
         self._report = report
         self._stale = set(self.pages.values())
+        with QSignalBlocker(self.tile):
+            self.tile.setRange(1, 1 if report is None else report.tiles)
+            self.tile.setSuffix(f" of {self.tile.maximum()}")
+            self.tile.setValue(1 if report is None else report.tile + 1)
+        self._offer_tiles()
         self._say(report.summary if report is not None else "")
         self._draw()
+
+    def _offer_tiles(self) -> None:
+        """Where there are several, on the pages that show one."""
+        self.tile.setVisible(self.tile.maximum() > 1 and self._page() in (self.pupil, self.coverage, self.leds))
 
     def show_picture(self, picture: ObjectPicture) -> None:
         """Show the object on the way."""
@@ -104,13 +138,13 @@ class ResultView(QWidget):
     def actual_size(self) -> None:
         """One image pixel on one screen pixel, where there are images."""
         page = self._page()
-        if not isinstance(page, CoveragePage):
+        if not isinstance(page, (CoveragePage, RingsPage)):
             page.actual_size()
 
     def auto_contrast(self) -> None:
         """Percentile limits, where there are images."""
         page = self._page()
-        if not isinstance(page, CoveragePage):
+        if not isinstance(page, (CoveragePage, RingsPage)):
             page.auto_contrast()
 
     def use_colours(self) -> None:
@@ -133,6 +167,7 @@ class ResultView(QWidget):
     def _say(self, text: str) -> None:
         self._summary = text
         taken = sum(button.sizeHint().width() for button in self.buttons.buttons())
+        taken += self.tile.sizeHint().width() if self.tile.isVisibleTo(self) else 0
         room = max(0, self.width() - taken - 6 * self.fontMetrics().averageCharWidth())
         self.summary.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
         self.summary.setToolTip(text)
@@ -142,6 +177,8 @@ class ResultView(QWidget):
 
     def _turn_to(self, place: int) -> None:
         self.stack.setCurrentIndex(place)
+        self._offer_tiles()
+        self._say(self._summary)
         self._paint_buttons()
         self._draw()
 

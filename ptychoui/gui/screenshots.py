@@ -8,8 +8,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
+from ptychoui.session.stack_run import save_report
+
+if TYPE_CHECKING:
+    from PyQt6.QtWidgets import QWidget
 
 LONGEST_S = 300.0
 
@@ -21,6 +27,8 @@ def make(folder: Path) -> list[Path]:
     from ptychoui.gui import app as application
     from ptychoui.gui import theme
     from ptychoui.gui.main_window import MainWindow
+    from ptychoui.gui.orientation_dialog import OrientationDialog
+    from ptychoui.gui.profile_guide import PARTS, ProfileGuide
     from ptychoui.session.preferences import Preferences
     from ptychoui.session.worker import RunState
 
@@ -41,12 +49,23 @@ def make(folder: Path) -> list[Path]:
             app.processEvents()
             time.sleep(0.005)
 
-    def shoot(name: str) -> None:
+    def shoot(name: str, what: QWidget | None = None) -> None:
         settled = time.monotonic() + 0.3
         until(lambda: time.monotonic() > settled)
         path = folder / f"{name}.png"
-        window.grab().save(str(path))
+        (what or window).grab().save(str(path))
         written.append(path)
+
+    def shoot_both(name: str, what: QWidget) -> None:
+        """A dialog in both themes, and as small as it can be."""
+        shoot(name, what)
+        window.theme_light()
+        shoot(f"{name}-light", what)
+        usual = what.size()
+        what.resize(what.minimumSize())
+        shoot(f"{name}-small-light", what)
+        what.resize(usual)
+        window.theme_dark()
 
     def steps(count: int) -> None:
         until(lambda: window.document.history.step >= count or not window.controller.state.active)
@@ -68,8 +87,17 @@ def make(folder: Path) -> list[Path]:
     shoot("reconstructing")
     window.stop()
     until(ended)
+    window.panels.result.show_page("Resolution")
+    shoot("resolution-empty")
+    window.compare_halves()
+    until(lambda: window.document.rings.last is not None)
+    shoot("resolution-running")
+    window.stop()
+    until(ended)
     window.controller.edit_plan("settings.passes", passes)
     window.reconstruct()
+    until(ended)
+    window.compare_halves()
     until(ended)
     for size, suffix in (((1440, 900), ""), ((1180, 720), "-small")):
         window.resize(*size)
@@ -85,6 +113,43 @@ def make(folder: Path) -> list[Path]:
     shoot("calibrating")
     until(ended)
     shoot("calibrated")
+    window.test_orientation()
+    orientation = window.findChild(OrientationDialog)
+    assert isinstance(orientation, OrientationDialog)
+    until(lambda: window.document.orientation.tried is not None)
+    shoot("orientation-running", orientation)
+    until(ended)
+    shoot_both("orientation", orientation)
+    orientation.close()
+    window.measure_profile()
+    guide = window.findChild(ProfileGuide)
+    assert isinstance(guide, ProfileGuide)
+    for part in PARTS[:-2]:
+        guide.turn_to(part)
+        shoot(f"profile-{part}", guide)
+    guide.turn_to("blank")
+    guide.blank.line.setText("blank/not-there.tif")
+    guide.next.click()
+    shoot_both("profile-refused", guide)
+    guide.blank.line.clear()
+    guide.turn_to("measure")
+    guide.next.click()
+    until(lambda: len(window.document.profile.sentences) > 1)
+    shoot("profile-measuring", guide)
+    until(ended)
+    shoot_both("profile-result", guide)
+    report, stack = window.document.reconstruction.report, window.document.dataset
+    guide.next.click()
+    until(lambda: not window.controller.jobs.busy)
+    shoot("profile-used")
+    assert report is not None and isinstance(stack, ImageStack)
+    saved = save_report(Path(os.environ["PTYCHOUI_STATE"]) / "result.h5", report, stack)
+    window.document.replace_experiment(window.document.experiment, None)
+    window.open_path(str(saved))
+    until(lambda: window.document.reconstruction.report is not None)
+    for page in ("Object", "LEDs"):
+        window.panels.result.show_page(page)
+        shoot(f"opened-{page.lower()}")
     window.start_demo()
     until(lambda: window.controller.state is RunState.RUNNING)
     window.panels.leds.strip.choose(4)

@@ -1,4 +1,4 @@
-"""Fusion with check boxes that can be seen on a dark ground."""
+"""Fusion with check boxes and radio buttons that can be seen on a dark ground."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from PyQt6.QtGui import QColor, QPainter, QPen, QPolygonF
 from PyQt6.QtWidgets import QProxyStyle, QStyle, QStyleOption, QWidget
 
 from ptychoui.gui.theme import blend, colours
+
+CHECK, RADIO = QStyle.PrimitiveElement.PE_IndicatorCheckBox, QStyle.PrimitiveElement.PE_IndicatorRadioButton
 
 
 class InstrumentStyle(QProxyStyle):
@@ -22,8 +24,8 @@ class InstrumentStyle(QProxyStyle):
         painter: QPainter | None,
         widget: QWidget | None = None,
     ) -> None:
-        """Draw check boxes here, everything else as Fusion does."""
-        if element != QStyle.PrimitiveElement.PE_IndicatorCheckBox or option is None or painter is None:
+        """Draw check boxes and radio buttons here, everything else as Fusion does."""
+        if element not in (CHECK, RADIO) or option is None or painter is None:
             super().drawPrimitive(element, option, painter, widget)
             return
         c = colours()
@@ -39,6 +41,14 @@ class InstrumentStyle(QProxyStyle):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(QColor(edge), 1))
         painter.setBrush(QColor(fill))
+        if element == RADIO:
+            painter.drawEllipse(box)
+            if on:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(QColor(c.on_accent))
+                painter.drawEllipse(box.center(), box.width() / 5, box.height() / 5)
+            painter.restore()
+            return
         painter.drawRoundedRect(box, 2, 2)
         if on:
             painter.setPen(QPen(QColor(c.on_accent), max(1.5, box.width() / 8), Qt.PenStyle.SolidLine))

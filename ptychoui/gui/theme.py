@@ -183,3 +183,9 @@ def paint_primary(button: QWidget) -> None:
         palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.45)))
         palette.setColor(group, QPalette.ColorRole.ButtonText, QColor(c.text))
     button.setPalette(palette)
+
+
+def number_axes(plot: pg.PlotWidget, shown: bool) -> None:
+    """Write numbers on the axes of a plot, or none: on those of nothing they would be taken for something."""
+    for axis in ("left", "bottom"):
+        plot.getAxis(axis).setStyle(showValues=shown)

@@ -10,7 +10,11 @@ from ptychoui.gui.theme import colours, paint_primary
 
 STEPS = (
     ("demo", "Start demo", "Train the sample experiment: six patterns for a teaching microscope, in about a minute."),
-    ("open", "Open…", "A stack with one image per LED, a training set, an experiment or a run. Or drop it here."),
+    (
+        "open",
+        "Open…",
+        "An LED stack, a reconstruction, a training set, an experiment or a run. Or drop it here.",
+    ),
     ("sample_stack", "Open sample stack", "A small stack that comes with the program, to look around."),
 )
 

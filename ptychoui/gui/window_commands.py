@@ -37,7 +37,8 @@ class WindowCommands(QMainWindow):
     def show_message(self, message: Message) -> None:
         """Show a message over the window and keep it in the list."""
         self.panels.messages.add(message)
-        self.panels.toast.show_message(message)
+        if message.level != "quiet":
+            self.panels.toast.show_message(message)
 
     def prefer(self, **changes: Any) -> None:
         """Change preferences."""
@@ -65,15 +66,19 @@ class WindowCommands(QMainWindow):
         self.setWindowTitle(f"{name}[*] – ptychoui")
         self.setWindowModified(document.dirty)
 
+    def open_path(self, path: str) -> None:
+        """Open whatever is there; unsaved settings are asked for once it is known that they would go."""
+        self.controller.open(path, may_replace=self.may_replace)
+
     def choose_file(self) -> None:
         """Open a file."""
-        if (name := Files.to_open(self)) and self.may_replace():
-            self.controller.open(name)
+        if name := Files.to_open(self):
+            self.open_path(name)
 
     def choose_folder(self) -> None:
         """Open a folder."""
-        if (name := Files.folder_to_open(self)) and self.may_replace():
-            self.controller.open(name)
+        if name := Files.folder_to_open(self):
+            self.open_path(name)
 
     def open_sample_stack(self) -> None:
         """Open the sample stack."""
@@ -156,14 +161,42 @@ class WindowCommands(QMainWindow):
         """Reconstruct the open stack."""
         self.controller.reconstruct()
 
+    def full_field(self) -> None:
+        """Reconstruct all of the images in tiles; the same file name goes on with what was stopped."""
+        if not isinstance(self.document.dataset, ImageStack) or self.controller.state.active:
+            self.show_message(
+                Message("warning", "There is no LED stack to work on", "open one, with one image per LED")
+            )
+            return
+        name = Path(self.document.experiment.data.path.replace(":", "-")).stem
+        start = f"{name}.field.h5"
+        if name := Files.to_save(self, "Reconstruct the full field into", start, "Reconstruction (*.h5)"):
+            self.controller.reconstruct_field(Path(name))
+
     def calibrate(self) -> None:
         """Find the array's pose from the stack."""
         self.controller.calibrate()
 
+    def test_orientation(self) -> None:
+        """Rank the layouts of the array's axes."""
+        from ptychoui.gui.orientation_dialog import OrientationDialog
+
+        OrientationDialog.start(self.controller, self)
+
+    def measure_profile(self) -> None:
+        """Guide through the measurement of a microscope's profile."""
+        from ptychoui.gui.profile_guide import ProfileGuide
+
+        ProfileGuide.start(self.controller, self)
+
+    def compare_halves(self) -> None:
+        """Fourier ring correlation of two halves of the LEDs."""
+        self.controller.compare_halves()
+
     def save_result(self) -> None:
         """Write the reconstruction to a file."""
         report, stack = self.document.reconstruction.report, self.document.dataset
-        if report is None or not isinstance(stack, ImageStack):
+        if report is None or report.stored is not None or not isinstance(stack, ImageStack):
             self.show_message(Message("warning", "There is no reconstruction to save", "reconstruct a stack first"))
             return
         start = f"{self.document.experiment.name}.reconstruction.h5"

@@ -7,7 +7,7 @@ phase changed: only a known defocus or aberration, or a sample whose sign is kno
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,23 @@ def orientation(
     progress: Callable[[int, int], None] = lambda _done, _of: None,
     device: torch.device | str = "cpu",
 ) -> Orientation:
-    """Try the eight layouts on the middle of the images.
+    """Try the eight layouts in one go: see `try_layouts`."""
+    for found in try_layouts(geometry, images, field_point_um, passes, device):
+        if isinstance(found, Orientation):
+            return found
+        progress(found, len(VARIANTS))
+    raise AssertionError("the test has no end")
+
+
+def try_layouts(
+    geometry: Geometry,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float] = (0.0, 0.0),
+    passes: int = PASSES,
+    device: torch.device | str = "cpu",
+    between: Callable[[], None] | None = None,
+) -> Iterator[int | Orientation]:
+    """Try the eight layouts on the middle of the images: yields how many are done, at the end what was found.
 
     Parameters
     ----------
@@ -85,6 +101,8 @@ def orientation(
         (LED, row, column) square images in the order of the array's LEDs.
     field_point_um
         Their centre at the sample.
+    between
+        Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
     ------
@@ -99,14 +117,14 @@ def orientation(
     for number, variant in enumerate(VARIANTS):
         array = laid_out(geometry.array, variant)
         leds = led_array(array, field_point_um)
-        result = reconstruct(geometry.replace(array=array), crop, settings, leds, device)
+        result = reconstruct(geometry.replace(array=array), crop, settings, leds, device, between)
         found.append((result.amplitude_residual, variant))
-        progress(number + 1, len(VARIANTS))
+        yield number + 1
     found.sort(key=lambda pair: pair[0])
     residuals, variants = tuple(value for value, _ in found), tuple(variant for _, variant in found)
     best, twin = variants[0], variants[0].twin
     other = next(value for value, variant in found if variant not in (best, twin))
-    return Orientation(
+    yield Orientation(
         variants=variants,
         residuals=residuals,
         array=laid_out(geometry.array, best),

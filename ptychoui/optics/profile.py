@@ -11,7 +11,7 @@ The file is a geometry file: whatever reads geometries uses it, and with it the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -173,6 +173,7 @@ def make_profile(
     sources: dict[str, str] | None = None,
     device: torch.device | str = "cpu",
     made: date | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Iterator[Step | Profile]:
     """Yield the steps of the calibration and, at the end, the profile.
 
@@ -188,6 +189,8 @@ def make_profile(
     sign
         1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows. Where
         the sample does not tell, the layout stays and a note says so: the calibration is not lost.
+    between
+        Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
     ------
@@ -209,7 +212,7 @@ def make_profile(
         blank = blank.crop(place.row, place.column, place.size_px, place.size_px)
         blank_gain(blank, work.geometry)  # a sample in it is found now, not after the calibration
     notes: list[str] = []
-    for found in work.run():
+    for found in work.run(between=between):
         if isinstance(found, Step):
             notes.append(found.sentence)
             yield found
@@ -218,7 +221,7 @@ def make_profile(
     brightness = _joined(result, None if blank is None else blank_gain(blank, result.geometry), notes)
     geometry = result.geometry
     if sign:
-        geometry = _handed(result, work, sign, notes, device)
+        geometry = _handed(result, work, sign, notes, device, between)
     # The file speaks of images in the order of the stack, the calibration of LEDs in that of the array.
     gains, stray = np.ones(len(sample.images)), np.zeros(len(sample.images))
     gains[work.places], stray[work.places] = brightness, _stray_light(result)
@@ -255,7 +258,12 @@ def _joined(result: Calibration, direct: NDArray[np.float64] | None, notes: list
 
 
 def _handed(
-    result: Calibration, work: StackCalibration, sign: int, notes: list[str], device: torch.device | str
+    result: Calibration,
+    work: StackCalibration,
+    sign: int,
+    notes: list[str],
+    device: torch.device | str,
+    between: Callable[[], None] | None,
 ) -> Geometry:
     """The geometry or its twin, whichever gives the phase the sign that the sample is known to have."""
     skew = phase_sign(result.reconstruction.object)
@@ -275,7 +283,7 @@ def _handed(
         array=laid_out(result.geometry.array, Variant(True, True, False)),
         microscope=scope.replace(zernike_waves=waves),
     )
-    there = reconstruct(twin, work.images, leds=led_array(twin.array, work.field_point_um), device=device)
+    there = reconstruct(twin, work.images, None, led_array(twin.array, work.field_point_um), device, between)
     twin = twin.replace(microscope=scope.replace(zernike_waves=there.zernike_waves))
     other = phase_sign(there.object)
     if other * sign <= 0:

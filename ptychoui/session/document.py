@@ -18,10 +18,14 @@ from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.experiment import Experiment, Geometry, load_experiment, to_toml
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
+from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
+from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
+from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
+from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackHistory
 
 FloatArray = NDArray[np.float64]
@@ -69,6 +73,10 @@ class Document:
         self.plan = StackPlan()
         self.reconstruction = StackHistory()
         self.calibration = CalibrationHistory()
+        self.orientation = OrientationHistory()
+        self.profile = ProfileHistory()
+        self.rings = RingsHistory()
+        self.field = FieldHistory()
         self.run_folder: Path | None = None
 
     # What it holds ---------------------------------------------------------------------------------------

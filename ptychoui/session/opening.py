@@ -1,11 +1,11 @@
-"""Whatever a person drops on the window: an experiment, a geometry, a run folder or data."""
+"""Whatever a person drops on the window: an experiment, a geometry, a run folder, a reconstruction or data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from ptychoui.data.formats.geometry_file import GivenGeometry, given_of, load_wh
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
 from ptychoui.paths import resources, sample_data
+
+if TYPE_CHECKING:
+    from ptychoui.session.stack_run import StackReport
 
 SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
 DEMO = "first_light.toml"
@@ -30,10 +33,11 @@ class OpenedExperiment:
 
 @dataclass(frozen=True, slots=True)
 class OpenedGeometry:
-    """A geometry file."""
+    """A geometry file; a profile speaks of images, too: of dark level, brightness and stray light."""
 
     geometry: Geometry
     path: Path
+    is_profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,14 @@ class OpenedRun:
     step: int
 
 
-Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun
+@dataclass(frozen=True, slots=True)
+class OpenedReconstruction:
+    """A reconstruction that was saved; what else is open stays."""
+
+    report: StackReport
+
+
+Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction
 
 
 def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
@@ -76,8 +87,13 @@ def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
     if path.suffix.lower() == ".toml":
         table = read_toml(path)
         if "microscope" in table and "array" in table:
-            return OpenedGeometry(load_whole_geometry(path), path)
+            return OpenedGeometry(load_whole_geometry(path), path, "images" in table)
         return OpenedExperiment(load_experiment(path), path)
+    from ptychoui.data.results import is_reconstruction
+    from ptychoui.session.stored_report import open_report
+
+    if is_reconstruction(path):
+        return OpenedReconstruction(open_report(path))
     return _open_data(path, geometry)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError, StopRequested
@@ -15,6 +15,11 @@ from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
+
+if TYPE_CHECKING:
+    import torch
+
+    from ptychoui.optics.calibrate_file import StackCalibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,24 +69,39 @@ class CalibrationHistory:
             self.end = event
 
 
+def calibrating(
+    stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: torch.device | str
+) -> StackCalibration:
+    """The square of a plan, no larger than a calibration needs, and its LEDs. Loads torch.
+
+    Raises
+    ------
+    NoGeometryError
+        Without a geometry.
+    DataError
+        If an LED has no image.
+    """
+    from ptychoui.optics.calibrate_file import LARGEST_PX, StackCalibration
+    from ptychoui.optics.reconstruct_file import Window
+
+    if geometry is None:
+        raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")
+    size = min(plan.square(stack.images.shape)[2], LARGEST_PX)
+    row, column, size = plan.replace(size_px=size).square(stack.images.shape)
+    return StackCalibration(replace(stack, geometry=geometry), Window(row=row, column=column, size_px=size), device)
+
+
 def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
     """Return what a worker needs to calibrate with the square of a plan; a stop gives it up."""
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.optics.calibrate import Step
-        from ptychoui.optics.calibrate_file import LARGEST_PX, StackCalibration
-        from ptychoui.optics.reconstruct_file import Window
         from ptychoui.training.problem import pick_device
 
         began = time.monotonic()
-        if geometry is None:
-            raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")
-        size = min(plan.square(stack.images.shape)[2], LARGEST_PX)
-        row, column, size = plan.replace(size_px=size).square(stack.images.shape)
-        given = replace(stack, geometry=geometry)
-        work = StackCalibration(given, Window(row=row, column=column, size_px=size), pick_device(device))
-        yield CalibrationBegun(step=0, size_px=size)
+        work = calibrating(stack, geometry, plan, pick_device(device))
+        yield CalibrationBegun(step=0, size_px=work.window.size_px)
         done = 0
         try:
             for found in work.run(between=control.checkpoint):

@@ -23,6 +23,7 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Picture, Stopped
 
 if TYPE_CHECKING:
+    from ptychoui.data.results import StoredReconstruction
     from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction
 
 FloatImage = NDArray[np.float32]
@@ -67,11 +68,14 @@ class StackReport:
     Attributes
     ----------
     measured, predicted
-        (L, row, column) intensities, 1 = open field.
+        (L, row, column) intensities, 1 = open field; none of them where it was read from a file.
     amplitude, phase_rad, unwrapped_rad
-        (row, column) of the object; phase without ramp and piston, in (-pi, pi] and without jumps.
+        (row, column) of the object; phase without ramp and piston, in (-pi, pi] and without jumps. Of very large
+        fields phase is as it was stored, and jumps are not removed.
     complete
         False if it was stopped before its last pass.
+    stored, path, tile
+        Where it was read from a file: all of its tiles, the file, and the tile that pupil and LEDs belong to.
     """
 
     found: Reconstruction
@@ -81,11 +85,19 @@ class StackReport:
     predicted: FloatImage
     amplitude: FloatImage
     phase_rad: FloatImage
-    unwrapped_rad: FloatImage
+    unwrapped_rad: FloatImage | None
     quality: validation.LedQuality
     coverage: validation.FourierCoverage
     complete: bool
     seconds: float
+    stored: StoredReconstruction | None = None
+    path: Path | None = None
+    tile: int = 0
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the field."""
+        return 1 if self.stored is None else len(self.stored.corners_px)
 
     @property
     def geometry(self) -> Geometry:
@@ -101,10 +113,11 @@ class StackReport:
     @property
     def summary(self) -> str:
         """One line."""
-        edge = self.amplitude.shape[0] * self.found.object_pixel_um
+        edge = self.amplitude.shape[1] * self.found.object_pixel_um
         passes = len(self.found.history)
+        name = f"{self.path.name}:  " if self.path is not None else ""
         return (
-            f"residual {self.found.history[-1]:.3g} after {passes} {'pass' if passes == 1 else 'passes'}"
+            f"{name}residual {self.found.history[-1]:.3g} after {passes} {'pass' if passes == 1 else 'passes'}"
             f"{'' if self.complete else ' (stopped)'},  {self.found.object_pixel_um:.3g} µm pixels,  {edge:.3g} µm wide"
         )
 
@@ -132,6 +145,13 @@ class StackHistory:
         kept = self.report
         self.__init__()  # type: ignore[misc]
         self.report = kept
+
+    def show(self, report: StackReport) -> None:
+        """Take a report that was read from a file."""
+        self.begin()
+        self.report = report
+        for number, residual in enumerate(report.found.history, start=1):
+            self.take(PassEnded(step=number, residual=residual, seconds_left=0.0))
 
     def take(self, event: object) -> None:
         """Note an event."""
@@ -202,11 +222,11 @@ def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: 
         found=found,
         square=task.square,
         settings=task.settings,
-        measured=_frozen(task.images),
-        predicted=_frozen(predicted),
-        amplitude=_frozen(np.abs(flat)),
-        phase_rad=_frozen(np.angle(flat)),
-        unwrapped_rad=_frozen(validation.unwrapped_phase(found.object)),
+        measured=frozen(task.images),
+        predicted=frozen(predicted),
+        amplitude=frozen(np.abs(flat)),
+        phase_rad=frozen(np.angle(flat)),
+        unwrapped_rad=frozen(validation.unwrapped_phase(found.object)),
         quality=validation.led_quality(misfit, light, found.gain, found.illumination_na),
         coverage=validation.fourier_coverage(found.illumination_na, found.geometry.microscope.objective_na),
         complete=complete,
@@ -236,13 +256,13 @@ def _picture(work: StackReconstruction, number: int) -> ObjectPicture:
     flat = validation.without_ramp(work.object())
     return ObjectPicture(
         step=number,
-        amplitude=_frozen(np.abs(flat)),
-        phase_rad=_frozen(np.angle(flat)),
+        amplitude=frozen(np.abs(flat)),
+        phase_rad=frozen(np.angle(flat)),
         pixel_um=work.object_pixel_um,
     )
 
 
-def _frozen(image: NDArray[Any]) -> FloatImage:
+def frozen(image: NDArray[Any]) -> FloatImage:
     """Float32 in one piece that nobody changes: views keep it without a copy."""
     result = np.ascontiguousarray(image, dtype=np.float32)
     result.setflags(write=False)

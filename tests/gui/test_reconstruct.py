@@ -125,7 +125,7 @@ def test_a_dead_led_is_ringed_and_named(with_stack: MainWindow, qtbot: Any) -> N
 
 def test_the_profile_follows_its_line(with_stack: MainWindow, qtbot: Any) -> None:
     report = reconstruct(with_stack, qtbot)
-    with_stack.panels.result.show_page("Profile")
+    with_stack.panels.result.show_page("Line")
     page = with_stack.panels.result.profile
     pixel = report.found.object_pixel_um
     page.set_points((10, 20), (110, 20))

@@ -17,8 +17,8 @@ from ptychoui.gui.limits import auto_limits, decimals_for, finite_values, full_l
 from ptychoui.gui.luts import NAMES, lut
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.memory_bars import bytes_text
+from ptychoui.gui.parts import duration
 from ptychoui.gui.reconstruction_view import ReconstructionView
-from ptychoui.gui.run_dock import duration
 from ptychoui.gui.scale_bar import bar_length_um, length_text
 
 LONG = 60_000

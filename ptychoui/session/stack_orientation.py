@@ -1,0 +1,157 @@
+"""The orientation test for the worker: eight layouts of the array's axes, ranked, each of which can be taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.errors import StopRequested
+from ptychoui.experiment import Geometry
+from ptychoui.optics.pose import VARIANTS, Variant, laid_out
+from ptychoui.session.runs import leave_a_core
+from ptychoui.session.stack_calibration import calibrating
+from ptychoui.session.stack_plan import StackPlan
+from ptychoui.session.worker import MakeEvents
+from ptychoui.training.control import RunControl
+from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
+
+if TYPE_CHECKING:
+    from ptychoui.optics.orientation import Orientation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrientationBegun(Begun):
+    """The square is cut out."""
+
+    layouts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutTried(Event):
+    """One more layout; ``step`` is its number."""
+
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One way to lay out the axes.
+
+    Attributes
+    ----------
+    name
+        What is changed in the present layout.
+    worse
+        By what share its residual is larger than the best one's.
+    present
+        True for the layout that the geometry has.
+    geometry
+        The geometry with this layout.
+    """
+
+    name: str
+    residual: float
+    worse: float
+    present: bool
+    geometry: Geometry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrientationFound(Event):
+    """The layouts, best first, and what may be said of the best in two sentences."""
+
+    layouts: tuple[Layout, ...]
+    sure: bool
+    verdict: str
+    sign: str
+
+
+class OrientationHistory:
+    """What the test has told; filled by `take`."""
+
+    def __init__(self) -> None:
+        self.begun: OrientationBegun | None = None
+        self.tried: LayoutTried | None = None
+        self.found: OrientationFound | None = None
+        self.end: Finished | Stopped | Failed | None = None
+
+    def take(self, event: object) -> None:
+        """Note an event."""
+        if isinstance(event, OrientationBegun):
+            self.begun = event
+        elif isinstance(event, LayoutTried):
+            self.tried = event
+        elif isinstance(event, OrientationFound):
+            self.found = event
+        elif isinstance(event, (Finished, Stopped, Failed)):
+            self.end = event
+
+
+def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
+    """Return what a worker needs to test the layouts on the square of a plan; a stop gives the test up."""
+
+    def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
+        leave_a_core()
+        from ptychoui.optics.orientation import try_layouts
+        from ptychoui.training.problem import pick_device
+
+        began = time.monotonic()
+        where = pick_device(device)
+        work = calibrating(stack, geometry, plan, where)
+
+        def geometry_of(variant: Variant) -> Geometry:
+            array = laid_out(work.geometry.array, variant)
+            return work.for_use(work.geometry.replace(array=array))
+
+        yield OrientationBegun(step=0, layouts=len(VARIANTS))
+        done, first = 0, time.monotonic()
+        try:
+            for found in try_layouts(
+                work.geometry, work.images, work.field_point_um, device=where, between=control.checkpoint
+            ):
+                if isinstance(found, int):
+                    done = found
+                    left = (len(VARIANTS) - done) * (time.monotonic() - first) / done
+                    yield LayoutTried(step=done, seconds_left=left)
+                else:
+                    yield _found(found, done, geometry_of)
+                control.checkpoint()
+        except StopRequested:
+            yield Stopped(step=done)
+            return
+        yield Finished(step=done, seconds=time.monotonic() - began)
+
+    return events
+
+
+def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geometry]) -> OrientationFound:
+    from ptychoui.optics.orientation import SURE
+
+    best = test.residuals[0]
+    layouts = tuple(
+        Layout(
+            name=str(variant),
+            residual=residual,
+            worse=residual / best - 1,
+            present=variant == VARIANTS[0],
+            geometry=geometry_of(variant),
+        )
+        for variant, residual in zip(test.variants, test.residuals, strict=True)
+    )
+    verdict = (
+        f"Sure but for half a turn: all other layouts explain the images at least {test.pair_margin:.0%} worse."
+        if test.sure
+        else f"Not sure: another layout explains the images only {test.pair_margin:.1%} worse. Check it with a sample "
+        "that you know."
+    )
+    twin = f"The twin of the best one, turned by half a turn, is {test.twin_margin:.1%} worse"
+    sign = (
+        f"{twin}: the half turn is known, too, and with it whether the phase rises or falls."
+        if test.twin_margin >= SURE
+        else f"{twin}, too little to tell the two apart: a known defocus or a sample of known sign does, and with it "
+        "whether the phase rises or falls."
+    )
+    return OrientationFound(step=step, layouts=layouts, sure=test.sure, verdict=verdict, sign=sign)

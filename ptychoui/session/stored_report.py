@@ -1,0 +1,152 @@
+"""A reconstruction read from a file, as the report that views show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.optics import validation
+from ptychoui.session.stack_run import StackReport, frozen
+
+if TYPE_CHECKING:
+    from ptychoui.data.results import StoredReconstruction
+    from ptychoui.optics.reconstruct import Reconstruction
+
+LARGEST_PX = 4096
+"""Edge above which a field is shown at less than its resolution: no screen shows more, and each change takes long."""
+
+LARGEST_UNWRAPPED = 2048**2
+"""Pixels above which phase is shown as it is stored: to find its ramp and its jumps would take minutes."""
+
+
+def open_report(path: str | Path) -> StackReport:
+    """Read a reconstruction, with the tile in the middle of the field chosen.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or of another kind.
+    """
+    from ptychoui.data.results import load_reconstruction
+
+    return stored_report(load_reconstruction(path), Path(path))
+
+
+def stored_report(stored: StoredReconstruction, path: Path) -> StackReport:
+    """Everything that is shown of a reconstruction that was kept; the images that it came from are not in it."""
+    field, times = stored.object, -(-max(stored.object.shape) // LARGEST_PX)
+    if times > 1:
+        rows, columns = (length // times * times for length in field.shape)
+        field = field[:rows, :columns].reshape(rows // times, times, columns // times, times).mean((1, 3))
+    small = field.size <= LARGEST_UNWRAPPED
+    # The phase of the whole means nothing; around its mean it wraps least.
+    flat = validation.without_ramp(field) if small else field * np.exp(-1j * np.angle(field.mean()))
+    tile = len(stored.corners_px) // 2
+    found, quality, coverage = _of_tile(stored, tile, times)
+    empty = np.empty((0, 0, 0), np.float32)
+    return StackReport(
+        found=found,
+        square=_square(stored, tile),
+        settings=stored.settings,
+        measured=empty,
+        predicted=empty,
+        amplitude=frozen(np.abs(flat)),
+        phase_rad=frozen(np.angle(flat)),
+        unwrapped_rad=frozen(validation.unwrapped_phase(field)) if small else None,
+        quality=quality,
+        coverage=coverage,
+        complete=not stored.record.get("interrupted", False),
+        seconds=float(stored.record.get("seconds", 0.0)),
+        stored=stored,
+        path=path,
+        tile=tile,
+    )
+
+
+def with_tile(report: StackReport, tile: int) -> StackReport:
+    """The report with pupil, LEDs and coverage of another tile."""
+    stored = report.stored
+    if stored is None:
+        return report
+    times = round(report.found.object_pixel_um / stored.object_pixel_um)
+    found, quality, coverage = _of_tile(stored, tile, times)
+    return replace(report, found=found, quality=quality, coverage=coverage, square=_square(stored, tile), tile=tile)
+
+
+def _square(stored: StoredReconstruction, tile: int) -> tuple[int, int, int]:
+    row, column = (int(first) for first in stored.corners_px[tile])
+    return row, column, stored.tile_px
+
+
+def _of_tile(
+    stored: StoredReconstruction, tile: int, times: int
+) -> tuple[Reconstruction, validation.LedQuality, validation.FourierCoverage]:
+    from ptychoui.optics.reconstruct import Reconstruction
+
+    scope = stored.geometry.microscope
+    na, gain = stored.illumination_na[tile], stored.gain[tile]
+    residual, background = _per_led(stored, stored.residual[tile]), _per_led(stored, stored.background[tile])
+    # Stray light below zero cannot darken what is dark.
+    light = gain * _light(stored, tile) + np.maximum(background, 0)
+    # The file has misfits as shares of each image's light, which means nothing where there was none; views show them
+    # in the open field's amplitude.
+    misfit = np.sqrt(np.minimum(residual, 1) * light)
+    quality = validation.led_quality(misfit, light, gain, na)
+    if stored.weights is not None:
+        # An image of many LEDs accuses none of them.
+        none = np.zeros(len(na), bool)
+        quality = replace(quality, outlier=none, reasons=("",) * len(na), worst_first=np.argsort(-misfit))
+    history = stored.history[tile]
+    found = Reconstruction(
+        object=stored.object,
+        object_pixel_um=stored.object_pixel_um * times,
+        pupil=stored.pupil[tile],
+        frequency_step_per_um=stored.frequency_step_per_um,
+        zernike_waves=dict(zip(stored.zernike_noll.tolist(), stored.zernike_waves[tile].tolist(), strict=True)),
+        led_numbers=stored.led_numbers,
+        illumination_na=na,
+        gain=gain,
+        background=background,
+        residual_per_led=residual,
+        amplitude_residual=stored.amplitude_residual,
+        fitted_residual=stored.fitted_residual,
+        history=tuple(history[np.isfinite(history)].tolist()) or (stored.fitted_residual,),
+        geometry=stored.geometry,
+    )
+    return found, quality, validation.fourier_coverage(na, scope.objective_na)
+
+
+def _per_led(stored: StoredReconstruction, per_image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(LED,) of (image,): where images hold many LEDs, their mean by each LED's share of the light."""
+    if stored.weights is None:
+        return per_image
+    share = stored.weights / np.maximum(stored.weights.sum(0), 1e-30)
+    return np.asarray(per_image @ share)
+
+
+def _light(stored: StoredReconstruction, tile: int) -> NDArray[np.float64]:
+    """(LED,) mean intensity that a tile of the object sends through the pupil from each LED, 1 = open field.
+
+    Sum |O(q)|^2 over |q - s / lambda| <= NA / lambda, with O the object's Fourier coefficients: the pupil as an even
+    disc, which is near enough to tell dark LEDs from bright ones.
+    """
+    scope, (row, column, size) = stored.geometry.microscope, _square(stored, tile)
+    part = stored.object
+    if len(stored.corners_px) > 1:
+        up = round(scope.pixel_size_um / stored.object_pixel_um)
+        part = part[row * up : (row + size) * up, column * up : (column + size) * up]
+    rows, columns = part.shape
+    power = np.square(np.abs(np.fft.fft2(part) / part.size)).astype(np.float64)
+    y, x = (np.fft.fftfreq(n, stored.object_pixel_um) * scope.wavelength_um for n in (rows, columns))
+    result = np.empty(len(stored.led_numbers))
+    for led, (at_x, at_y) in enumerate(stored.illumination_na[tile]):
+        near_y, near_x = (
+            np.flatnonzero(np.abs(axis - at) <= scope.objective_na) for axis, at in ((y, at_y), (x, at_x))
+        )
+        inside = (y[near_y, None] - at_y) ** 2 + (x[near_x] - at_x) ** 2 <= scope.objective_na**2
+        result[led] = float(power[np.ix_(near_y, near_x)][inside].sum())
+    return result
