@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
+from ptychoui.paths import resources, shipped
 
 SCHEMA_VERSION = 1
 QUIET: dict[str, Any] = {"quiet": True}
@@ -587,6 +588,12 @@ class Experiment(Settings):
         return self
 
 
+def blank_experiment() -> Experiment:
+    """Every setting at its default."""
+    nothing: dict[str, Any] = {}
+    return Experiment(**nothing)
+
+
 PathLike = Annotated[str | Path, "a file path"]
 
 
@@ -605,9 +612,18 @@ def read_toml(path: PathLike) -> dict[str, Any]:
 
 
 def load_experiment(path: PathLike) -> Experiment:
-    """Read an experiment from TOML; paths in it are relative to the file."""
-    experiment = Experiment(**migrate(read_toml(path)))
-    base = Path(path).resolve().parent
+    """Read an experiment from TOML, or the example of that name; paths in it are relative to the file.
+
+    Paths in an example that came with the program are relative to where it is used: its data do not come with it.
+    """
+    path = shipped(path, "experiments")
+    table = read_toml(path)
+    if not table:
+        raise SettingsError(f"{path.name} is empty", "say at least where the data are: [data] path = ...")
+    experiment = Experiment(**migrate(table))
+    base = path.resolve().parent
+    if base == (resources() / "experiments").resolve():
+        base = Path.cwd()
 
     def absolute(text: str) -> str:
         return text if text.startswith("sample:") or Path(text).is_absolute() else str(base / text)
@@ -619,11 +635,12 @@ def load_experiment(path: PathLike) -> Experiment:
 
 
 def load_geometry(path: PathLike) -> Geometry:
-    """Read a geometry file with the tables ``[microscope]`` and ``[array]``."""
+    """Read a geometry file with the tables ``[microscope]`` and ``[array]``, or the example of that name."""
+    path = shipped(path, "geometries")
     try:
         return Geometry(**read_toml(path))
     except PtychouiError as error:
-        raise type(error)(f"{Path(path).name}: {error.message}", error.hint) from None
+        raise type(error)(f"{path.name}: {error.message}", error.hint) from None
 
 
 def migrate(table: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,12 @@ def sample_data() -> Path:
     return _beside_or_inside("sample_data")
 
 
+def shipped(name: str | Path, folder: str) -> Path:
+    """The file of this name; where there is none, the example ``NAME.toml`` that lies in that folder of resources."""
+    found = {path.stem: path for path in (resources() / folder).glob("*.toml")}.get(str(name))
+    return found if found and not Path(name).exists() else Path(name)
+
+
 def user_config() -> Path:
     """Folder of preferences; ``PTYCHOUI_CONFIG`` overrides it."""
     if override := os.environ.get("PTYCHOUI_CONFIG"):

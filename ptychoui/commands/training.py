@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptychoui.commands.options import (
@@ -35,7 +36,12 @@ def add_commands(commands: Any) -> None:
 
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser("train", help="learn patterns without a window")
-    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml")
+    parser.add_argument(
+        "experiment",
+        nargs="?",
+        metavar="EXPERIMENT.toml",
+        help="a file, or the example first_light (default: settings that fit --data)",
+    )
     parser.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
     add_data(parser)
     parser.add_argument("--steps", type=whole(0), help="number of optimiser steps")
@@ -58,6 +64,8 @@ def _train(arguments: argparse.Namespace) -> int:
     use_threads(arguments)
     control = RunControl()
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
+    if experiment is None and arguments.data and not arguments.resume:
+        experiment = _experiment_for(arguments)
     if arguments.resume:
         from ptychoui.training.run_folder import RunFolder
         from ptychoui.training.trainer import resume_run
@@ -72,7 +80,8 @@ def _train(arguments: argparse.Namespace) -> int:
     else:
         if experiment is None:
             raise PtychouiError(
-                "which experiment?", "for example: ptychoui train resources/experiments/first_light.toml"
+                "which experiment?",
+                "give an experiment file, data with --data, or the example: ptychoui train first_light",
             )
         from ptychoui.training.trainer import new_run
 
@@ -101,6 +110,22 @@ def _train(arguments: argparse.Namespace) -> int:
             scores += f", loss {values['held_out_loss_at_start']:.4f} -> {values['held_out_loss']:.4f}"
         print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
     return 0
+
+
+def _experiment_for(arguments: argparse.Namespace) -> Experiment:
+    """Default settings, as far as the data given allow."""
+    from ptychoui.experiment import blank_experiment
+    from ptychoui.training.defaults import fitted
+
+    name = Path(arguments.data).name.partition(".")[0] or "untitled"
+    experiment = fitted(with_options(blank_experiment().replace(name=name[:120]), arguments))
+    design, network, training = experiment.design, experiment.network, experiment.training
+    say(
+        f"note: no experiment was given: {design.bright_field_rows} bright-field and {design.dark_field_rows} "
+        f"dark-field patterns, {network.unrolls} unrolls, {training.steps} steps, tiles of {experiment.data.tile_px} "
+        "pixels; edit the run folder's experiment.toml and train that to change them"
+    )
+    return experiment
 
 
 def _folder_name(experiment: Experiment | None) -> str:

@@ -220,6 +220,17 @@ def test_info_without_a_geometry_lists_what_is_missing(works: Call, refused: Cal
     assert "array.pitch_mm" not in values["missing"]
 
 
+def test_no_hint_names_a_place_inside_the_program(refused: Call, works: Call, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", some_images(), photometric="minisblack")
+    said = refused("reconstruct", tmp_path / "s.tif", "-o", tmp_path / "r.h5")
+    assert said.endswith("examples: ptychoui presets") and str(ROOT) not in said
+    savemat(tmp_path / "s.mat", {"imlow_HDR": some_images().transpose(1, 2, 0)})
+    said = refused("reconstruct", tmp_path / "s.mat", "-o", tmp_path / "r.h5")
+    assert said.endswith("examples: --geometry uconn_bloodsmear")
+    # The name works; these nine images are not of that array's 225 LEDs.
+    assert "225" in refused("info", tmp_path / "s.mat", "--geometry", "uconn_bloodsmear")
+
+
 def test_a_led_outside_the_grid(refused: Call, works: Call, tmp_path: Path, small: Path) -> None:
     """A stack whose LED numbers the array does not have, and an array above the sample."""
     from dataclasses import replace

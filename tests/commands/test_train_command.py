@@ -15,7 +15,7 @@ from commands.calls import Call, interrupt_at, some_images, without_geometry
 from training.small import GEOMETRY, experiment, experiment_on_disk, same_state
 
 from ptychoui import cli
-from ptychoui.experiment import Geometry, to_toml
+from ptychoui.experiment import Geometry, load_experiment, to_toml
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer
@@ -153,6 +153,41 @@ def test_what_cannot_be_trained(
     assert "samples are" in refused("train", small, "-o", run, "--data", "sample:nope")
     assert "has no run.json" in refused("train", "--resume", "-o", run)
     assert not run.exists()
+
+
+def test_data_alone_are_trained_on_with_settings_that_fit_them(
+    works: Call, tmp_path: Path, lattice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine LEDs in the bright field only, images too small for the default tiles."""
+    text = lattice.read_text(encoding="utf-8").replace("pitch_mm = 6.5", "pitch_mm = 3.0")
+    (tmp_path / "my scan.geometry.toml").write_text(text, encoding="utf-8")
+    tifffile.imwrite(tmp_path / "my scan.tif", some_images(size=40), photometric="minisblack")
+    monkeypatch.chdir(tmp_path)
+    folder = Path(works("train", "--data", "my scan.tif", "--steps", 1, "--json")["run_folder"])
+    kept = load_experiment(folder / "experiment.toml")
+    assert folder == Path("runs/my-scan") and kept.name == "my scan" and kept.training.steps == 1
+    assert kept.design.dark_field_rows == 0 and kept.data.tile_px == 16 and kept.training.margin_px == 4
+    said = works("train", "--data", "sample:objects", "--geometry", "uconn_bloodsmear", "--steps", 0, "--json")
+    assert said["steps"] == 0
+    assert load_experiment(Path(said["run_folder"]) / "experiment.toml").data.tile_px == 32
+
+
+def test_what_data_alone_become_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--data", "sample:stack", "--steps", "0", "-o", str(tmp_path / "run")]) == 0
+    assert "note: no experiment was given: 1 bright-field and 3 dark-field patterns, 30 unr" in capsys.readouterr().err
+
+
+def test_examples_are_known_by_name(refused: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their data are looked for where a person is, not where the program is installed."""
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "bloodsmear_red.mat") in refused("train", "bloodsmear_red")
+    assert "first_light" in refused("train")
+    assert "'second_light'" in refused("train", "second_light")
+
+
+def test_an_experiment_that_says_nothing(refused: Call, tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text("# nothing\n", encoding="utf-8")
+    assert "e.toml is empty" in refused("train", tmp_path / "e.toml", "-o", tmp_path / "run")
 
 
 @pytest.mark.parametrize("words", [("--strategy", "fast"), ("--seed", "-1"), ("--geometry", "{small}")])
