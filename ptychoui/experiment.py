@@ -426,11 +426,25 @@ class Network(Settings):
         return self.update == "learned_momentum"
 
 
+class Segment(Settings):
+    """A stretch of unrolls whose gradient is obtained in its own way."""
+
+    unrolls: int = Field(ge=1, le=100_000, description="number of unrolls of the segment, 1 to 100000")
+    strategy: Literal["store_all", "checkpoint", "offload", "binomial", "reversible", "inverse"] = Field(
+        description="store_all, checkpoint, offload, binomial, reversible or inverse"
+    )
+
+
 class Engine(Settings):
     """How the gradient is obtained, and where."""
 
-    strategy: Literal["auto", "store_all", "checkpoint", "offload", "binomial", "reversible", "inverse", "greedy"] = (
-        "reversible"
+    strategy: Literal[
+        "auto", "store_all", "checkpoint", "offload", "binomial", "reversible", "inverse", "greedy", "segments"
+    ] = "reversible"
+    segments: tuple[Segment, ...] = Field(
+        (),
+        description="what the strategy segments runs, first to last: [{unrolls = 20, strategy = 'checkpoint'}, ...]",
+        json_schema_extra=QUIET,
     )
     memory_mb: float | None = Field(
         None, gt=0, le=1e7, description="memory in MB that auto may plan with (default: 0.7 of what is free)"
@@ -449,6 +463,21 @@ class Engine(Settings):
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _some_segments(self) -> Self:
+        if self.strategy == "segments" and not self.segments:
+            raise SettingsError(
+                "the strategy segments was asked for, but engine.segments is empty",
+                "list them first to last, for example segments = [{unrolls = 20, strategy = 'checkpoint'}, "
+                "{unrolls = 40, strategy = 'reversible'}]",
+            )
+        return self
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of the strategies that run, one for every segment."""
+        return tuple(part.strategy for part in self.segments) if self.strategy == "segments" else (self.strategy,)
 
 
 class Training(Settings):
@@ -564,18 +593,18 @@ class Experiment(Settings):
     def _strategy_fits(self) -> Self:
         network, engine = self.network, self.engine
         exact = network.update == "heavy_ball"
-        if engine.strategy == "reversible" and network.learns_momentum:
+        if "reversible" in engine.strategies and network.learns_momentum:
             raise SettingsError(
                 "the reversible strategy needs a fixed momentum, that of the update learned_momentum changes",
                 "set network.update = 'heavy_ball', or engine.strategy to checkpoint, binomial, offload, inverse, "
                 "store_all or greedy",
             )
-        if engine.strategy == "reversible" and not exact:
+        if "reversible" in engine.strategies and not exact:
             raise SettingsError(
                 "the reversible strategy needs the heavy-ball update: a plain gradient step has no exact inverse",
                 "set network.update = 'heavy_ball', or engine.strategy = 'checkpoint'",
             )
-        if engine.strategy == "inverse" and exact:
+        if "inverse" in engine.strategies and exact:
             raise SettingsError(
                 "the strategy inverse solves for states that the heavy-ball update undoes exactly",
                 "set engine.strategy = 'reversible', or network.update to gradient or nesterov",
@@ -584,6 +613,12 @@ class Experiment(Settings):
             raise SettingsError(
                 f"{network.unrolls} unrolls cannot be cut into {engine.modules} greedy modules",
                 f"set engine.modules to {network.unrolls} or less",
+            )
+        total = sum(part.unrolls for part in engine.segments)
+        if engine.strategy == "segments" and total != network.unrolls:
+            raise SettingsError(
+                f"the segments of the engine add up to {total} unrolls, the network has {network.unrolls}",
+                f"let the unrolls of engine.segments add up to network.unrolls = {network.unrolls}",
             )
         return self
 

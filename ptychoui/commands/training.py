@@ -46,7 +46,7 @@ def _add_train(commands: Any) -> None:
     add_data(parser)
     parser.add_argument("--steps", type=whole(0), help="number of optimiser steps")
     parser.add_argument(
-        "--strategy", help="auto, store_all, checkpoint, offload, binomial, reversible, inverse, greedy"
+        "--strategy", help="auto, store_all, checkpoint, offload, binomial, reversible, inverse, greedy, segments"
     )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=whole(0))

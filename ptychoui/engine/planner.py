@@ -33,6 +33,8 @@ class Option:
         Objects of a batch that are differentiated together, or None where there is nothing to choose.
     variant
         Words for a variant of the layers that takes less memory and more time, or nothing.
+    parts
+        For segments: what each of them keeps, in words.
     """
 
     strategy: str
@@ -40,6 +42,7 @@ class Option:
     effort: float
     objects: int | None = None
     variant: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
