@@ -36,8 +36,9 @@ from ptychoui.bench.passes import Found, closed_form_gradient, greedy_gradient
 from ptychoui.bench.problem import PUBLISHED, Bench, make_bench
 from ptychoui.bench.resident import peak_of_pass
 from ptychoui.engine.memory import MemoryMeter
-from ptychoui.engine.planner import free_memory, size_text
+from ptychoui.engine.planner import free_memory
 from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.training.problem import pick_device
 

@@ -9,8 +9,9 @@ from functools import cache, partial
 import torch
 
 from ptychoui.engine.memory import for_objects, predict, predict_greedy, probe
-from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside, size_text
+from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
 from ptychoui.engine.segments import Segments
+from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import EngineError
