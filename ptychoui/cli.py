@@ -6,9 +6,12 @@ Exit code 0, or 2 with one line that says what is wrong and what to do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from ptychoui import __version__
@@ -40,13 +43,15 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(words)
         run: Callable[[argparse.Namespace], int] = arguments.run
-        return run(arguments)
+        # The window has handlers of its own.
+        with contextlib.nullcontext() if words[0] == "gui" else _ended_as_by_ctrl_c():
+            return run(arguments)
     except PtychouiError as error:
         hint = f" - {error.hint}" if error.hint else ""
         print(f"ptychoui: {error.message}{hint}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ptychoui: stopped", file=sys.stderr)
+        print("ptychoui: stopped before there was a result - start it again", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of a pipe went away (head, less): nothing is wrong.
@@ -57,6 +62,23 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         print("ptychoui: not enough memory - use --strategy reversible, a smaller batch or tile", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, which batch systems send, say and keep what Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ptychoui.commands.options import add_json, print_json, say, show, whole
+from ptychoui.commands.options import add_json, if_stopped, nothing_written, print_json, say, show, whole
 from ptychoui.errors import SettingsError
 
 
@@ -134,16 +134,17 @@ def _objects(arguments: argparse.Namespace) -> int:
     from ptychoui.optics.object_sources import collect_objects
 
     check_target(arguments.output)
-    found = collect_objects(
-        arguments.sources,
-        arguments.pixel_um,
-        arguments.size,
-        arguments.per_source,
-        arguments.seed,
-        load_geometry(arguments.geometry) if arguments.geometry else None,
-        arguments.regions,
-    )
-    path = save_hdf5(arguments.output, found)
+    with if_stopped(nothing_written(arguments)):
+        found = collect_objects(
+            arguments.sources,
+            arguments.pixel_um,
+            arguments.size,
+            arguments.per_source,
+            arguments.seed,
+            load_geometry(arguments.geometry) if arguments.geometry else None,
+            arguments.regions,
+        )
+        path = save_hdf5(arguments.output, found)
     count, size, _ = found.objects.shape
     for note in found.provenance.notes:
         say(f"note: {note}")

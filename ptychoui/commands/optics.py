@@ -8,7 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptychoui.commands.options import add_json, add_threads, device_of, print_json, say, stop_flag, use_threads, whole
+from ptychoui.commands.options import (
+    add_json,
+    add_threads,
+    device_of,
+    if_stopped,
+    nothing_written,
+    print_json,
+    say,
+    stop_flag,
+    use_threads,
+    whole,
+)
 from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
@@ -16,6 +27,8 @@ if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.design.patterns import PatternSet
     from ptychoui.experiment import Reconstruct
+    from ptychoui.optics.calibrate import Calibration
+    from ptychoui.optics.calibrate_file import StackCalibration
     from ptychoui.optics.multiplexed import CodedReconstruction
     from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 
@@ -64,14 +77,38 @@ def _add_reconstruct(commands: Any) -> None:
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
-    import time
-
     from ptychoui.data.files import check_target
     from ptychoui.data.results import save_reconstruction
+
+    check_target(arguments.output)
+    with if_stopped(lambda: _lost(arguments)):
+        result, clear, reading = _reconstructed(arguments)
+        path = save_reconstruction(arguments.output, result)
+    clear()
+    return _keep_reconstruction(arguments, result, reading, path)
+
+
+def _lost(arguments: argparse.Namespace) -> tuple[str, str]:
+    """What becomes of a reconstruction that is ended at once, and what to do."""
+    name, tiles = Path(arguments.output).name, _tiles_folder(arguments)
+    if arguments.full_field and tiles.is_dir():
+        return f"{name} was not written, finished tiles are kept in {tiles}", "go on with --resume"
+    return nothing_written(arguments)()
+
+
+def _tiles_folder(arguments: argparse.Namespace) -> Path:
+    """Where the tiles of a whole field lie until it is finished."""
+    output = Path(arguments.output)
+    return output.with_name(f"{output.name}.tiles")
+
+
+def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction, Callable[[], None], float]:
+    """A result, what is to be done once it is kept, and the time for reading in seconds."""
+    import time
+
     from ptychoui.experiment import Reconstruct
     from ptychoui.optics.reconstruct_file import open_stack
 
-    check_target(arguments.output)
     use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
     wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
@@ -90,14 +127,10 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
     for note in stack.provenance.notes:
         say(f"note: {note}")
     if patterns is not None:
-        result, clear = _coded(arguments, stack, patterns, settings, device), _nothing
-    elif arguments.full_field:
-        result, clear = _full_field(arguments, stack, settings, device)
-    else:
-        result, clear = _one_window(arguments, stack, settings, device), _nothing
-    path = save_reconstruction(arguments.output, result)
-    clear()
-    return _keep_reconstruction(arguments, result, reading, path)
+        return _coded(arguments, stack, patterns, settings, device), _nothing, reading
+    if arguments.full_field:
+        return *_full_field(arguments, stack, settings, device), reading
+    return _one_window(arguments, stack, settings, device), _nothing, reading
 
 
 def _nothing() -> None:
@@ -163,14 +196,14 @@ def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bo
     for note in work.notes:
         say(f"note: {note}")
     done = None
-    with stop_flag() as stop, tqdm(total=passes, unit="pass", file=sys.stderr) as bar:
+    with stop_flag("this pass") as stop, tqdm(total=passes, unit="pass", file=sys.stderr) as bar:
         for done in work.run():
             bar.update(1)
             bar.set_postfix_str(f"residual {done.residual:.4f}", refresh=False)
             if stop():
                 break
     if done is None:
-        raise PtychouiError("stopped before the first pass was done", "nothing was written: start it again")
+        raise PtychouiError("stopped before the first pass was done: nothing was written", "start it again")
     return stop() and done.number < passes
 
 
@@ -193,14 +226,16 @@ def _full_field(
     assert stack.geometry is not None
     shape = (stack.images.shape[1], stack.images.shape[2])
     plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
-    output = Path(arguments.output)
     work = FieldReconstruction(
-        stack, settings, plan, output.with_name(f"{output.name}.tiles"), arguments.resume, arguments.without, device
+        stack, settings, plan, _tiles_folder(arguments), arguments.resume, arguments.without, device
     )
     tiles = len(plan.windows)
     say(f"{tiles} tiles of {plan.tile_px} pixels that share {plan.overlap_px}; finished ones are kept in {work.folder}")
     finished = 0
-    with stop_flag() as stop, tqdm(total=tiles, unit="tile", file=sys.stderr) as bar:
+    with (
+        stop_flag("this pass") as stop,
+        tqdm(total=tiles, unit="tile", file=sys.stderr) as bar,
+    ):
         for progress in work.run():
             bar.set_postfix_str(f"pass {progress.number}, residual {progress.residual:.4f}", refresh=False)
             bar.update(progress.done)
@@ -208,7 +243,7 @@ def _full_field(
             if stop() and finished < tiles:
                 break
     if finished < tiles:
-        raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept", "go on with --resume")
+        raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept in {work.folder}", "go on with --resume")
     return work.result(), work.clear
 
 
@@ -258,16 +293,37 @@ def _add_calibrate(commands: Any) -> None:
 def _calibrate(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import check_target, write_atomic
     from ptychoui.experiment import to_toml
-    from ptychoui.optics.calibrate import Step
     from ptychoui.optics.calibrate_file import StackCalibration
     from ptychoui.optics.pose import changes, difference
     from ptychoui.optics.reconstruct_file import open_stack
 
     check_target(arguments.output)
     use_threads(arguments)
-    stack = open_stack(arguments.file, arguments.geometry)
-    work = StackCalibration(stack, _crop(arguments), device_of(arguments.device))
     values: dict[str, Any] = {"file": arguments.file, "steps": []}
+    with if_stopped(nothing_written(arguments)):
+        stack = open_stack(arguments.file, arguments.geometry)
+        work = StackCalibration(stack, _crop(arguments), device_of(arguments.device))
+        found = _calibrated(work, arguments, values)
+        geometry, result = work.for_use(found.geometry), found.reconstruction
+        values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
+    values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
+    values["zernike_waves"] = result.zernike_waves
+    if arguments.starts:
+        values["spread"] = _spread(work, arguments)
+    if arguments.json:
+        print_json(values)
+    else:
+        print(
+            f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
+        )
+        print(f"from the geometry given: {changes(difference(work.geometry.array, geometry.array))}")
+    return 0
+
+
+def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: dict[str, Any]) -> Calibration:
+    """Calibrate, saying every step; the steps go into ``values``."""
+    from ptychoui.optics.calibrate import Step
+
     if arguments.orientation:
         found = work.orient(lambda done, of: say(f"layout {done} of {of}"))
         say(found.sentence)
@@ -283,24 +339,23 @@ def _calibrate(arguments: argparse.Namespace) -> int:
             say(step.sentence)
             values["steps"].append(step.values())
         else:
-            result = step.reconstruction
-            geometry = work.for_use(step.geometry)
-    values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
-    values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
-    values["zernike_waves"] = result.zernike_waves
-    if arguments.starts:
+            last = step
+    return last
+
+
+def _spread(work: StackCalibration, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """The error bar of as many starts as were done before somebody stopped it; None of less than two."""
+    spread = None
+    try:
         for spread in work.spread(arguments.starts, arguments.seed, arguments.tilt):
             say(spread.sentence)
-        values["spread"] = {"starts": len(spread.ends), "deviation": spread.deviation.tolist()}
-        values["spread"] |= {"ends": spread.ends.tolist(), "fitted_residuals": spread.residuals.tolist()}
-    if arguments.json:
-        print_json(values)
-    else:
-        print(
-            f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
-        )
-        print(f"from the geometry given: {changes(difference(work.geometry.array, geometry.array))}")
-    return 0
+    except KeyboardInterrupt:
+        known = f"is of {len(spread.ends)} starts, not of {arguments.starts}" if spread else "is not known"
+        say(f"note: stopped: {Path(arguments.output).name} is written, its error bar {known}")
+    if spread is None:
+        return None
+    values = {"starts": len(spread.ends), "deviation": spread.deviation.tolist()}
+    return values | {"ends": spread.ends.tolist(), "fitted_residuals": spread.residuals.tolist()}
 
 
 def _add_profile(commands: Any) -> None:
@@ -322,13 +377,20 @@ def _add_profile(commands: Any) -> None:
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target, write_atomic
+    from ptychoui.data.files import check_target
+
+    check_target(arguments.output)
+    use_threads(arguments)
+    with if_stopped(nothing_written(arguments)):
+        return _measured(arguments)
+
+
+def _measured(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import write_atomic
     from ptychoui.optics.calibrate import Step
     from ptychoui.optics.profile import make_profile
     from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
 
-    check_target(arguments.output)
-    use_threads(arguments)
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
     said = said_of_images(arguments.geometry, dark)

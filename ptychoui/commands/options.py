@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptychoui.errors import SettingsError
+from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
     from ptychoui.experiment import Experiment
@@ -105,8 +105,26 @@ def device_of(name: str) -> str:
 
 
 @contextlib.contextmanager
-def stop_flag() -> Iterator[Callable[[], bool]]:
-    """Whether somebody pressed Ctrl-C or ended the process; the second time it ends at once."""
+def if_stopped(lost: Callable[[], tuple[str, str]]) -> Iterator[None]:
+    """Where somebody presses Ctrl-C or ends the process: one sentence that says what is lost or kept, and a hint."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        message, hint = lost()
+        raise PtychouiError(f"stopped: {message}", hint) from None
+
+
+def nothing_written(arguments: argparse.Namespace) -> Callable[[], tuple[str, str]]:
+    """What `if_stopped` says where the result is written at the end."""
+    return lambda: (f"{Path(arguments.output).name} was not written, the work so far is lost", "start it again")
+
+
+@contextlib.contextmanager
+def stop_flag(after: str) -> Iterator[Callable[[], bool]]:
+    """Whether somebody pressed Ctrl-C or ended the process; the second time it ends at once.
+
+    ``after`` says what is finished first.
+    """
     import signal
     import threading
 
@@ -117,6 +135,8 @@ def stop_flag() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, f"\nstopping after {after}; once more ends it at once\n".encode())
 
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
