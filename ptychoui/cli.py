@@ -41,27 +41,48 @@ def main(words: Sequence[str] | None = None) -> int:
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
         words = ["gui", *words]
     try:
+        if "" in words:
+            # An unset variable of a shell; as a file name it would be this folder, as an option's value nothing.
+            raise SettingsError("one of the words given is empty", "is a variable of the shell not set?")
         arguments = _parser().parse_args(words)
         run: Callable[[argparse.Namespace], int] = arguments.run
         # The window has handlers of its own.
         with contextlib.nullcontext() if words[0] == "gui" else _ended_as_by_ctrl_c():
-            return run(arguments)
+            code = run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk is a sentence
+        return code
     except PtychouiError as error:
-        hint = f" - {error.hint}" if error.hint else ""
-        print(f"ptychoui: {error.message}{hint}", file=sys.stderr)
-        return 2
+        return _refused(error.message, error.hint or error.usual_hint)
     except KeyboardInterrupt:
-        print("ptychoui: stopped before there was a result - start it again", file=sys.stderr)
-        return 2
+        return _refused("stopped before there was a result", "start it again")
     except BrokenPipeError:
         # The reader of a pipe went away (head, less): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        place = repr(str(error.filename)) if error.filename else "the output"
+        return _refused(
+            f"{place} cannot be read or written: {error.strerror or error}", "is there space, and permission?"
+        )
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        print("ptychoui: not enough memory - use --strategy reversible, a smaller batch or tile", file=sys.stderr)
-        return 2
+        return _refused("not enough memory", "use --strategy reversible, a smaller batch or tile")
+
+
+def _refused(message: str, hint: str) -> int:
+    """Say what is wrong and what to do in one line; the exit code."""
+    with contextlib.suppress(OSError):  # nobody is left to be told
+        print(f"ptychoui: {message} - {hint}", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of stdout goes nowhere: it would fail again at the end of the program."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

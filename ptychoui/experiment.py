@@ -675,7 +675,8 @@ def load_geometry(path: PathLike) -> Geometry:
     try:
         return Geometry(**read_toml(path))
     except PtychouiError as error:
-        raise type(error)(f"{path.name}: {error.message}", error.hint) from None
+        message = error.message if path.name in error.message else f"{path.name}: {error.message}"
+        raise type(error)(message, error.hint) from None
 
 
 def migrate(table: dict[str, Any]) -> dict[str, Any]:

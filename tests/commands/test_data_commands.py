@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from scipy.io import savemat
 from training.small import GEOMETRY
 
 from ptychoui.data.files import sha256_file
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.paths import sample_data
 from ptychoui.training.problem import build_problem
@@ -229,6 +232,49 @@ def test_no_hint_names_a_place_inside_the_program(refused: Call, works: Call, tm
     assert said.endswith("examples: --geometry uconn_bloodsmear")
     # The name works; these nine images are not of that array's 225 LEDs.
     assert "225" in refused("info", tmp_path / "s.mat", "--geometry", "uconn_bloodsmear")
+
+
+def test_an_empty_word_is_no_file_name(refused: Call) -> None:
+    """As in --geometry "$G" with no such variable: nothing would be taken for this folder or for no geometry."""
+    for words in (("info", ""), ("info", "s.tif", "--geometry", ""), ("simulate", "-o", "")):
+        assert "empty" in refused(*words)
+
+
+def test_an_error_without_a_hint_gets_that_of_its_kind(refused: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_words: object) -> None:
+        raise DataError("the file holds pears")
+
+    monkeypatch.setattr("ptychoui.optics.info.describe", fail)
+    assert refused("info", "s.tif") == f"ptychoui: the file holds pears - {DataError.usual_hint}"
+
+
+def test_an_empty_geometry_is_refused(refused: Call, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", some_images(), photometric="minisblack")
+    (tmp_path / "g.toml").write_text("# nothing yet\n", encoding="utf-8")
+    assert "g.toml is empty" in refused("info", tmp_path / "s.tif", "--geometry", tmp_path / "g.toml")
+    said = refused("objects", "simulation", "-o", tmp_path / "o.h5", "--geometry", tmp_path / "none.toml")
+    assert said.count("none.toml") == 1
+
+
+def test_an_array_in_metres_is_warned_of(works: Call, tmp_path: Path, lattice: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", some_images(), photometric="minisblack")
+    text = lattice.read_text(encoding="utf-8").replace("pitch_mm = 6.5", "pitch_mm = 0.0065")
+    text = text.replace("shift_x_mm = 0.3", "shift_x_mm = 0.0")
+    lattice.write_text(text, encoding="utf-8")
+    said = works("info", tmp_path / "s.tif", "--geometry", lattice)
+    assert "all 9 LEDs shine from nearly the same direction" in said and "in mm" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("words", [["presets"], ["info", str(sample_data() / "stack.ome.tif"), "--json"]])
+def test_a_result_that_has_no_space_is_a_sentence(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "ptychoui.cli", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert (
+        done.stderr.startswith("ptychoui: the output cannot be read or written: No space left") and " - " in done.stderr
+    )
 
 
 def test_a_led_outside_the_grid(refused: Call, works: Call, tmp_path: Path, small: Path) -> None:

@@ -127,6 +127,13 @@ def test_a_file_where_the_run_folder_should_be(place: str, refused: Call, small:
     assert "cannot make the folder" in refused("train", small, "-o", tmp_path / place)
 
 
+def test_a_run_folder_with_too_long_a_name(refused: Call, small: Path, tmp_path: Path) -> None:
+    assert "cannot make the folder" in refused("train", small, "-o", tmp_path / ("r" * 300))
+    refused("train", "--resume", "-o", tmp_path / ("r" * 300))
+    refused("evaluate", tmp_path / ("r" * 300))
+    assert "is not a run folder" in refused("evaluate", small)
+
+
 @pytest.mark.parametrize("call", ["mkdir", "open"])
 def test_a_folder_that_must_not_be_written(
     call: str, refused: Call, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

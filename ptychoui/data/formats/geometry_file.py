@@ -76,6 +76,8 @@ def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
     """
     path = shipped(path, "geometries")
     table = read_toml(path)
+    if not table:
+        raise SettingsError(f"{path.name} is empty", "write [microscope] and [array] into it, or leave it out")
     table.pop("profile", None)  # what a profile says of its making
     try:
         images = _images_of(table)
