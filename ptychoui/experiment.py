@@ -638,7 +638,10 @@ def read_toml(path: PathLike) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"there is no file {str(path)!r}", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        hint = "give a text file with settings here; data go with --data"
+        raise SettingsError(f"{Path(path).name} is not a valid TOML file: it is no text", hint) from None
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{Path(path).name} is not a valid TOML file: {error}", "fix that line") from None
     except OSError as error:
         raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}", "give the path of a TOML file") from None
@@ -655,6 +658,8 @@ def load_experiment(path: PathLike) -> Experiment:
     table = read_toml(path)
     if not table:
         raise SettingsError(f"{path.name} is empty", "say at least where the data are: [data] path = ...")
+    if "microscope" in table:
+        raise SettingsError(f"{path.name} is a geometry, not an experiment", "give it with --geometry")
     experiment = Experiment(**migrate(table))
     base = path.resolve().parent
     if base == (resources() / "experiments").resolve():

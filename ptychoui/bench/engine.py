@@ -40,6 +40,7 @@ from ptychoui.engine.planner import free_memory
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import STRATEGIES
+from ptychoui.errors import SettingsError
 from ptychoui.training.problem import pick_device
 
 REPEATS = 5
@@ -98,6 +99,8 @@ def run(
     With ``resident`` the closed-form strategies also run once each in a fresh process, whose peak resident memory is
     the cross-check of the meter. ``only`` names the rows that are wanted, by default all.
     """
+    if unknown := [name for name in only if name not in WAYS]:
+        raise SettingsError(f"there is no row {unknown[0]!r}", f"rows are {', '.join(WAYS)}")
     target = pick_device(device)
     rows: list[Row] = []
     skipped: list[dict[str, object]] = []

@@ -11,6 +11,7 @@ from ptychoui.commands.options import (
     add_data,
     add_json,
     add_threads,
+    amount,
     has_screen,
     print_json,
     say,
@@ -52,7 +53,7 @@ def _add_engine(kinds: Any) -> None:
     parser.add_argument(
         "--published", type=whole(0), default=3, help="unrolls of the published algorithm that are measured (0: none)"
     )
-    parser.add_argument("--step", type=float, default=0.2, help="step size of every unroll")
+    parser.add_argument("--step", type=amount, default=0.2, help="step size of every unroll")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROW", help="names of the rows to measure")
     parser.add_argument("--plot", metavar="FILE.png", help="memory, time and gradient error against unrolls")
     add_json(parser)
@@ -166,7 +167,7 @@ def _add_depth(kinds: Any) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT.toml")
     add_data(parser)
     parser.add_argument("--unrolls", type=whole(1), nargs="+", default=[10, 60, 100, 300])
-    parser.add_argument("--seconds", type=float, default=90.0, help="time to learn at each depth")
+    parser.add_argument("--seconds", type=amount, default=90.0, help="time to learn at each depth")
     parser.add_argument("--clock", default="wall", help="wall, or cpu: that of the processor, on a busy machine")
     parser.add_argument("--seeds", type=whole(1), default=2)
     parser.add_argument("--tuning-objects", type=whole(1), default=4, help="training objects that tune each depth")
@@ -218,7 +219,7 @@ def _add_leds(kinds: Any) -> None:
     parser = kinds.add_parser("leds", help="memory and time of a reversible pass on more and more LEDs, at one budget")
     parser.add_argument("--leds", type=whole(1), nargs="+", default=[89, 293, 581])
     parser.add_argument("--size", type=whole(1), default=256, help="edge of the object in pixels")
-    parser.add_argument("--budget-mb", type=float, help="default: what the first needs when streamed, and 5 %%")
+    parser.add_argument("--budget-mb", type=amount, help="default: what the first needs when streamed, and 5 %%")
     parser.add_argument("--unrolls", type=whole(1), default=3)
     parser.add_argument("--measurements", type=whole(1), default=8)
     parser.add_argument("--batch", type=whole(1), default=1, help="objects")
@@ -248,7 +249,7 @@ def _add_peers(kinds: Any) -> None:
     parser.add_argument("--unrolls", type=whole(1), nargs="+", default=[10, 30, 100], help="numbers of blocks")
     parser.add_argument("--size", type=whole(1), default=64, help="edge of the images in pixels")
     parser.add_argument("--repeats", type=whole(1), default=5)
-    parser.add_argument("--gain", type=float, default=4.0, help="of the last convolutions' weights, over torch's")
+    parser.add_argument("--gain", type=amount, default=4.0, help="of the last convolutions' weights, over torch's")
     add_threads(parser)
     add_json(parser)
     parser.set_defaults(run=_peers)
@@ -308,7 +309,7 @@ def _field(arguments: argparse.Namespace) -> int:
 
 def _add_window(kinds: Any) -> None:
     parser = kinds.add_parser("window", help="delay of the window's events while the demo trains")
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=amount, default=30.0)
     add_json(parser)
     parser.set_defaults(run=_window)
 

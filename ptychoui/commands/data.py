@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ptychoui.commands.options import add_json, if_stopped, nothing_written, print_json, say, show, whole
+from ptychoui.commands.options import add_json, amount, if_stopped, nothing_written, print_json, say, show, whole
 from ptychoui.errors import SettingsError
 
 
@@ -115,7 +115,9 @@ def _add_objects(commands: Any) -> None:
         "simulation",
     )
     parser.add_argument("-o", "--output", required=True, metavar="OBJECTS.h5")
-    parser.add_argument("--pixel-um", type=float, help="pixel of the objects at the sample in um (default: a source's)")
+    parser.add_argument(
+        "--pixel-um", type=amount, help="pixel of the objects at the sample in um (default: a source's)"
+    )
     parser.add_argument("--size", type=whole(8), help="edge of the objects in pixels (default: 160, or what fits)")
     parser.add_argument("--per-source", type=whole(1), default=2, help="objects cut from each image")
     parser.add_argument(

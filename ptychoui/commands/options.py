@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import re
 import sys
@@ -28,6 +29,17 @@ def whole(lowest: int) -> Callable[[str], int]:
 
     number.__name__ = "whole number"
     return number
+
+
+def amount(text: str) -> float:
+    """A type of finite numbers above 0."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+amount.__name__ = "number"
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +98,9 @@ def fresh(name: str) -> Path:
 def use_threads(arguments: argparse.Namespace) -> None:
     """Take as many CPU threads as ``--threads`` says; all if it says nothing."""
     if arguments.threads:
+        if arguments.threads > (most := max(64, 4 * (os.cpu_count() or 1))):
+            # Libraries take memory for each before they start them, and end the program where there is none.
+            raise SettingsError(f"--threads {arguments.threads}: at most {most} on this machine", "give fewer threads")
         import torch
 
         torch.set_num_threads(arguments.threads)

@@ -42,6 +42,22 @@ def test_numbers_of_bench_engine_that_cannot_be(words: tuple[object, ...], refus
     refused("bench", "engine", *TINY, *words, started=True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("engine", *TINY, "--only", "nope"),
+        ("engine", *TINY, "--step", "nan"),
+        ("stack", "--only", "nope"),
+        ("leds", "--budget-mb", "nan"),
+        ("depth", "first_light", "--seconds", "-1"),
+        ("peers", "--gain", "inf"),
+    ],
+    ids=lambda words: " ".join(str(word) for word in words[-2:]),
+)
+def test_words_of_other_benchmarks_that_cannot_be(words: tuple[object, ...], refused: Call) -> None:
+    refused("bench", *words, started=True)
+
+
 def test_bench_peers(works: Call) -> None:
     words = ("bench", "peers", "--unrolls", 2, "--size", 8, "--repeats", 1, "--gain", 1)
     values = works(*words, "--json")

@@ -248,6 +248,15 @@ def test_an_error_without_a_hint_gets_that_of_its_kind(refused: Call, monkeypatc
     assert refused("info", "s.tif") == f"ptychoui: the file holds pears - {DataError.usual_hint}"
 
 
+def test_an_hdf5_file_with_damaged_metadata(refused: Call, small: Path, tmp_path: Path) -> None:
+    content = bytearray((sample_data() / "objects.h5").read_bytes())
+    for place in range(600, 4000, 97):
+        content[place] ^= 0xFF
+    for name in ("bad.h5", "bad.mat"):
+        (tmp_path / name).write_bytes(content)
+        refused("info", tmp_path / name)
+
+
 def test_an_empty_geometry_is_refused(refused: Call, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", some_images(), photometric="minisblack")
     (tmp_path / "g.toml").write_text("# nothing yet\n", encoding="utf-8")

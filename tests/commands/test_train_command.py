@@ -16,6 +16,7 @@ from training.small import GEOMETRY, experiment, experiment_on_disk, same_state
 
 from ptychoui import cli
 from ptychoui.experiment import Geometry, load_experiment, to_toml
+from ptychoui.paths import sample_data
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer
@@ -183,6 +184,16 @@ def test_examples_are_known_by_name(refused: Call, tmp_path: Path, monkeypatch: 
     assert str(tmp_path / "bloodsmear_red.mat") in refused("train", "bloodsmear_red")
     assert "first_light" in refused("train")
     assert "'second_light'" in refused("train", "second_light")
+
+
+def test_files_that_are_no_experiments(refused: Call, lattice: Path) -> None:
+    assert "is a geometry, not an experiment - give it with --geometry" in refused("train", lattice)
+    assert "it is no text" in refused("train", sample_data() / "stack.ome.tif")
+
+
+def test_more_threads_than_a_machine_has(refused: Call, small: Path, tmp_path: Path) -> None:
+    """OpenMP ends the program where it finds no memory for them."""
+    assert "at most" in refused("train", small, "-o", tmp_path / "run", "--threads", 10**9)
 
 
 def test_an_experiment_that_says_nothing(refused: Call, tmp_path: Path) -> None:
