@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 _ONE_LINE = dict.fromkeys([*range(32), *range(127, 160)], " ")
 
@@ -16,7 +17,14 @@ class PtychouiError(Exception):
         One sentence that says what is wrong, with the number and the unit.
     hint
         One sentence that says what to do next; may be empty.
+
+    Attributes
+    ----------
+    usual_hint
+        What to do about errors of the class, where one has no hint of its own.
     """
+
+    usual_hint: ClassVar[str] = "see ptychoui --help"
 
     def __init__(self, message: str, hint: str = "") -> None:
         # Names inside damaged files may hold control characters; a sentence stays on one line.
@@ -31,9 +39,13 @@ class PtychouiError(Exception):
 class SettingsError(PtychouiError):
     """A setting is outside its allowed range, unknown or missing."""
 
+    usual_hint = "choose another value"
+
 
 class DataError(PtychouiError):
     """A file cannot be read, or what it holds does not fit together."""
+
+    usual_hint = "write the file again, or convert its images to TIFF with a geometry.toml beside them"
 
 
 class NoGeometryError(DataError):
@@ -67,6 +79,8 @@ class LedTableError(DataError):
 class GeometryError(PtychouiError):
     """The microscope and the LED array do not fit together."""
 
+    usual_hint = "check the settings of [microscope] and [array]"
+
 
 class EngineError(PtychouiError):
     """A gradient strategy cannot do what it was asked for."""
@@ -78,6 +92,8 @@ class CertificateError(EngineError):
 
 class RunError(PtychouiError):
     """A run folder cannot be read, written or resumed."""
+
+    usual_hint = "check the folder and its permissions"
 
 
 class OutOfMemoryError(PtychouiError):

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
+from ptychoui.paths import resources, shipped
 
 SCHEMA_VERSION = 1
 QUIET: dict[str, Any] = {"quiet": True}
@@ -425,11 +426,25 @@ class Network(Settings):
         return self.update == "learned_momentum"
 
 
+class Segment(Settings):
+    """A stretch of unrolls whose gradient is obtained in its own way."""
+
+    unrolls: int = Field(ge=1, le=100_000, description="number of unrolls of the segment, 1 to 100000")
+    strategy: Literal["store_all", "checkpoint", "offload", "binomial", "reversible", "inverse"] = Field(
+        description="store_all, checkpoint, offload, binomial, reversible or inverse"
+    )
+
+
 class Engine(Settings):
     """How the gradient is obtained, and where."""
 
-    strategy: Literal["auto", "store_all", "checkpoint", "offload", "binomial", "reversible", "inverse", "greedy"] = (
-        "reversible"
+    strategy: Literal[
+        "auto", "store_all", "checkpoint", "offload", "binomial", "reversible", "inverse", "greedy", "segments"
+    ] = "reversible"
+    segments: tuple[Segment, ...] = Field(
+        (),
+        description="what the strategy segments runs, first to last: [{unrolls = 20, strategy = 'checkpoint'}, ...]",
+        json_schema_extra=QUIET,
     )
     memory_mb: float | None = Field(
         None, gt=0, le=1e7, description="memory in MB that auto may plan with (default: 0.7 of what is free)"
@@ -448,6 +463,21 @@ class Engine(Settings):
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _some_segments(self) -> Self:
+        if self.strategy == "segments" and not self.segments:
+            raise SettingsError(
+                "the strategy segments was asked for, but engine.segments is empty",
+                "list them first to last, for example segments = [{unrolls = 20, strategy = 'checkpoint'}, "
+                "{unrolls = 40, strategy = 'reversible'}]",
+            )
+        return self
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of the strategies that run, one for every segment."""
+        return tuple(part.strategy for part in self.segments) if self.strategy == "segments" else (self.strategy,)
 
 
 class Training(Settings):
@@ -563,18 +593,18 @@ class Experiment(Settings):
     def _strategy_fits(self) -> Self:
         network, engine = self.network, self.engine
         exact = network.update == "heavy_ball"
-        if engine.strategy == "reversible" and network.learns_momentum:
+        if "reversible" in engine.strategies and network.learns_momentum:
             raise SettingsError(
                 "the reversible strategy needs a fixed momentum, that of the update learned_momentum changes",
                 "set network.update = 'heavy_ball', or engine.strategy to checkpoint, binomial, offload, inverse, "
                 "store_all or greedy",
             )
-        if engine.strategy == "reversible" and not exact:
+        if "reversible" in engine.strategies and not exact:
             raise SettingsError(
                 "the reversible strategy needs the heavy-ball update: a plain gradient step has no exact inverse",
                 "set network.update = 'heavy_ball', or engine.strategy = 'checkpoint'",
             )
-        if engine.strategy == "inverse" and exact:
+        if "inverse" in engine.strategies and exact:
             raise SettingsError(
                 "the strategy inverse solves for states that the heavy-ball update undoes exactly",
                 "set engine.strategy = 'reversible', or network.update to gradient or nesterov",
@@ -584,7 +614,19 @@ class Experiment(Settings):
                 f"{network.unrolls} unrolls cannot be cut into {engine.modules} greedy modules",
                 f"set engine.modules to {network.unrolls} or less",
             )
+        total = sum(part.unrolls for part in engine.segments)
+        if engine.strategy == "segments" and total != network.unrolls:
+            raise SettingsError(
+                f"the segments of the engine add up to {total} unrolls, the network has {network.unrolls}",
+                f"let the unrolls of engine.segments add up to network.unrolls = {network.unrolls}",
+            )
         return self
+
+
+def blank_experiment() -> Experiment:
+    """Every setting at its default."""
+    nothing: dict[str, Any] = {}
+    return Experiment(**nothing)
 
 
 PathLike = Annotated[str | Path, "a file path"]
@@ -596,7 +638,10 @@ def read_toml(path: PathLike) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"there is no file {str(path)!r}", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        hint = "give a text file with settings here; data go with --data"
+        raise SettingsError(f"{Path(path).name} is not a valid TOML file: it is no text", hint) from None
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{Path(path).name} is not a valid TOML file: {error}", "fix that line") from None
     except OSError as error:
         raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}", "give the path of a TOML file") from None
@@ -605,9 +650,20 @@ def read_toml(path: PathLike) -> dict[str, Any]:
 
 
 def load_experiment(path: PathLike) -> Experiment:
-    """Read an experiment from TOML; paths in it are relative to the file."""
-    experiment = Experiment(**migrate(read_toml(path)))
-    base = Path(path).resolve().parent
+    """Read an experiment from TOML, or the example of that name; paths in it are relative to the file.
+
+    Paths in an example that came with the program are relative to where it is used: its data do not come with it.
+    """
+    path = shipped(path, "experiments")
+    table = read_toml(path)
+    if not table:
+        raise SettingsError(f"{path.name} is empty", "say at least where the data are: [data] path = ...")
+    if "microscope" in table:
+        raise SettingsError(f"{path.name} is a geometry, not an experiment", "give it with --geometry")
+    experiment = Experiment(**migrate(table))
+    base = path.resolve().parent
+    if base == (resources() / "experiments").resolve():
+        base = Path.cwd()
 
     def absolute(text: str) -> str:
         return text if text.startswith("sample:") or Path(text).is_absolute() else str(base / text)
@@ -619,11 +675,13 @@ def load_experiment(path: PathLike) -> Experiment:
 
 
 def load_geometry(path: PathLike) -> Geometry:
-    """Read a geometry file with the tables ``[microscope]`` and ``[array]``."""
+    """Read a geometry file with the tables ``[microscope]`` and ``[array]``, or the example of that name."""
+    path = shipped(path, "geometries")
     try:
         return Geometry(**read_toml(path))
     except PtychouiError as error:
-        raise type(error)(f"{Path(path).name}: {error.message}", error.hint) from None
+        message = error.message if path.name in error.message else f"{path.name}: {error.message}"
+        raise type(error)(message, error.hint) from None
 
 
 def migrate(table: dict[str, Any]) -> dict[str, Any]:

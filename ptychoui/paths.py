@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from ptychoui.errors import SettingsError
+
+SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -23,6 +26,21 @@ def resources() -> Path:
 def sample_data() -> Path:
     """Folder of the small data that the project generates itself."""
     return _beside_or_inside("sample_data")
+
+
+def shipped(name: str | Path, folder: str) -> Path:
+    """The file of this name; where there is none, the example ``NAME.toml`` that lies in that folder of resources."""
+    found = {path.stem: path for path in (resources() / folder).glob("*.toml")}.get(str(name))
+    return found if found and not Path(name).exists() else Path(name)
+
+
+def data_file(path: str) -> Path:
+    """File behind a data path; ``sample:objects`` and ``sample:stack`` are the project's own."""
+    if not path.startswith("sample:"):
+        return Path(path)
+    if path not in SAMPLES:
+        raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
+    return sample_data() / SAMPLES[path]
 
 
 def user_config() -> Path:

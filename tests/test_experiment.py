@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from ptychoui.experiment import (
     Microscope,
     Network,
     Pose,
+    Segment,
     Training,
     load_experiment,
     load_geometry,
@@ -119,6 +122,7 @@ EVERY_FIELD = Experiment(
     network=Network(update="gradient", unrolls=12, step=0.25, momentum="9/10", learn_step=True),
     engine=Engine(
         strategy="checkpoint",
+        segments=(Segment(unrolls=5, strategy="store_all"), Segment(unrolls=7, strategy="offload")),
         memory_mb=512.0,
         objects_at_once=3,
         drift_tolerance=1e-5,
@@ -204,7 +208,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         ("[training]\nstpes = 3", "unknown setting .*stpes"),
         ("schema_version = 2", "schema version 2, this program knows up to 1; update ptychoui"),
         ("[training]\nsteps = -1", r"steps.*greater than or equal to 0.*-1"),
-        ("[engine]\nstrategy = 'magic'", "strategy.*'auto', 'store_all', .* 'inverse' or 'greedy'"),
+        ("[engine]\nstrategy = 'magic'", "strategy.*'auto', 'store_all', .* 'greedy' or 'segments'"),
         ("[engine]\ndevice = 'gpu'", "device"),
         ("[network]\nmomentum = '3/2'", "momentum must lie between 0 and 1"),
         ("[network]\nmomentum = '1/128'", "denominator at most 127"),
@@ -291,6 +295,51 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((resources() / "experiments").glob("*.toml")), ids=lambda p: p.stem)
 def test_shipped_experiments_load(path: Path) -> None:
     assert load_experiment(path).name
+
+
+def test_the_example_of_every_setting_is_whole_and_true() -> None:
+    """Every setting stands in it, with its default or, behind a #, with a value that TOML can read."""
+    text = (resources() / "experiments" / "every_setting.toml").read_text(encoding="utf-8")
+    tables: dict[str, set[str]] = {"": set()}
+    for line in text.splitlines():
+        bare = line.removeprefix("# ")
+        if bare.startswith("[") and bare.endswith("]"):
+            tables[table := bare.strip("[]")] = set()
+        elif match := re.match(r"(\w+) = ", bare):
+            tomllib.loads(bare)
+            tables[table if len(tables) > 1 else ""].add(match[1])
+    models = {"": Experiment, "data": DataSource, "data.images": Images, "geometry.microscope": Microscope}
+    models |= {"geometry.array": Array, "geometry.array.pose": Pose, "measurement": Measurement, "design": Design}
+    models |= {"network": Network, "engine": Engine, "training": Training}
+    for name, model in models.items():
+        below = {table.removeprefix(f"{name}.").split(".")[0] for table in tables if table.startswith(f"{name}.")}
+        below = {table.split(".")[0] for table in tables if table} if not name else below
+        assert set(model.model_fields) - below == tables[name], name
+    read = load_experiment(resources() / "experiments" / "every_setting.toml")
+    for name in ("measurement", "design", "network", "engine", "training"):
+        assert getattr(read, name) == models[name]()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"segments": []}, "engine.segments is empty"),
+        ({"segments": [{"unrolls": 10, "strategy": "checkpoint"}]}, "add up to 10 unrolls, the network has 30"),
+        ({"segments": [{"unrolls": 30, "strategy": "greedy"}]}, "segment.strategy"),
+        ({"segments": [{"unrolls": 30, "strategy": "auto"}]}, "segment.strategy"),
+        ({"segments": [{"unrolls": 0, "strategy": "checkpoint"}]}, "segment.unrolls"),
+        ({"segments": [{"unrolls": 30}]}, "segment.strategy is missing"),
+        ({"segments": [{"unrolls": 30, "strategy": "inverse"}]}, "heavy-ball update undoes exactly"),
+        ({"segments": "checkpoint"}, "engine.segments"),
+    ],
+)
+def test_segments_that_cannot_be(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as error:
+        Experiment(engine=Engine(strategy="segments", **settings))
+    assert error.value.hint
+    with pytest.raises(SettingsError, match="needs the heavy-ball update"):
+        parts = (Segment(unrolls=10, strategy="checkpoint"), Segment(unrolls=20, strategy="reversible"))
+        Experiment(network=Network(update="nesterov"), engine=Engine(strategy="segments", segments=parts))
 
 
 def test_folders_of_the_user_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

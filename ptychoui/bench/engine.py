@@ -37,9 +37,11 @@ from ptychoui.bench.problem import PUBLISHED, Bench, make_bench
 from ptychoui.bench.resident import peak_of_pass
 from ptychoui.engine.allocator import keep_freed_pages
 from ptychoui.engine.memory import MemoryMeter
-from ptychoui.engine.planner import free_memory, size_text
+from ptychoui.engine.planner import free_memory
 from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import STRATEGIES
+from ptychoui.errors import SettingsError
 from ptychoui.training.problem import pick_device
 
 REPEATS = 5
@@ -98,6 +100,8 @@ def run(
     With ``resident`` the closed-form strategies also run once each in a fresh process, whose peak resident memory is
     the cross-check of the meter. ``only`` names the rows that are wanted, by default all.
     """
+    if unknown := [name for name in only if name not in WAYS]:
+        raise SettingsError(f"there is no row {unknown[0]!r}", f"rows are {', '.join(WAYS)}")
     target = pick_device(device)
     keep_freed_pages()
     rows: list[Row] = []

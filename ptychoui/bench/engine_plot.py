@@ -76,6 +76,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
         f"{result['device']}, {result['threads']} threads",
         fontsize=11,
     )
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure of matplotlib; `SettingsError` where the place or the format is none."""
     try:
         figure.savefig(path, dpi=130)
     except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ptychoui.bench.engine_plot import save_figure
 from ptychoui.errors import SettingsError
 
 LABELS = {"cnn": "Mean square error", "design": "Complex error"}
@@ -48,9 +49,4 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes[0].set_ylabel(f"{LABELS[problem]}, held out")
         axes[0].set_title(problem, loc="left", fontsize=11)
         axes[1].legend(frameon=False, fontsize=9)
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"cannot write the figure {str(path)!r}: {error}", "give a file name ending in .png"
-        ) from None
+    save_figure(figure, path)

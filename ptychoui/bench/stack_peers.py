@@ -34,6 +34,7 @@ from ptychoui import paths
 from ptychoui.bench import stack_ways
 from ptychoui.bench.coupling import CannotRun, first_line
 from ptychoui.bench.stack_ways import PEERS, Found, Stack, Way, inverse, make_stack, quiet
+from ptychoui.errors import SettingsError
 from ptychoui.experiment import Reconstruct
 from ptychoui.optics.forward import camera_matrix
 from ptychoui.optics.reconstruct import StackReconstruction
@@ -208,6 +209,8 @@ def run(
     notes: dict[str, str] = {}
     ways = _ways(stack, notes)
     chosen = {name: way for name, way in ways.items() if not only or name.lower().startswith(only)}
+    if not chosen:
+        raise SettingsError(f"no row begins with {only[0]!r}", f"rows are {', '.join(ways)}")
     for name, way in chosen.items():
         progress(f"{name}, to warm up")
         _once(way, 1)

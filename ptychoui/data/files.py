@@ -141,7 +141,7 @@ def _sentence(name: str, folder: Path, problem: OSError) -> tuple[str, str]:
             f"the disk is full: {name} was not written",
             "free some space or choose another folder, then save again",
         )
-    if isinstance(problem, FileNotFoundError):
+    if isinstance(problem, FileNotFoundError) and not folder.is_dir():
         return f"{name} was not written: there is no folder {str(folder)!r}", "make the folder first"
     if isinstance(problem, PermissionError) or problem.errno == errno.EROFS:
         return f"{name} was not written: no permission in {str(folder)!r}", "choose a folder you may write to"

@@ -208,7 +208,7 @@ def is_reconstruction(path: str | Path) -> bool:
             return False
         with h5py.File(path, "r") as file:
             return _text(file.attrs.get("format")) == FORMAT
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, RuntimeError, KeyError):
         return False
 
 

@@ -24,7 +24,7 @@ from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy, usable
-from ptychoui.engine.strategy import Chain, LayerCost, Run
+from ptychoui.engine.strategy import Chain, LayerCost, Run, Strategy
 
 
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -177,17 +177,17 @@ def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], stra
     return meter.peak
 
 
-def predict(cost: LayerCost, chain: Chain, strategy_name: str) -> int:
-    """Peak bytes of a pass of a chain under a strategy, workspaces included.
+def predict(cost: LayerCost, chain: Chain, under: str | Strategy) -> int:
+    """Peak bytes of a pass of a chain under a strategy or one of that name, workspaces included.
 
     Raises
     ------
     EngineError
         If the strategy cannot run the chain.
     """
-    chosen = strategy(strategy_name)
+    chosen = strategy(under) if isinstance(under, str) else under
     chosen.check(chain)
-    return cost.first[strategy_name] + chosen.further_bytes(chain, cost)
+    return chosen.peak_bytes(chain, cost)
 
 
 def predict_greedy(cost: LayerCost, chain: Chain, modules: int) -> int:

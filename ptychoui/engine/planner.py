@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ptychoui.engine.memory import predict
+from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import strategy, usable
 from ptychoui.engine.strategy import Chain, LayerCost
 from ptychoui.errors import EngineError
@@ -33,6 +34,8 @@ class Option:
         Objects of a batch that are differentiated together, or None where there is nothing to choose.
     variant
         Words for a variant of the layers that takes less memory and more time, or nothing.
+    parts
+        For segments: what each of them keeps, in words.
     """
 
     strategy: str
@@ -40,6 +43,7 @@ class Option:
     effort: float
     objects: int | None = None
     variant: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +164,3 @@ def cheaper(current: Option, among: Sequence[Option]) -> Option | None:
     """The option with the least work that takes clearly less memory, or None: what to try when memory has run out."""
     less = [option for option in among if option.peak < 0.9 * current.peak]
     return min(less, key=lambda option: option.effort, default=None)
-
-
-def size_text(count: int) -> str:
-    """Bytes for people."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count / 1e3:.3g} kB"

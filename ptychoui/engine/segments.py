@@ -58,13 +58,23 @@ class Segments(Strategy):
         """For each segment its unrolls, its strategy, and the bytes that it keeps."""
         found = []
         for part, strategy in self.cut(chain):
-            kept = strategy.further_bytes(part, cost) + (2 * cost.state if strategy.holds_state else 0)
+            kept = strategy.first_bytes(cost) + strategy.further_bytes(part, cost)
             found.append((len(part), strategy.name, kept))
         return found
 
     def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
         """What all segments keep."""
         return sum(kept for _, _, kept in self.memory(chain, cost))
+
+    def peak_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """The largest over the segments: while one is walked back, those before it are kept and those after it gone."""
+        before = peak = 0
+        for (part, strategy), (_, _, kept) in zip(self.cut(chain), self.memory(chain, cost), strict=True):
+            # What holds states needs a copy of the one it began with where that is not the chain's own input.
+            begun = cost.state if before and strategy.holds_state else 0
+            peak = max(peak, before + begun + strategy.peak_bytes(part, cost))
+            before += kept
+        return peak
 
     def effort(self, chain: Chain) -> float:
         """Mean over the unrolls."""

@@ -31,6 +31,10 @@ class StoreAll(Strategy):
         """Every further layer is kept."""
         return cost.linearised * (len(chain) - 1)
 
+    def first_bytes(self, cost: LayerCost) -> int:
+        """The linearised layer."""
+        return cost.linearised
+
     def effort(self, chain: Chain) -> float:
         """Everything once."""
         return chain.layers[0].effort.stored

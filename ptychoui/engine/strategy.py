@@ -176,6 +176,14 @@ class Strategy(ABC):
     def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
         """Peak bytes of a pass of a chain beyond those of its first unroll."""
 
+    def first_bytes(self, cost: LayerCost) -> int:
+        """Bytes that a record keeps for the first unroll, once it has run: a point, or the states at both ends."""
+        return 2 * cost.state if self.holds_state else cost.point
+
+    def peak_bytes(self, chain: Chain, cost: LayerCost) -> int:
+        """Peak bytes of a pass of a chain, workspaces included."""
+        return cost.first[self.name] + self.further_bytes(chain, cost)
+
     @abstractmethod
     def effort(self, chain: Chain) -> float:
         """Work per unroll, in the unit of the layers' `Effort`."""

@@ -8,6 +8,7 @@ from PyQt6.QtCore import QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
+from ptychoui.engine.sizes import size_text
 from ptychoui.gui.theme import colours
 
 NAMES = {
@@ -16,14 +17,6 @@ NAMES = {
     "offload": "checkpoints on the host",
     "greedy": "greedy modules",
 }
-
-
-def bytes_text(count: float) -> str:
-    """Bytes with the unit a person would use (powers of 1000)."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.0f} B"
 
 
 class MemoryBars(QWidget):
@@ -98,4 +91,4 @@ class MemoryBars(QWidget):
 
     def _size_text(self, size: float) -> str:
         first = self._bars[0][1]
-        return bytes_text(size) if size == first or not first else f"{bytes_text(size)}  ({size / first:.1f}×)"
+        return size_text(size) if size == first or not first else f"{size_text(size)}  ({size / first:.1f}×)"

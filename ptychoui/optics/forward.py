@@ -42,7 +42,7 @@ from ptychoui.errors import GeometryError
 from ptychoui.experiment import Microscope
 from ptychoui.optics import compiled
 from ptychoui.optics.led_array import LedArray
-from ptychoui.optics.led_sums import Windows, led_sums
+from ptychoui.optics.led_sums import Light, Windows, led_sums
 from ptychoui.optics.microscope import Sampling
 
 
@@ -72,8 +72,7 @@ class DataTerm:
 class Linearised:
     """Fields and residuals at one object: all that a product with the Hessian needs."""
 
-    spectrum: Tensor  # (B, N, N) complex, the object's transform
-    fields: Tensor | None  # (B, L, n, n) complex u_l, or None where they are streamed
+    light: Light  # the object's transform, and the fields u_l unless they are streamed
     weights: Tensor  # (M, L) C
     predicted: Tensor  # (B, M, T, T) s_m
     residual: Tensor  # (B, M, T, T) r_m = 1 - s^_m / s_m
@@ -213,16 +212,16 @@ class FourierPtychography:
             n = self.grids.field_px
             fields = keep.get("fields", (len(x), len(self.leds), n, n), self.complex_dtype, self.device)
         mixed = self._sums.mixed_intensities(spectrum, data.weights, fields, work)
-        return self._linearised(spectrum, fields, mixed, data)
+        return self._linearised(Light(spectrum, fields), mixed, data)
 
-    def _linearised(self, spectrum: Tensor, fields: Tensor | None, mixed: Tensor, data: DataTerm) -> Linearised:
+    def _linearised(self, light: Light, mixed: Tensor, data: DataTerm) -> Linearised:
         predicted, residual = _residual(self.camera(mixed), data)
-        return Linearised(spectrum, fields, data.weights, predicted, residual)
+        return Linearised(light, data.weights, predicted, residual)
 
     def gradient(self, at: Linearised, work: Scratch) -> Tensor:
         """G = dD/dx* = a sum_l B_l^H [w_l u_l]; L transforms, streamed 2 L. (B, N, N) complex."""
         images = self.camera_adjoint(at.residual)
-        return self._image(self._sums.weighted_adjoint(at.spectrum, at.fields, at.weights, images, work))
+        return self._image(self._sums.weighted_adjoint(at.light, at.weights, images, work))
 
     def _image(self, spectrum: Tensor) -> Tensor:
         image: Tensor = torch.fft.ifft2(spectrum)
@@ -250,13 +249,13 @@ class FourierPtychography:
             (B, N, N) complex direction.
         """
         direction, others = self._spectrum(q), None
-        if at.fields is not None:
+        if at.light.fields is not None:
             n = self.grids.field_px
             others = work.get("others", (len(q), len(self.leds), n, n), self.complex_dtype, self.device)
-        crossed = self._sums.mixed_cross(at.spectrum, at.fields, direction, at.weights, others, work)
+        crossed = self._sums.mixed_cross(at.light, direction, at.weights, others, work)
         dy, dr, images, changes = self._changes(at, crossed, data)
         spectrum, correlations = self._sums.product_adjoint(
-            at.spectrum, at.fields, direction, others, at.weights, images, changes, work
+            at.light, Light(direction, others), at.weights, images, changes, work
         )
         return self._result(at, spectrum, correlations, dy, dr)
 
@@ -266,7 +265,7 @@ class FourierPtychography:
             return self.product(self.linearise(x, data, work, work), q, data, work)
         at, direction, (dy, dr, images, changes) = self._both(self._spectrum(x), q, data, work)
         spectrum, correlations = self._sums.product_adjoint(
-            at.spectrum, None, direction, None, at.weights, images, changes, work
+            at.light, Light(direction), at.weights, images, changes, work
         )
         return self._result(at, spectrum, correlations, dy, dr)
 
@@ -277,7 +276,7 @@ class FourierPtychography:
             return self.gradient(at, work), self.product(at, q, data, work)
         at, direction, (dy, dr, images, changes) = self._both(self._spectrum(x), q, data, work)
         gradient, spectrum, correlations = self._sums.adjoint_both(
-            at.spectrum, direction, at.weights, images, changes, work
+            at.light.spectrum, direction, at.weights, images, changes, work
         )
         return self._image(gradient), self._result(at, spectrum, correlations, dy, dr)
 
@@ -287,7 +286,7 @@ class FourierPtychography:
         """Linearise a streamed model and look along q in one pass over the LEDs."""
         direction = self._spectrum(q)
         mixed, crossed = self._sums.mixed_both(spectrum, direction, data.weights, work)
-        at = self._linearised(spectrum, None, mixed, data)
+        at = self._linearised(Light(spectrum), mixed, data)
         return at, direction, self._changes(at, crossed, data)
 
     def _changes(self, at: Linearised, crossed: Tensor, data: DataTerm) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -99,11 +99,27 @@ class Windows:
             yield self.places(leds), self.pupils(leds), leds
 
 
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What the LEDs show of objects.
+
+    Attributes
+    ----------
+    spectrum
+        (B, N, N) complex.
+    fields
+        (B, L, n, n) complex, or None where they were not kept: a pass makes them again from the spectrum.
+    """
+
+    spectrum: Tensor
+    fields: Tensor | None = None
+
+
 class LedSums(ABC):
-    """Fields of all LEDs, mixed into measurements, and the way back.
+    """Fields of all LEDs, mixed into measurements, and the way back: the contract of every implementation.
 
     Shapes: spectra (B, N, N) complex, fields (B, L, n, n) complex, images (B, M, n, n) real, weights (M, L). Fields
-    that were not kept (None) are made again from their spectrum.
+    of ``light`` are u_l, those of ``along`` and of the spectrum ``direction`` are b_l.
     """
 
     @abstractmethod
@@ -119,34 +135,18 @@ class LedSums(ABC):
         """Images sum_l C_ml |u_l|^2; the fields are left in ``keep`` where given."""
 
     @abstractmethod
-    def weighted_adjoint(
-        self, spectrum: Tensor, fields: Tensor | None, weights: Tensor, images: Tensor, work: Scratch
-    ) -> Tensor:
+    def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
         """Spectrum of sum_l B_l^H [w_l u_l] with w_l = sum_m C_ml image_m."""
 
     @abstractmethod
     def mixed_cross(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        weights: Tensor,
-        keep: Tensor | None,
-        work: Scratch,
+        self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
-        """Images sum_l C_ml 2 Re(conj(u_l) b_l); b_l are the fields of the spectrum ``direction``."""
+        """Images sum_l C_ml 2 Re(conj(u_l) b_l); the fields b_l are left in ``keep`` where given."""
 
     @abstractmethod
     def product_adjoint(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        others: Tensor | None,
-        weights: Tensor,
-        images: Tensor,
-        changes: Tensor,
-        work: Scratch,
+        self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
         """Spectrum of sum_l B_l^H [w_l b_l + dw_l u_l], where images and changes give w_l and dw_l.
 
@@ -158,14 +158,14 @@ class LedSums(ABC):
     def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
         """`mixed_intensities` and `mixed_cross` without kept fields: the same bits in 2 L transforms instead of 3 L."""
         mixed = self.mixed_intensities(spectrum, weights, None, work).clone()
-        return mixed, self.mixed_cross(spectrum, None, direction, weights, None, work)
+        return mixed, self.mixed_cross(Light(spectrum), direction, weights, None, work)
 
     def adjoint_both(
         self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`weighted_adjoint` and `product_adjoint` without kept fields: the same bits in 4 L transforms, not 5 L."""
-        gradient = self.weighted_adjoint(spectrum, None, weights, images, work).clone()
-        return gradient, *self.product_adjoint(spectrum, None, direction, None, weights, images, changes, work)
+        gradient = self.weighted_adjoint(Light(spectrum), weights, images, work).clone()
+        return gradient, *self.product_adjoint(Light(spectrum), Light(direction), weights, images, changes, work)
 
 
 def led_sums(windows: Windows, device: torch.device, stream: bool = False, chunk_bytes: int | None = None) -> LedSums:
@@ -230,49 +230,35 @@ class TensorLedSums(LedSums):
             keep.copy_(u)
         return self._mix(weights, u.real.square().addcmul_(u.imag, u.imag))
 
-    def weighted_adjoint(
-        self, spectrum: Tensor, fields: Tensor | None, weights: Tensor, images: Tensor, work: Scratch
-    ) -> Tensor:
+    def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
         """As in the base class."""
-        u = self.fields(spectrum, work) if fields is None else fields
+        u = self._fields_of(light, work)
         return self.adjoint(scaled(u, self._unmix(weights, images)), work)
 
     def mixed_cross(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        weights: Tensor,
-        keep: Tensor | None,
-        work: Scratch,
+        self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
         """As in the base class."""
         b = self.fields(direction, work)
         if keep is not None:
             keep.copy_(b)
-        u = self.fields(spectrum, work) if fields is None else fields
+        u = self._fields_of(light, work)
         return self._mix(weights, cross(u, b))
 
     def product_adjoint(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        others: Tensor | None,
-        weights: Tensor,
-        images: Tensor,
-        changes: Tensor,
-        work: Scratch,
+        self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
         """As in the base class."""
-        u = self.fields(spectrum, work) if fields is None else fields
-        b = self.fields(direction, work) if others is None else others
+        u, b = self._fields_of(light, work), self._fields_of(along, work)
         correlations = torch.einsum("bmp,blp->ml", images.flatten(2), cross(u, b).flatten(2))
         squared = u.real.square().addcmul_(u.imag, u.imag)
         correlations += torch.einsum("bmp,blp->ml", changes.flatten(2), squared.flatten(2))
         total = scaled(b, self._unmix(weights, images))
         torch.view_as_real(total).addcmul_(torch.view_as_real(u), self._unmix(weights, changes).unsqueeze(-1))
         return self.adjoint(total, work), correlations
+
+    def _fields_of(self, light: Light, work: Scratch) -> Tensor:
+        return self.fields(light.spectrum, work) if light.fields is None else light.fields
 
     @staticmethod
     def _mix(weights: Tensor, images: Tensor) -> Tensor:

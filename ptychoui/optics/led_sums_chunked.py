@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.optics.led_sums import LedSums, Windows, cross, scaled
+from ptychoui.optics.led_sums import LedSums, Light, Windows, cross, scaled
 from ptychoui.optics.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**26
@@ -71,27 +71,20 @@ class ChunkedLedSums(LedSums):
             self._mix(weights, _square(u), part, total)
         return total
 
-    def weighted_adjoint(
-        self, spectrum: Tensor, fields: Tensor | None, weights: Tensor, images: Tensor, work: Scratch
-    ) -> Tensor:
+    def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
         """As in the base class."""
-        total, fetch = self._spectrum_of(len(spectrum)), self._fetch(spectrum, fields, work)
-        for part in self._parts(len(spectrum)):
+        batch = len(light.spectrum)
+        total, fetch = self._spectrum_of(batch), self._fetch(light, work)
+        for part in self._parts(batch):
             self._send_back(scaled(fetch(part), self._unmix(weights, images, part)), part, total)
         return total
 
     def mixed_cross(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        weights: Tensor,
-        keep: Tensor | None,
-        work: Scratch,
+        self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
         """As in the base class."""
-        total, fetch = self._images_of(len(spectrum), weights), self._fetch(spectrum, fields, work)
-        for part in self._parts(len(spectrum)):
+        total, fetch = self._images_of(len(direction), weights), self._fetch(light, work)
+        for part in self._parts(len(direction)):
             b = self._field(direction, part, work)
             if keep is not None:
                 keep[:, part.leds] = b
@@ -108,42 +101,33 @@ class ChunkedLedSums(LedSums):
         return mixed, crossed
 
     def product_adjoint(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        others: Tensor | None,
-        weights: Tensor,
-        images: Tensor,
-        changes: Tensor,
-        work: Scratch,
+        self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
         """As in the base class."""
-        return self._product(spectrum, fields, direction, others, weights, images, changes, work, None)
+        return self._product(light, along, weights, images, changes, work, None)
 
     def adjoint_both(
         self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As in the base class; fields of both are made once."""
         gradient = self._spectrum_of(len(spectrum))
-        found = self._product(spectrum, None, direction, None, weights, images, changes, work, gradient)
+        found = self._product(Light(spectrum), Light(direction), weights, images, changes, work, gradient)
         return gradient, *found
 
     def _product(
         self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        others: Tensor | None,
+        light: Light,
+        along: Light,
         weights: Tensor,
         images: Tensor,
         changes: Tensor,
         work: Scratch,
         gradient: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        total, correlations = self._spectrum_of(len(spectrum)), torch.empty_like(weights)
-        fetch, fetch_other = self._fetch(spectrum, fields, work), self._fetch(direction, others, work)
-        for part in self._parts(len(spectrum)):
+        batch = len(light.spectrum)
+        total, correlations = self._spectrum_of(batch), torch.empty_like(weights)
+        fetch, fetch_other = self._fetch(light, work), self._fetch(along, work)
+        for part in self._parts(batch):
             u, weight = fetch(part), self._unmix(weights, images, part)
             if gradient is not None:
                 self._send_back(scaled(u, weight), part, gradient)
@@ -185,11 +169,11 @@ class ChunkedLedSums(LedSums):
         field: Tensor = torch.fft.ifft2(padded)
         return field
 
-    def _fetch(self, spectrum: Tensor, fields: Tensor | None, work: Scratch) -> Callable[[Part], Tensor]:
+    def _fetch(self, light: Light, work: Scratch) -> Callable[[Part], Tensor]:
         """A chunk's fields: kept ones, or made again."""
-        if fields is not None:
+        if (fields := light.fields) is not None:
             return lambda part: fields[:, part.leds]
-        return lambda part: self._field(spectrum, part, work)
+        return lambda part: self._field(light.spectrum, part, work)
 
     def _send_back(self, fields: Tensor, part: Part, total: Tensor) -> None:
         """Add a chunk's windows to the spectra: every sample gathers from the windows over it.

@@ -18,7 +18,7 @@ from torch import Tensor
 from ptychoui.engine.allocator import APART_FROM
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics import compiled
-from ptychoui.optics.led_sums import LedSums, Windows
+from ptychoui.optics.led_sums import LedSums, Light, Windows
 from ptychoui.optics.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**21
@@ -125,12 +125,11 @@ class CompiledLedSums(LedSums):
         self._run(len(spectrum), work, part)
         return totals.view(len(spectrum), -1, self._n, self._n)
 
-    def weighted_adjoint(
-        self, spectrum: Tensor, fields: Tensor | None, weights: Tensor, images: Tensor, work: Scratch
-    ) -> Tensor:
+    def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
         """As in the base class."""
-        totals, back = self._spectra(len(spectrum), work)
-        fetch = self._fetch(spectrum, fields)
+        batch = len(light.spectrum)
+        totals, back = self._spectra(batch, work)
+        fetch = self._fetch(light)
         images, transposed = images.flatten(2), weights.T.contiguous()
 
         def part(chunk: Chunk) -> None:
@@ -139,22 +138,16 @@ class CompiledLedSums(LedSums):
             compiled.scale(fetch(chunk), space.weight_array, space.product_pairs)
             self._send_back(space.product, chunk, back)
 
-        self._run(len(spectrum), work, part)
+        self._run(batch, work, part)
         return totals
 
     def mixed_cross(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        weights: Tensor,
-        keep: Tensor | None,
-        work: Scratch,
+        self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
         """As in the base class."""
-        totals = self._images(len(spectrum), len(weights), work)
+        totals = self._images(len(direction), len(weights), work)
         source, kept = direction.numpy(), None if keep is None else pairs(keep)
-        fetch = self._fetch(spectrum, fields)
+        fetch = self._fetch(light)
 
         def part(chunk: Chunk) -> None:
             b = pairs(self._field(source, chunk))
@@ -164,8 +157,8 @@ class CompiledLedSums(LedSums):
                 compiled.cross_and_keep(fetch(chunk), b, chunk.space.image_array, kept[chunk.rows])
             totals[chunk.batch].addmm_(weights[:, chunk.leds], chunk.space.image)
 
-        self._run(len(spectrum), work, part)
-        return totals.view(len(spectrum), -1, self._n, self._n)
+        self._run(len(direction), work, part)
+        return totals.view(len(direction), -1, self._n, self._n)
 
     def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
         """As in the base class; fields of both are made once."""
@@ -185,43 +178,34 @@ class CompiledLedSums(LedSums):
         return mixed.view(shape), crossed.view(shape)
 
     def product_adjoint(
-        self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        others: Tensor | None,
-        weights: Tensor,
-        images: Tensor,
-        changes: Tensor,
-        work: Scratch,
+        self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
         """As in the base class."""
-        return self._product(spectrum, fields, direction, others, weights, images, changes, work, None)
+        return self._product(light, along, weights, images, changes, work, None)
 
     def adjoint_both(
         self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As in the base class; fields of both are made once."""
         gradient, back = self._spectra(len(spectrum), work, "gradient")
-        found = self._product(spectrum, None, direction, None, weights, images, changes, work, back)
+        found = self._product(Light(spectrum), Light(direction), weights, images, changes, work, back)
         return gradient, *found
 
     def _product(
         self,
-        spectrum: Tensor,
-        fields: Tensor | None,
-        direction: Tensor,
-        others: Tensor | None,
+        light: Light,
+        along: Light,
         weights: Tensor,
         images: Tensor,
         changes: Tensor,
         work: Scratch,
         gradient: Complexes | None,
     ) -> tuple[Tensor, Tensor]:
-        totals, back = self._spectra(len(spectrum), work)
-        fetch, fetch_other = self._fetch(spectrum, fields), self._fetch(direction, others)
+        batch = len(light.spectrum)
+        totals, back = self._spectra(batch, work)
+        fetch, fetch_other = self._fetch(light), self._fetch(along)
         images, changes, transposed = images.flatten(2), changes.flatten(2), weights.T.contiguous()
-        correlations = weights.new_empty((len(spectrum), *transposed.shape))
+        correlations = weights.new_empty((batch, *transposed.shape))
 
         def part(chunk: Chunk) -> None:
             space, image, change = chunk.space, images[chunk.batch], changes[chunk.batch]
@@ -240,7 +224,7 @@ class CompiledLedSums(LedSums):
             compiled.combine(u, space.change_array, b, space.weight_array, space.product_pairs)
             self._send_back(space.product, chunk, back)
 
-        self._run(len(spectrum), work, part)
+        self._run(batch, work, part)
         return totals, correlations.sum(0).T
 
     # Pieces -----------------------------------------------------------------------------------------------
@@ -250,12 +234,12 @@ class CompiledLedSums(LedSums):
         field: Tensor = torch.fft.ifft2(chunk.space.padded)
         return field
 
-    def _fetch(self, spectrum: Tensor, fields: Tensor | None) -> Callable[[Chunk], Reals]:
+    def _fetch(self, light: Light) -> Callable[[Chunk], Reals]:
         """Pairs of a chunk's fields: kept ones, or made again."""
-        if fields is not None:
-            kept = pairs(fields)
+        if light.fields is not None:
+            kept = pairs(light.fields)
             return lambda chunk: kept[chunk.rows]
-        source = spectrum.numpy()
+        source = light.spectrum.numpy()
         return lambda chunk: pairs(self._field(source, chunk))
 
     def _send_back(self, fields: Tensor, chunk: Chunk, back: Complexes) -> None:

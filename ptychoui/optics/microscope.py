@@ -258,6 +258,8 @@ def tile_limits(geometry: Geometry) -> TileLimits:
 FieldOfLed = Literal["bright", "edge", "dark"]
 GUARD_SHARE = 0.02
 """LEDs this close to the objective NA, as a share of it, may be bright or dark field."""
+ALL_ON_AXIS = 0.05
+"""Share of the objective's NA below which illumination adds nothing to speak of."""
 
 
 def field_of_leds(leds: LedArray, objective_na: float, guard_na: float = 0.0) -> tuple[FieldOfLed, ...]:
@@ -394,6 +396,11 @@ def _led_warnings(microscope: Microscope, leds: LedArray, guard_na: float) -> li
         warnings.append(
             f"neighbouring LEDs share {overlap:.0%} of the pupil, {MINIMUM_OVERLAP:.0%} or more is wanted: "
             "raise the array, or use a finer pitch"
+        )
+    if len(leds) > 1 and float(leds.radius_na.max()) < ALL_ON_AXIS * microscope.objective_na:
+        warnings.append(
+            f"all {len(leds)} LEDs shine from nearly the same direction, up to NA {float(leds.radius_na.max()):.2g}: "
+            "check that pitch and height are in mm"
         )
     if not leds.bright_field(microscope.objective_na).any():
         warnings.append("no LED is in the bright field: check the array's shift and height")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, is_reconstruction, load_reconstruction
-from ptychoui.errors import DataError, GeometryError
+from ptychoui.errors import GeometryError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import sampling
@@ -160,19 +160,13 @@ def _geometry_of(stack: ImageStack, source: str) -> Geometry:
 def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, regions: int) -> TrainingSet:
     """Reconstruct a stack and cut it; the tiles are so large that ``edge`` pixels of the wanted size remain."""
     from ptychoui.optics.all_at_once import all_at_once
+    from ptychoui.optics.reconstruct_file import image_places
 
     geometry = _geometry_of(stack, source)
     leds = led_array(geometry.array)
-    places = {int(number): place for place, number in enumerate(stack.led_numbers)}
-    missing = [int(number) for number in leds.numbers if int(number) not in places]
-    if missing:
-        raise DataError(
-            f"{source} has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
-            "check the LED numbers of the geometry",
-        )
     side = min(stack.images.shape[1:])
     grids = sampling(geometry.microscope, leds, side, 0)
-    images = stack.images[[places[int(number)] for number in leds.numbers], :side, :side]
+    images = stack.images[image_places(stack, leds, source), :side, :side]
     result = all_at_once(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
     found = objects_from_reconstruction(
         result.object,

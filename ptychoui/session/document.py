@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import Experiment, Geometry, load_experiment, to_toml
+from ptychoui.experiment import Experiment, Geometry, blank_experiment, load_experiment, to_toml
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
@@ -48,12 +47,6 @@ class Change:
     label: str
     key: str
     before: State
-
-
-def blank_experiment() -> Experiment:
-    """Every setting at its default."""
-    nothing: dict[str, Any] = {}
-    return Experiment(**nothing)
 
 
 class Document:

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.formats.geometry_file import GivenGeometry, given_of, load_whole_geometry
-from ptychoui.errors import DataError, SettingsError
+from ptychoui.errors import DataError
 from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
-from ptychoui.paths import resources, sample_data
+from ptychoui.paths import data_file, resources
 
 if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport
 
-SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
 DEMO = "first_light.toml"
 
 
@@ -117,16 +116,7 @@ def open_run(path: Path) -> OpenedRun:
 
 def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
     """Open an experiment's data; the experiment's geometry wins over its geometry file and the data's own."""
-    return OpenedData(_open_dataset(locate(source.path), given_of(source, geometry)), source.path)
-
-
-def locate(path: str) -> Path:
-    """File behind a data path, samples included."""
-    if not path.startswith("sample:"):
-        return Path(path)
-    if path not in SAMPLES:
-        raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
-    return sample_data() / SAMPLES[path]
+    return OpenedData(_open_dataset(data_file(source.path), given_of(source, geometry)), source.path)
 
 
 def demo_experiment() -> Experiment:

@@ -17,8 +17,7 @@ from ptychoui.data.files import check_target, write_atomic
 from ptychoui.errors import StopRequested
 from ptychoui.experiment import DataSource, Experiment, Geometry, Images
 from ptychoui.optics.led_array import led_array
-from ptychoui.paths import resources, sample_data, user_state
-from ptychoui.session.opening import locate
+from ptychoui.paths import data_file, resources, sample_data, user_state
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
@@ -169,7 +168,7 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
             control.checkpoint()
             yield ProfilePart(step=0, part="sample")
             said, given = _said(plan, source, dark), None if plan.sample else source.geometry
-            sample = open_for_profile(str(locate(plan.sample or source.path)), given, said, geometry)
+            sample = open_for_profile(str(data_file(plan.sample or source.path)), given, said, geometry)
             if not plan.sample and geometry is not None:
                 # The form's geometry is what a person sees: it wins over the file's own.
                 sample = replace(sample, geometry=geometry)

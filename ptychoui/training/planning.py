@@ -8,14 +8,17 @@ from functools import cache, partial
 
 import torch
 
-from ptychoui.engine.memory import for_objects, predict_greedy, probe
+from ptychoui.engine.memory import for_objects, predict, predict_greedy, probe
 from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
+from ptychoui.engine.segments import Segments
+from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import EngineError
+from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.training.problem import Problem
-from ptychoui.training.step import GREEDY, Parameters, network_inputs
+from ptychoui.training.step import GREEDY, Parameters, gradient_strategy, network_inputs
 
 STREAMED = "LEDs streamed"
 """The variant in which fields are made again instead of kept."""
@@ -32,7 +35,7 @@ class Chosen:
     predicted
         Peak bytes under every strategy for these objects and this variant.
     sentence
-        What was chosen and why, where something was left to the planner.
+        What was chosen and why, where something was left to the planner; what every segment keeps, where there are any.
     among
         All options that were looked at.
     """
@@ -83,7 +86,9 @@ def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
         plan = choose(among, least.peak, allowed)
     chosen = plan.option
     left_open = engine.strategy == "auto" or bool(chosen.variant) or (chosen.objects or 1) != (fixed or batch)
-    return Chosen(chosen, plan.predicted, plan.sentence if left_open else None, tuple(among))
+    sentences = [f"segments, first to last: {'; '.join(chosen.parts)}"] if chosen.parts else []
+    sentences += [plan.sentence] if left_open else []
+    return Chosen(chosen, plan.predicted, "; ".join(sentences) or None, tuple(among))
 
 
 def after_running_out(problem: Problem, parameters: Parameters, chosen: Chosen) -> Chosen | None:
@@ -111,6 +116,7 @@ def _options(problem: Problem, parameters: Parameters, variant: str) -> list[Opt
         at_once = None if batch == 1 else objects
         found += options(cost, network.chain, at_once, variant)
         found += _greedy(cost, network, engine.modules, at_once, variant)
+        found += _segments(cost, network, engine, at_once, variant)
     return found
 
 
@@ -136,3 +142,18 @@ def _greedy(cost: LayerCost, network: UnrolledNetwork, modules: int, objects: in
     peak = predict_greedy(cost, network.chain, modules)
     effort = strategy("store_all").effort(network.chain)
     return [Option(strategy=GREEDY, peak=peak, effort=effort, objects=objects, variant=variant)]
+
+
+def _segments(
+    cost: LayerCost, network: UnrolledNetwork, engine: Engine, objects: int | None, variant: str
+) -> list[Option]:
+    """The segments of the experiment, where it asks for them."""
+    if engine.strategy != Segments.name:
+        return []
+    parts = gradient_strategy(engine, Segments.name)
+    assert isinstance(parts, Segments)
+    peak, effort = predict(cost, network.chain, parts), parts.effort(network.chain)
+    kept = tuple(
+        f"{count} unrolls {name} keep {size_text(size)}" for count, name, size in parts.memory(network.chain, cost)
+    )
+    return [Option(strategy=Segments.name, peak=peak, effort=effort, objects=objects, variant=variant, parts=kept)]

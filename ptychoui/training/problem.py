@@ -20,10 +20,8 @@ from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.measurement import MeasurementModel
 from ptychoui.optics.microscope import Sampling, good_padding, sampling
-from ptychoui.paths import sample_data
+from ptychoui.paths import data_file
 from ptychoui.training.examples import Examples, examples_of_objects, examples_of_stack
-
-SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +94,7 @@ def pick_device(name: str) -> torch.device:
 def find_dataset(experiment: Experiment) -> tuple[ImageStack | TrainingSet, Geometry | None]:
     """Open the experiment's data; geometry from the experiment, else its geometry file, else the data's own."""
     source = experiment.data
-    path = str(sample_data() / SAMPLES[source.path]) if source.path in SAMPLES else source.path
-    if path.startswith("sample:"):
-        raise SettingsError(f"there is no {path!r}", f"samples are {', '.join(SAMPLES)}")
-    dataset = open_dataset(path, given_of(source, experiment.geometry))
+    dataset = open_dataset(data_file(source.path), given_of(source, experiment.geometry))
     geometry = dataset.geometry if dataset.geometry is not None else experiment.geometry
     pixel = None if experiment.geometry is None else experiment.geometry.microscope.camera_pixel_um
     if geometry is not None and pixel is not None and pixel != geometry.microscope.camera_pixel_um:

@@ -65,13 +65,13 @@ class RunFolder:
             If the folder holds a run already, is in use, or cannot be written.
         """
         folder = cls(Path(path))
-        # A run that ended before its first save left nothing to lose, so its folder may be used again.
-        if any((folder.path / name).exists() for name in ("state.npz", "state.previous.npz")):
-            raise RunError(f"{folder.path} already holds a run", "resume it with --resume, or name another folder")
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make the folder {folder.path}: {error.strerror}", "choose another place") from None
+        # A run that ended before its first save left nothing to lose, so its folder may be used again.
+        if any((folder.path / name).exists() for name in ("state.npz", "state.previous.npz")):
+            raise RunError(f"{folder.path} already holds a run", "resume it with --resume, or name another folder")
         folder._take_lock()
         try:
             folder._sweep()
@@ -112,7 +112,7 @@ class RunFolder:
         """What run.json holds."""
         try:
             record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self.path} is not a run folder: it has no run.json", "check the path") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{self.path / 'run.json'} is damaged: {error}", "restore it from a copy") from None

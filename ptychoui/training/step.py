@@ -13,6 +13,7 @@ from torch import Tensor
 from ptychoui.design import starts
 from ptychoui.engine.greedy import ModuleDone
 from ptychoui.engine.inverse import Inverse
+from ptychoui.engine.segments import Segments
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Between, Strategy
 from ptychoui.experiment import Engine
@@ -108,6 +109,8 @@ def network_inputs(
 
 def gradient_strategy(engine: Engine, name: str) -> Strategy:
     """The strategy of a name with the experiment's settings."""
+    if name == Segments.name:
+        return Segments([(part.unrolls, gradient_strategy(engine, part.strategy)) for part in engine.segments])
     return Inverse(engine.drift_tolerance) if name == Inverse.name else strategy(name)
 
 

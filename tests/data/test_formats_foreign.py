@@ -513,6 +513,9 @@ def test_partial_geometries_are_checked(tmp_path: Path) -> None:
             read_geometry(path)
         assert type(caught.value).__name__ in ("SettingsError", "GeometryError")
     path.write_text("")
+    with pytest.raises(SettingsError, match=r"g.toml is empty"):
+        read_geometry(path)
+    path.write_text("[microscope]\n")
     assert read_geometry(path) == PartialGeometry(values={}, source="g.toml")
 
 

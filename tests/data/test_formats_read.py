@@ -56,7 +56,7 @@ def test_needs_a_geometry(layout: str, tmp_path: Path, write_layout: Any) -> Non
     if layout.startswith("uconn"):
         assert "it does say wavelength 0.63 um, defocus 10 um" in caught.value.message
         assert "shift y 0.35 mm" in caught.value.message
-        assert "uconn_bloodsmear.toml" in caught.value.hint
+        assert "--geometry uconn_bloodsmear" in caught.value.hint
 
 
 @pytest.mark.parametrize("layout", STACKS)

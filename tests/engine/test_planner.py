@@ -85,15 +85,15 @@ def test_fewer_objects_at_a_time_come_before_slower_strategies_and_streams() -> 
         Option(strategy="checkpoint", peak=100, effort=5, objects=1),
         Option(strategy="checkpoint", peak=10, effort=8, objects=1, variant="LEDs streamed"),
     ]
-    assert choose(among, 1000).sentence == "store_all, 4 objects at a time: 0.8 kB of 1 kB"
+    assert choose(among, 1000).sentence == "store_all, 4 objects at a time: 800 B of 1 kB"
     found = choose(among, 500)
-    assert found.option is among[2] and found.sentence.startswith("store_all, one object at a time: 0.2 kB of 0.5 kB")
+    assert found.option is among[2] and found.sentence.startswith("store_all, one object at a time: 200 B of 500 B")
     assert found.predicted == {"store_all": 200, "checkpoint": 100}
     assert choose(among, 50).sentence == (
-        "checkpoint, LEDs streamed, one object at a time: 0.01 kB of 0.05 kB, 2x the time of back-propagation; "
-        "back-propagation would need 0.8 kB"
+        "checkpoint, LEDs streamed, one object at a time: 10 B of 50 B, 2x the time of back-propagation; "
+        "back-propagation would need 800 B"
     )
-    with pytest.raises(EngineError, match=r"needs at least 0.01 kB .checkpoint, LEDs streamed, one object at a time"):
+    with pytest.raises(EngineError, match=r"needs at least 10 B .checkpoint, LEDs streamed, one object at a time"):
         choose(among, 5)
     assert choose(among, 1000, lambda option: option.objects == 1).option is among[2]
 

@@ -7,7 +7,7 @@ import torch
 from engine.chains import Saboteur, TanhLayer, optics_problem, tanh_problem
 
 from ptychoui.engine.inverse import Inverse
-from ptychoui.engine.memory import MemoryMeter, probe
+from ptychoui.engine.memory import MemoryMeter, predict, probe
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.strategies import strategy
@@ -87,6 +87,17 @@ def test_every_segment_says_what_it_keeps() -> None:
         segments.forward(chain, problem.x, problem.inputs, Scratch()).backward(problem.cotangent, tuple(problem.inputs))
     assert cost.first["checkpoint"] + segments.further_bytes(chain, cost) == pytest.approx(meter.peak, rel=0.15)
     assert 1 < segments.effort(chain) / strategy("store_all").effort(chain) < 4 / 3
+
+
+@pytest.mark.parametrize("names", [*CUTS, ("checkpoint", "reversible"), ("store_all", "reversible")], ids="+".join)
+def test_the_peak_of_segments_is_foretold(names: tuple[str, ...]) -> None:
+    problem, update = tanh_problem(batch=16, size=64), HeavyBall("1/2")
+    chain = problem.chain(40, update)
+    cost = probe(chain, problem.x, problem.inputs, tuple(problem.inputs))
+    parts = cut(names, 40)
+    with MemoryMeter() as meter:
+        parts.forward(chain, problem.x, problem.inputs, Scratch()).backward(problem.cotangent, tuple(problem.inputs))
+    assert predict(cost, chain, parts) == pytest.approx(meter.peak, rel=0.08)
 
 
 def test_segments_that_do_not_fit() -> None:

@@ -10,13 +10,13 @@ from PyQt6.QtGui import QDropEvent
 from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox
 from stepwise_run import snapshot
 
+from ptychoui.engine.sizes import size_text
 from ptychoui.gui import theme
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.geometry_dock import A, M
 from ptychoui.gui.limits import auto_limits, decimals_for, finite_values, full_limits
 from ptychoui.gui.luts import NAMES, lut
 from ptychoui.gui.main_window import MainWindow
-from ptychoui.gui.memory_bars import bytes_text
 from ptychoui.gui.parts import duration
 from ptychoui.gui.reconstruction_view import ReconstructionView
 from ptychoui.gui.scale_bar import bar_length_um, length_text
@@ -102,7 +102,7 @@ def test_scale_bars_are_one_two_or_five(width: float) -> None:
 
 def test_texts_for_people() -> None:
     assert [length_text(v) for v in (0.5, 20, 2000)] == ["500 nm", "20 µm", "2 mm"]
-    assert [bytes_text(v) for v in (12, 3.85e7, 2.62e8, 1e10)] == ["12 B", "38.5 MB", "262 MB", "10 GB"]
+    assert [size_text(v) for v in (12, 3.85e7, 2.62e8, 1e10)] == ["12 B", "38.5 MB", "262 MB", "10 GB"]
     assert [duration(v) for v in (12, 120, 7260)] == ["12 s", "2 min", "2 h 01 min"]
 
 

@@ -17,7 +17,7 @@ from optics.setups import ABERRATED, make, objects, relative
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics import compiled, led_sums_cpu
 from ptychoui.optics.forward import _windows
-from ptychoui.optics.led_sums import LedSums, TensorLedSums, Windows, led_sums
+from ptychoui.optics.led_sums import LedSums, Light, TensorLedSums, Windows, led_sums
 
 CPU = torch.device("cpu")
 Passes = dict[str, torch.Tensor]
@@ -52,9 +52,11 @@ def passes(sums: LedSums, windows: Windows, kept: bool, batch: int = 3) -> Passe
     u = torch.empty(batch, leds, n, n, dtype=torch.complex128) if kept else None
     b = torch.empty(batch, leds, n, n, dtype=torch.complex128) if kept else None
     found = {"mixed": sums.mixed_intensities(spectrum, weights, u, work).clone()}
-    found["weighted"] = sums.weighted_adjoint(spectrum, u, weights, images, work).clone()
-    found["cross"] = sums.mixed_cross(spectrum, u, direction, weights, b, work).clone()
-    product, correlations = sums.product_adjoint(spectrum, u, direction, b, weights, images, changes, work)
+    found["weighted"] = sums.weighted_adjoint(Light(spectrum, u), weights, images, work).clone()
+    found["cross"] = sums.mixed_cross(Light(spectrum, u), direction, weights, b, work).clone()
+    product, correlations = sums.product_adjoint(
+        Light(spectrum, u), Light(direction, b), weights, images, changes, work
+    )
     found |= {"product": product.clone(), "correlations": correlations.clone()}
     found["fields"] = sums.fields(spectrum, work).clone()
     found["adjoint"] = sums.adjoint(found["fields"], work).clone()

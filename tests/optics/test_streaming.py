@@ -23,7 +23,7 @@ from ptychoui.experiment import Network
 from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
 from ptychoui.optics import compiled
 from ptychoui.optics.forward import DataTerm, FourierPtychography, ProductResult, _reach, _windows
-from ptychoui.optics.led_sums import LedSums, TensorLedSums, Windows
+from ptychoui.optics.led_sums import LedSums, Light, TensorLedSums, Windows
 from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.led_sums_cpu import CompiledLedSums
 from ptychoui.optics.microscope import zernike
@@ -84,7 +84,7 @@ def test_streamed_is_kept_to_rounding(scope: str, kind: str, dtype: torch.dtype,
     p = Problem(kept)
     name = f"streamed against kept, {'double' if dtype == torch.float64 else 'single'} precision"
     at = streamed.linearise(p.x, p.data, Scratch(), Scratch())
-    assert at.fields is None
+    assert at.light.fields is None
     assert figure(name, relative(p.gradient(streamed), p.gradient(kept))) < bound
     expected, again = parts(p.product(kept)), kept.product_at(p.x, p.q, p.data, Scratch())
     assert torch.equal(expected["hessian"], again.hessian)
@@ -192,9 +192,11 @@ def all_sums(sums: LedSums, windows: Windows, batch: int = 2) -> dict[str, torch
     found |= {name: t.clone() for name, t in zip(("gradient", "product", "correlations"), both, strict=True)}
     u, b = (torch.empty(batch, leds, n, n, dtype=torch.complex128) for _ in range(2))
     found["kept mixed"] = sums.mixed_intensities(spectrum, weights, u, work).clone()
-    found["kept cross"] = sums.mixed_cross(spectrum, u, direction, weights, b, work).clone()
-    found["kept gradient"] = sums.weighted_adjoint(spectrum, u, weights, images, work).clone()
-    product, correlations = sums.product_adjoint(spectrum, u, direction, b, weights, images, changes, work)
+    found["kept cross"] = sums.mixed_cross(Light(spectrum, u), direction, weights, b, work).clone()
+    found["kept gradient"] = sums.weighted_adjoint(Light(spectrum, u), weights, images, work).clone()
+    product, correlations = sums.product_adjoint(
+        Light(spectrum, u), Light(direction, b), weights, images, changes, work
+    )
     return found | {"kept product": product.clone(), "kept correlations": correlations, "u": u, "b": b}
 
 

@@ -59,7 +59,7 @@ def blank(folder: Path, sample: ImageStack) -> Path:
     bright = leds.bright_field(sample.geometry.microscope.objective_na)
     level = np.where(bright, 1000.0 + 10.0 * np.arange(len(bright)), 1.0).astype(np.float32)
     path = folder / "blank.tif"
-    tifffile.imwrite(path, np.tile(level[:, None, None], (1, 24, 24)), photometric="minisblack")
+    tifffile.imwrite(path, np.tile(level[:, None, None], (1, *sample.images.shape[1:])), photometric="minisblack")
     return path
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment
-from ptychoui.paths import user_state
+from ptychoui.paths import data_file, user_state
 from ptychoui.session import opening, runs
 from ptychoui.session.document import Document
 from ptychoui.session.history import RunHistory
@@ -101,7 +101,7 @@ def test_files_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(PtychouiError):
         opening.open_anything(tmp_path / "notes.txt")
     with pytest.raises(PtychouiError, match="samples are"):
-        opening.locate("sample:nothing")
+        data_file("sample:nothing")
 
 
 def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:

@@ -9,6 +9,7 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.stack_plan import StackPlan, forecast, stack_task
@@ -27,7 +28,7 @@ from ptychoui.training.events import Finished, Stopped
 
 @pytest.fixture(scope="module")
 def sample() -> ImageStack:
-    opened = opening.open_anything(opening.locate("sample:stack"), None)
+    opened = opening.open_anything(data_file("sample:stack"), None)
     assert isinstance(opened, opening.OpenedData) and isinstance(opened.dataset, ImageStack)
     return opened.dataset
 

@@ -69,6 +69,44 @@ def test_a_streamed_reversible_pass_is_certified_and_equals_streamed_checkpoints
     assert all(torch.equal(exact.gradients[name], kept.gradients[name]) for name in kept.gradients)
 
 
+SEGMENTS = [
+    {"unrolls": 2, "strategy": "checkpoint"},
+    {"unrolls": 4, "strategy": "reversible"},
+    {"unrolls": 1, "strategy": "store_all"},
+]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_segments_of_an_experiment_have_its_gradient_bit_for_bit(tmp_path: Path, precision: str) -> None:
+    made = problem(
+        tmp_path,
+        network={"unrolls": 7},
+        engine={"strategy": "segments", "segments": SEGMENTS, "precision": precision},
+    )
+    whole, cut = gradients(made, "checkpoint"), gradients(made, "segments")
+    assert whole.loss == cut.loss
+    assert all(torch.equal(cut.gradients[name], whole.gradients[name]) for name in whole.gradients)
+    assert cut.certificate == "kept; exact: 4 unrolls undone bit for bit; kept"
+
+
+def test_segments_are_planned_measured_and_explained(tmp_path: Path) -> None:
+    engine = {"strategy": "segments", "segments": SEGMENTS, "memory_mb": 100.0}
+    made = problem(tmp_path, network={"unrolls": 7}, engine=engine, training={"batch": 3})
+    run = Trainer(made)
+    begun, *events = run.run()
+    assert isinstance(begun, Started) and begun.strategy == "segments"
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert begun.predicted_bytes["reversible"] < begun.predicted_bytes["segments"] < begun.predicted_bytes["store_all"]
+    assert steps[0].memory_bytes == pytest.approx(begun.predicted_bytes["segments"], rel=1.0)
+    (line,) = [note for note in begun.notes if note.startswith("segments, first to last: 2 unrolls checkpoint keep ")]
+    assert "; 4 unrolls reversible keep " in line and "; 1 unrolls store_all keep " in line
+    assert run.chosen is not None
+    tight = plan_run(_with(made, memory_mb=1.01e-6 * min(o.peak for o in run.chosen.among if o.parts)), run.parameters)
+    assert tight.option.strategy == "segments" and tight.option.objects == 1
+    with pytest.raises(EngineError, match=r"a pass needs at least .* \(segments"):
+        plan_run(_with(made, memory_mb=1e-3), run.parameters)
+
+
 @pytest.mark.parametrize(
     ("update", "strategy"),
     [

@@ -34,7 +34,6 @@ from ptychoui.data.formats.geometry_file import (
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
 from ptychoui.experiment import Geometry, Images
-from ptychoui.paths import resources
 
 WORDS = {
     "microscope.objective_na": ("objective's NA", "", "0.1"),
@@ -85,7 +84,7 @@ class Draft:
     images: int | None = None
     said: Images = field(default_factory=Images)
     said_in: str = ""
-    example: str = ""
+    example: str = ""  # name of a shipped geometry whose data look like these
 
     def state(self, setting: str, value: float | None, source: str, assumed: bool = False) -> None:
         """Record a setting that the file states; None where it does not."""
@@ -318,14 +317,14 @@ class Draft:
     def _no_geometry(self, missing: tuple[str, ...]) -> NoGeometryError:
         """The error that says by name what is missing, and the lines that would say it."""
         words = [WORDS[name][0] if name in WORDS else name for name in missing]
-        known = [f"{f.name} {f.value:g} {f.unit}".rstrip() for f in self.facts if isinstance(f.value, float)]
-        said = f"; it does say {', '.join(known)}" if known else ""
+        stated = [f"{f.name} {f.value:g} {f.unit}".rstrip() for f in self.facts if isinstance(f.value, float)]
+        said = f"; it does say {', '.join(stated)}" if stated else ""
         where = f"{self.path.name}/geometry.toml" if self.path.is_dir() else sidecar_path(self.path).name
-        examples = resources() / "geometries" / self.example
+        known = f"--geometry {self.example}" if self.example else "ptychoui presets"
         return NoGeometryError(
             f"{self.path.name} does not say the {', the '.join(words)}{said}; missing: {', '.join(missing)}",
             f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines_for(missing))} "
-            f"and your own values; examples: {examples}",
+            f"and your own values; examples: {known}",
             missing,
             self.report(),
         )

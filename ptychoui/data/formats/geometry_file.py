@@ -19,6 +19,7 @@ import numpy as np
 from ptychoui.data.formats.led_table import Leds, read_led_table
 from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.experiment import Array, DataSource, Experiment, Geometry, Images, Microscope, Pose, read_toml
+from ptychoui.paths import shipped
 
 MICROSCOPE_NEEDS = ("objective_na", "magnification", "camera_pixel_um", "wavelength_um")
 KIND_NEEDS = {
@@ -64,15 +65,19 @@ GivenGeometry = Geometry | PartialGeometry | None
 
 
 def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
-    """Read a geometry file; one that lacks settings which every geometry needs, or speaks of images, is partial.
+    """Read a geometry file, or the example of that name.
+
+    One that lacks settings which every geometry needs, or speaks of images, is partial.
 
     Raises
     ------
     SettingsError, DataError
         If the file or its LED table is missing or broken, or a setting is unknown or out of range.
     """
-    path = Path(path)
+    path = shipped(path, "geometries")
     table = read_toml(path)
+    if not table:
+        raise SettingsError(f"{path.name} is empty", "write [microscope] and [array] into it, or leave it out")
     table.pop("profile", None)  # what a profile says of its making
     try:
         images = _images_of(table)
@@ -114,7 +119,9 @@ def with_geometry(experiment: Experiment, path: str | Path) -> Experiment:
     found = read_geometry(path)
     if isinstance(found, Geometry):
         return experiment.replace(geometry=found)
-    return experiment.replace(geometry=None, data=experiment.data.replace(geometry=str(Path(path).resolve())))
+    return experiment.replace(
+        geometry=None, data=experiment.data.replace(geometry=str(shipped(path, "geometries").resolve()))
+    )
 
 
 def given_of(source: DataSource, geometry: Geometry | None) -> GivenGeometry:

@@ -144,7 +144,7 @@ def _first_images(mat: MatFile, raw: NDArray[Any], draft: Draft) -> NDArray[Any]
 
 def _example(name: str) -> str:
     """Shipped geometry whose data look like this file."""
-    return {"imlow_HDR": "uconn_bloodsmear.toml", "lowSeq": "elfpie_usaf.toml"}.get(name, "")
+    return {"imlow_HDR": "uconn_bloodsmear", "lowSeq": "elfpie_usaf"}.get(name, "")
 
 
 def _with_facts_of_file(mat: MatFile, geometry: Geometry, notes: list[str]) -> Geometry:

@@ -108,7 +108,7 @@ def _open_folder(path: Path, geometry: GivenGeometry, part: str | None) -> Image
 
 def _open_matlab(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:
     if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
+        with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
             has_ptychogram = is_ptylab(file)
         if has_ptychogram:
             return read_ptylab(path, geometry)

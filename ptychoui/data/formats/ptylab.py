@@ -98,7 +98,7 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
     part
         Name of the tile; may be None where there is only one.
     """
-    draft = Draft(path=path, layout="Aidukas HDF5", example="aidukas_usaf.toml")
+    draft = Draft(path=path, layout="Aidukas HDF5", example="aidukas_usaf")
     with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
         names = sections(file)
         section = choose(path, names, part, "tile")

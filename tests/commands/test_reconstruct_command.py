@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +20,12 @@ from ptychoui import cli
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
+from ptychoui.optics.calibrate_file import Spread
 from ptychoui.optics.pose import moved
 from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.optics.tiles import FieldReconstruction
+from ptychoui.paths import sample_data
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),
@@ -90,6 +96,89 @@ def test_ctrl_c_keeps_what_there_is(
     assert code == 0 and "stopped after 2 of 9 passes" in out
     assert load_reconstruction(tmp_path / "out.h5").record["interrupted"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def ended(words: list[object], number: int, seen: bytes) -> tuple[int, str, str]:
+    """A process that gets a signal once it has written ``seen`` to stderr; code, stdout, and stderr after that."""
+    command = [sys.executable, "-m", "ptychoui.cli", *(str(word) for word in words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stderr is not None
+        said = b""
+        while seen not in said and (more := os.read(child.stderr.fileno(), 1000)):
+            said += more
+        child.send_signal(number)
+        out, err = child.communicate()
+    assert seen in said, said
+    return child.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for a child")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_ended_keeps_the_passes_it_has_done(stack: Path, tmp_path: Path, number: int) -> None:
+    words = ["reconstruct", stack, "-o", tmp_path / "out.h5", "--passes", 10_000]
+    code, out, err = ended(words, number, b"/10000 [")
+    assert code == 0, err
+    assert re.search(r"stopped after \d+ of 10000 passes; what there is was kept", out)
+    assert "stopping after this pass; once more ends it at once" in err and "Traceback" not in err
+    assert load_reconstruction(tmp_path / "out.h5").record["interrupted"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for a child")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_calibration_that_is_ended_says_what_is_lost(tmp_path: Path, number: int) -> None:
+    words = ["calibrate", sample_data() / "stack.ome.tif", "--orientation", "-o", tmp_path / "g.toml"]
+    code, out, err = ended(words, number, b"layout 1 of 8")
+    assert code == 2 and out == "" and "Traceback" not in err
+    lost = "ptychoui: stopped: g.toml was not written, the work so far is lost - start it again"
+    assert err.splitlines()[-1] == lost
+    assert not (tmp_path / "g.toml").exists()
+
+
+def test_a_calibration_that_is_stopped_in_its_starts_keeps_the_geometry(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={})
+
+    def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
+        yield SimpleNamespace(geometry=geometry, reconstruction=result)
+
+    def starts(_self: object, *_words: object) -> Any:
+        if known:
+            yield Spread(ends=np.eye(2, 6), residuals=np.ones(2))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", calibrated)
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.StackCalibration.spread", starts)
+    for known, said in ((True, "is of 2 starts, not of 9"), (False, "is not known")):
+        words = ("calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
+        code, out, err = run(capsys, *words, "--json")
+        assert code == 0 and f"note: stopped: g.toml is written, its error bar {said}" in err
+        assert (json.loads(out)["spread"] is not None) == known and (tmp_path / "g.toml").is_file()
+
+
+def test_a_reconstruction_that_is_ended_twice_says_what_is_lost(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(_self: object) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        yield
+
+    monkeypatch.setattr(WindowReconstruction, "run", twice)
+    code, out, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5")
+    assert code == 2 and out == "" and "stopped: out.h5 was not written, the work so far is lost - start it" in err
+    whole = FieldReconstruction.run
+
+    def after_a_tile(self: FieldReconstruction) -> Any:
+        for progress in whole(self):
+            yield progress
+            if progress.done:
+                yield from twice(self)
+
+    monkeypatch.setattr(FieldReconstruction, "run", after_a_tile)
+    words = ("reconstruct", stack, "--full-field", "--tile", 24, "--overlap", 8, "--passes", 2)
+    code, out, err = run(capsys, *words, "-o", tmp_path / "f.h5")
+    assert code == 2 and out == "" and f"finished tiles are kept in {tmp_path / 'f.h5.tiles'} - go on with --re" in err
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(

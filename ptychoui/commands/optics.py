@@ -1,0 +1,414 @@
+"""The commands on stacks: reconstruct, calibrate, profile."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptychoui.commands.options import (
+    add_json,
+    add_threads,
+    device_of,
+    if_stopped,
+    nothing_written,
+    print_json,
+    say,
+    stop_flag,
+    use_threads,
+    whole,
+)
+from ptychoui.errors import PtychouiError, SettingsError
+
+if TYPE_CHECKING:
+    from ptychoui.data.dataset import ImageStack
+    from ptychoui.data.results import StoredReconstruction
+    from ptychoui.design.patterns import PatternSet
+    from ptychoui.experiment import Reconstruct
+    from ptychoui.optics.calibrate import Calibration
+    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.multiplexed import CodedReconstruction
+    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+
+CODED_PASSES = 200
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands of this module, each with its words, to the parser of ``ptychoui``."""
+    _add_reconstruct(commands)
+    _add_calibrate(commands)
+    _add_profile(commands)
+
+
+def _add_reconstruct(commands: Any) -> None:
+    parser = commands.add_parser("reconstruct", help="make an object, a pupil and the LEDs' brightness of a stack")
+    parser.add_argument("file", metavar="STACK")
+    parser.add_argument("-o", "--output", required=True, metavar="RESULT.h5")
+    parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, or to correct theirs")
+    parser.add_argument("--passes", type=whole(1), help="passes over all images (default: 20)")
+    parser.add_argument("--pupil", choices=("fixed", "zernike", "free"), help="what is fitted of it (default: zernike)")
+    parser.add_argument("--no-gain", action="store_true", help="do not fit the brightness of every LED")
+    parser.add_argument("--no-background", action="store_true", help="do not fit the stray light of every image")
+    parser.add_argument("--upsampling", type=whole(1), help="object pixels per camera pixel (default: as needed)")
+    parser.add_argument(
+        "--pad", type=whole(0), metavar="N", help="free border in camera pixels (default: as far as the blur reaches)"
+    )
+    parser.add_argument(
+        "--crop", type=whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
+    )
+    parser.add_argument(
+        "--patterns", metavar="P.json", help="the images are of coded illumination: patterns as export writes them"
+    )
+    parser.add_argument("--full-field", action="store_true", help="all of the images, in overlapping tiles")
+    parser.add_argument("--tile", type=whole(8), metavar="N", help="edge of the tiles in camera pixels")
+    parser.add_argument("--overlap", type=whole(1), metavar="N", help="camera pixels that neighbours share")
+    parser.add_argument("--resume", action="store_true", help="go on with the tiles that an earlier run finished")
+    parser.add_argument(
+        "--without", type=int, nargs="+", default=[], metavar="LED", help="numbers of LEDs to leave out"
+    )
+    parser.add_argument("--calibrate", action="store_true", help="correct the array's pose by the images first")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_threads(parser)
+    parser.add_argument("--figures", metavar="FOLDER", help="write PNGs of object, pupil and LEDs")
+    add_json(parser)
+    parser.set_defaults(run=_reconstruct)
+
+
+def _reconstruct(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import check_target
+    from ptychoui.data.results import save_reconstruction
+
+    check_target(arguments.output)
+    with if_stopped(lambda: _lost(arguments)):
+        result, clear, reading = _reconstructed(arguments)
+        path = save_reconstruction(arguments.output, result)
+    clear()
+    return _keep_reconstruction(arguments, result, reading, path)
+
+
+def _lost(arguments: argparse.Namespace) -> tuple[str, str]:
+    """What becomes of a reconstruction that is ended at once, and what to do."""
+    name, tiles = Path(arguments.output).name, _tiles_folder(arguments)
+    if arguments.full_field and tiles.is_dir():
+        return f"{name} was not written, finished tiles are kept in {tiles}", "go on with --resume"
+    return nothing_written(arguments)()
+
+
+def _tiles_folder(arguments: argparse.Namespace) -> Path:
+    """Where the tiles of a whole field lie until it is finished."""
+    output = Path(arguments.output)
+    return output.with_name(f"{output.name}.tiles")
+
+
+def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction, Callable[[], None], float]:
+    """A result, what is to be done once it is kept, and the time for reading in seconds."""
+    import time
+
+    from ptychoui.experiment import Reconstruct
+    from ptychoui.optics.reconstruct_file import open_stack
+
+    use_threads(arguments)
+    wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
+    wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
+    settings = Reconstruct(**{name: value for name, value in wanted.items() if value is not None})
+    start = time.perf_counter()
+    patterns = None
+    if arguments.patterns:
+        from ptychoui.export.json_file import load_patterns
+
+        patterns = load_patterns(arguments.patterns)
+        stack = _open_coded(arguments, patterns)
+    else:
+        stack = open_stack(arguments.file, arguments.geometry)
+    reading = time.perf_counter() - start
+    device = device_of(arguments.device)
+    for note in stack.provenance.notes:
+        say(f"note: {note}")
+    if patterns is not None:
+        return _coded(arguments, stack, patterns, settings, device), _nothing, reading
+    if arguments.full_field:
+        return *_full_field(arguments, stack, settings, device), reading
+    return _one_window(arguments, stack, settings, device), _nothing, reading
+
+
+def _nothing() -> None:
+    """There is nothing to be cleared away."""
+
+
+def _crop(arguments: argparse.Namespace) -> Window | None:
+    from ptychoui.optics.reconstruct_file import Window
+
+    if not arguments.crop:
+        return None
+    row, column, size = arguments.crop
+    return Window(row=row, column=column, size_px=size)
+
+
+def _window(arguments: argparse.Namespace) -> Window | None:
+    if arguments.tile or arguments.overlap or arguments.resume:
+        raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
+    return _crop(arguments)
+
+
+def _one_window(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> StoredReconstruction:
+    from ptychoui.optics.reconstruct_file import WindowReconstruction
+
+    window = _window(arguments)
+    work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
+    return work.stored(_passes(work, settings.passes))
+
+
+def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageStack:
+    from ptychoui.experiment import load_geometry
+    from ptychoui.optics.multiplexed import open_coded_images
+
+    if arguments.full_field or arguments.without or arguments.calibrate:
+        raise SettingsError(
+            "--full-field, --without and --calibrate need one image per LED", "leave them out with --patterns"
+        )
+    geometry = load_geometry(arguments.geometry) if arguments.geometry else patterns.geometry
+    return open_coded_images(arguments.file, geometry, len(patterns.levels))
+
+
+def _coded(
+    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: str
+) -> StoredReconstruction:
+    from ptychoui.optics.multiplexed import CodedReconstruction
+
+    # A pass takes little: there are few images, and no other unknowns than the object.
+    settings = settings.replace(
+        passes=arguments.passes or CODED_PASSES, pupil="fixed", gain=False, background=False, sequential_passes=0
+    )
+    work = CodedReconstruction(
+        stack, patterns.levels, patterns.exposures, patterns.led_numbers, settings, _window(arguments), device
+    )
+    return work.stored(_passes(work, settings.passes))
+
+
+def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bool:
+    """Do the passes with a progress bar; True if somebody stopped them before the last."""
+    from tqdm import tqdm
+
+    for note in work.notes:
+        say(f"note: {note}")
+    done = None
+    with stop_flag("this pass") as stop, tqdm(total=passes, unit="pass", file=sys.stderr) as bar:
+        for done in work.run():
+            bar.update(1)
+            bar.set_postfix_str(f"residual {done.residual:.4f}", refresh=False)
+            if stop():
+                break
+    if done is None:
+        raise PtychouiError("stopped before the first pass was done: nothing was written", "start it again")
+    return stop() and done.number < passes
+
+
+def _full_field(
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+) -> tuple[StoredReconstruction, Callable[[], None]]:
+    """A result, and what is to be done once it is kept."""
+    from tqdm import tqdm
+
+    from ptychoui.optics.reconstruct_file import with_calibration
+    from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
+
+    if arguments.crop:
+        raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
+    if arguments.calibrate:
+        notes: list[str] = []
+        stack = with_calibration(stack, notes, device=device)
+        for note in notes:
+            say(f"note: {note}")
+    assert stack.geometry is not None
+    shape = (stack.images.shape[1], stack.images.shape[2])
+    plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
+    work = FieldReconstruction(
+        stack, settings, plan, _tiles_folder(arguments), arguments.resume, arguments.without, device
+    )
+    tiles = len(plan.windows)
+    say(f"{tiles} tiles of {plan.tile_px} pixels that share {plan.overlap_px}; finished ones are kept in {work.folder}")
+    finished = 0
+    with (
+        stop_flag("this pass") as stop,
+        tqdm(total=tiles, unit="tile", file=sys.stderr) as bar,
+    ):
+        for progress in work.run():
+            bar.set_postfix_str(f"pass {progress.number}, residual {progress.residual:.4f}", refresh=False)
+            bar.update(progress.done)
+            finished += progress.done
+            if stop() and finished < tiles:
+                break
+    if finished < tiles:
+        raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept in {work.folder}", "go on with --resume")
+    return work.result(), work.clear
+
+
+def _keep_reconstruction(
+    arguments: argparse.Namespace, result: StoredReconstruction, reading_s: float, path: Path
+) -> int:
+    """Figures of a result that was saved, and what is said of it."""
+    from ptychoui.data.results import describe_reconstruction
+
+    values = describe_reconstruction(path) | {"file": str(path), "reading_s": reading_s}
+    if arguments.figures:
+        from ptychoui.export.reconstruction_figures import write_figures
+
+        values["figures"] = [str(figure) for figure in write_figures(arguments.figures, result)]
+    if arguments.json:
+        print_json(values)
+        return 0
+    from ptychoui.optics.info import as_text
+
+    print(as_text(values | {"notes": []}))
+    print(f"{values['seconds']:.2f} s for the passes, {reading_s:.2f} s for reading")
+    if values["interrupted"]:
+        print(f"stopped after {result.passes} of {result.settings.passes} passes; what there is was kept")
+    for figure in values.get("figures", []):
+        print(figure)
+    return 0
+
+
+def _add_calibrate(commands: Any) -> None:
+    parser = commands.add_parser("calibrate", help="correct the pose of the LED array and the pupil by a stack")
+    parser.add_argument("file", metavar="STACK")
+    parser.add_argument("-o", "--output", required=True, metavar="G.toml", help="the corrected geometry")
+    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
+    parser.add_argument(
+        "--crop", type=whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
+    )
+    parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
+    parser.add_argument("--tilt", action="store_true", help="let the array tilt")
+    parser.add_argument("--starts", type=whole(2), metavar="N", help="error bar from N random starts")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the random starts")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_calibrate)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import check_target, write_atomic
+    from ptychoui.experiment import to_toml
+    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.pose import changes, difference
+    from ptychoui.optics.reconstruct_file import open_stack
+
+    check_target(arguments.output)
+    use_threads(arguments)
+    values: dict[str, Any] = {"file": arguments.file, "steps": []}
+    with if_stopped(nothing_written(arguments)):
+        stack = open_stack(arguments.file, arguments.geometry)
+        work = StackCalibration(stack, _crop(arguments), device_of(arguments.device))
+        found = _calibrated(work, arguments, values)
+        geometry, result = work.for_use(found.geometry), found.reconstruction
+        values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
+    values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
+    values["zernike_waves"] = result.zernike_waves
+    if arguments.starts:
+        values["spread"] = _spread(work, arguments)
+    if arguments.json:
+        print_json(values)
+    else:
+        print(
+            f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
+        )
+        print(f"from the geometry given: {changes(difference(work.geometry.array, geometry.array))}")
+    return 0
+
+
+def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: dict[str, Any]) -> Calibration:
+    """Calibrate, saying every step; the steps go into ``values``."""
+    from ptychoui.optics.calibrate import Step
+
+    if arguments.orientation:
+        found = work.orient(lambda done, of: say(f"layout {done} of {of}"))
+        say(found.sentence)
+        values["orientation"] = {
+            "layouts": [str(variant) for variant in found.variants],
+            "residuals": list(found.residuals),
+            "pair_margin": found.pair_margin,
+            "twin_margin": found.twin_margin,
+            "taken": found.sure,
+        }
+    for step in work.run(tilt=arguments.tilt):
+        if isinstance(step, Step):
+            say(step.sentence)
+            values["steps"].append(step.values())
+        else:
+            last = step
+    return last
+
+
+def _spread(work: StackCalibration, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """The error bar of as many starts as were done before somebody stopped it; None of less than two."""
+    spread = None
+    try:
+        for spread in work.spread(arguments.starts, arguments.seed, arguments.tilt):
+            say(spread.sentence)
+    except KeyboardInterrupt:
+        known = f"is of {len(spread.ends)} starts, not of {arguments.starts}" if spread else "is not known"
+        say(f"note: stopped: {Path(arguments.output).name} is written, its error bar {known}")
+    if spread is None:
+        return None
+    values = {"starts": len(spread.ends), "deviation": spread.deviation.tolist()}
+    return values | {"ends": spread.ends.tolist(), "fitted_residuals": spread.residuals.tolist()}
+
+
+def _add_profile(commands: Any) -> None:
+    parser = commands.add_parser(
+        "profile", help="measure a microscope: dark frames, a blank field and a known sample, in one dated file"
+    )
+    parser.add_argument("sample", metavar="STACK", help="a stack of a sample with structure")
+    parser.add_argument("-o", "--output", required=True, metavar="PROFILE.toml", help="used as any geometry file")
+    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
+    parser.add_argument("--dark", metavar="FILES", help="a dark frame, a folder of them, or the dark level in counts")
+    parser.add_argument("--blank", metavar="STACK", help="a stack of the same LEDs without a sample")
+    parser.add_argument(
+        "--sign", choices=("+", "-"), help="the sample is known to raise (+) or lower (-) the phase: finds the twin"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_profile)
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import check_target
+
+    check_target(arguments.output)
+    use_threads(arguments)
+    with if_stopped(nothing_written(arguments)):
+        return _measured(arguments)
+
+
+def _measured(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import write_atomic
+    from ptychoui.optics.calibrate import Step
+    from ptychoui.optics.profile import make_profile
+    from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
+
+    sources: dict[str, str] = {}
+    dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
+    said = said_of_images(arguments.geometry, dark)
+    sample = open_for_profile(arguments.sample, arguments.geometry, said)
+    sources["sample"] = sample.provenance.sha256
+    blank = None
+    if arguments.blank:
+        blank = open_for_profile(arguments.blank, arguments.geometry, said, sample.geometry)
+        sources["blank"] = blank.provenance.sha256
+    sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
+    for found in make_profile(sample, blank, said, sign, sources, device_of(arguments.device)):
+        if isinstance(found, Step):
+            say(found.sentence)
+        else:
+            path = write_atomic(arguments.output, found.toml())
+            notes = found.notes
+    if arguments.json:
+        print_json({"profile": str(path), "dark_level": said.dark_level, "sources": sources, "notes": list(notes)})
+    else:
+        print("\n".join([*notes, f"{path}: use it as --geometry"]))
+    return 0

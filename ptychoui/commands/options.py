@@ -1,0 +1,187 @@
+"""What several commands share: words that they all know, and how they say what they found."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptychoui.errors import PtychouiError, SettingsError
+
+if TYPE_CHECKING:
+    from ptychoui.experiment import Experiment
+
+
+def whole(lowest: int) -> Callable[[str], int]:
+    """A type of whole numbers from ``lowest`` on."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"{value} is below {lowest}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
+def amount(text: str) -> float:
+    """A type of finite numbers above 0."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+amount.__name__ = "number"
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Words that replace the data of an experiment."""
+    parser.add_argument("--data", metavar="FILE", help="stack or training set instead of the experiment's")
+    parser.add_argument("--geometry", metavar="G.toml", help="geometry instead of the experiment's")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """The word for :func:`use_threads`."""
+    parser.add_argument("--threads", type=whole(1), help="CPU threads")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The word for :func:`show`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def say(text: str) -> None:
+    """Progress and notes go to stderr: stdout belongs to the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(values: Any) -> None:
+    """One JSON object and nothing else."""
+    from ptychoui.data.files import json_text
+
+    print(json_text(values))
+
+
+def show(arguments: argparse.Namespace, values: Any, text: Callable[[Any], str]) -> int:
+    """Print a result, as JSON if that was asked for, else as its text; the exit code 0."""
+    if arguments.json:
+        print_json(values)
+    else:
+        print(text(values))
+    return 0
+
+
+def has_screen() -> bool:
+    """Whether a window can be shown; an explicit QT_QPA_PLATFORM counts as one."""
+    if os.environ.get("QT_QPA_PLATFORM") or sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def fresh(name: str) -> Path:
+    """A folder name that is not taken yet: NAME, NAME-2, NAME-3, ..."""
+    path, count = Path(name), 1
+    while path.exists():
+        count += 1
+        path = Path(f"{name}-{count}")
+    return path
+
+
+def use_threads(arguments: argparse.Namespace) -> None:
+    """Take as many CPU threads as ``--threads`` says; all if it says nothing."""
+    if arguments.threads:
+        if arguments.threads > (most := max(64, 4 * (os.cpu_count() or 1))):
+            # Libraries take memory for each before they start them, and end the program where there is none.
+            raise SettingsError(f"--threads {arguments.threads}: at most {most} on this machine", "give fewer threads")
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+
+
+def device_of(name: str) -> str:
+    """The torch device of this name, refused where this machine has none."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise SettingsError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N")
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"there is no device {name!r} on this machine", "use --device cpu")
+    return name
+
+
+@contextlib.contextmanager
+def if_stopped(lost: Callable[[], tuple[str, str]]) -> Iterator[None]:
+    """Where somebody presses Ctrl-C or ends the process: one sentence that says what is lost or kept, and a hint."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        message, hint = lost()
+        raise PtychouiError(f"stopped: {message}", hint) from None
+
+
+def nothing_written(arguments: argparse.Namespace) -> Callable[[], tuple[str, str]]:
+    """What `if_stopped` says where the result is written at the end."""
+    return lambda: (f"{Path(arguments.output).name} was not written, the work so far is lost", "start it again")
+
+
+@contextlib.contextmanager
+def stop_flag(after: str) -> Iterator[Callable[[], bool]]:
+    """Whether somebody pressed Ctrl-C or ended the process; the second time it ends at once.
+
+    ``after`` says what is finished first.
+    """
+    import signal
+    import threading
+
+    asked = threading.Event()
+    handlers: dict[int, Any] = {}
+
+    def stop(_number: int, _frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, f"\nstopping after {after}; once more ends it at once\n".encode())
+
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for which, handler in handlers.items():
+            signal.signal(which, handler)
+
+
+def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Experiment:
+    """The experiment with what the command line says instead."""
+    training, engine = experiment.training, experiment.engine
+    if arguments.steps is not None:
+        training = training.replace(steps=arguments.steps)
+    if getattr(arguments, "strategy", None):
+        engine = engine.replace(strategy=arguments.strategy)
+    if getattr(arguments, "device", None):
+        engine = engine.replace(device=arguments.device)
+    changes: dict[str, Any] = {"training": training, "engine": engine}
+    if arguments.data:
+        sample = arguments.data.startswith("sample:")
+        changes["data"] = experiment.data.replace(
+            path=arguments.data if sample else str(Path(arguments.data).resolve()), images=None
+        )
+    if arguments.geometry:
+        from ptychoui.data.formats.geometry_file import with_geometry
+
+        experiment = with_geometry(experiment.replace(**changes), arguments.geometry)
+        changes.clear()
+    if getattr(arguments, "seed", None) is not None:
+        changes["seed"] = arguments.seed
+    return experiment.replace(**changes)

@@ -1,0 +1,267 @@
+"""The commands on runs: train, evaluate, export."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptychoui.commands.options import (
+    add_data,
+    add_json,
+    add_threads,
+    fresh,
+    print_json,
+    say,
+    use_threads,
+    whole,
+    with_options,
+)
+from ptychoui.errors import PtychouiError
+
+if TYPE_CHECKING:
+    from ptychoui.experiment import Experiment
+    from ptychoui.training.control import RunControl
+    from ptychoui.training.trainer import Trainer
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands of this module, each with its words, to the parser of ``ptychoui``."""
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_export(commands)
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="learn patterns without a window")
+    parser.add_argument(
+        "experiment",
+        nargs="?",
+        metavar="EXPERIMENT.toml",
+        help="a file, or the example first_light (default: settings that fit --data)",
+    )
+    parser.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
+    add_data(parser)
+    parser.add_argument("--steps", type=whole(0), help="number of optimiser steps")
+    parser.add_argument(
+        "--strategy", help="auto, store_all, checkpoint, offload, binomial, reversible, inverse, greedy, segments"
+    )
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--seed", type=whole(0))
+    add_threads(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument("--report", action="store_true", help="write figures and report.html into the run folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    parser.set_defaults(run=_train)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from ptychoui.experiment import load_experiment
+    from ptychoui.training.control import RunControl
+
+    use_threads(arguments)
+    control = RunControl()
+    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
+    if experiment is None and arguments.data and not arguments.resume:
+        experiment = _experiment_for(arguments)
+    if arguments.resume:
+        from ptychoui.training.run_folder import RunFolder
+        from ptychoui.training.trainer import resume_run
+
+        if arguments.output is None and experiment is None:
+            raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
+        folder = arguments.output or f"runs/{_folder_name(experiment)}"
+        stored = RunFolder.open(folder, lock=False).experiment()
+        if experiment is not None and experiment.replace(geometry=stored.geometry) != stored:
+            say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
+        trainer = resume_run(folder, control, changes=lambda e: with_options(e, arguments))
+    else:
+        if experiment is None:
+            raise PtychouiError(
+                "which experiment?",
+                "give an experiment file, data with --data, or the example: ptychoui train first_light",
+            )
+        from ptychoui.training.trainer import new_run
+
+        folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
+        trainer = new_run(with_options(experiment, arguments), folder, control)
+    try:
+        values = _follow(trainer, control)
+    finally:
+        if trainer.folder is not None:
+            trainer.folder.close()
+    if arguments.report and trainer.folder is not None:
+        from ptychoui.export.report import write_report
+
+        # A run that was stopped still gets its report.
+        trainer.control = RunControl()
+        report = write_report(trainer)
+        values["report"] = str(report)
+        say(f"report: {report}")
+    if arguments.json:
+        print_json(values)
+    else:
+        scores = ""
+        if "start_error" in values:
+            scores = f": held-out complex error {values['start_error']:.3f} -> {values['complex_error']:.3f}"
+        if "held_out_loss" in values:
+            scores += f", loss {values['held_out_loss_at_start']:.4f} -> {values['held_out_loss']:.4f}"
+        print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
+    return 0
+
+
+def _experiment_for(arguments: argparse.Namespace) -> Experiment:
+    """Default settings, as far as the data given allow."""
+    from ptychoui.experiment import blank_experiment
+    from ptychoui.training.defaults import fitted
+
+    name = Path(arguments.data).name.partition(".")[0] or "untitled"
+    experiment = fitted(with_options(blank_experiment().replace(name=name[:120]), arguments))
+    design, network, training = experiment.design, experiment.network, experiment.training
+    say(
+        f"note: no experiment was given: {design.bright_field_rows} bright-field and {design.dark_field_rows} "
+        f"dark-field patterns, {network.unrolls} unrolls, {training.steps} steps, tiles of {experiment.data.tile_px} "
+        "pixels; edit the run folder's experiment.toml and train that to change them"
+    )
+    return experiment
+
+
+def _folder_name(experiment: Experiment | None) -> str:
+    """The experiment's name as the name of a folder."""
+    name = experiment.name if experiment is not None else "run"
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
+
+
+def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
+    """Run to the end with a progress bar; Ctrl-C stops at the next layer and keeps everything."""
+    import signal
+    import threading
+
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda _number, _frame: control.stop())
+    try:
+        return _show_events(trainer)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _show_events(trainer: Trainer) -> dict[str, Any]:
+    """Show a run's events as a progress bar; return what ``--json`` prints."""
+    from tqdm import tqdm
+
+    from ptychoui.training.events import (
+        Finished,
+        ProductsChecked,
+        Saved,
+        Started,
+        StepDone,
+        Stopped,
+        StrategyChanged,
+        Validated,
+    )
+
+    values: dict[str, Any] = {"state": "failed", "run_folder": str(trainer.folder.path) if trainer.folder else None}
+    previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
+    if previous:
+        values |= {"start_error": previous[0]["complex_error"], "complex_error": previous[-1]["complex_error"]}
+        values |= {"held_out_loss_at_start": previous[0]["loss"], "held_out_loss": previous[-1]["loss"]}
+    steps = trainer.problem.experiment.training.steps
+    with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
+        for event in trainer.run():
+            if isinstance(event, Started):
+                bar.write(event.feasibility, file=sys.stderr)
+                for warning in event.warnings:
+                    bar.write(f"warning: {warning}", file=sys.stderr)
+                for note in event.notes:
+                    bar.write(f"note: {note}", file=sys.stderr)
+                memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in event.predicted_bytes.items())
+                bar.write(f"{event.strategy} on {event.device}; predicted memory of a step: {memory}", file=sys.stderr)
+                values |= {"predicted_bytes": dict(event.predicted_bytes), "strategy": event.strategy}
+            elif isinstance(event, StrategyChanged):
+                bar.write(f"warning: {event.reason}", file=sys.stderr)
+                values["strategy"] = event.strategy
+            elif isinstance(event, StepDone):
+                bar.update(1)
+                values |= {"memory_bytes": event.memory_bytes, "certificate": event.certificate, "loss": event.loss}
+                bar.set_postfix_str(f"loss {event.loss:.4f}, {event.memory_bytes / 1e6:.0f} MB", refresh=False)
+            elif isinstance(event, ProductsChecked):
+                values["products_deviation"] = event.deviation
+            elif isinstance(event, Validated):
+                values.setdefault("start_error", event.complex_error)
+                values |= {
+                    "complex_error": event.complex_error,
+                    "amplitude_error": event.amplitude_error,
+                    "phase_error_rad": event.phase_error_rad,
+                    "held_out_loss": event.loss,
+                }
+                values.setdefault("held_out_loss_at_start", event.loss)
+            elif isinstance(event, Saved | Finished | Stopped):
+                values["state"] = type(event).__name__.lower() if not isinstance(event, Saved) else values["state"]
+            values["steps"] = event.step
+    return values
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="score a run's patterns")
+    parser.add_argument("run_folder", metavar="RUN")
+    parser.add_argument("--data", metavar="FILE", help="another stack or training set")
+    parser.add_argument("--geometry", metavar="G.toml", help="geometry of --data, if it is not the run's")
+    add_json(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from ptychoui.training.evaluation import evaluate_run
+
+    values = evaluate_run(arguments.run_folder, arguments.data, arguments.geometry)
+    if arguments.json:
+        print_json(values)
+    else:
+        print(
+            f"{values['objects']} held-out objects against {values['reference']}: complex error "
+            f"{values['complex_error']:.3f}, amplitude error {values['amplitude_error']:.3f}, phase error "
+            f"{values['phase_error_rad']:.3f} rad"
+        )
+    return 0
+
+
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser("export", help="write a run's patterns for hardware or other programs")
+    parser.add_argument("run_folder", metavar="RUN")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="json, csv, png, npz, c_header, illuminate, ...")
+    parser.add_argument("-o", "--output", required=True, metavar="PATH")
+    parser.add_argument("--bits", type=whole(1), help="bits of a drive level (1 is on or off)")
+    add_json(parser)
+    parser.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ptychoui.export.formats import FORMATS, export_patterns
+    from ptychoui.export.quantise import quantise
+    from ptychoui.training.evaluation import load_run, rescore
+
+    trainer = load_run(arguments.run_folder)
+    patterns = trainer.patterns()
+    exported = export_patterns(patterns, arguments.to, arguments.output, bits=arguments.bits)
+    values: dict[str, Any] = {"paths": [str(p) for p in exported.paths], "notes": list(exported.notes)}
+    bits = arguments.bits or FORMATS[arguments.to].bits
+    if bits:
+        coded = quantise(patterns.levels, bits)
+        raw = rescore(trainer, patterns.levels, patterns.exposures)["complex_error"]
+        shown = rescore(trainer, coded.levels, patterns.exposures * coded.exposure_scale)["complex_error"]
+        values |= {"bits": bits, "complex_error_raw": raw, "complex_error_quantised": shown}
+        text = f"with {bits}-bit levels the held-out complex error goes from {raw:.3f} to {shown:.3f}"
+        values["notes"].append(text)
+    if arguments.json:
+        print_json(values)
+        return 0
+    for note in values["notes"]:
+        say(f"note: {note}")
+    for path in values["paths"]:
+        print(path)
+    return 0
