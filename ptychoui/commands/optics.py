@@ -159,7 +159,10 @@ def _one_window(
 
     window = _window(arguments)
     work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
-    return work.stored(_passes(work, settings.passes))
+    result = work.stored(_passes(work, settings.passes))
+    for remark in work.remarks:
+        say(f"note: {remark}")
+    return result
 
 
 def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageStack:
@@ -307,7 +310,9 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         geometry, result = work.for_use(found.geometry), found.reconstruction
         values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
     values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
-    values["zernike_waves"] = result.zernike_waves
+    values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.remarks)}
+    for remark in result.remarks:
+        say(f"note: {remark}")
     if arguments.starts:
         values["spread"] = _spread(work, arguments)
     if arguments.json:
@@ -317,6 +322,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
             f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
         )
         print(f"from the geometry given: {changes(difference(work.geometry.array, geometry.array))}")
+        if not found.moved:
+            print("the pose stays as it was: no step explained the images better")
     return 0
 
 

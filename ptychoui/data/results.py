@@ -38,6 +38,7 @@ DESCRIPTION = {
     "illumination_na": ("tile, LED, (x, y)", "direction cosine"),
     "gain": ("tile, LED", "brightness relative to the median of the bright field"),
     "background": ("tile, image", "stray light, in units of the images"),
+    "light": ("tile, image", "mean of the image as it was measured, 1 = open field"),
     "residual": ("tile, image", "sum (sqrt(y) - A)^2 / sum A^2 with brightness and stray light"),
     "history": ("tile, pass", "residual after each pass; NaN where a tile had fewer"),
     "corners_px": ("tile, (row, column)", "first camera pixel of each tile in the images"),
@@ -64,6 +65,7 @@ _AXES = {
     "illumination_na": 3,
     "gain": 2,
     "background": 2,
+    "light": 2,
     "residual": 2,
     "history": 2,
     "corners_px": 2,
@@ -87,8 +89,8 @@ class StoredReconstruction:
         (J,) Noll's index and (tile, J) waves RMS.
     led_numbers, illumination_na
         (LED,) and (tile, LED, 2) direction cosines that were used.
-    gain, background, residual
-        (tile, LED), (tile, image), (tile, image).
+    gain, background, light, residual
+        (tile, LED), (tile, image), (tile, image), (tile, image).
     history
         (tile, pass) residual after each pass; NaN after a tile's last.
     corners_px, tile_px
@@ -111,6 +113,7 @@ class StoredReconstruction:
     illumination_na: NDArray[np.float64]
     gain: NDArray[np.float64]
     background: NDArray[np.float64]
+    light: NDArray[np.float64]
     residual: NDArray[np.float64]
     history: NDArray[np.float64]
     corners_px: NDArray[np.int64]
@@ -137,6 +140,7 @@ class StoredReconstruction:
             "illumination_na": (tiles, leds, 2),
             "gain": (tiles, leds),
             "background": (tiles, images),
+            "light": (tiles, images),
             "residual": (tiles, images),
             "history": (tiles, self.history.shape[1]),
             "corners_px": (tiles, 2),

@@ -18,10 +18,11 @@ from PyQt6.QtWidgets import (
 from ptychoui.gui.coverage_page import CoveragePage
 from ptychoui.gui.led_page import LedPage
 from ptychoui.gui.object_page import ObjectPage
+from ptychoui.gui.parts import bullets, ink, note
 from ptychoui.gui.profile_page import ProfilePage
 from ptychoui.gui.pupil_page import PupilPage
 from ptychoui.gui.rings_page import RingsPage
-from ptychoui.gui.theme import paint_choice
+from ptychoui.gui.theme import colours, paint_choice
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 
 Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
@@ -90,7 +91,9 @@ class ResultView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
+        self.remarks = note()
         layout.addLayout(row)
+        layout.addWidget(self.remarks)
         layout.addWidget(self.stack, 1)
         self.buttons.idClicked.connect(self._turn_to)
         self.show_page("Object")
@@ -113,6 +116,7 @@ class ResultView(QWidget):
             self.tile.setValue(1 if report is None else report.tile + 1)
         self._offer_tiles()
         self._say(report.summary if report is not None else "")
+        bullets(self.remarks, report.found.remarks if report is not None else (), colours().warning)
         self._draw()
 
     def _offer_tiles(self) -> None:
@@ -149,6 +153,7 @@ class ResultView(QWidget):
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
+        ink(self.remarks, colours().warning)
         for page in self.pages.values():
             page.use_colours()
         self._paint_buttons()

@@ -153,6 +153,7 @@ class CodedReconstruction:
             illumination_na=self.leds.illumination_na[None],
             gain=np.ones((1, len(self.leds))),
             background=np.zeros((1, count)),
+            light=power[None] / self.window.size_px**2,
             residual=(misfit / np.maximum(power, 1e-30))[None],
             history=np.array([self.history]),
             corners_px=np.array([(self.window.row, self.window.column)]),

@@ -155,6 +155,13 @@ class WindowReconstruction:
     leave_out
         Numbers of LEDs whose images are not used.
 
+    Attributes
+    ----------
+    notes
+        What was chosen for whoever asked for nothing, and what a calibration did.
+    remarks
+        What should make its owner doubt the result, once it was `stored`.
+
     Raises
     ------
     PtychouiError
@@ -178,6 +185,7 @@ class WindowReconstruction:
         geometry = stack.geometry
         assert geometry is not None
         self.stack, self.settings = stack, settings
+        self.remarks: tuple[str, ...] = ()
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
@@ -203,6 +211,7 @@ class WindowReconstruction:
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
         result = self._work.result()
+        self.remarks = result.remarks
         record = record_of(self.stack, self.seconds, interrupted, [*self.notes, *result.remarks])
         return stored_tiles([result], [self.window], self.settings, record)
 
@@ -255,6 +264,7 @@ def stored_tiles(
         illumination_na=np.stack([tile.illumination_na for tile in tiles]),
         gain=np.stack([tile.gain for tile in tiles]),
         background=np.stack([tile.background for tile in tiles]),
+        light=np.stack([tile.light for tile in tiles]),
         residual=np.stack([tile.residual_per_led for tile in tiles]),
         history=history,
         corners_px=np.array([(window.row, window.column) for window in windows]),

@@ -16,6 +16,8 @@ OBJECT_PIXEL_UM = 0.6
 OBJECT_PX = 160
 OBJECTS_PER_SOURCE = 2
 STACK_PX = 96
+SLIDE = "ihc"
+"""Source of the stack's object: tissue, fine enough to scatter into the dark field."""
 
 
 def sample_geometry() -> Geometry:
@@ -48,7 +50,7 @@ def write_samples(folder: str | Path, seed: int) -> list[Path]:
     except OSError as error:
         raise DataError(f"cannot make the folder {folder}: {error.strerror}", "choose another place") from None
     objects = training_objects(OBJECT_PIXEL_UM, OBJECT_PX, OBJECTS_PER_SOURCE, seed)
-    stack, _ = simulate_stack(true_geometry(), sample_geometry(), Measurement(), STACK_PX, seed)
+    stack, _ = simulate_stack(true_geometry(), sample_geometry(), Measurement(), STACK_PX, seed, SLIDE)
     return [
         save_hdf5(folder / "objects.h5", replace(objects, geometry=sample_geometry())),
         save_stack_tiff(folder / "stack.ome.tif", stack),

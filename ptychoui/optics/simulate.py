@@ -58,6 +58,7 @@ def simulate_stack(
     measurement: Measurement,
     image_px: int,
     seed: int,
+    source: str = "cell",
 ) -> tuple[ImageStack, NDArray[np.complex64]]:
     """A measured-looking LED stack: physical noise, and a microscope that is not quite what its owner believes.
 
@@ -69,6 +70,8 @@ def simulate_stack(
         What the file says.
     image_px
         Edge of the images in camera pixels.
+    source
+        Image that becomes the object, one of `objects.SOURCES`.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def simulate_stack(
     leds = led_array(true_geometry.array)
     border = image_px // 4
     grids = sampling(true_geometry.microscope, leds, image_px + 2 * border, 0)
-    objects = training_objects(grids.object_pixel_um, grids.object_px, 1, seed, sources=("cell",))
+    objects = training_objects(grids.object_pixel_um, grids.object_px, 1, seed, sources=(source,))
     # In float64, so that another processor's rounding changes no count: the same seed makes the same file.
     clean = single_led_images(true_geometry, leds, objects.objects, grids, dtype=torch.float64)
     inner = slice(border, border + image_px)

@@ -46,6 +46,10 @@ def free_border_px(microscope: Microscope) -> int:
     return math.ceil(reach_um / microscope.pixel_size_um)
 
 
+COARSEST = 8.0
+"""Camera pixel over the largest that samples the intensity, from which a geometry is a mistake: its grids are huge."""
+
+
 def stack_sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px: int | None = None) -> Sampling:
     """The grids of a full-stack reconstruction: as small as the transforms' fast lengths allow.
 
@@ -60,7 +64,7 @@ def stack_sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px:
     Raises
     ------
     GeometryError
-        If the tile resolves the pupil too coarsely.
+        If the tile resolves the pupil too coarsely, or the camera's pixels are far too large.
     """
     pad_px = free_border_px(microscope) if pad_px is None else pad_px
     span = tile_px + 2 * pad_px
@@ -73,6 +77,12 @@ def stack_sampling(microscope: Microscope, leds: LedArray, tile_px: int, pad_px:
             "use a larger tile",
         )
     half = _half(radius)
+    if pixel * 4 * microscope.objective_na / microscope.wavelength_um > COARSEST:
+        raise GeometryError(
+            f"a camera pixel of {pixel:.3g} um at the sample is {COARSEST:g} times what samples the images, "
+            f"{microscope.wavelength_um / 4 / microscope.objective_na:.3g} um, or more",
+            "check magnification, camera pixel and objective NA",
+        )
     needed = 2 * half + 1 if microscope.pixel == "point" else max(2 * half + 1, math.ceil(4 * (radius + 0.5)))
     field = span if microscope.pixel == "point" and span >= needed else good_length(max(needed, span))
     reach = float(np.abs(leds.illumination_na).max()) / microscope.wavelength_um / step

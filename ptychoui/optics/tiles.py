@@ -316,10 +316,9 @@ class FieldReconstruction:
         image = blend(self.plan, [tile.object for tile in tiles], factors)
         record = record_of(self.stack, sum(float(tile.record["seconds"]) for tile in tiles), False)
         passes = max(tile.history.shape[1] for tile in tiles)
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(tile, name) for tile in tiles])
-            for name in ("pupil", "zernike_waves", "illumination_na", "gain", "background", "residual", "corners_px")
-        }
+        of_leds = ("illumination_na", "gain", "background", "light", "residual")
+        of_tiles = ("pupil", "zernike_waves", "corners_px", *of_leds)
+        joined: dict[str, Any] = {name: np.concatenate([getattr(tile, name) for tile in tiles]) for name in of_tiles}
         history = [np.pad(t.history, ((0, 0), (0, passes - t.history.shape[1])), constant_values=np.nan) for t in tiles]
         return replace(
             tiles[0],

@@ -85,16 +85,15 @@ def _square(stored: StoredReconstruction, tile: int) -> tuple[int, int, int]:
 def _of_tile(
     stored: StoredReconstruction, tile: int, times: int
 ) -> tuple[Reconstruction, validation.LedQuality, validation.FourierCoverage]:
-    from ptychoui.optics.reconstruct import Reconstruction
+    from ptychoui.optics.reconstruct import BLACK, Reconstruction
 
     scope = stored.geometry.microscope
     na, gain = stored.illumination_na[tile], stored.gain[tile]
-    residual, background = _per_led(stored, stored.residual[tile]), _per_led(stored, stored.background[tile])
-    # Stray light below zero cannot darken what is dark.
-    light = gain * _light(stored, tile) + np.maximum(background, 0)
-    # The file has misfits as shares of each image's light, which means nothing where there was none; views show them
-    # in the open field's amplitude.
-    misfit = np.sqrt(np.minimum(residual, 1) * light)
+    residual, background, light = (
+        _per_led(stored, values[tile]) for values in (stored.residual, stored.background, stored.light)
+    )
+    # The file has misfits as shares of each image's light; views show them in the open field's amplitude.
+    misfit = np.sqrt(residual * np.maximum(light, BLACK))
     quality = validation.led_quality(misfit, light, gain, na)
     if stored.weights is not None:
         # An image of many LEDs accuses none of them.
@@ -111,6 +110,7 @@ def _of_tile(
         illumination_na=na,
         gain=gain,
         background=background,
+        light=light,
         residual_per_led=residual,
         amplitude_residual=stored.amplitude_residual,
         fitted_residual=stored.fitted_residual,
@@ -126,27 +126,3 @@ def _per_led(stored: StoredReconstruction, per_image: NDArray[np.float64]) -> ND
         return per_image
     share = stored.weights / np.maximum(stored.weights.sum(0), 1e-30)
     return np.asarray(per_image @ share)
-
-
-def _light(stored: StoredReconstruction, tile: int) -> NDArray[np.float64]:
-    """(LED,) mean intensity that a tile of the object sends through the pupil from each LED, 1 = open field.
-
-    Sum |O(q)|^2 over |q - s / lambda| <= NA / lambda, with O the object's Fourier coefficients: the pupil as an even
-    disc, which is near enough to tell dark LEDs from bright ones.
-    """
-    scope, (row, column, size) = stored.geometry.microscope, _square(stored, tile)
-    part = stored.object
-    if len(stored.corners_px) > 1:
-        up = round(scope.pixel_size_um / stored.object_pixel_um)
-        part = part[row * up : (row + size) * up, column * up : (column + size) * up]
-    rows, columns = part.shape
-    power = np.square(np.abs(np.fft.fft2(part) / part.size)).astype(np.float64)
-    y, x = (np.fft.fftfreq(n, stored.object_pixel_um) * scope.wavelength_um for n in (rows, columns))
-    result = np.empty(len(stored.led_numbers))
-    for led, (at_x, at_y) in enumerate(stored.illumination_na[tile]):
-        near_y, near_x = (
-            np.flatnonzero(np.abs(axis - at) <= scope.objective_na) for axis, at in ((y, at_y), (x, at_x))
-        )
-        inside = (y[near_y, None] - at_y) ** 2 + (x[near_x] - at_x) ** 2 <= scope.objective_na**2
-        result[led] = float(power[np.ix_(near_y, near_x)][inside].sum())
-    return result

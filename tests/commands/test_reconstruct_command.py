@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,9 @@ import pytest
 import tqdm
 
 from ptychoui import cli
+from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
+from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import load_reconstruction
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
 from ptychoui.optics.calibrate_file import Spread
@@ -137,10 +140,10 @@ def test_a_calibration_that_is_ended_says_what_is_lost(tmp_path: Path, number: i
 def test_a_calibration_that_is_stopped_in_its_starts_keeps_the_geometry(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={})
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, remarks=())
 
     def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
-        yield SimpleNamespace(geometry=geometry, reconstruction=result)
+        yield SimpleNamespace(geometry=geometry, reconstruction=result, moved=True)
 
     def starts(_self: object, *_words: object) -> Any:
         if known:
@@ -212,19 +215,35 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
         assert code == 2 and out == "" and sentence in err and "cannot be written" in err and err.count("\n") == 1, err
 
 
+def test_a_result_that_is_to_be_doubted_says_so(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = open_dataset(stack, None)
+    assert isinstance(mixed, ImageStack)
+    order = np.random.default_rng(0).permutation(len(mixed.images))
+    save_hdf5(tmp_path / "mixed.h5", replace(mixed, images=mixed.images[order]))
+    for name, doubt in ((stack, False), (tmp_path / "mixed.h5", True)):
+        code, _, err = run(capsys, "reconstruct", name, "-o", tmp_path / "out.h5", "--passes", 8)
+        assert code == 0 and ("note: to explain the images" in err) == doubt
+        assert any("order" in text for text in load_reconstruction(tmp_path / "out.h5").record["notes"]) == doubt
+
+
 def test_calibrate_says_what_changed_with_units(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1})
+    result = SimpleNamespace(
+        fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1}, remarks=("a doubt",)
+    )
 
     def moved_a_bit(geometry: Geometry, *_words: object, **_settings: object) -> Any:
         array = moved(geometry.array, np.array([0.5, 0.0, -1.0, 2.0, 0.0, 0.0]))
-        yield SimpleNamespace(reconstruction=result, geometry=geometry.replace(array=array))
+        yield SimpleNamespace(reconstruction=result, geometry=geometry.replace(array=array), moved=False)
 
     monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", moved_a_bit)
     code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml")
     assert code == 0, err
     assert "shift x +0.5 mm, rotation -1 deg, height +2 %" in out and "residual 0.0100" in out
+    assert "no step explained the images better" in out and "note: a doubt" in err
 
 
 def test_a_full_field_is_stopped_and_goes_on(

@@ -42,6 +42,7 @@ def result(**changes: Any) -> StoredReconstruction:
         illumination_na=rng.normal(size=(2, 4, 2)),
         gain=rng.random((2, 4)),
         background=rng.random((2, 4)),
+        light=rng.random((2, 4)),
         residual=rng.random((2, 4)),
         history=np.array([[0.5, 0.2, 0.1], [0.4, 0.3, np.nan]]),
         corners_px=np.array([[0, 0], [0, 8]]),

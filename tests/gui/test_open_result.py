@@ -16,6 +16,7 @@ from ptychoui.experiment import Reconstruct
 from ptychoui.gui import app as application
 from ptychoui.gui import dialogs
 from ptychoui.gui.main_window import MainWindow
+from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, save_report, stack_run
@@ -107,7 +108,7 @@ def test_what_would_be_lost_is_asked_for_once_it_is_known(
     asked: list[bool] = []
     monkeypatch.setattr(dialogs.UnsavedQuestion, "ask", classmethod(lambda cls, parent: asked.append(True) or "cancel"))
     window.controller.edit("training.steps", 7)
-    window.open_path(str(opening.locate("sample:stack")))
+    window.open_path(str(data_file("sample:stack")))
     qtbot.waitUntil(lambda: bool(asked), timeout=LONG)
     assert window.document.dataset is None and window.document.experiment.training.steps == 7
     monkeypatch.setattr(dialogs.UnsavedQuestion, "ask", classmethod(lambda cls, parent: "discard"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,16 @@ def test_the_profile_follows_its_line(with_stack: MainWindow, qtbot: Any) -> Non
     page.set_points((10, 20), (50, 60))
     with_stack.panels.result.show_report(report)
     assert page.profile.distance_um[-1] == pytest.approx(np.hypot(40, 40) * pixel)
+
+
+def test_doubts_are_shown_above_a_result(with_stack: MainWindow, qtbot: Any) -> None:
+    report = reconstruct(with_stack, qtbot)
+    view = with_stack.panels.result
+    assert view.remarks.isHidden()
+    view.show_report(replace(report, found=replace(report.found, fitted_residual=0.5)))
+    assert not view.remarks.isHidden() and "50% of the light unexplained" in view.remarks.text()
+    view.show_report(None)
+    assert view.remarks.isHidden()
 
 
 def test_coverage_tells_what_is_under_the_cursor(with_stack: MainWindow, qtbot: Any) -> None:

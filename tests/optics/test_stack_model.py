@@ -140,6 +140,8 @@ def test_what_does_not_fit_is_refused() -> None:
         object_upsampling(it.grids, 1)
     with pytest.raises(GeometryError, match="resolves only"):
         stack_sampling(scope(), leds(), 4, 0)
+    with pytest.raises(GeometryError, match="a camera pixel of 12 um at the sample is 8 times what samples"):
+        stack_sampling(scope(magnification=0.125), leds(), 20, 2)
     far = replace(leds(), illumination_na=leds().illumination_na * 3)
     with pytest.raises(GeometryError, match="outside the object's frequency grid"):
         it.place(far.illumination_na)

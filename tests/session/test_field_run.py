@@ -11,6 +11,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction
 from ptychoui.errors import DataError, NoGeometryError, RunError
 from ptychoui.experiment import Reconstruct
+from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.field_run import FieldBegun, FieldHistory, FieldReady, TilePass, field_run, tiles_folder
 from ptychoui.session.stack_plan import StackPlan
@@ -20,7 +21,7 @@ from ptychoui.training.events import Finished, Stopped
 
 @pytest.fixture(scope="module")
 def sample() -> ImageStack:
-    opened = opening.open_anything(opening.locate("sample:stack"), None)
+    opened = opening.open_anything(data_file("sample:stack"), None)
     assert isinstance(opened, opening.OpenedData) and isinstance(opened.dataset, ImageStack)
     return opened.dataset.crop(0, 0, 40, 72)
 

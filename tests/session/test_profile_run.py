@@ -14,6 +14,7 @@ from ptychoui.errors import DataError, PtychouiError
 from ptychoui.experiment import DataSource, Experiment, Geometry, Images
 from ptychoui.optics import calibrate_file
 from ptychoui.optics.led_array import led_array
+from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.profile_run import (
     ProfileBegun,
@@ -164,4 +165,4 @@ def test_a_profile_has_a_name_of_its_own_beside_the_data(tmp_path: Path) -> None
     first.write_text("")
     assert profile_path(str(tmp_path / "stack.tif"), day).name == "profile-2026-05-04-2.toml"
     assert profile_path("sample:stack", day).parent.name == "profiles"
-    assert profile_path(str(opening.locate("sample:stack")), day).parent.name == "profiles"
+    assert profile_path(str(data_file("sample:stack")), day).parent.name == "profiles"

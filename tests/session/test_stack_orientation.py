@@ -10,6 +10,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
+from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_orientation import (
     LayoutTried,
@@ -27,7 +28,7 @@ SMALL = StackPlan(size_px=32)
 
 @pytest.fixture(scope="module")
 def sample() -> ImageStack:
-    opened = opening.open_anything(opening.locate("sample:stack"), None)
+    opened = opening.open_anything(data_file("sample:stack"), None)
     assert isinstance(opened, opening.OpenedData) and isinstance(opened.dataset, ImageStack)
     return opened.dataset
 

@@ -10,6 +10,7 @@ from ptychoui.bench.calibration import ARRAYS, make_scene
 from ptychoui.data.dataset import ImageStack
 from ptychoui.experiment import Reconstruct
 from ptychoui.optics.validation import RingCorrelation
+from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_rings import HalfPass, RingsBegun, RingsFound, RingsHistory, found, rings_run
@@ -19,7 +20,7 @@ from ptychoui.training.events import Finished, Stopped
 
 @pytest.fixture(scope="module")
 def sample() -> ImageStack:
-    opened = opening.open_anything(opening.locate("sample:stack"), None)
+    opened = opening.open_anything(data_file("sample:stack"), None)
     assert isinstance(opened, opening.OpenedData) and isinstance(opened.dataset, ImageStack)
     return opened.dataset
 

@@ -10,6 +10,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError
 from ptychoui.experiment import Reconstruct
+from ptychoui.paths import data_file
 from ptychoui.session import opening, stored_report
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, StackReport, save_report, stack_run
@@ -19,7 +20,7 @@ from ptychoui.training.control import RunControl
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[StackReport, Path]:
-    opened = opening.open_anything(opening.locate("sample:stack"), None)
+    opened = opening.open_anything(data_file("sample:stack"), None)
     assert isinstance(opened, opening.OpenedData) and isinstance(opened.dataset, ImageStack)
     history, plan = StackHistory(), StackPlan(settings=Reconstruct(passes=4), size_px=64)
     for event in stack_run(opened.dataset, opened.dataset.geometry, plan, "cpu")(RunControl(), lambda: False):
@@ -44,15 +45,13 @@ def test_what_was_saved_is_shown_as_it_was(made: tuple[StackReport, Path]) -> No
     assert back.summary == f"result.h5:  {report.summary}"
 
 
-def test_misfits_are_those_of_the_images_but_for_the_estimate_of_their_light(made: tuple[StackReport, Path]) -> None:
+def test_misfits_are_those_of_the_images(made: tuple[StackReport, Path]) -> None:
     report, path = made
     back = open_report(path)
-    bright = np.hypot(*report.found.illumination_na.T) < 0.08
-    assert back.quality.misfit[bright] == pytest.approx(report.quality.misfit[bright], rel=0.1)
-    # At the pupil's edge its width decides, and of black images there is no share.
-    assert np.abs(back.quality.misfit - report.quality.misfit).max() < 0.5 * report.quality.misfit.max()
+    assert back.found.light == pytest.approx(report.measured.clip(0).mean((1, 2)), abs=2e-6)
+    assert back.quality.misfit == pytest.approx(report.quality.misfit, rel=0.02, abs=1e-3)
     assert np.isfinite(back.quality.misfit).all()
-    assert np.mean(back.quality.lit == report.quality.lit) > 0.9
+    assert np.array_equal(back.quality.lit, report.quality.lit)
 
 
 def test_a_history_holds_the_curve_of_what_was_opened(made: tuple[StackReport, Path]) -> None:
@@ -65,7 +64,7 @@ def test_another_tile_has_a_pupil_and_leds_of_its_own(made: tuple[StackReport, P
     stored = load_reconstruction(made[1])
     both = {
         name: np.concatenate([getattr(stored, name)] * 2)
-        for name in ("zernike_waves", "illumination_na", "background", "residual", "history")
+        for name in ("zernike_waves", "illumination_na", "background", "light", "residual", "history")
     }
     both |= {"gain": np.concatenate([stored.gain, 2 * stored.gain])}
     both |= {"pupil": np.concatenate([stored.pupil, 0.5 * stored.pupil])}
@@ -95,7 +94,13 @@ def test_images_of_many_leds_accuse_none(made: tuple[StackReport, Path], tmp_pat
     stored = load_reconstruction(made[1])
     weights = np.zeros((3, 81))
     weights[np.arange(81) % 3, np.arange(81)] = 1
-    coded = replace(stored, weights=weights, background=np.zeros((1, 3)), residual=np.array([[0.01, 0.02, 0.9]]))
+    coded = replace(
+        stored,
+        weights=weights,
+        background=np.zeros((1, 3)),
+        light=np.ones((1, 3)),
+        residual=np.array([[0.01, 0.02, 0.9]]),
+    )
     report = open_report(save_reconstruction(tmp_path / "coded.h5", coded))
     assert not report.quality.outlier.any()
     assert report.found.residual_per_led[:3] == pytest.approx([0.01, 0.02, 0.9])
