@@ -321,10 +321,20 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         print(
             f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
         )
-        print(f"from the geometry given: {changes(difference(work.geometry.array, geometry.array))}")
+        print(f"from {_start(values)}: {changes(difference(work.geometry.array, geometry.array))}")
         if not found.moved:
             print("the pose stays as it was: no step explained the images better")
     return 0
+
+
+def _start(values: dict[str, Any]) -> str:
+    """What the changes of a calibration are changes of."""
+    from ptychoui.optics.pose import VARIANTS
+
+    layout = values.get("orientation", {"taken": False})
+    if not layout["taken"] or layout["layouts"][0] == str(VARIANTS[0]):
+        return "the geometry given"
+    return f"the geometry given, laid out anew ({layout['layouts'][0]})"
 
 
 def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: dict[str, Any]) -> Calibration:

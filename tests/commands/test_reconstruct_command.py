@@ -18,13 +18,14 @@ import pytest
 import tqdm
 
 from ptychoui import cli
+from ptychoui.commands.optics import _start
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import load_reconstruction
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
 from ptychoui.optics.calibrate_file import Spread
-from ptychoui.optics.pose import moved
+from ptychoui.optics.pose import VARIANTS, moved
 from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.optics.tiles import FieldReconstruction
@@ -278,3 +279,10 @@ def test_a_full_field_is_stopped_and_goes_on(
         assert code == 2 and sentence in err
     code, _, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5", "--tile", 24)
     assert code == 2 and "belong to --full-field" in err
+
+
+def test_changes_after_an_orientation_are_those_of_the_new_layout() -> None:
+    layouts = [str(variant) for variant in VARIANTS]
+    assert _start({}) == _start({"orientation": {"taken": True, "layouts": layouts}}) == "the geometry given"
+    assert _start({"orientation": {"taken": False, "layouts": layouts[::-1]}}) == "the geometry given"
+    assert layouts[-1] in _start({"orientation": {"taken": True, "layouts": layouts[::-1]}})
