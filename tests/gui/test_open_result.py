@@ -83,7 +83,7 @@ def test_a_dropped_reconstruction_is_shown_beside_the_open_stack(window: MainWin
 
 def test_tiles_of_a_field_are_chosen_one_by_one(window: MainWindow, qtbot: Any, kept: Path, tmp_path: Path) -> None:
     stored = load_reconstruction(kept)
-    names = ("zernike_waves", "illumination_na", "background", "residual", "history", "gain")
+    names = ("zernike_waves", "illumination_na", "background", "light", "residual", "history", "gain")
     both = {name: np.concatenate([getattr(stored, name)] * 2) for name in names}
     both |= {"pupil": np.concatenate([stored.pupil, 0.5 * stored.pupil])}
     both |= {"corners_px": np.array([[0, 0], [0, 48]]), "object": np.concatenate([stored.object] * 2, axis=1)}

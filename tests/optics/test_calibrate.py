@@ -12,13 +12,15 @@ from scipy import ndimage
 from ptychoui.bench.calibration import ARRAYS, BOUNDS, Scene, errors, make_scene
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Geometry, Pose, load_geometry
+from ptychoui.experiment import Array, Geometry, Measurement, Pose, load_geometry
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.orientation import orientation
 from ptychoui.optics.pose import LIMITS, RIGID, VARIANTS, Variant, difference, directions, laid_out, moved, slopes
-from ptychoui.paths import resources, sample_data
+from ptychoui.optics.samples import sample_geometry, true_geometry
+from ptychoui.optics.simulate import simulate_stack
+from ptychoui.paths import resources
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -128,10 +130,10 @@ def test_even_and_tiny_images_have_no_circles(scene: Scene) -> None:
 
 
 def test_circles_that_run_into_a_limit_are_left_out() -> None:
-    # In so small a window of this stack the likelihood rises, by next to nothing, all the way to a height of +20 %.
-    stack = open_dataset(sample_data() / "stack.ome.tif", None)
+    # A lone vessel along one axis: the likelihood rises, by next to nothing, all the way to a height of +20 %.
+    stack, _ = simulate_stack(true_geometry(), sample_geometry(), Measurement(), 96, 0, "microaneurysms")
     assert stack.geometry is not None
-    step = next(iter(calibrate(stack.geometry, stack.crop(28, 28, 40, 40).images)))
+    step = next(iter(calibrate(stack.geometry, stack.images)))
     assert isinstance(step, Step) and step.after < step.before and not step.accepted
     assert step.geometry == stack.geometry
     assert "left out, because it ran into the limit" in step.sentence
