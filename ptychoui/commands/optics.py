@@ -247,7 +247,10 @@ def _full_field(
                 break
     if finished < tiles:
         raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept in {work.folder}", "go on with --resume")
-    return work.result(), work.clear
+    result = work.result()
+    for remark in result.record["remarks"]:
+        say(f"note: {remark}")
+    return result, work.clear
 
 
 def _keep_reconstruction(

@@ -28,7 +28,7 @@ from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Reconstruct, to_toml
 
 FORMAT = "ptychoui reconstruction"
-VERSION = 1
+VERSION = 2
 DESCRIPTION = {
     "object": ("row, column", "complex transmission; pixels of object_pixel_um at the sample"),
     "pupil": ("tile, frequency y, frequency x", "complex transmission; samples of frequency_step_per_um, centred"),
@@ -234,6 +234,11 @@ def load_reconstruction(path: str | Path) -> StoredReconstruction:
         if version > VERSION:
             raise DataError(
                 f"{path.name} has format version {version}; this program knows up to {VERSION}", "update ptychoui"
+            )
+        if version < VERSION:
+            raise DataError(
+                f"{path.name} was written by an earlier version of this program (format {version}, now {VERSION})",
+                "reconstruct the stack again",
             )
         numbers = np.array([float(file.attrs[name]) for name in NUMBERS])
         names = [*_AXES, *(["weights"] if "weights" in file else []), *_TEXTS]  # the order of the hash

@@ -116,6 +116,7 @@ class Controller(QObject):
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
         self.task: Task = "training"
+        self._measured_from: Geometry | None = None
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
@@ -152,6 +153,8 @@ class Controller(QObject):
         given = geometry or self.document.experiment.geometry
 
         def done(opened: Opened) -> None:
+            if self._refuse_while_running():  # one may have begun while the file was read
+                return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return
             self._take_opened(opened)
@@ -323,6 +326,10 @@ class Controller(QObject):
             self.judged.emit(judgement)
 
     def _after_edit(self, what: str) -> None:
+        if self._measured_from is not None and self.document.geometry != self._measured_from:
+            # Taking it would put the old wavelength, NA and pose back over what was changed since.
+            self._measured_from = None
+            self._forget_calibration()
         self.document_changed.emit(what)
         self.ask_judgement()
         self._recovery.start()
@@ -416,6 +423,7 @@ class Controller(QObject):
             return
         document.calibration = CalibrationHistory()
         work = stack_calibration.calibration_run(stack, document.geometry, document.plan, self._device)
+        self._measured_from = document.geometry
         self._start(work, "calibration", document.calibration)
 
     def test_orientation(self) -> bool:
@@ -426,6 +434,7 @@ class Controller(QObject):
             return False
         document.orientation = OrientationHistory()
         work = stack_orientation.orientation_run(stack, document.geometry, document.plan, self._device)
+        self._measured_from = document.geometry
         self._start(work, "orientation", document.orientation)
         return True
 
@@ -439,11 +448,14 @@ class Controller(QObject):
         self._start(work, "profile", document.profile)
         return True
 
-    def use_profile(self, path: Path) -> None:
-        """Read the open data anew through a profile, with undo; one that does not fit them is left."""
+    def use_profile(self, path: Path) -> bool:
+        """Read the open data anew through a profile, with undo; one that does not fit them is left.
+
+        False, after a message, while a run is active.
+        """
         document = self.document
         if self._refuse_while_running():
-            return
+            return False
         label = "Microscope profile"
 
         def refused(failure: Failed) -> None:
@@ -457,6 +469,7 @@ class Controller(QObject):
         self.load_data(
             lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
         )
+        return True
 
     @property
     def _device(self) -> str:
@@ -468,15 +481,17 @@ class Controller(QObject):
         if found is not None:
             self.take_geometry(found.geometry, "Calibration")
 
-    def take_geometry(self, geometry: Geometry, label: str) -> None:
-        """Put a geometry that was measured in place of the present one, with undo."""
-        if not self._refuse_while_running():
-            self.edit_geometry(geometry, label, "")
-            self._forget_calibration()
+    def take_geometry(self, geometry: Geometry, label: str) -> bool:
+        """Put a geometry that was measured in place of the present one, with undo; False while a run is active."""
+        if self._refuse_while_running():
+            return False
+        self.edit_geometry(geometry, label, "")
+        self._forget_calibration()
+        return True
 
     def _forget_calibration(self) -> None:
-        """A calibration belongs to the geometry that it started from."""
-        self.document.calibration = CalibrationHistory()
+        """A calibration and a test of layouts belong to the geometry that they started from."""
+        self.document.calibration, self.document.orientation = CalibrationHistory(), OrientationHistory()
         self.reconstruction_changed.emit()
 
     def _stack_with_geometry(self) -> ImageStack | None:

@@ -20,6 +20,7 @@ class OrientationDialog(WorkDialog):
 
     def __init__(self, controller: Controller, parent: QWidget) -> None:
         super().__init__(controller, "orientation", "Test orientation", "Trying layouts", parent)
+        self._history = controller.document.orientation
         self.intro = lead(
             "The array may be mirrored or turned before the camera. Each of the eight layouts of its axes is "
             "reconstructed on the middle of the images; the right one explains them best."
@@ -70,7 +71,11 @@ class OrientationDialog(WorkDialog):
 
     @classmethod
     def start(cls, controller: Controller, parent: QWidget) -> OrientationDialog | None:
-        """Open the dialog and begin; None, after a message, where there is no stack to test."""
+        """Open the dialog and begin, or bring the open one to the front; None where there is no stack to test."""
+        for found in parent.findChildren(cls):
+            if isinstance(found, cls) and found.isVisible():
+                found.raise_()
+                return found
         if not controller.test_orientation():
             return None
         dialog = cls(controller, parent)
@@ -79,7 +84,7 @@ class OrientationDialog(WorkDialog):
 
     def show_work(self) -> None:
         """Show how far the test is, and its layouts in the end."""
-        history, state = self.controller.document.orientation, self.controller.state
+        history, state = self._history, self.controller.state
         begun, tried = history.begun, history.tried
         if begun is not None:
             done = tried.step if tried is not None else 0
@@ -120,26 +125,27 @@ class OrientationDialog(WorkDialog):
         self.table.selectRow(0)
 
     def _chosen(self) -> Layout | None:
-        found, row = self.controller.document.orientation.found, self.table.currentRow()
+        found, row = self._history.found, self.table.currentRow()
         return found.layouts[row] if found is not None and 0 <= row < len(found.layouts) else None
 
     def _enable(self) -> None:
         chosen = self._chosen()
-        free = not self.controller.state.active
+        current = self.controller.document.orientation is self._history
+        free = current and not self.controller.state.active
         self.use.setEnabled(free and chosen is not None and not chosen.present)
-        self.use.setToolTip(
-            "The geometry has this layout already"
-            if chosen is not None and chosen.present
-            else "Put this layout in place of the present one; undo takes it back"
-        )
+        tip = "Put this layout in place of the present one; undo takes it back"
+        if not current:
+            tip = "The geometry has changed since: test it again"
+        elif chosen is not None and chosen.present:
+            tip = "The geometry has this layout already"
+        self.use.setToolTip(tip)
         self.leave.setText("Cancel" if self.working else "Close")
-        shown = self.controller.document.orientation.found is not None
+        shown = self._history.found is not None
         for widget in (self.verdict, self.sign):
             widget.setVisible(shown)
 
     def _use(self) -> None:
         chosen = self._chosen()
-        if chosen is not None:
-            self.controller.take_geometry(chosen.geometry, "Orientation")
+        if chosen is not None and self.controller.take_geometry(chosen.geometry, "Orientation"):
             self.controller.say("info", f"Layout of the array changed: {chosen.name}", "undo takes it back")
             self.accept()

@@ -95,8 +95,9 @@ class FilePick(QWidget):
 
     @property
     def text(self) -> str:
-        """What is there."""
-        return self.line.text().strip()
+        """What is there, the home folder written out."""
+        text = self.line.text().strip()
+        return str(Path(text).expanduser()) if text.startswith("~") else text
 
     def _choose(self, ask: Callable[[QWidget], str]) -> None:
         if name := ask(self):
@@ -338,9 +339,10 @@ class ProfileGuide(WorkDialog):
                 self.say_trouble("the measurement cannot begin", "a run is active, or the open stack has no geometry")
         elif self.part == "result":
             made = self.outcome.made
-            self.accept()
-            if made is not None:
-                self.controller.use_profile(made.path)
+            if made is None or self.controller.use_profile(made.path):
+                self.accept()
+            else:
+                self.say_trouble("the profile cannot be used while a run is active", "wait for its end, or stop it")
         else:
             self.turn_to(PARTS[self._place + 1])
 
@@ -488,4 +490,4 @@ def _is_number(text: str) -> bool:
 
 
 def _missing(name: str) -> str:
-    return "" if Path(name).expanduser().exists() else f"there is no file or folder {name}: check the path"
+    return "" if Path(name).exists() else f"there is no file or folder {name}: check the path"

@@ -153,8 +153,11 @@ class ReconstructPanel(QWidget):
             self.status.show_busy(f"step {len(history.sentences) + 1} of 3")
         self.calibration.setToolTip("\n".join(history.sentences))
         if history.found is not None:
-            steps = "; ".join(history.accepted) or "the geometry was right already"
-            self.calibration.setText(f"Calibrated. {sentence(steps)}.")
+            if history.accepted:
+                text = f"Calibrated. {sentence('; '.join(history.accepted))}."
+            else:
+                text = f"No step explained the images better: {'; '.join(history.sentences)}."
+            self.calibration.setText("\n".join([text, *(f"{sentence(remark)}." for remark in history.found.remarks)]))
         elif history.sentences:
             self.calibration.setText(history.sentences[-1])
         self.calibration.setVisible(bool(history.sentences))

@@ -70,7 +70,7 @@ class WorkDialog(QDialog):
     def _state_changed(self, state: RunState) -> None:
         if self.controller.task == self._task:
             self.status.show_state(state, self._running)
-            self.show_work()
+        self.show_work()  # what can be pressed depends on any run
 
     def document_replaced(self) -> None:
         """Another document is open: what is shown belongs to the last one."""
@@ -79,6 +79,8 @@ class WorkDialog(QDialog):
     def _document_changed(self, what: str) -> None:
         if what == "all":
             self.document_replaced()
+        else:
+            self.show_work()
 
     def _told(self) -> None:
         if self.controller.task == self._task:

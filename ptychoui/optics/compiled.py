@@ -1,7 +1,8 @@
 """Pixel loops over LED fields, compiled for the CPU: each reads every value once and writes no more than it must.
 
 Fields are (L, 2 P) reals, pairs (re, im) of P pixels; images that weigh them are (L, P). Threads share LEDs, or rows of
-the spectrum where LEDs overlap, and add in LED order: the bits do not depend on the number of threads.
+the spectrum where LEDs overlap, and add in LED order: the bits of a loop do not depend on the number of threads. Those
+of sums over LEDs do, whose chunks grow with it.
 """
 
 from __future__ import annotations

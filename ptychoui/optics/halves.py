@@ -19,7 +19,7 @@ def two_halves(illumination_na: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     From the axis outwards each LED goes to the half that has less of its neighbours, weighted by the inverse fourth
     power of their distance, so that diagonal ones do not outweigh the nearest: a chessboard on a lattice, every other
-    LED along a ring.
+    LED along a ring. One without neighbours goes to the half that the nearest before it did not go to.
 
     Parameters
     ----------
@@ -40,7 +40,12 @@ def two_halves(illumination_na: NDArray[np.float64]) -> NDArray[np.bool_]:
     side = np.zeros(len(na))
     for led in np.argsort(np.hypot(*na.T), kind="stable"):
         lean = float(weight[led] @ side)
-        if abs(lean) < 1e-9 * weight[led].sum():
+        if not weight[led].any():
+            # LEDs far from all others, as on a wide ring: the nearest that has a half already.
+            placed = np.flatnonzero(side)
+            if len(placed):
+                lean = float(side[placed[np.argmin(distance[led, placed])]])
+        elif abs(lean) < 1e-9 * weight[led].sum():
             lean = float(side.sum())
         side[led] = -1 if lean > 0 else 1
     return np.asarray(side > 0)

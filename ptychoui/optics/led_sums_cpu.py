@@ -22,7 +22,10 @@ from ptychoui.optics.led_sums import LedSums, Light, Windows
 from ptychoui.optics.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**21
-"""Fields of one chunk for every thread: with the images beside them they fill its second-level cache."""
+"""Fields of one chunk for every thread: with the images beside them they fill its second-level cache.
+
+All threads together have `LARGEST_CHUNK_BYTES` at most.
+"""
 
 LARGEST_CHUNK_BYTES = APART_FROM - 2**16
 """However many threads there are: transforms make fresh arrays, and those with pages of their own are slow."""

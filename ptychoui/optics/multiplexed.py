@@ -18,7 +18,7 @@ from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.all_at_once import AcceleratedDescent
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import pupil_function, sampling
-from ptychoui.optics.reconstruct import PassDone, curvature, curved_light
+from ptychoui.optics.reconstruct import BLACK, PassDone, curvature, curved_light
 from ptychoui.optics.reconstruct_file import LARGEST_PX, Window, central_window, cut_note, record_of
 from ptychoui.optics.stack_model import free_border_px
 
@@ -154,7 +154,7 @@ class CodedReconstruction:
             gain=np.ones((1, len(self.leds))),
             background=np.zeros((1, count)),
             light=power[None] / self.window.size_px**2,
-            residual=(misfit / np.maximum(power, 1e-30))[None],
+            residual=(misfit / np.maximum(power, BLACK * self.window.size_px**2))[None],
             history=np.array([self.history]),
             corners_px=np.array([(self.window.row, self.window.column)]),
             tile_px=self.window.size_px,

@@ -165,6 +165,27 @@ def phase_sign(found: NDArray[np.complex64]) -> float:
     return float((phase**3).mean() / max((phase**2).mean(), 1e-12) ** 1.5)
 
 
+def check_blank(blank: ImageStack, sample: ImageStack) -> None:
+    """Refuse a blank stack that cannot be that of a sample's microscope, before the sample is calibrated.
+
+    Raises
+    ------
+    DataError
+        If it is the sample itself, has other images or LEDs, is dark, or shows a sample.
+    """
+    if blank.provenance.sha256 and blank.provenance.sha256 == sample.provenance.sha256:
+        raise DataError("the blank stack is the sample's own file", "give a stack of an empty place, or none")
+    if blank.images.shape[1:] != sample.images.shape[1:]:
+        raise DataError(
+            f"the blank images have {blank.images.shape[1]} x {blank.images.shape[2]} pixels, the sample's "
+            f"{sample.images.shape[1]} x {sample.images.shape[2]}",
+            "measure both with the same part of the camera",
+        )
+    work = StackCalibration(sample)
+    place = work.window
+    blank_gain(blank.crop(place.row, place.column, place.size_px, place.size_px), work.geometry)
+
+
 def make_profile(
     sample: ImageStack,
     blank: ImageStack | None = None,
@@ -197,20 +218,12 @@ def make_profile(
     DataError
         If stacks do not belong together, or the blank one shows a sample.
     """
-    if blank is not None and blank.provenance.sha256 and blank.provenance.sha256 == sample.provenance.sha256:
-        raise DataError("the blank stack is the sample's own file", "give a stack of an empty place, or none")
     work = StackCalibration(sample, device=device)
     if blank is not None:
-        if blank.images.shape[1:] != sample.images.shape[1:]:
-            raise DataError(
-                f"the blank images have {blank.images.shape[1]} x {blank.images.shape[2]} pixels, the sample's "
-                f"{sample.images.shape[1]} x {sample.images.shape[2]}",
-                "measure both with the same part of the camera",
-            )
+        check_blank(blank, sample)
         # Lenses and LEDs shade the field: brightness is that of the place where the sample is calibrated.
         place = work.window
         blank = blank.crop(place.row, place.column, place.size_px, place.size_px)
-        blank_gain(blank, work.geometry)  # a sample in it is found now, not after the calibration
     notes: list[str] = []
     for found in work.run(between=between):
         if isinstance(found, Step):

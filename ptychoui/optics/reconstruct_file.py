@@ -16,7 +16,7 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, versions
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Geometry, Reconstruct
+from ptychoui.experiment import Array, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
 
@@ -107,40 +107,21 @@ def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Wind
     return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
 
 
-def calibrated(
-    geometry: Geometry,
-    images: NDArray[np.float32],
-    field_point_um: tuple[float, float],
-    notes: list[str],
-    device: torch.device | str = "cpu",
-) -> Geometry:
-    """The geometry after calibration on these images; what was done is noted."""
-    from ptychoui.optics.calibrate import Step, calibrate
-
-    for found in calibrate(geometry, images, field_point_um, device=device):
-        if isinstance(found, Step):
-            notes.append(found.sentence)
-        else:
-            geometry = found.geometry
-    return geometry
-
-
 def with_calibration(
     stack: ImageStack, notes: list[str], window: Window | None = None, device: torch.device | str = "cpu"
 ) -> ImageStack:
-    """The stack with its geometry calibrated on a window, by default the middle of its images."""
+    """The stack with its geometry calibrated on a window, by default that of `StackCalibration`."""
+    from ptychoui.optics.calibrate import Step
+    from ptychoui.optics.calibrate_file import StackCalibration
+
+    work = StackCalibration(stack, window, device)
     geometry = stack.geometry
-    assert geometry is not None
-    rows, columns = stack.images.shape[1:]
-    place = central_window((rows, columns)) if window is None else window
-    cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
-    point = place.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
-    # Every LED moves with the pose: one that is too steep now may not be in the end.
-    limit = geometry.array.max_illumination_na
-    geometry = geometry.replace(array=geometry.array.replace(max_illumination_na=None))
-    order = image_places(stack, leds_seen_from(geometry.array, point), stack.provenance.source)
-    found = calibrated(geometry, cut.images[order], point, notes, device)
-    return replace(stack, geometry=found.replace(array=found.array.replace(max_illumination_na=limit)))
+    for found in work.run():
+        if isinstance(found, Step):
+            notes.append(found.sentence)
+        else:
+            geometry = work.for_use(found.geometry)
+    return replace(stack, geometry=geometry)
 
 
 class WindowReconstruction:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack, release
+from ptychoui.data.dataset import ImageStack, array_sha256, release
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.data.results import StoredReconstruction, load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError, GeometryError, RunError
@@ -144,6 +144,12 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
     return [round(place) for place in np.linspace(0, length - tile, count)]
 
 
+def _doubts(remarks: Sequence[Sequence[str]]) -> list[str]:
+    """What is said of single tiles, for all of them: how many, and what of the first."""
+    doubtful = [said for said in remarks if said]
+    return [f"{len(doubtful)} of {len(remarks)} tiles: {text}" for text in (doubtful[0] if doubtful else [])]
+
+
 class FieldReconstruction:
     """All tiles of a stack; finished ones are kept one by one in a folder, so that a killed run can go on.
 
@@ -187,6 +193,8 @@ class FieldReconstruction:
         """All that a tile depends on."""
         return {
             "data": self.stack.provenance.sha256,
+            # What was done to the images when they were read: dark level, exposures, brightness, stray light.
+            "images": array_sha256(np.array(self.stack.images[:, self.stack.images.shape[1] // 2])),
             "geometry": to_toml(self.geometry),
             "settings": to_toml(self.settings),
             "tiles": [self.plan.tile_px, self.plan.overlap_px, *self.plan.shape],
@@ -273,8 +281,9 @@ class FieldReconstruction:
             yield FieldProgress(
                 tile=tile, tiles=tiles, number=number, passes=done.passes, residual=residual, done=False
             )
-        record = record_of(self.stack, time.perf_counter() - start, False)
-        found = stored_tiles([work.result()], [window], self.settings, record)
+        result = work.result()
+        record = record_of(self.stack, time.perf_counter() - start, False) | {"remarks": list(result.remarks)}
+        found = stored_tiles([result], [window], self.settings, record)
         save_reconstruction(self._path(tile), found)
         yield FieldProgress(
             tile=tile,
@@ -314,7 +323,9 @@ class FieldReconstruction:
         tiles = self.tiles()
         factors = match(self.plan, [tile.object for tile in tiles])
         image = blend(self.plan, [tile.object for tile in tiles], factors)
-        record = record_of(self.stack, sum(float(tile.record["seconds"]) for tile in tiles), False)
+        doubts = _doubts([tile.record.get("remarks", []) for tile in tiles])
+        record = record_of(self.stack, sum(float(tile.record["seconds"]) for tile in tiles), False, doubts)
+        record["remarks"] = doubts
         passes = max(tile.history.shape[1] for tile in tiles)
         of_leds = ("illumination_na", "gain", "background", "light", "residual")
         of_tiles = ("pupil", "zernike_waves", "corners_px", *of_leds)

@@ -150,7 +150,7 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.optics.calibrate import Step
-        from ptychoui.optics.profile import blank_gain, make_profile
+        from ptychoui.optics.profile import check_blank, make_profile
         from ptychoui.optics.profile_files import open_for_profile, read_dark_level
         from ptychoui.training.problem import pick_device
 
@@ -179,8 +179,7 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
             if plan.blank:
                 yield ProfilePart(step=0, part="blank")
                 blank = open_for_profile(plan.blank, given, said, sample.geometry)
-                assert sample.geometry is not None
-                blank_gain(blank, sample.geometry)  # refused now rather than after the calibration
+                check_blank(blank, sample)  # refused now rather than after the calibration
                 sources["blank"] = blank.provenance.sha256
                 yield ProfileNote(step=0, sentence=f"blank field: {_size(blank)}")
             yield ProfilePart(step=0, part="measure")

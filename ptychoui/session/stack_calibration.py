@@ -39,10 +39,19 @@ class CalibrationStep(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated(Event):
-    """The corrected geometry, to be taken or left; ``residual`` is that of the stack reconstructed with it."""
+    """The corrected geometry, to be taken or left.
+
+    Attributes
+    ----------
+    residual
+        Of the stack reconstructed with it.
+    remarks
+        What should make one doubt it.
+    """
 
     geometry: Geometry
     residual: float
+    remarks: tuple[str, ...] = ()
 
 
 class CalibrationHistory:
@@ -109,8 +118,10 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
                 if isinstance(found, Step):
                     yield CalibrationStep(step=done, sentence=found.sentence, accepted=found.accepted)
                 else:
-                    residual = found.reconstruction.fitted_residual
-                    yield Calibrated(step=done, geometry=work.for_use(found.geometry), residual=residual)
+                    result, geometry_found = found.reconstruction, work.for_use(found.geometry)
+                    yield Calibrated(
+                        step=done, geometry=geometry_found, residual=result.fitted_residual, remarks=result.remarks
+                    )
                 control.checkpoint()
         except StopRequested:
             yield Stopped(step=done)

@@ -55,6 +55,8 @@ class StackTask:
         Those LEDs of the array that have an image, as seen from the square's middle.
     square
         First row, first column, edge in the stack's images.
+    field_point_um
+        x, y of the square's middle at the sample, from the optical axis.
     notes
         What was left out.
     """
@@ -62,6 +64,7 @@ class StackTask:
     images: NDArray[np.float32]
     leds: LedArray
     square: tuple[int, int, int]
+    field_point_um: tuple[float, float]
     geometry: Geometry
     settings: Reconstruct
     notes: tuple[str, ...] = ()
@@ -77,7 +80,7 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
     DataError
         If no image belongs to an LED of the array.
     """
-    leds, square, notes = _seen(stack, geometry, plan)
+    leds, square, point, notes = _seen(stack, geometry, plan)
     assert geometry is not None
     place = {int(number): index for index, number in enumerate(stack.led_numbers)}
     row, column, size = square
@@ -86,13 +89,19 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
     for target, source in enumerate(order):
         images[target] = stack.images[source, row : row + size, column : column + size]
     return StackTask(
-        images=images, leds=leds, square=square, geometry=geometry, settings=plan.settings, notes=tuple(notes)
+        images=images,
+        leds=leds,
+        square=square,
+        field_point_um=point,
+        geometry=geometry,
+        settings=plan.settings,
+        notes=tuple(notes),
     )
 
 
 def _seen(
     stack: ImageStack, geometry: Geometry | None, plan: StackPlan
-) -> tuple[LedArray, tuple[int, int, int], list[str]]:
+) -> tuple[LedArray, tuple[int, int, int], tuple[float, float], list[str]]:
     from ptychoui.optics.reconstruct_file import Window, leds_seen_from
 
     if geometry is None:
@@ -117,7 +126,7 @@ def _seen(
     unused = np.count_nonzero(~np.isin(stack.led_numbers, leds.numbers))
     if unused:
         notes.append(f"{unused} images belong to no LED in use and are left out")
-    return leds.select(there), square, notes
+    return leds.select(there), square, point, notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +169,7 @@ def forecast(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> S
     from ptychoui.optics.stack_fit import stack_bytes
     from ptychoui.optics.stack_model import object_upsampling, stack_sampling
 
-    leds, square, warnings = _seen(stack, geometry, plan)
+    leds, square, _point, warnings = _seen(stack, geometry, plan)
     assert geometry is not None
     size, settings = square[2], plan.settings
     grids = stack_sampling(geometry.microscope, leds, size, settings.pad_px)

@@ -173,7 +173,7 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.reconstruct import StackReconstruction
+        from ptychoui.optics.reconstruct import StackReconstruction, curvature
         from ptychoui.training.problem import pick_device
 
         began = time.monotonic()
@@ -181,7 +181,13 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
         known = forecast(stack, geometry, plan)
         where = pick_device(device)
         work = StackReconstruction(
-            task.geometry, task.images, task.settings, task.leds, where, between=control.checkpoint
+            task.geometry,
+            task.images,
+            task.settings,
+            task.leds,
+            where,
+            between=control.checkpoint,
+            curvature_per_um=curvature(task.geometry, task.field_point_um),
         )
         yield StackBegun(
             step=0,
@@ -246,7 +252,7 @@ def save_report(path: str | Path, shown: StackReport, stack: ImageStack) -> Path
     from ptychoui.optics.reconstruct_file import Window, record_of, stored_tiles
 
     row, column, size = shown.square
-    record = record_of(stack, shown.seconds, not shown.complete)
+    record = record_of(stack, shown.seconds, not shown.complete, shown.found.remarks)
     window = Window(row=row, column=column, size_px=size)
     stored = stored_tiles([shown.found], [window], shown.settings, record)
     return save_reconstruction(path, stored)

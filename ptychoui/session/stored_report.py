@@ -93,7 +93,7 @@ def _of_tile(
         _per_led(stored, values[tile]) for values in (stored.residual, stored.background, stored.light)
     )
     # The file has misfits as shares of each image's light; views show them in the open field's amplitude.
-    misfit = np.sqrt(residual * np.maximum(light, BLACK))
+    misfit = np.sqrt(_per_led(stored, stored.residual[tile] * np.maximum(stored.light[tile], BLACK)))
     quality = validation.led_quality(misfit, light, gain, na)
     if stored.weights is not None:
         # An image of many LEDs accuses none of them.

@@ -56,6 +56,14 @@ def result(**changes: Any) -> StoredReconstruction:
     return replace(whole, **changes)
 
 
+def test_a_file_of_an_earlier_version_is_refused_by_name(tmp_path: Path) -> None:
+    path = save_reconstruction(tmp_path / "old.h5", result())
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 1
+    with pytest.raises(DataError, match="earlier version"):
+        load_reconstruction(path)
+
+
 def test_everything_survives_the_disk(tmp_path: Path) -> None:
     for whole in (result(), result(weights=np.random.default_rng(1).random((4, 4)))):
         path = save_reconstruction(tmp_path / "result.h5", whole)

@@ -103,3 +103,22 @@ def test_without_a_stack_there_is_no_dialog(window: MainWindow) -> None:
     window.test_orientation()
     assert not window.findChildren(QDialog)
     assert "no LED stack" in window.panels.messages.messages[-1].text
+
+
+def test_a_geometry_that_is_edited_makes_a_test_stale(small: MainWindow, qtbot: Any) -> None:
+    window = small
+    window.test_orientation()
+    dialog = dialog_of(window)
+    window.test_orientation()
+    assert window.findChildren(OrientationDialog) == [dialog]
+    qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
+    dialog.table.selectRow(1)
+    assert dialog.use.isEnabled()
+    geometry = window.document.geometry
+    assert geometry is not None
+    edited = geometry.replace(microscope=geometry.microscope.replace(wavelength_um=0.6))
+    window.controller.edit_geometry(edited, "wavelength", "")
+    assert dialog.isVisible() and not dialog.use.isEnabled() and "changed since" in dialog.use.toolTip()
+    dialog.use.click()
+    assert window.document.geometry == edited
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)

@@ -175,4 +175,5 @@ def test_without_a_stack_another_one_is_asked_for(window: MainWindow) -> None:
     for part in PARTS[:-1]:
         guide.turn_to(part)
     guide.next.click()
-    assert window.controller.state is RunState.IDLE or window.controller.task == "profile"
+    assert window.controller.state is RunState.IDLE and window.controller.task == "training"
+    assert guide.trouble.text()

@@ -314,6 +314,21 @@ def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: Mai
     qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
 
 
+def test_a_calibration_is_no_longer_offered_once_the_geometry_is_another(with_stack: MainWindow, qtbot: Any) -> None:
+    window, panel = with_stack, with_stack.panels.stack_run
+    geometry = window.document.geometry
+    assert geometry is not None
+    window.calibrate()
+    qtbot.waitUntil(lambda: finished(window), timeout=LONG)
+    assert not panel.take.isHidden()
+    edited = geometry.replace(microscope=geometry.microscope.replace(wavelength_um=0.6))
+    window.controller.edit_geometry(edited, "wavelength", "")
+    assert panel.take.isHidden() and window.document.calibration.found is None
+    window.controller.take_calibration()
+    assert window.document.geometry == edited
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
+
+
 def test_a_calibration_that_is_stopped_changes_nothing(with_stack: MainWindow, qtbot: Any) -> None:
     window = with_stack
     window.calibrate()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import DataError
+from ptychoui.experiment import Array
 from ptychoui.optics.halves import two_halves
+from ptychoui.optics.led_array import led_array
 
 
 def test_a_lattice_becomes_a_chessboard() -> None:
@@ -30,3 +32,13 @@ def test_rings_are_shared_out_evenly_all_around() -> None:
 def test_few_leds_have_no_halves() -> None:
     with pytest.raises(DataError, match="too few"):
         two_halves(np.zeros((4, 2)))
+
+
+def test_leds_without_neighbours_are_shared_out() -> None:
+    array = Array(kind="rings", height_mm=80.0, ring_radii_mm=(0.0, 4.0, 8.0, 20.0), ring_counts=(1, 6, 12, 12))
+    na = led_array(array).illumination_na
+    first = two_halves(na)
+    outer = np.hypot(*na.T) > 0.2
+    assert outer.sum() == 12 and first[outer].sum() == 6
+    around = first[outer][np.argsort(np.arctan2(*na[outer].T))]
+    assert (around != np.roll(around, 1)).sum() >= 10

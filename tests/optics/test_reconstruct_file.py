@@ -141,6 +141,6 @@ def test_a_calibration_takes_all_leds_and_keeps_their_limit(stack: ImageStack, m
         seen.append((len(led_array(geometry.array)), len(images)))
         return []
 
-    monkeypatch.setattr("ptychoui.optics.calibrate.calibrate", short)
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", short)
     found = with_calibration(replace(stack, geometry=limited), [])
     assert seen == [(len(stack.images), len(stack.images))] and found.geometry == limited

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ def test_tiles_of_other_settings_are_not_mixed(sample: ImageStack, tmp_path: Pat
             control.stop()
     with pytest.raises(RunError, match="settings differ"):
         list(events(sample, output, passes=3))
+    # The same file read with another dark level: other pixels.
+    with pytest.raises(RunError, match="images differ"):
+        list(events(replace(sample, images=sample.images - np.float32(0.01)), output))
 
 
 def test_what_cannot_be_is_refused_before_the_work(sample: ImageStack, tmp_path: Path) -> None:

@@ -106,6 +106,19 @@ def test_images_of_many_leds_accuse_none(made: tuple[StackReport, Path], tmp_pat
     assert report.found.residual_per_led[:3] == pytest.approx([0.01, 0.02, 0.9])
 
 
+def test_an_led_in_several_images_has_the_mean_of_their_misfits(made: tuple[StackReport, Path], tmp_path: Path) -> None:
+    stored = load_reconstruction(made[1])
+    coded = replace(
+        stored,
+        weights=np.ones((2, 81)),
+        background=np.zeros((1, 2)),
+        light=np.array([[1.0, 0.01]]),
+        residual=np.array([[0.01, 0.5]]),
+    )
+    report = open_report(save_reconstruction(tmp_path / "coded.h5", coded))
+    assert report.quality.misfit == pytest.approx(np.full(81, np.sqrt((0.01 + 0.005) / 2)))
+
+
 def test_a_damaged_file_is_refused_in_a_sentence(made: tuple[StackReport, Path], tmp_path: Path) -> None:
     bad = tmp_path / "bad.h5"
     whole = made[1].read_bytes()
