@@ -288,6 +288,9 @@ def _add_calibrate(commands: Any) -> None:
     )
     parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
     parser.add_argument("--tilt", action="store_true", help="let the array tilt")
+    parser.add_argument(
+        "--single-leds", action="store_true", help="let every LED shift a little in the end; the array becomes a table"
+    )
     parser.add_argument("--starts", type=whole(2), metavar="N", help="error bar from N random starts")
     parser.add_argument("--seed", type=whole(0), default=0, help="of the random starts")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -354,7 +357,7 @@ def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: d
             "twin_margin": found.twin_margin,
             "taken": found.sure,
         }
-    for step in work.run(tilt=arguments.tilt):
+    for step in work.run(tilt=arguments.tilt, single_leds=arguments.single_leds):
         if isinstance(step, Step):
             say(step.sentence)
             values["steps"].append(step.values())

@@ -4,6 +4,8 @@
 2. *Refinement*: the whole stack is reconstructed with the pose as one more unknown, rigid and with the pitch fixed.
    Dark-field images have the longer lever for rotation and height.
 
+3. *Single LEDs*, where asked: each may stand a few tenths of a millimetre beside its place, and is held to it.
+
 Every step states how well the stack is explained before and after it, measured alike, and is left out where it would
 make that worse. What a stack cannot know stays what it was: pitch and height together, a half turn together with the
 sign of phase; a shift of the array is known from the direct light alone, never from the residual.
@@ -24,9 +26,22 @@ from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.pose import LIMITS, NAMES, RIGID, SCALES, TILTED, UNITS, changes, difference, moved, slopes
+from ptychoui.optics.pose import (
+    LIMITS,
+    NAMES,
+    RIGID,
+    SCALES,
+    TILTED,
+    UNITS,
+    changes,
+    difference,
+    moved,
+    shifted,
+    single_slopes,
+    slopes,
+)
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
-from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, ZERNIKE, StackFit
+from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, SHIFT, ZERNIKE, StackFit
 from ptychoui.optics.stack_model import StackModel, stack_sampling
 
 JUDGED_PASSES = 10
@@ -37,6 +52,9 @@ DEFOCUS_STARTS = (0.0, 0.15, -0.15)
 
 ROOM = 1.05
 """Illumination NA that a reconstruction has room for, over the largest that the geometry given has."""
+
+CLEARLY = 0.95
+"""Share of the misfit that single LEDs, which are many, must leave at most."""
 
 NO_BETTER = "it explains the images no better"
 
@@ -57,7 +75,7 @@ class Step:
     Attributes
     ----------
     name
-        ``circles`` or ``refinement``.
+        ``circles``, ``refinement`` or ``single LEDs``.
     measure
         What ``before`` and ``after`` are; smaller is better.
     change
@@ -70,6 +88,8 @@ class Step:
         Why it was left out, where it was.
     defocus_waves
         Change of the pupil's defocus (Noll 4, waves RMS).
+    shift_mm
+        (L, 2) shifts of single LEDs in the array's own plane, or None.
     """
 
     name: str
@@ -81,13 +101,15 @@ class Step:
     geometry: Geometry
     reason: str = NO_BETTER
     defocus_waves: float = 0.0
+    shift_mm: NDArray[np.float64] | None = None
 
     def values(self) -> dict[str, object]:
         """The step in plain values."""
         moves = {f"{name} [{unit}]": float(a) for name, a, unit in zip(NAMES, self.change, UNITS, strict=True)}
         known = {"name": self.name, "measure": self.measure, "before": self.before, "after": self.after}
         moves["defocus [waves]"] = self.defocus_waves
-        return {**known, "change": moves, "accepted": self.accepted}
+        shifts = {} if self.shift_mm is None else {"shift_mm": self.shift_mm.tolist()}
+        return {**known, "change": moves, "accepted": self.accepted, **shifts}
 
     @property
     def sentence(self) -> str:
@@ -95,7 +117,11 @@ class Step:
         kept = "" if self.accepted else f"; left out, because {self.reason}"
         defocus = f", defocus {self.defocus_waves:+.3g} waves" if self.defocus_waves else ""
         figures = f"{self.measure} {self.before:.5g} -> {self.after:.5g}"
-        return f"{self.name}: {changes(self.change)}{defocus}; {figures}{kept}"
+        moves = changes(self.change)
+        if self.shift_mm is not None:
+            lengths = np.hypot(*self.shift_mm.T)
+            moves = f"moved by {np.sqrt((lengths**2).mean()):.2g} mm (RMS), {lengths.max():.2g} mm at most"
+        return f"{self.name}: {moves}{defocus}; {figures}{kept}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +158,7 @@ def calibrate(
     variance_floor: float = 1e-5,
     device: torch.device | str = "cpu",
     between: Callable[[], None] | None = None,
+    single_leds: bool = False,
 ) -> Iterator[Step | Calibration]:
     """Yield every step when it is done, and the calibration at the end.
 
@@ -153,6 +180,8 @@ def calibrate(
         Constant under the square roots: shot noise's 3/8 of a photoelectron, in units of the open field.
     between
         Called every few LEDs: where the work can wait, or be given up by an exception.
+    single_leds
+        In the end let every LED shift within `SHIFT_LIMIT_MM`; the array becomes a table.
 
     Raises
     ------
@@ -202,6 +231,11 @@ def calibrate(
         )
     )
     yield steps[-1]
+    if single_leds:
+        steps.append(_single_leds(steps[-1].geometry, view, final, rounds[-1]))
+        yield steps[-1]
+        if steps[-1].accepted:
+            final = view.judged(steps[-1].geometry)
     for _done in final.rest:
         pass
     result = final.work.result()
@@ -322,3 +356,30 @@ def _refine(
             array=moved(geometry.array, change), microscope=geometry.microscope.replace(zernike_waves=waves)
         )
     return geometry
+
+
+def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) -> Step:
+    """Every LED shifted within its bound, if that explains the images clearly better."""
+    model = judged.work.model
+    slope = model.samples(single_slopes(geometry.array, view.field_point_um).transpose(0, 2, 1)).transpose(0, 2, 1)
+    unknown = frozenset({OBJECT, ZERNIKE, GAIN, BACKGROUND, SHIFT})
+    leds = _off_the_edge(model)
+    fit = StackFit(model, judged.work.spectrum, judged.work.optics, unknown, None, leds, slope)
+    x = fit.start()
+    for found in fit.run(passes):
+        x = found.x
+    shifts = fit.shifts(x)
+    refined = geometry.replace(array=shifted(geometry.array, shifts))
+    after = view.judged(refined)
+    better = after.cost < CLEARLY * judged.cost
+    return Step(
+        name="single LEDs",
+        measure=f"misfit after {JUDGED_PASSES} passes",
+        before=judged.cost,
+        after=after.cost,
+        change=np.zeros(6),
+        accepted=better,
+        geometry=refined if better else geometry,
+        reason="it explains the images hardly better",
+        shift_mm=shifts,
+    )

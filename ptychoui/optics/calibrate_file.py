@@ -99,11 +99,21 @@ class StackCalibration:
         return found
 
     def run(
-        self, start: Geometry | None = None, tilt: bool = False, between: Callable[[], None] | None = None
+        self,
+        start: Geometry | None = None,
+        tilt: bool = False,
+        between: Callable[[], None] | None = None,
+        single_leds: bool = False,
     ) -> Iterator[Step | Calibration]:
         """Steps and, at the end, the calibration, from the stack's geometry or another; see `calibrate`."""
         yield from calibrate(
-            start or self.geometry, self.images, self.field_point_um, tilt, device=self._device, between=between
+            start or self.geometry,
+            self.images,
+            self.field_point_um,
+            tilt,
+            device=self._device,
+            between=between,
+            single_leds=single_leds,
         )
 
     def spread(self, starts: int, seed: int = 0, tilt: bool = False) -> Iterator[Spread]:

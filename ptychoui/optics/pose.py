@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Array, Pose
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.led_array import layout, led_array
 
 SHIFT_X, SHIFT_Y, ROTATION, HEIGHT, TILT_X, TILT_Y = range(6)
 RIGID = (SHIFT_X, SHIFT_Y, ROTATION, HEIGHT)
@@ -82,6 +82,49 @@ def slopes(
         step[number] = 1e-3 * SCALES[number]
         there, back = (directions(array, sign * step, field_point_um) for sign in (1, -1))
         found.append((there - back) / 2e-3)
+    return np.stack(found, -1)
+
+
+ANY_KIND = (
+    "height_mm",
+    "slide_thickness_mm",
+    "slide_index",
+    "max_illumination_na",
+    "falloff",
+    "falloff_table",
+    "led_size_um",
+    "die_offsets_mm",
+    "colour",
+    "pose",
+)
+"""Settings that arrays of every kind have."""
+
+
+def shifted(array: Array, shift_mm: NDArray[np.float64]) -> Array:
+    """The array as a table of LEDs, each shifted by (L, 2) mm in the array's own plane, before its pose."""
+    plain = array.replace(die_offsets_mm={})
+    numbers, positions = layout(plain)
+    places = positions + np.column_stack([shift_mm, np.zeros(len(positions))])
+    common = {name: getattr(array, name) for name in ANY_KIND}
+    return Array(
+        kind="table",
+        positions_mm=tuple(tuple(place) for place in places.tolist()),
+        led_numbers=tuple(numbers.tolist()),
+        **common,
+    )
+
+
+def single_slopes(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float64]:
+    """(L, 2, 2) change of every LED's direction cosines with its own shift in x and in y, per mm."""
+    found, step = [], 1e-3
+    for axis in (0, 1):
+        shift = np.zeros((len(array.numbers()), 2))
+        shift[:, axis] = step
+        there, back = (
+            led_array(shifted(array, sign * shift).replace(max_illumination_na=None), field_point_um).illumination_na
+            for sign in (1, -1)
+        )
+        found.append((there - back) / (2 * step))
     return np.stack(found, -1)
 
 

@@ -16,7 +16,8 @@ from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_model import CHUNK_BYTES, Optics, StackModel, window_width
 
-OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE = "object", "factor", "zernike", "gain", "background", "pose"
+OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND = "object", "factor", "zernike", "gain", "background"
+POSE, SHIFT = "pose", "shift"
 
 DAMPING = 0.02
 """Share of the largest overlap of pupils that is added to that of every frequency, so that rare ones move little."""
@@ -29,6 +30,12 @@ GAIN_SPREAD = 0.3
 
 GAIN_LIMIT = 4.0
 """Largest change of the logarithm of an LED's brightness."""
+
+SHIFT_SPREAD_MM = 0.2
+"""Standard deviation of an LED's place on its board that is taken for granted."""
+
+SHIFT_LIMIT_MM = 0.6
+"""Largest shift of a single LED."""
 
 LIBRARIES_BYTES = 50e6
 """What the libraries take for themselves with their first transforms and derivatives."""
@@ -73,11 +80,13 @@ class StackFit:
     spectrum, optics
         Where to start.
     unknown
-        Some of ``object``, ``factor``, ``zernike``, ``gain``, ``background``, ``pose``.
+        Some of ``object``, ``factor``, ``zernike``, ``gain``, ``background``, ``pose``, ``shift``.
     pose_slope
         (L, 2, K) change of the directions, in samples, with each of K numbers of the pose.
     leds
         Images that count, by default all.
+    single_slope
+        (L, 2, 2) change of every LED's direction, in samples, with its own shift in x and y, per mm.
 
     Attributes
     ----------
@@ -93,16 +102,21 @@ class StackFit:
         unknown: frozenset[str],
         pose_slope: NDArray[np.float64] | None = None,
         leds: Sequence[int] | None = None,
+        single_slope: NDArray[np.float64] | None = None,
     ) -> None:
         self.model, self._spectrum, self._optics = model, spectrum, optics
         self._leds = list(range(len(model))) if leds is None else list(leds)
-        self._pose_slope = None if pose_slope is None else torch.from_numpy(pose_slope).to(model.device, model.dtype)
+        self._pose_slope, self._single_slope = (
+            None if slope is None else torch.from_numpy(slope).to(model.device, model.dtype)
+            for slope in (pose_slope, single_slope)
+        )
         n = model.grids.field_px
         self._unit = n**2 * model.field_per_pixel / 2  # D times this has the curvature of the overlap
         # A root of counts has a variance of a quarter, Anscombe's constant is 3/8 of a count: D is to be divided by
         # 4/3 of the floor to be a log-likelihood.
         variance = self._unit * (4 / 3) * model.floor
         self._gain_prior = variance / GAIN_SPREAD**2
+        self._shift_prior = variance / SHIFT_SPREAD_MM**2
         # Stray light is about as strong in all images: in the bright field it could pass for direct light.
         darkest = float(torch.quantile(model.amplitude.square().mean((1, 2)), 0.1)) - model.floor
         self._background_prior = variance / max(darkest, model.floor) ** 2
@@ -136,6 +150,9 @@ class StackFit:
             block(BACKGROUND, (self._unit * 0.5 * amplitude.reciprocal().sum((1, 2)) + self._background_prior).rsqrt())
         if POSE in unknown and pose_slope is not None:
             block(POSE, self._pose_scale(light))
+        if SHIFT in unknown and self._single_slope is not None:
+            curvature = self._edge_light(light) * self._single_slope.square().sum(1)
+            block(SHIFT, POSE_CAUTION * (curvature + self._shift_prior).rsqrt().flatten())
         self.size, self.misfit = first, float("nan")
 
     def _light(self, spectrum: Tensor) -> Tensor:
@@ -147,14 +164,16 @@ class StackFit:
             total += power[row : row + w, column : column + w]
         return total
 
-    def _pose_scale(self, light: Tensor) -> Tensor:
-        """The edge of the pupil moves with the directions: its light is the curvature of the pose."""
-        assert self._pose_slope is not None
+    def _edge_light(self, light: Tensor) -> float:
+        """The edge of the pupil moves with an LED's direction: its light is the curvature."""
         order = torch.arange(-self.model.half, self.model.half + 1).to(light)
         radius = (order.square()[:, None] + order.square()).sqrt()
         edge = (radius - self.model.cutoff).abs() < 0.75
-        per_led = float(light[edge].sum()) / len(self.model)
-        return POSE_CAUTION * (per_led * self._pose_slope.square().sum((0, 1)) + 1e-12).rsqrt()
+        return float(light[edge].sum()) / len(self.model)
+
+    def _pose_scale(self, light: Tensor) -> Tensor:
+        assert self._pose_slope is not None
+        return POSE_CAUTION * (self._edge_light(light) * self._pose_slope.square().sum((0, 1)) + 1e-12).rsqrt()
 
     # The vector ---------------------------------------------------------------------------------------
 
@@ -186,7 +205,18 @@ class StackFit:
             at = replace(at, background=at.background + changes[BACKGROUND])
         if POSE in changes and self._pose_slope is not None:
             at = replace(at, direction=at.direction + self._pose_slope @ changes[POSE])
+        if SHIFT in changes and self._single_slope is not None:
+            at = replace(at, direction=at.direction + (self._single_slope * self._bounded(changes[SHIFT])).sum(-1))
         return at
+
+    @staticmethod
+    def _bounded(change: Tensor) -> Tensor:
+        """(L, 1, 2) shifts in mm of unbounded unknowns."""
+        return (SHIFT_LIMIT_MM * torch.tanh(change / SHIFT_LIMIT_MM)).view(-1, 1, 2)
+
+    def shifts(self, x: Tensor) -> NDArray[np.float64]:
+        """(L, 2) shifts of single LEDs in mm."""
+        return np.asarray(self._bounded(self._changes(x)[SHIFT])[:, 0].double().cpu().numpy())
 
     def pose(self, x: Tensor) -> NDArray[np.float64]:
         """(K,) changes of the pose's numbers."""
@@ -196,9 +226,9 @@ class StackFit:
         """D in units of its curvature, and its gradient."""
         model, names = self.model, {block.name for block in self._blocks}
         spectrum = self.spectrum(x)
-        of_pupils = bool(names & {FACTOR, ZERNIKE, POSE})
+        of_pupils = bool(names & {FACTOR, ZERNIKE, POSE, SHIFT})
         leaf = x.detach().clone()
-        graph = bool(names & {ZERNIKE, POSE})
+        graph = bool(names & {ZERNIKE, POSE, SHIFT})
         with torch.set_grad_enabled(graph):
             leaf.requires_grad_(graph)
             optics = self.optics(leaf)
@@ -238,6 +268,12 @@ class StackFit:
                 # A dark LED's brightness would go to nothing without end.
                 bend = 1 - torch.tanh(x[block.part] * block.scale / GAIN_LIMIT).square()
                 result[block.part] = (self._unit * gains + self._gain_prior * log_gain) * bend * block.scale
+            elif block.name == SHIFT:
+                free = x[block.part] * block.scale
+                shift = self._bounded(free).flatten()
+                value += 0.5 * self._shift_prior * float(shift.square().sum())
+                bend = 1 - torch.tanh(free / SHIFT_LIMIT_MM).square()
+                result[block.part] += self._shift_prior * shift * bend * block.scale
             elif block.name == BACKGROUND:
                 stray = optics.background.detach()
                 value += 0.5 * self._background_prior * float(stray.square().sum())

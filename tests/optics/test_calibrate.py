@@ -17,9 +17,22 @@ from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.orientation import orientation
-from ptychoui.optics.pose import LIMITS, RIGID, VARIANTS, Variant, difference, directions, laid_out, moved, slopes
+from ptychoui.optics.pose import (
+    LIMITS,
+    RIGID,
+    VARIANTS,
+    Variant,
+    difference,
+    directions,
+    laid_out,
+    moved,
+    shifted,
+    single_slopes,
+    slopes,
+)
 from ptychoui.optics.samples import sample_geometry, true_geometry
 from ptychoui.optics.simulate import simulate_stack
+from ptychoui.optics.stack_fit import SHIFT_LIMIT_MM
 from ptychoui.paths import resources
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -64,6 +77,23 @@ def test_changes_add_up_and_slopes_are_their_derivatives() -> None:
     expected = directions(array, small) - directions(array, np.zeros(6))
     linear = slopes(array, RIGID) @ (small[:4] / np.array([1.0, 1.0, 2.0, 3.0]))
     assert np.abs(linear - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("kind", sorted(ARRAYS))
+def test_single_leds_shift_in_the_plane_of_their_array(kind: str) -> None:
+    array = ARRAYS[kind].replace(pose=Pose(shift_x_mm=1.0, rotation_deg=20, flip_x=True, swap_xy=True))
+    still = np.zeros((len(array.numbers()), 2))
+    table = shifted(array, still)
+    assert table.kind == "table" and table.pose == array.pose and table.numbers() == array.numbers()
+    assert np.abs(led_array(table).illumination_na - led_array(array).illumination_na).max() < 1e-12
+    some = np.random.default_rng(0).normal(size=still.shape)
+    expected = led_array(shifted(array, 1e-4 * some)).illumination_na - led_array(array).illumination_na
+    linear = 1e-4 * (single_slopes(array) * some[:, None, :]).sum(-1)
+    assert np.abs(linear - expected).max() < 1e-3 * np.abs(expected).max()
+    # All alike, they are a shift of the array in its own plane.
+    alike = np.tile([[0.3, -0.1]], (len(still), 1))
+    moves = led_array(shifted(array, alike)).positions_mm - led_array(array).positions_mm
+    assert np.abs(moves - moves[0]).max() < 1e-12 and np.hypot(*moves[0][:2]) == pytest.approx(np.hypot(0.3, 0.1))
 
 
 # Circles -------------------------------------------------------------------------------------------------------------
@@ -167,6 +197,34 @@ def test_steps_say_before_and_after_and_keep_the_better(scene: Scene) -> None:
         assert refinement.defocus_waves == waves[1] - waves[0]
     # The pitch is never touched: height would be free with it.
     assert found.geometry.array.ring_radii_mm == scene.believed.array.ring_radii_mm
+
+
+@pytest.mark.parametrize("amount_mm", [0.25, 0.0])
+def test_single_leds_are_found_where_they_are_misplaced_and_left_where_they_are_not(amount_mm: float) -> None:
+    plain = ARRAYS["rings"]
+    amiss = amount_mm / np.sqrt(2) * np.random.default_rng(1).normal(size=(len(plain.numbers()), 2))
+    scene = make_scene(shifted(plain, amiss), 5, tile_px=64)
+    start = scene.geometry.replace(
+        array=plain.replace(pose=scene.geometry.array.pose, height_mm=scene.geometry.array.height_mm)
+    )
+    settings = {"rounds": (20,), "final_passes": 2, "variance_floor": 3.75e-5, "single_leds": True}
+    _circles, rigid, single, found = calibrate(start, scene.images, **settings)
+    assert isinstance(rigid, Step) and isinstance(single, Step) and isinstance(found, Calibration)
+    true = led_array(scene.geometry.array).illumination_na
+
+    def error(geometry: Geometry) -> float:
+        return float(np.sqrt(((led_array(geometry.array).illumination_na - true) ** 2).sum(1).mean()))
+
+    assert single.accepted == bool(amount_mm)
+    assert "mm (RMS)" in single.sentence and ("hardly better" in single.sentence) != bool(amount_mm)
+    assert found.geometry.array == single.geometry.array
+    assert single.shift_mm is not None and np.abs(single.shift_mm).max() <= SHIFT_LIMIT_MM
+    if amount_mm:
+        assert found.geometry.array.kind == "table"
+        assert error(single.geometry) < 0.75 * error(rigid.geometry)
+        assert "shift_mm" in single.values()
+    else:
+        assert single.geometry == rigid.geometry
 
 
 def test_a_refinement_that_makes_it_worse_is_left_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from ptychoui.optics.descent import limited_memory_bfgs
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.reconstruct import StackReconstruction
-from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, POSE, ZERNIKE, StackFit, in_sequence
+from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, POSE, SHIFT, ZERNIKE, StackFit, in_sequence
 from ptychoui.optics.stack_model import StackModel, free_border_px, object_upsampling, stack_sampling
 
-EVERYTHING = (OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE)
+EVERYTHING = (OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE, SHIFT)
 
 
 def scope(**changes: object) -> Microscope:
@@ -80,7 +80,8 @@ def test_derivatives_against_differences(name: str, all_at_once: bool) -> None:
     spectrum = spectrum + 0.01 * spectrum.abs().max() * torch.randn(spectrum.shape, dtype=spectrum.dtype)
     slopes = np.random.default_rng(2).normal(size=(9, 2, 3))
     unknown = frozenset(EVERYTHING if all_at_once else (name,))
-    fit = StackFit(it, spectrum, it.optics(), unknown, slopes, None if all_at_once else [0, 2, 3, 7])
+    single = np.random.default_rng(3).normal(size=(9, 2, 2))
+    fit = StackFit(it, spectrum, it.optics(), unknown, slopes, None if all_at_once else [0, 2, 3, 7], single)
     x = fit.start() + 1e-2 * torch.randn(fit.size, dtype=torch.float64)
     along = torch.zeros_like(x)
     (part,) = [block.part for block in fit._blocks if block.name == name]
