@@ -8,7 +8,7 @@ import sys
 APART_FROM = 2**22
 """Bytes from which an array has pages of its own."""
 
-KEPT_BYTES = 2**26
+KEPT_BYTES = 2**24
 """Freed bytes at the heap's end that are kept for the next array instead of going back to the system."""
 
 LARGEST_IN_HEAP = 2**25

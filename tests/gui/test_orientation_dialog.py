@@ -112,7 +112,8 @@ def test_a_geometry_that_is_edited_makes_a_test_stale(small: MainWindow, qtbot: 
     window.test_orientation()
     assert window.findChildren(OrientationDialog) == [dialog]
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
-    dialog.table.selectRow(1)
+    names = [dialog.table.item(row, 0).text() for row in range(8)]
+    dialog.table.selectRow(names.index("swap x and y"))
     assert dialog.use.isEnabled()
     geometry = window.document.geometry
     assert geometry is not None
