@@ -9,6 +9,7 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
@@ -113,6 +114,17 @@ def test_events_of_a_whole_run(sample: ImageStack) -> None:
     assert report.phase_rad.dtype == np.float32 and not report.phase_rad.flags.writeable
     assert np.abs(report.phase_rad).max() <= np.pi and report.coverage.hole_share < 0.01
     assert "residual" in report.summary and "stopped" not in report.summary
+
+
+def test_a_square_beside_the_axis_is_reconstructed_as_by_the_command_line(sample: ImageStack) -> None:
+    plan = short(3, size_px=32, center_row_px=20.0, center_column_px=70.0)
+    (found,) = [event.report.found for event in events(sample, plan) if isinstance(event, StackReconstructed)]
+    row, column, size = plan.square(sample.images.shape)
+    work = WindowReconstruction(sample, plan.settings, Window(row=row, column=column, size_px=size))
+    for _ in work.run():
+        pass
+    assert np.array_equal(found.object, work.stored().object)
+    assert np.array_equal(found.illumination_na, work.stored().illumination_na[0])
 
 
 def test_a_stop_in_the_middle_of_a_pass_keeps_the_passes_before(sample: ImageStack) -> None:
