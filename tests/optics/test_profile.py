@@ -21,7 +21,7 @@ from ptychoui.optics import profile as profile_module
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
-from ptychoui.optics.profile import Profile, blank_gain, make_profile, phase_sign, structure
+from ptychoui.optics.profile import Profile, blank_gain, check_blank, make_profile, phase_sign, structure
 from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
 
 
@@ -79,6 +79,16 @@ def test_structure_is_neither_shading_nor_noise() -> None:
     blurred = ndimage.gaussian_filter(rng.standard_normal((64, 64)), 2.0)
     sample = shaded * (1 + 0.05 * blurred / blurred.std())
     assert structure(rng.poisson(2000 * sample).astype(np.float32)) == pytest.approx(0.05, rel=0.15)
+
+
+def test_a_blank_field_is_judged_where_the_sample_is(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.LARGEST_PX", 48)
+    beside, inside = blank_images(scene), blank_images(scene)
+    beside[:, :12] *= 0.5  # the edge of the field, in shade
+    inside[:, 40:52] *= 0.5
+    check_blank(stack(scene, beside), stack(scene))
+    with pytest.raises(DataError, match="they show a sample"):
+        check_blank(stack(scene, inside), stack(scene))
 
 
 def test_a_blank_field_of_another_size_is_refused(scene: Scene) -> None:
