@@ -3,7 +3,6 @@
 1. *Circles*: the bright-field images say where the array stands (`circles`), from millimetres away.
 2. *Refinement*: the whole stack is reconstructed with the pose as one more unknown, rigid and with the pitch fixed.
    Dark-field images have the longer lever for rotation and height.
-
 3. *Single LEDs*, where asked: each may stand a few tenths of a millimetre beside its place, and is held to it.
 
 Every step states how well the stack is explained before and after it, measured alike, and is left out where it would
@@ -232,10 +231,9 @@ def calibrate(
     )
     yield steps[-1]
     if single_leds:
-        steps.append(_single_leds(steps[-1].geometry, view, final, rounds[-1]))
-        yield steps[-1]
-        if steps[-1].accepted:
-            final = view.judged(steps[-1].geometry)
+        step, final = _single_leds(steps[-1].geometry, view, final, rounds[-1])
+        steps.append(step)
+        yield step
     for _done in final.rest:
         pass
     result = final.work.result()
@@ -358,8 +356,8 @@ def _refine(
     return geometry
 
 
-def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) -> Step:
-    """Every LED shifted within its bound, if that explains the images clearly better."""
+def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) -> tuple[Step, _Judged]:
+    """Every LED shifted within its bound, if that explains the images clearly better, and what is gone on with."""
     model = judged.work.model
     slope = model.samples(single_slopes(geometry.array, view.field_point_um).transpose(0, 2, 1)).transpose(0, 2, 1)
     unknown = frozenset({OBJECT, ZERNIKE, GAIN, BACKGROUND, SHIFT})
@@ -369,10 +367,14 @@ def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) 
     for found in fit.run(passes):
         x = found.x
     shifts = fit.shifts(x)
-    refined = geometry.replace(array=shifted(geometry.array, shifts))
-    after = view.judged(refined)
+    refined, after, reason = geometry, judged, "it explains the images hardly better"
+    try:
+        refined = geometry.replace(array=shifted(geometry.array, shifts))
+        after = view.judged(refined)
+    except (GeometryError, SettingsError) as problem:
+        reason = problem.message
     better = after.cost < CLEARLY * judged.cost
-    return Step(
+    step = Step(
         name="single LEDs",
         measure=f"misfit after {JUDGED_PASSES} passes",
         before=judged.cost,
@@ -380,6 +382,7 @@ def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) 
         change=np.zeros(6),
         accepted=better,
         geometry=refined if better else geometry,
-        reason="it explains the images hardly better",
+        reason=reason,
         shift_mm=shifts,
     )
+    return step, after if better else judged

@@ -227,6 +227,20 @@ def test_single_leds_are_found_where_they_are_misplaced_and_left_where_they_are_
         assert single.geometry == rigid.geometry
 
 
+def test_single_leds_that_run_away_are_left_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ptychoui.optics.calibrate as module
+
+    def astray(array: Array, shift_mm: np.ndarray) -> Array:
+        return shifted(array, np.full_like(shift_mm, np.nan))
+
+    monkeypatch.setattr(module, "shifted", astray)
+    settings = {"rounds": (2,), "final_passes": 1, "single_leds": True}
+    *_rest, rigid, single, found = calibrate(scene.believed, scene.images, **settings)
+    assert isinstance(single, Step) and not single.accepted and "left out, because" in single.sentence
+    assert isinstance(rigid, Step) and isinstance(found, Calibration)
+    assert single.geometry == rigid.geometry and found.geometry.array == rigid.geometry.array
+
+
 def test_a_refinement_that_makes_it_worse_is_left_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     import ptychoui.optics.calibrate as module
 
