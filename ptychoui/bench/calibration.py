@@ -39,8 +39,30 @@ BOUNDS = {
 }
 """Largest errors of a success: lengths, angles, RMS of relative gains, RMS of waves in the pupil, RMS of phase."""
 
+
+def _sunflower(leds: int, radius_mm: float, depth_mm: float) -> tuple[tuple[float, float, float], ...]:
+    """Places without rows or rings, each at a height of its own: what a table of a hand-made array holds."""
+    number = np.arange(leds)
+    angle = number * np.pi * (3 - np.sqrt(5))
+    lateral = radius_mm * np.sqrt(number / (leds - 1))
+    height = depth_mm * np.sin(7 * angle) / 2
+    places = np.column_stack([lateral * np.cos(angle), lateral * np.sin(angle), height])
+    return tuple((x, y, z) for x, y, z in places.tolist())
+
+
 ARRAYS: dict[str, Array] = {
     "lattice": Array(kind="lattice", rows=15, columns=15, pitch_mm=4.0, height_mm=90.0),
+    "tiles": Array(
+        kind="lattice",
+        rows=16,
+        columns=16,
+        order="tiles",
+        tile_rows=8,
+        tile_columns=8,
+        serpentine_tiles=True,
+        pitch_mm=4.0,
+        height_mm=90.0,
+    ),
     "spiral": Array(kind="spiral", count=225, pitch_mm=4.0, height_mm=90.0, slide_thickness_mm=1.0),
     "rings": Array(
         kind="rings",
@@ -55,6 +77,7 @@ ARRAYS: dict[str, Array] = {
         dome_radius_mm=80.0,
         height_mm=75.0,
     ),
+    "table": Array(kind="table", positions_mm=_sunflower(225, 30.0, 2.0), height_mm=90.0),
 }
 
 

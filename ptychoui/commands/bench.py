@@ -329,7 +329,7 @@ def _window(arguments: argparse.Namespace) -> int:
 
 def _add_calibration(kinds: Any) -> None:
     parser = kinds.add_parser("calibration", help="how near calibrations come to simulated truths")
-    parser.add_argument("--arrays", nargs="+", metavar="KIND", help="lattice, spiral, rings, dome")
+    parser.add_argument("--arrays", nargs="+", metavar="KIND", help="lattice, tiles, spiral, rings, dome, table")
     parser.add_argument("--starts", type=whole(1), default=20, help="stacks and starts for each array")
     parser.add_argument("--seed", type=whole(0), default=0)
     add_threads(parser)

@@ -131,11 +131,8 @@ class Controller(QObject):
 
     @property
     def state(self) -> RunState:
-        """State of the run; it is over only once its last event was taken, so that nothing of it is missing."""
-        state = self.worker.state
-        if not state.active and self._ended_run != self.worker.run:
-            return self._state if self._state.active else RunState.STOPPING
-        return state
+        """State of the run as `state_changed` told it last: all that asks in one pass sees the same."""
+        return self._state
 
     def say(self, level: str, message: str, hint: str = "", details: str = "") -> None:
         """Put a line into the message list."""
@@ -557,7 +554,9 @@ class Controller(QObject):
         for event in events:
             self._told.take(event)
             if isinstance(event, TERMINAL):
+                self.worker.join()  # the thread has nothing left but to say that it is over
                 self._ended_run = run
+                self._look_at_state()
                 self._after_run(event)
         (self.run_changed if self.task == "training" else self.reconstruction_changed).emit()
         self._look_at_state()
@@ -580,7 +579,10 @@ class Controller(QObject):
             self.pictured.emit(value)
 
     def _look_at_state(self) -> None:
-        state = self.state
+        """Tell the worker's state; a run is over only once its last event was taken, so that nothing is missing."""
+        state = self.worker.state
+        if not state.active and self._ended_run != self.worker.run:
+            state = self._state if self._state.active else RunState.STOPPING
         if state is not self._state:
             self._state = state
             self.state_changed.emit(state)

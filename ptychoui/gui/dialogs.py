@@ -48,6 +48,8 @@ class CloseQuestion:
 class CloseReconstructionQuestion:
     """Asked when the window is closed while a stack is being worked on."""
 
+    lost = "Quitting gives up what it has found so far."
+
     @classmethod
     def ask(cls, parent: QWidget) -> Literal["save", "keep", "cancel"]:
         """Quit ("save", for settings are), keep running in a minimised window, or cancel."""
@@ -55,7 +57,7 @@ class CloseReconstructionQuestion:
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Work is going on")
         box.setText("The stack is still being worked on.")
-        box.setInformativeText("Quitting gives up what it has found so far.")
+        box.setInformativeText(cls.lost)
         leave = box.addButton("Quit", QMessageBox.ButtonRole.AcceptRole)
         keep = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)
         cancel = box.addButton(QMessageBox.StandardButton.Cancel)
@@ -64,6 +66,12 @@ class CloseReconstructionQuestion:
         clicked = box.clickedButton()
         box.deleteLater()
         return "save" if clicked is leave else "keep" if clicked is keep else "cancel"
+
+
+class CloseFieldQuestion(CloseReconstructionQuestion):
+    """Asked when the window is closed while a field is reconstructed tile by tile."""
+
+    lost = "Finished tiles are kept: reconstruct the field into the same file to go on."
 
 
 class UnsavedQuestion:

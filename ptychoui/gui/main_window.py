@@ -14,7 +14,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.controller import Controller
-from ptychoui.gui.dialogs import CloseQuestion, CloseReconstructionQuestion, RecoveryQuestion
+from ptychoui.gui.dialogs import CloseFieldQuestion, CloseQuestion, CloseReconstructionQuestion, RecoveryQuestion
 from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
@@ -30,6 +30,12 @@ from ptychoui.session.worker import RunState
 from ptychoui.training.events import Failed, Snapshot
 
 JOIN_S = 30.0
+
+CLOSE_QUESTIONS: dict[str, type[CloseQuestion | CloseReconstructionQuestion]] = {
+    "training": CloseQuestion,
+    "field": CloseFieldQuestion,
+}
+"""What is asked when the window is closed in mid-run, by what it does; other work is lost."""
 
 
 class MainWindow(WindowCommands):
@@ -330,8 +336,7 @@ class MainWindow(WindowCommands):
         if event is None:
             return
         if self.controller.state.active:
-            question = CloseQuestion if self.controller.task == "training" else CloseReconstructionQuestion
-            answer = question.ask(self)
+            answer = CLOSE_QUESTIONS.get(self.controller.task, CloseReconstructionQuestion).ask(self)
             if answer != "save":
                 event.ignore()
                 if answer == "keep":

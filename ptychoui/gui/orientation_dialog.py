@@ -66,8 +66,7 @@ class OrientationDialog(WorkDialog):
         self.table.itemSelectionChanged.connect(self._enable)
         self.resize(72 * self.fontMetrics().averageCharWidth(), 31 * self.fontMetrics().height())
         self.setMinimumSize(self.size())
-        self.status.show_state(controller.state)
-        self.show_work()
+        self.use_colours()
 
     @classmethod
     def start(cls, controller: Controller, parent: QWidget) -> OrientationDialog | None:

@@ -34,6 +34,8 @@ SETTINGS = (
     Field(name="size_px", label="Square, edge", unit="px", automatic=True),
     Field(name="center_column_px", label="Centre, column", unit="px", automatic=True, empty="middle"),
     Field(name="center_row_px", label="Centre, row", unit="px", automatic=True, empty="middle"),
+    Field(name="tilt", label="Calibrate tilt", kind="bool"),
+    Field(name="single_leds", label="Calibrate single LEDs", kind="bool"),
 )
 
 RUNNING = {
@@ -150,7 +152,8 @@ class ReconstructPanel(QWidget):
     def show_calibration(self, history: CalibrationHistory, active: bool) -> None:
         """Show the steps of a calibration, and the button that takes its geometry."""
         if active:
-            self.status.show_busy(f"step {len(history.sentences) + 1} of 3")
+            begun, step = history.begun, len(history.sentences) + 1
+            self.status.show_busy(f"step {step} of {begun.steps}" if begun is not None else "")
         self.calibration.setToolTip("\n".join(history.sentences))
         if history.found is not None:
             if history.accepted:

@@ -78,9 +78,10 @@ class JobQueue:
             done = self._do(key, work)
             if done.failure is not None and done.failure.kind == "OutOfMemoryError":
                 empty_device_cache()
+            # In this order: whoever sees that nothing is busy finds the last answer in the mailbox.
+            self.mailbox.put_scalar(number, done)
             with self._lock:
                 self._busy -= 1
-            self.mailbox.put_scalar(number, done)
             del work, done
 
     @staticmethod

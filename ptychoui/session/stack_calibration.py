@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationBegun(Begun):
-    """The square that calibrates is cut out."""
+    """The square that calibrates is cut out; ``steps`` counts the last reconstruction, too."""
 
     size_px: int
+    steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +111,10 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
 
         began = time.monotonic()
         work = calibrating(stack, geometry, plan, pick_device(device))
-        yield CalibrationBegun(step=0, size_px=work.window.size_px)
+        yield CalibrationBegun(step=0, size_px=work.window.size_px, steps=3 + plan.single_leds)
         done = 0
         try:
-            for found in work.run(between=control.checkpoint):
+            for found in work.run(tilt=plan.tilt, between=control.checkpoint, single_leds=plan.single_leds):
                 done += 1
                 if isinstance(found, Step):
                     yield CalibrationStep(step=done, sentence=found.sentence, accepted=found.accepted)

@@ -32,6 +32,11 @@ class StackPlan(Settings):
         None, ge=0, description="middle of the square, in camera pixels from the upper edge (default: the image's)"
     )
 
+    tilt: bool = Field(False, description="a calibration finds the array's tilt, too; small squares cannot tell it")
+    single_leds: bool = Field(
+        False, description="in the end a calibration lets every LED shift a little; the array becomes a table"
+    )
+
     def square(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """First row, first column and edge of the square in images (..., row, column); it is moved inside them."""
         rows, columns = shape[-2:]

@@ -45,6 +45,20 @@ def test_the_field_is_stopped_resumed_and_shown(tiled: MainWindow, qtbot: Any, t
     assert result.tile.isVisible()
 
 
+def test_closing_in_mid_field_says_that_tiles_are_kept(
+    tiled: MainWindow, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = tiled
+    answers = ["cancel", "save"]
+    monkeypatch.setattr(dialogs.CloseFieldQuestion, "ask", classmethod(lambda cls, parent: answers.pop(0)))
+    assert window.controller.edit_plan("settings.passes", 500) == ""
+    window.full_field()
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=LONG)
+    assert not window.close() and window.controller.state.active
+    assert window.close() and answers == []
+    assert (tmp_path / "field.h5.tiles").is_dir() and not (tmp_path / "field.h5").exists()
+
+
 def test_a_file_that_cannot_be_written_is_said(tiled: MainWindow, qtbot: Any) -> None:
     window = tiled
     window.controller.reconstruct_field(Path("/nowhere/field.h5"))

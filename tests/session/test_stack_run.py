@@ -215,3 +215,18 @@ def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -
     told = list(calibration_run(sample, sample.geometry, StackPlan(), "cpu")(control, lambda: False))
     assert [type(event) for event in told] == [CalibrationBegun, CalibrationStep, Stopped]
     assert control.looks == 100
+
+
+def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
+    """Tilt and single LEDs are chosen in the plan, and as many steps come as were announced."""
+    from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, calibration_run
+
+    asked = StackPlan(size_px=32, tilt=True, single_leds=True)
+    told = list(calibration_run(sample, sample.geometry, asked, "cpu")(RunControl(), lambda: False))
+    begun, *steps, found, finished = told
+    assert isinstance(begun, CalibrationBegun) and isinstance(finished, Finished)
+    assert begun.steps == len(steps) + 1 == 4
+    assert all(isinstance(step, CalibrationStep) for step in steps)
+    assert "tilt" in steps[1].sentence and "single LEDs" in steps[2].sentence
+    assert isinstance(found, Calibrated)
+    assert (found.geometry.array.kind == "table") is steps[2].accepted
