@@ -447,7 +447,10 @@ class Engine(Settings):
         json_schema_extra=QUIET,
     )
     memory_mb: float | None = Field(
-        None, gt=0, le=1e7, description="memory in MB that auto may plan with (default: 0.7 of what is free)"
+        None,
+        gt=0,
+        le=1e7,
+        description="memory in MB that a pass may take, by which auto plans (default: 0.7 of what is free)",
     )
     objects_at_once: int | None = Field(
         None, ge=1, le=1024, description="objects of a batch that are differentiated together (default: as many as fit)"

@@ -71,6 +71,8 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
+__all__ = sorted(_HOME)
+
 
 def __dir__() -> list[str]:
     return sorted(_HOME)

@@ -32,7 +32,8 @@ class AutogradLayer(Layer):
         For messages.
     function
         Maps a point and the inputs to the increment, of the point's shape and type. It should look up the inputs
-        that it uses only: each becomes a leaf of the graph.
+        that it uses only: each becomes a leaf of the graph. A module's parameters go in as inputs, by
+        `torch.func.functional_call`.
     bound
         Upper bound of the Lipschitz constant of h, where one is known.
     """
@@ -40,6 +41,7 @@ class AutogradLayer(Layer):
     def __init__(self, name: str, function: Function, bound: Bound = None) -> None:
         self.name = name
         self._function, self._bound = function, bound
+        self._looked_for_strangers = False
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedFunction:
         """Run the function and keep its graph. The graph of the last call with the same ``keep`` is freed first.
@@ -47,14 +49,28 @@ class AutogradLayer(Layer):
         Raises
         ------
         EngineError
-            If the increment has another shape or type than the point, or an input is missing.
+            If the increment has another shape or type than the point, an input is missing, or the function uses a
+            tensor with a gradient that is none of the inputs: it would get no derivative.
         """
         last: list[weakref.ref[_LinearisedFunction]] = keep.keep("graph of the last linearisation", list)
         if last and (before := last[0]()) is not None:
             before.free()
+        if not self._looked_for_strangers:  # what it uses does not change from call to call
+            self._refuse_strangers(x, inputs)
+            self._looked_for_strangers = True
         at = _LinearisedFunction(self.name, self._function, x, inputs)
         last[:] = [weakref.ref(at)]
         return at
+
+    def _refuse_strangers(self, x: Tensor, inputs: Inputs) -> None:
+        """With neither point nor inputs to differentiate nothing may be left that is."""
+        with torch.enable_grad(), _same_bits():
+            left = self._function(x.detach(), _Leaves(self.name, inputs, differentiable=False))
+        if left.requires_grad:
+            raise EngineError(
+                f"the layer {self.name!r} uses a tensor with a gradient that is not among its inputs",
+                "pass it as an input (torch.func.functional_call does so for a module), or detach it",
+            )
 
     def contraction_bound(self, inputs: Inputs) -> float | None:
         """The bound given, evaluated for these inputs."""
@@ -113,8 +129,8 @@ class _LinearisedFunction(Linearisation):
 class _Leaves(Mapping[str, Tensor]):
     """Inputs that become leaves of the graph when they are looked up."""
 
-    def __init__(self, layer: str, inputs: Inputs) -> None:
-        self._layer, self._inputs = layer, inputs
+    def __init__(self, layer: str, inputs: Inputs, differentiable: bool = True) -> None:
+        self._layer, self._inputs, self._differentiable = layer, inputs, differentiable
         self.made: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -125,7 +141,8 @@ class _Leaves(Mapping[str, Tensor]):
                     f"inputs are {', '.join(self._inputs) or 'none'}",
                 )
             leaf = self._inputs[name].detach()
-            self.made[name] = leaf.requires_grad_(leaf.is_floating_point() or leaf.is_complex())
+            real = leaf.is_floating_point() or leaf.is_complex()
+            self.made[name] = leaf.requires_grad_(real and self._differentiable)
         return self.made[name]
 
     def __contains__(self, name: object) -> bool:

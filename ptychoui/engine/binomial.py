@@ -61,7 +61,7 @@ class Binomial(Strategy):
 
     def effort(self, chain: Chain) -> float:
         """Forward as often as the schedule says."""
-        of_layer = chain.layers[0].effort
+        of_layer = chain.effort
         return of_layer.increment * self.mean_runs(len(chain)) + of_layer.products
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:

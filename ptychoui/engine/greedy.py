@@ -58,7 +58,8 @@ def equal_modules(unrolls: int, modules: int) -> list[int]:
     """
     if not 1 <= modules <= unrolls:
         raise EngineError(
-            f"{unrolls} unrolls cannot be cut into {modules} greedy modules", f"use between 1 and {unrolls} modules"
+            f"a network of {unrolls} unroll{'s' * (unrolls != 1)} cannot be cut into {modules} greedy modules",
+            f"use between 1 and {unrolls}",
         )
     return [unrolls * (m + 1) // modules - unrolls * m // modules for m in range(modules)]
 

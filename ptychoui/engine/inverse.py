@@ -4,7 +4,8 @@ The published form (Kellman et al., "Memory-efficient learning for large-scale c
 1) takes four fixed-point steps per unroll, keeps a state every so often, and does not look how far it went astray.
 Here a fixed point is iterated to a tolerance, states are kept where the errors to be expected would exceed the
 tolerance that was asked for, every segment's drift is measured against the state kept at its start, and a segment that
-drifted further is run again from that state: a gradient of wrong states is never returned.
+drifted further is run again from that state: a gradient of wrong states is never returned. Errors are relative: to a
+whole state, or to each item of a batch where its axis is given.
 """
 
 from __future__ import annotations
@@ -21,8 +22,19 @@ from ptychoui.engine.composite import Composite
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import Points, PointsRecord
-from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_layers, walk_back
-from ptychoui.errors import EngineError
+from ptychoui.engine.strategy import (
+    OTHER_BITS,
+    Between,
+    Chain,
+    LayerCost,
+    Record,
+    Run,
+    Strategy,
+    run_layers,
+    walk_back,
+)
+from ptychoui.engine.update import norms
+from ptychoui.errors import CertificateError, EngineError
 
 LOOK_EVERY = 8
 """Unrolls between two trials of how much a layer amplifies errors, where it gives no bound."""
@@ -49,8 +61,10 @@ class Solved:
     rate: float
 
 
-def fixed_point(layer: Layer, z: Tensor, inputs: Inputs, work: Scratch, tolerance: float) -> Solved:
-    """The x with x + h(x) = z by x <- z - h(x), to a relative error of about ``tolerance``.
+def fixed_point(
+    layer: Layer, z: Tensor, inputs: Inputs, work: Scratch, tolerance: float, batch_axis: int | None = None
+) -> Solved:
+    """The x with x + h(x) = z by x <- z - h(x), to a relative error of about ``tolerance``, of every item of a batch.
 
     Raises
     ------
@@ -60,7 +74,7 @@ def fixed_point(layer: Layer, z: Tensor, inputs: Inputs, work: Scratch, toleranc
     x, before, rate, grown = z, inf, 0.0, 0
     for _ in range(MOST_ITERATIONS):
         following = z - layer.increment(x, inputs, work)
-        moved = float((following - x).norm() / following.norm().clamp_min(1e-30))
+        moved = float((norms(following - x, batch_axis) / norms(following, batch_axis).clamp_min(1e-150)).amax())
         x = following
         ratio = moved / before
         if before < inf:
@@ -79,11 +93,11 @@ def _parts(layer: Layer) -> Sequence[Layer]:
     return layer.layers[::-1] if isinstance(layer, Composite) else (layer,)
 
 
-def _solve(layer: Layer, z: Tensor, run: Run, accuracy: float) -> Solved:
+def _solve(layer: Layer, z: Tensor, run: Run, accuracy: float, batch_axis: int | None) -> Solved:
     """The x with x + h(x) = z, by the layer's closed form where it has one."""
     if layer.has_inverse:
         return Solved(layer.inverse(z, run.inputs, run.work), 0.0)
-    return fixed_point(layer, z, run.inputs, run.work, accuracy)
+    return fixed_point(layer, z, run.inputs, run.work, accuracy, batch_axis)
 
 
 class Inverse(Strategy):
@@ -93,20 +107,22 @@ class Inverse(Strategy):
     ----------
     tolerance
         Relative drift of a state that is as good as its gradient must be: states are held to `SHARE` of it.
+    batch_axis
+        Axis of a state that counts the items of a batch, each of which is held to the tolerance; by default the state
+        as a whole is, whose faint items may be far off.
     """
 
     name = "inverse"
     holds_state = True
 
-    def __init__(self, tolerance: float = 1e-4) -> None:
+    def __init__(self, tolerance: float = 1e-4, batch_axis: int | None = None) -> None:
         if not 0 < tolerance < 1:
             raise EngineError(f"a drift tolerance of {tolerance} does not lie between 0 and 1", "use for example 1e-4")
-        self.tolerance = tolerance
+        self.tolerance, self.batch_axis = tolerance, batch_axis
         self.allowed = SHARE * tolerance
 
     def check(self, chain: Chain) -> None:
         """Refuse update rules that are undone exactly, and layers that have no inverse."""
-        super().check(chain)
         if not chain.update.invertible:
             raise EngineError(
                 f"the strategy inverse does not go with the update rule {chain.update.name!r} of the layer "
@@ -139,7 +155,7 @@ class Inverse(Strategy):
                 bound = self.amplification(layer, z, run)
             if bound is not None:
                 factor = bound * update.amplification
-        return _InverseRecord(chain, run, state, parts, self.allowed, accuracy), state
+        return _InverseRecord(chain, run, state, parts, self, accuracy), state
 
     def accuracy(self, dtype: torch.dtype) -> float:
         """Relative error to which one layer is inverted: a hundredth of the tolerance, or what rounding allows."""
@@ -157,8 +173,8 @@ class Inverse(Strategy):
 
     def effort(self, chain: Chain) -> float:
         """Fixed points come on top of a run forward and the products."""
-        of_layer = chain.layers[0].effort
-        steps = 0 if chain.layers[0].has_inverse else TYPICAL_ITERATIONS
+        of_layer = chain.effort
+        steps = TYPICAL_ITERATIONS * sum(not layer.has_inverse for layer in chain.layers) / len(chain)
         return (1 + steps) * of_layer.increment + of_layer.products
 
     def amplification(self, layer: Layer, z: Tensor, run: Run) -> float:
@@ -167,7 +183,7 @@ class Inverse(Strategy):
         for part in _parts(layer):
             bound = part.inverse_bound(run.inputs)
             try:
-                solved = _solve(part, z, run, accuracy)
+                solved = _solve(part, z, run, accuracy, self.batch_axis)
             except NotConverged:
                 return inf
             z = solved.x
@@ -199,41 +215,40 @@ class _InverseRecord(Record):
         run: Run,
         state: Any,
         parts: list[tuple[int, Any]],
-        allowed: float,
+        asked: Inverse,
         accuracy: float,
     ) -> None:
         self._chain, self._run, self._state = chain, run, state
-        self._parts, self._allowed, self._accuracy = parts, allowed, accuracy
+        self._parts, self._asked, self._accuracy = parts, asked, accuracy
         self.checkpoints = len(parts)
 
     def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
-        segments, failed, largest = len(self._parts), 0, 0.0
+        segments, failed, drifts = len(self._parts), 0, []
         last = len(self._chain)
         while self._parts:
             first, kept = self._parts.pop()
             part = Chain(self._chain.layers[first:last], self._chain.update)
             before = {name: value.clone() for name, value in into.items()}
-            found, drift = self._solve_back(part, kept, adjoint, into, between)
-            if found is None:
-                failed += 1
-                for name, value in before.items():
-                    into[name].copy_(value)
+            if len(part) == 1:  # its only point is kept
                 found = self._run_again(part, kept, adjoint, into, between)
             else:
-                largest = max(largest, drift)
+                found, drift = self._solve_back(part, kept, adjoint, into, between)
+                if found is None:
+                    failed += 1
+                    for name, value in before.items():
+                        into[name].copy_(value)
+                    found = self._run_again(part, kept, adjoint, into, between)
+                else:
+                    drifts.append(drift)
             adjoint, self._state, last = found, kept, first
-        self.drift = largest
-        self.certificate = f"drift {largest:.1e} over {segments} segments" + (
-            f", {failed} of them run again from kept states" if failed else ""
-        )
+        self.drift = max(drifts) if drifts else None
+        told = f"drift {self.drift:.1e} over {segments} segments" if drifts else f"no drift: {segments} states kept"
+        self.certificate = told + (f", {failed} of them run again from kept states" if failed else "")
         return adjoint
 
     def _solve_back(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> tuple[Any, float]:
         """Adjoint at the segment's start and its drift; no adjoint where it drifted too far or did not converge."""
         run, update = self._run, part.update
-        if len(part) == 1:
-            # Its only point is known.
-            return self._run_again(part, kept, adjoint, into, between), 0.0
         state = update.copy(self._state)
 
         def undo(index: int) -> Linearisation:
@@ -245,16 +260,22 @@ class _InverseRecord(Record):
             found = walk_back(part, adjoint, into, undo, between)
         except NotConverged:
             return None, inf
-        drift = update.deviation(state, kept)
-        return (found if drift <= self._allowed else None), drift
+        drift = update.deviation(state, kept, self._asked.batch_axis)
+        return (found if drift <= self._asked.allowed else None), drift
 
     def _solved(self, layer: Layer, z: Tensor) -> Tensor:
         for part in _parts(layer):
-            z = _solve(part, z, self._run, self._accuracy).x
+            z = _solve(part, z, self._run, self._accuracy, self._asked.batch_axis).x
         return z
 
     def _run_again(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> Any:
         points = Points(len(part))
         run = Run(self._run.inputs, self._run.work, between)
-        run_layers(part, part.update.copy(kept), run, points.append)
+        state = part.update.copy(kept)
+        run_layers(part, state, run, points.append)
+        if not part.update.deviation(state, self._state) <= self._asked.allowed:
+            raise CertificateError(
+                f"{len(part)} unrolls that were run again from a kept state ended elsewhere than the first time",
+                OTHER_BITS,
+            )
         return PointsRecord(part, run, points).walk(adjoint, into, between)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_iter
 
 from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.inverse import Inverse
-from ptychoui.engine.layer import Inputs
+from ptychoui.engine.layer import Inputs, Layer
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy, usable
 from ptychoui.engine.strategy import Chain, LayerCost, Run, Strategy
@@ -105,12 +105,31 @@ class _Seen:
 
 
 def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> LayerCost:
-    """Run one layer under every strategy, and up to three under ``store_all``, with the meter on."""
+    """Run a layer of every kind under every strategy, and up to three under ``store_all``, with the meter on.
 
+    Layers of one class and name are taken to be of one kind: alike in what they take. Of several kinds the largest
+    stands for the peak, the mean for what every further unroll adds.
+    """
+    kinds: dict[tuple[type, str], list[Layer]] = {}
+    for layer in chain.layers:
+        kinds.setdefault((type(layer), layer.name), []).append(layer)
+    names = usable(chain)
+    costs = [(len(alike), _probe_one(chain, alike[0], names, x, inputs, wanted)) for alike in kinds.values()]
+    return replace(
+        costs[0][1],
+        first={name: max(cost.first[name] for _, cost in costs) for name in names},
+        linearised=-(-sum(count * cost.linearised for count, cost in costs) // len(chain)),
+        amplification=max(cost.amplification for _, cost in costs),
+    )
+
+
+def _probe_one(
+    chain: Chain, layer: Layer, names: Sequence[str], x: Tensor, inputs: Inputs, wanted: Sequence[str]
+) -> LayerCost:
     def peak(name: str, depth: int) -> int:
-        return measure(Chain([chain.layers[0]] * depth, chain.update), x, inputs, wanted, name)
+        return measure(Chain([layer] * depth, chain.update), x, inputs, wanted, name)
 
-    first = {name: peak(name, 1) for name in usable(chain)}
+    first = {name: peak(name, 1) for name in names}
     # One linearised layer may peak elsewhere than many do: the step from two to three is that of all further ones.
     two, three = peak("store_all", 2), peak("store_all", 3)
     kept = three - two
@@ -118,7 +137,7 @@ def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> Lay
     amplification = inf
     if (inverse := strategy(Inverse.name)).name in first:
         assert isinstance(inverse, Inverse)
-        layer, run = chain.layers[0], Run(inputs, Scratch())
+        run = Run(inputs, Scratch())
         bound = layer.inverse_bound(inputs)
         with torch.no_grad():
             z = x + layer.increment(x, inputs, run.work)
@@ -168,11 +187,13 @@ def for_objects(probed: Callable[[int], LayerCost], objects: int) -> LayerCost:
     )
 
 
-def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], strategy_name: str) -> int:
-    """Peak bytes above what was there before of one forward and backward pass, workspaces included."""
-    meter = MemoryMeter()
+def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], under: str | Strategy) -> int:
+    """Peak bytes above what was there before of one forward and backward pass under a strategy, or one of that name,
+    workspaces included.
+    """
+    chosen, meter = strategy(under) if isinstance(under, str) else under, MemoryMeter()
     with meter:
-        trace = strategy(strategy_name).forward(chain, x, inputs, Scratch())
+        trace = chosen.forward(chain, x, inputs, Scratch())
         trace.backward(torch.zeros_like(trace.output), wanted)
     return meter.peak
 

@@ -8,11 +8,14 @@ the plain update and every strategy but ``reversible``. Stepping back, v = (v' -
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from torch import Tensor
 
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
+from ptychoui.errors import EngineError
 
 
 class LearnedMomentum(Layer):
@@ -32,12 +35,20 @@ class LearnedMomentum(Layer):
         self._layer, self._index = layer, index
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Linearisation:
-        """The velocity is part of the point."""
+        """The velocity is part of the point.
+
+        Raises
+        ------
+        EngineError
+            If x is not position and velocity.
+        """
+        _check_stacked(x, self.name)
         at = self._layer.linearise(x[0], inputs, keep, work)
         return _LinearisedMomentum(at, x[1], inputs["momentum"][self._index], self._index)
 
     def increment(self, x: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
         """(v', v' - v)."""
+        _check_stacked(x, self.name)
         return _moved(x[1], inputs["momentum"][self._index], self._layer.increment(x[0], inputs, work))
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
@@ -48,7 +59,16 @@ class LearnedMomentum(Layer):
 
     def inverse_bound(self, inputs: Inputs) -> float:
         """Errors of the velocity grow by 1 / beta_k; a bound of the whole map would need one of h."""
-        return 1 / float(inputs["momentum"][self._index])
+        beta = abs(float(inputs["momentum"][self._index]))
+        return 1 / beta if beta else inf  # without momentum nothing is left of the velocity before
+
+
+def _check_stacked(x: Tensor, name: str) -> None:
+    if x.ndim < 2 or len(x) != 2:
+        raise EngineError(
+            f"the layer {name!r} needs position and velocity along a first axis of 2, its point is {tuple(x.shape)}",
+            "start from torch.stack([x, torch.zeros_like(x)])",
+        )
 
 
 def _moved(velocity: Tensor, beta: Tensor, increment: Tensor) -> Tensor:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import torch
 
+from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.memory import predict
 from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import strategy, usable
@@ -98,15 +100,20 @@ def options(cost: LayerCost, chain: Chain, objects: int | None = None, variant: 
     ]
 
 
-def plan(cost: LayerCost, chain: Chain, budget: int) -> Plan:
+def plan(cost: LayerCost, chain: Chain, budget: int, approximate: bool = False) -> Plan:
     """Take the fastest strategy that fits ``budget`` bytes.
+
+    Parameters
+    ----------
+    approximate
+        Let it be ``inverse``, too, whose gradients are as good as its drift tolerance.
 
     Raises
     ------
     EngineError
         If none fits; it says how much the smallest needs.
     """
-    return choose(options(cost, chain), budget)
+    return choose(options(cost, chain), budget, lambda option: approximate or option.strategy != Inverse.name)
 
 
 def choose(among: Sequence[Option], budget: int, allowed: Callable[[Option], bool] = lambda _option: True) -> Plan:
@@ -122,15 +129,20 @@ def choose(among: Sequence[Option], budget: int, allowed: Callable[[Option], boo
     Raises
     ------
     EngineError
-        If none fits; it says how much the smallest needs.
+        If none fits; it says how much the smallest needs. If the budget is not a positive number.
     """
+    if not 0 < budget < inf:
+        raise EngineError(f"a memory budget of {budget} bytes is not a positive number", "give it in bytes")
     candidates = [option for option in among if allowed(option)]
     fitting = [option for option in candidates if option.peak <= budget]
     if not fitting:
         least = min(candidates, key=lambda option: option.peak)
+        needed, given = size_text(least.peak), size_text(budget)
+        if needed == given:
+            needed, given = f"{least.peak} B", f"{budget} B"
         raise EngineError(
-            f"a pass needs at least {size_text(least.peak)} ({words(least)}), the budget is {size_text(budget)}",
-            "raise engine.memory_mb, or use a smaller batch or tile",
+            f"a pass needs at least {needed} ({words(least)}), the budget is {given}",
+            "raise the budget (engine.memory_mb), or use a smaller batch or tile",
         )
     chosen = min(fitting, key=lambda option: option.effort)
     reference = next(option for option in among if option.strategy == "store_all")

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from ptychoui.engine.layer import Gradients, Linearisation
-from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_layers, walk_back
+from ptychoui.engine.strategy import (
+    OTHER_BITS,
+    Between,
+    Chain,
+    LayerCost,
+    Record,
+    Run,
+    Strategy,
+    run_layers,
+    walk_back,
+)
 from ptychoui.errors import CertificateError, EngineError
 
 
@@ -20,7 +30,6 @@ class Reversible(Strategy):
 
     def check(self, chain: Chain) -> None:
         """Refuse update rules that cannot be undone."""
-        super().check(chain)
         if not chain.update.reversible:
             raise EngineError(
                 f"the reversible strategy cannot undo the update rule {chain.update.name!r} of the layer "
@@ -35,7 +44,7 @@ class Reversible(Strategy):
 
     def effort(self, chain: Chain) -> float:
         """Forward, and again with the increment that undoes it."""
-        of_layer = chain.layers[0].effort
+        of_layer = chain.effort
         return of_layer.increment + of_layer.both
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
@@ -56,12 +65,14 @@ class _ReversibleRecord(Record):
         self._start, self._mark = start, mark
         self._threads = torch.get_num_threads()
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def check(self) -> None:
         if torch.get_num_threads() != self._threads:
             raise EngineError(
                 f"the forward pass ran on {self._threads} threads, the way back would run on {torch.get_num_threads()}",
                 "sums may round differently: keep torch.set_num_threads as it was",
             )
+
+    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         chain, run = self._chain, self._run
         update, state = chain.update, self._state
 
@@ -74,7 +85,7 @@ class _ReversibleRecord(Record):
         if not back:
             raise CertificateError(
                 f"after {len(chain)} unrolls the reversible strategy did not come back to its start bit for bit",
-                "a layer is not deterministic on this device; use the strategy checkpoint and report the device",
+                OTHER_BITS,
             )
         self.certificate = f"exact: {len(chain)} unrolls undone bit for bit"
         self.drift = 0.0

@@ -49,8 +49,11 @@ class Segments(Strategy):
         return found
 
     def check(self, chain: Chain) -> None:
-        """Every strategy must be able to run its part."""
-        super().check(chain)
+        """Every strategy must be able to run its part, and none may use the buffers of another."""
+        if sum(getattr(strategy, "reuse", False) for _, strategy in self.parts) > 1:
+            raise EngineError(
+                "two segments under store_all would use the same buffers again", "leave out reuse for all but one"
+            )
         for part, strategy in self.cut(chain):
             strategy.check(part)
 
@@ -97,6 +100,10 @@ class _SegmentsRecord(Record):
     def __init__(self, records: list[Record]) -> None:
         self._records = records
         self.checkpoints = sum(record.checkpoints for record in records)
+
+    def check(self) -> None:
+        for record in self._records:
+            record.check()
 
     def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         certificates, drifts = [], []

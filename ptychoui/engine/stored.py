@@ -23,9 +23,10 @@ class StoreAll(Strategy):
     """
 
     name = "store_all"
+    runs_again = False
 
     def __init__(self, reuse: bool = False) -> None:
-        self._reuse = reuse
+        self.reuse = reuse
 
     def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
         """Every further layer is kept."""
@@ -37,7 +38,7 @@ class StoreAll(Strategy):
 
     def effort(self, chain: Chain) -> float:
         """Everything once."""
-        return chain.layers[0].effort.stored
+        return chain.effort.stored
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
         """Every layer of the record gets buffers of its own."""
@@ -45,7 +46,7 @@ class StoreAll(Strategy):
         kept: list[Linearisation] = []
         for index, layer in enumerate(chain.layers):
             run.between()
-            keep = run.work.keep(("store_all", index), Scratch) if self._reuse else Scratch()
+            keep = run.work.keep(("store_all", index), Scratch) if self.reuse else Scratch()
             at = layer.linearise(update.point(state), run.inputs, keep, run.work)
             update.advance(state, at.increment)
             kept.append(at)
@@ -81,7 +82,7 @@ class Checkpoint(Strategy):
 
 
 def _effort_of_points(chain: Chain) -> float:
-    of_layer = chain.layers[0].effort
+    of_layer = chain.effort
     return of_layer.increment + of_layer.products
 
 

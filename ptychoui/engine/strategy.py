@@ -2,20 +2,21 @@
 
 A strategy *records* a chain: it runs the layers on a state and returns a `Record`, which pulls an adjoint of the state
 back over these layers once. Records of consecutive segments compose, so every segment may have a strategy of its own
-(`Segments`). The strategies themselves are in `strategies`, `offload` and `inverse`.
+(`Segments`). `strategies` lists the strategies there are.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
+from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
@@ -24,19 +25,42 @@ Between = Callable[[], None]
 """Called between layers; may wait (pause) or raise (stop)."""
 
 
+OTHER_BITS = (
+    "a layer gave other bits when it was run again: is it deterministic on this device, and is all that it uses among "
+    "its inputs? Only store_all runs no layer again"
+)
+"""Hint where a pass could not be repeated."""
+
+
 def go_on() -> None:
     """What is called between layers where nobody wants to pause or stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Layers and the update rule that joins them."""
+    """Layers and the update rule that joins them.
+
+    Raises
+    ------
+    EngineError
+        If there is no layer.
+    """
 
     layers: Sequence[Layer]
     update: Update
 
+    def __post_init__(self) -> None:
+        if not len(self.layers):
+            raise EngineError("a network needs at least one unroll", "set network.unrolls to 1 or more")
+
     def __len__(self) -> int:
         return len(self.layers)
+
+    @property
+    def effort(self) -> Effort:
+        """Mean of the layers' work."""
+        efforts = [layer.effort for layer in self.layers]
+        return Effort(*(sum(getattr(one, kind.name) for one in efforts) / len(efforts) for kind in fields(Effort)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +112,10 @@ class Record(ABC):
     drift: float | None = None
     checkpoints: int = 0
 
+    def check(self) -> None:
+        """Raise `EngineError` where the way back would not be that of the way there; the record stays usable."""
+        return
+
     @abstractmethod
     def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         """Pull the adjoint of the state at the segment's end back to its start, without a graph."""
@@ -102,8 +130,8 @@ class Trace:
         The chain's output.
     """
 
-    def __init__(self, chain: Chain, inputs: Inputs, record: Record, output: Tensor) -> None:
-        self._update, self._inputs, self.output = chain.update, inputs, output
+    def __init__(self, chain: Chain, given: Given, record: Record, output: Tensor) -> None:
+        self._update, self._given, self.output = chain.update, given, output
         self._record: Record | None = record
 
     def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = go_on) -> Backward:
@@ -112,17 +140,92 @@ class Trace:
         Raises
         ------
         EngineError
-            If the pass was walked back before.
+            If the pass was walked back before, or what it ran on was changed since.
         """
-        record, self._record = self._record, None
-        if record is None:
+        if self._record is None:
             raise EngineError("a forward pass can be walked back once only", "run the forward pass again")
+        refuse_inference_mode()
+        self._given.check()
+        self._record.check()
+        record, self._record = self._record, None
         with torch.no_grad():
-            into = zeros(self._inputs, wanted)
+            into = zeros(self._given.inputs, wanted)
             adjoint = record.walk(self._update.start_adjoint(cotangent), into, between)
         return Backward(
             self._update.finish_adjoint(adjoint), into, record.certificate, record.drift, record.checkpoints
         )
+
+
+class Given:
+    """What a forward pass ran on, to see on the way back that it still is the same.
+
+    Raises
+    ------
+    EngineError
+        If an input is no tensor, or one made in `torch.inference_mode`.
+    """
+
+    def __init__(self, x: Tensor, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self._tensors = {"x": x, **{f"input {name!r}": tensor for name, tensor in inputs.items()}}
+        for name, tensor in self._tensors.items():
+            if not isinstance(tensor, Tensor):
+                raise EngineError(f"{name} is a {type(tensor).__name__}, not a tensor", "wrap it in torch.tensor")
+            if tensor.is_inference():
+                raise EngineError(f"{name} was made in torch.inference_mode", "clone it outside, or use torch.no_grad")
+        self._versions = {name: tensor._version for name, tensor in self._tensors.items()}
+        self._autocast = _autocast()
+
+    def check(self) -> None:
+        """Raise `EngineError` if a tensor was written into since, or types are cast in another way."""
+        for name, tensor in self._tensors.items():
+            if tensor._version != self._versions[name]:
+                raise EngineError(
+                    f"{name} was changed between the forward and the backward pass",
+                    "update inputs after the backward pass, or give the pass a copy",
+                )
+        if _autocast() != self._autocast:
+            raise EngineError(
+                "the forward pass ran with another torch.autocast than the backward pass would",
+                "leave both inside it, or both outside",
+            )
+
+
+def _autocast() -> tuple[object, ...]:
+    return tuple(
+        (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+        for kind in ("cpu", "cuda")
+        if torch.is_autocast_enabled(kind)
+    )
+
+
+def refuse_inference_mode() -> None:
+    """There no layer can be differentiated: every derivative would be zero."""
+    if torch.is_inference_mode_enabled():
+        raise EngineError("there are no derivatives in torch.inference_mode", "use torch.no_grad, or nothing")
+
+
+@contextmanager
+def nothing_drawn(name: str, device: torch.device) -> Iterator[None]:
+    """Refuse layers that draw random numbers: run again, they would draw others.
+
+    Raises
+    ------
+    EngineError
+        If torch's own generators moved on.
+    """
+    before = _drawn(device)
+    yield
+    if not all(torch.equal(was, now) for was, now in zip(before, _drawn(device), strict=True)):
+        raise EngineError(
+            f"a layer draws random numbers: the strategy {name!r} runs it again, with others",
+            "draw them before the pass and give them as an input, or use store_all",
+        )
+
+
+def _drawn(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,15 +265,17 @@ class Strategy(ABC):
     ----------
     holds_state
         True if records go on using the state at their end: who runs on from there needs a copy.
+    runs_again
+        True if the way back runs layers again: they must give the same bits.
     """
 
     name: str
     holds_state: bool = False
+    runs_again: bool = True
 
     def check(self, chain: Chain) -> None:
         """Raise `EngineError` where the strategy cannot run the chain."""
-        if not len(chain):
-            raise EngineError("a network needs at least one unroll", "set network.unrolls to 1 or more")
+        return
 
     @abstractmethod
     def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
@@ -197,12 +302,21 @@ class Strategy(ABC):
         """
 
     def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = go_on) -> Trace:
-        """Run the chain on x, storing what the strategy needs for the way back."""
+        """Run the chain on x, storing what the strategy needs for the way back.
+
+        Raises
+        ------
+        EngineError
+            If the strategy cannot run the chain, an input is no tensor, a layer draws random numbers where it must be
+            run again, or the state grows beyond bounds.
+        """
         self.check(chain)
-        with torch.no_grad():
+        refuse_inference_mode()
+        given = Given(x, inputs)
+        with torch.no_grad(), nothing_drawn(self.name, x.device) if self.runs_again else nullcontext():
             record, state = self.record(chain, chain.update.start(x), Run(inputs, work, between), x)
             chain.update.check(state)
-            return Trace(chain, inputs, record, chain.update.output(state))
+            return Trace(chain, given, record, chain.update.output(state))
 
 
 def infer(

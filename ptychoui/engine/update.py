@@ -33,6 +33,9 @@ FRACTION_BITS = 44
 LIMIT = 256.0
 """Largest magnitude of a state or increment: 2^8 leaves room for a factor below 128 in 63 bits."""
 
+FAINTEST = 2.0**-28
+"""Largest magnitude of a pass below which its numbers have lost digits: units of 2^-44 leave them 16 bits."""
+
 _UNIT = 2.0**FRACTION_BITS
 _WORD = 2**62
 
@@ -114,8 +117,8 @@ class Update(ABC):
             "use the strategy reversible, which undoes it exactly",
         )
 
-    def deviation(self, state: Any, other: Any) -> float:
-        """Relative distance of a state from a true one."""
+    def deviation(self, state: Any, other: Any, batch_axis: int | None = None) -> float:
+        """Relative distance of a state from a true one, of the worst item where the batch's axis is given."""
         raise NotImplementedError
 
     def stored_bits(self, unrolls: int) -> float:
@@ -142,10 +145,11 @@ class FloatUpdate(Update):
         if not bool(torch.isfinite(torch.view_as_real(x) if x.is_complex() else x).all()):
             raise _diverged()
 
-    def deviation(self, state: list[Tensor], other: list[Tensor]) -> float:
-        """|a - b| / |b| over all tensors."""
-        apart = sum(float((a - b).norm()) ** 2 for a, b in zip(state, other, strict=True))
-        return float((apart / max(sum(float(b.norm()) ** 2 for b in other), 1e-300)) ** 0.5)
+    def deviation(self, state: list[Tensor], other: list[Tensor], batch_axis: int | None = None) -> float:
+        """|a - b| / |b| over all tensors, that of the worst item where the batch's axis is given."""
+        apart = torch.stack([norms(a - b, batch_axis) for a, b in zip(state, other, strict=True)])
+        size = torch.stack([norms(b, batch_axis) for b in other])
+        return float((apart.norm(dim=0) / size.norm(dim=0).clamp_min(1e-150)).amax())
 
 
 class Plain(FloatUpdate):
@@ -163,7 +167,7 @@ class Plain(FloatUpdate):
 
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
         """X <- x + h."""
-        state[0] = state[0] + increment
+        state[0] = state[0] + like(state[0], increment)
 
     def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
         """X = solve(x')."""
@@ -230,7 +234,7 @@ class Nesterov(FloatUpdate):
 
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
         """X <- y + h(y)."""
-        state[:] = [self.point(state) + increment, state[0]]
+        state[:] = [self.point(state) + like(state[0], increment), state[0]]
 
     def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
         """Y = solve(x'), x_before = x - (y - x) / beta."""
@@ -284,6 +288,9 @@ class HeavyBallState:
 class HeavyBall(Update):
     """Heavy-ball momentum, exactly reversible.
 
+    Numbers are held in units of 2^-44 (6e-14) and must stay below 256 in magnitude: scale a problem so that its states
+    are of order one. A pass that leaves this range, or never comes near it, is refused.
+
     Parameters
     ----------
     beta
@@ -299,11 +306,13 @@ class HeavyBall(Update):
     reversible = True
 
     def __init__(self, beta: Fraction | str) -> None:
-        self.beta = Fraction(beta)
-        if not 0 < self.beta < 1 or self.beta.denominator > 127:
-            raise EngineError(
-                f"momentum {self.beta} is not a ratio n/d with 0 < n < d < 128", "use for example 7/8 or 9/10"
-            )
+        try:
+            self.beta = Fraction(beta)
+            fits = 0 < self.beta < 1 and self.beta.denominator <= 127
+        except (ValueError, ArithmeticError, TypeError):
+            fits = False
+        if not fits:
+            raise EngineError(f"momentum {beta} is not a ratio n/d with 0 < n < d < 128", "use for example 7/8 or 9/10")
         self._n, self._d = self.beta.numerator, self.beta.denominator
         self.steps_per_word = self._count_steps_per_word()
 
@@ -324,7 +333,23 @@ class HeavyBall(Update):
         return 24 * x.numel() * (2 if x.is_complex() else 1)
 
     def start(self, x: Tensor) -> HeavyBallState:
-        """X in integers, no velocity, an empty buffer."""
+        """X in integers, no velocity, an empty buffer.
+
+        Raises
+        ------
+        EngineError
+            If x is not of real or complex numbers, not finite, or reaches `LIMIT`.
+        """
+        if not (x.is_floating_point() or x.is_complex()):
+            raise EngineError(f"a state of {type_name(x)} cannot be reconstructed", "give it as float32 or complex64")
+        largest = _magnitude(x)
+        if not bool(torch.isfinite(largest)):
+            raise EngineError("the start of a pass is not finite", "look for NaN in what it is made from")
+        if not float(largest) < LIMIT:
+            raise EngineError(
+                f"the start of a heavy-ball pass reaches {float(largest):.3g}, it must stay below {LIMIT:g}",
+                "scale the problem so that its states are of order one",
+            )
         integers = self._to_integers(x)
         return HeavyBallState(
             x=integers,
@@ -332,7 +357,7 @@ class HeavyBall(Update):
             remainder=torch.zeros_like(integers),
             complex=x.is_complex(),
             dtype=x.real.dtype if x.is_complex() else x.dtype,
-            largest=_magnitude(x),
+            largest=largest,
         )
 
     def point(self, state: HeavyBallState) -> Tensor:
@@ -342,6 +367,7 @@ class HeavyBall(Update):
 
     def advance(self, state: HeavyBallState, increment: Tensor) -> None:
         """V <- n/d v + h, x <- x + v, keeping what the division loses."""
+        increment = self._like(state, increment)
         if state.steps and state.steps % self.steps_per_word == 0:
             state.words.append(state.remainder)
             state.remainder = torch.zeros_like(state.v)
@@ -379,10 +405,15 @@ class HeavyBall(Update):
         )
 
     def check(self, state: HeavyBallState) -> None:
-        """Refuse NaN, infinity and anything above `LIMIT`: beyond it integers could wrap."""
+        """Refuse NaN, infinity and anything above `LIMIT`, beyond which integers could wrap, and what is too faint."""
         largest = float(state.largest) if state.largest is not None else 0.0
         if not largest < LIMIT:
             raise _diverged(largest)
+        if 0 < largest < FAINTEST:
+            raise EngineError(
+                f"no number of a heavy-ball pass was larger than {largest:.2g}: in units of 2^-44 they lose digits",
+                "scale the problem so that its states are of order one",
+            )
 
     def previous_point(self, state: HeavyBallState) -> Tensor:
         """X <- x' - v'."""
@@ -391,6 +422,7 @@ class HeavyBall(Update):
 
     def retreat(self, state: HeavyBallState, increment: Tensor) -> None:
         """V <- d/n (v' - h), taking back what the division lost."""
+        increment = self._like(state, increment)
         v, r = state.v, state.remainder
         if _compiled_on(v):
             self._on_cpu().retreat(v.view(-1).numpy(), r.view(-1).numpy(), _flat(increment))
@@ -449,8 +481,16 @@ class HeavyBall(Update):
 
     @staticmethod
     def _to_integers(x: Tensor) -> Tensor:
-        real = torch.view_as_real(x) if x.is_complex() else x
-        return (real.to(torch.float64) * _UNIT).round_().to(torch.int64)
+        return (_reals(x).to(torch.float64) * _UNIT).round_().to(torch.int64)
+
+    @staticmethod
+    def _like(state: HeavyBallState, increment: Tensor) -> Tensor:
+        """An increment of the state's shape and type: compiled loops would read beyond the end of a smaller one."""
+        shape = state.x.shape[:-1] if state.complex else state.x.shape
+        dtype = state.dtype.to_complex() if state.complex else state.dtype
+        if increment.shape != shape or increment.dtype != dtype or increment.device != state.x.device:
+            raise unlike(increment, shape, dtype, state.x.device)
+        return increment
 
 
 def _divide(a: Tensor, by: int) -> Tensor:
@@ -467,14 +507,49 @@ def _compiled_on(state: Tensor) -> bool:
 
 
 def _flat(x: Tensor) -> Any:
-    """Real numbers of a CPU tensor in a row, as an array."""
-    return (torch.view_as_real(x) if x.is_complex() else x).reshape(-1).numpy()
+    """Real numbers of a CPU tensor in a row, as an array; those of half precision as single ones."""
+    flat = _reals(x).reshape(-1)
+    return (flat if flat.dtype in (torch.float32, torch.float64) else flat.to(torch.float32)).numpy()
 
 
 def _magnitude(x: Tensor) -> Tensor:
     """Largest real or imaginary part, as float64 on the device; NaN stays NaN."""
-    real = torch.view_as_real(x) if x.is_complex() else x
-    return real.abs().amax().to(torch.float64)
+    return _reals(x).abs().amax().to(torch.float64)
+
+
+def _reals(x: Tensor) -> Tensor:
+    """The real numbers of a tensor, one after the other, complex ones as pairs along a new last axis."""
+    x = x.detach().resolve_neg()
+    return (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).contiguous()
+
+
+def norms(x: Tensor, batch_axis: int | None = None) -> Tensor:
+    """Euclidean norm, or that of every item along the batch's axis, as float64: squares of faint numbers count."""
+    x = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
+    axes = None if batch_axis is None else [axis for axis in range(x.ndim) if axis != batch_axis]
+    found: Tensor = torch.linalg.vector_norm(x, dim=axes, dtype=torch.float64)
+    return found
+
+
+def like(x: Tensor, increment: Tensor) -> Tensor:
+    """An increment of x's shape, type and device; another would be spread over x, or change its type, in silence."""
+    if increment.shape != x.shape or increment.dtype != x.dtype or increment.device != x.device:
+        raise unlike(increment, x.shape, x.dtype, x.device)
+    return increment
+
+
+def type_name(x: Tensor) -> str:
+    """A tensor's type for people."""
+    return str(x.dtype).removeprefix("torch.")
+
+
+def unlike(increment: Tensor, shape: torch.Size, dtype: torch.dtype, device: torch.device) -> EngineError:
+    """What is wrong with an increment."""
+    there = f"{tuple(increment.shape)} of {type_name(increment)} on {increment.device}"
+    return EngineError(
+        f"a layer's increment is {there}, its point {tuple(shape)} of {str(dtype).removeprefix('torch.')} on {device}",
+        "let the layer return a tensor like its point",
+    )
 
 
 def _diverged(largest: float | None = None) -> EngineError:

@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from ptychoui.engine.update import FRACTION_BITS, LIMIT, HeavyBall, HeavyBallState, Plain
+from ptychoui.engine.update import FRACTION_BITS, LIMIT, HeavyBall, HeavyBallState, Nesterov, Plain, Update
 from ptychoui.errors import EngineError
 
 UNIT = 2.0**FRACTION_BITS
@@ -161,12 +162,78 @@ def test_values_that_would_wrap_are_refused(bad: float, when: str) -> None:
     update, good = HeavyBall("7/8"), torch.zeros(5, dtype=torch.float64)
     spoiled = good.clone()
     spoiled[3] = bad
-    state = update.start(spoiled if when == "start" else good)
-    update.advance(state, spoiled if when == "increment" else good)
+    if when == "start":
+        finite = np.isfinite(bad)
+        with pytest.raises(
+            EngineError, match="it must stay below 256" if finite else "start .* is not finite"
+        ) as error:
+            update.start(spoiled)
+        assert ("order one" if finite else "NaN") in error.value.hint
+        return
+    state = update.start(good)
+    update.advance(state, spoiled)
     update.advance(state, good)
     with pytest.raises(EngineError, match="diverged") as error:
         update.check(state)
     assert "step size" in error.value.hint
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1e-12, False), (3e-9, False), (1e-7, True), (0.0, True)])
+def test_numbers_too_faint_for_the_units_are_refused(size: float, fits: bool) -> None:
+    update = HeavyBall("7/8")
+    state = update.start(torch.full((3,), size, dtype=torch.float64))
+    update.advance(state, torch.full((3,), 0.1 * size, dtype=torch.float64))
+    if fits:
+        update.check(state)
+        return
+    with pytest.raises(EngineError, match="they lose digits"):
+        update.check(state)
+
+
+RULES = (Plain(), Nesterov(0.5), HeavyBall("7/8"))
+
+
+@pytest.mark.parametrize("update", RULES, ids=lambda update: update.name)
+@pytest.mark.parametrize(
+    "increment",
+    [
+        torch.ones(15)[:3],
+        torch.ones(3),
+        torch.ones(5, 1),
+        torch.ones(5, 3, dtype=torch.complex64),
+        torch.ones(5, 3, dtype=torch.float64),
+        torch.ones(5, 3, device="meta"),
+    ],
+    ids=["part of a view", "row", "column", "complex", "double", "elsewhere"],
+)
+def test_an_increment_unlike_its_point_is_refused(update: Update, increment: Tensor) -> None:
+    state = update.start(torch.zeros(5, 3))
+    with pytest.raises(EngineError, match="a layer's increment is"):
+        update.advance(state, increment)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.complex64])
+def test_views_in_any_order_and_precision_are_what_their_numbers_say(dtype: torch.dtype) -> None:
+    """Transposed, conjugated and negated views hold their numbers elsewhere, or with another sign."""
+    update = HeavyBall("7/8")
+    drawn = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    view = drawn.t().conj()
+    if dtype == torch.float32:
+        view = torch.complex(view, view).conj().imag
+    plain = view.resolve_conj().resolve_neg().contiguous()
+    states = []
+    for x in (view, plain):
+        state = update.start(x)
+        update.advance(state, x)
+        assert torch.allclose(update.point(state), 2 * plain)
+        states.append(state)
+        update.advance(state, 0 * x)
+    assert update.same(*states)
+    for x, state in zip((view, plain), states, strict=True):
+        for increment in (0 * x, x):
+            update.previous_point(state)
+            update.retreat(state, increment)
+        assert update.is_start(state, view)
 
 
 def test_a_slow_climb_over_the_limit_is_refused_before_integers_wrap() -> None:
@@ -181,7 +248,7 @@ def test_a_slow_climb_over_the_limit_is_refused_before_integers_wrap() -> None:
 def test_plain_refuses_what_is_not_finite_and_has_no_inverse() -> None:
     update = Plain()
     state = update.start(torch.zeros(2, dtype=torch.complex128))
-    update.advance(state, torch.tensor([0, complex(0, float("nan"))]))
+    update.advance(state, torch.tensor([0, complex(0, float("nan"))], dtype=torch.complex128))
     with pytest.raises(EngineError, match="is not finite"):
         update.check(state)
     with pytest.raises(EngineError, match="'plain' has no exact inverse"):
