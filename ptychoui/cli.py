@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from ptychoui import __version__
 from ptychoui.commands import bench, data, optics, training, window
+from ptychoui.engine.waiting import choose_waiting
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
 COMMANDS = (
@@ -46,6 +47,9 @@ def main(words: Sequence[str] | None = None) -> int:
             raise SettingsError("one of the words given is empty", "is a variable of the shell not set?")
         arguments = _parser().parse_args(words)
         run: Callable[[argparse.Namespace], int] = arguments.run
+        if words[0] == "gui" or hasattr(arguments, "threads"):
+            threads = getattr(arguments, "threads", None)
+            choose_waiting(max(threads) if isinstance(threads, list) else threads, asleep=words[0] == "gui")
         # The window has handlers of its own.
         with contextlib.nullcontext() if words[0] == "gui" else _ended_as_by_ctrl_c():
             code = run(arguments)

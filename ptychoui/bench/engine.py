@@ -41,6 +41,7 @@ from ptychoui.engine.planner import free_memory
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import STRATEGIES
+from ptychoui.engine.waiting import waiting
 from ptychoui.errors import SettingsError
 from ptychoui.training.problem import pick_device
 
@@ -134,6 +135,7 @@ def run(
         "device": str(target),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "waiting": waiting(),
         "repeats": repeats,
     }
 
@@ -284,7 +286,8 @@ def table(result: dict[str, object]) -> str:
     base = {row["unrolls"]: float(row["seconds"]) for row in rows if row["strategy"] == "autograd store_all"}  # type: ignore[arg-type]
     lines = [
         f"{result['leds']} LEDs, {result['measurements']} measurements, {result['device']}, "
-        f"{result['threads']} threads, load {result['load']}, minimum of {result['repeats']} interleaved repeats",
+        f"{result['threads']} threads (waiting {result['waiting']}), load {result['load']}, "
+        f"minimum of {result['repeats']} interleaved repeats",
         f"{'strategy':<28}{'unrolls':>8}{'size':>6}{'seconds':>10}{'median':>10}{'x autograd':>12}{'MB':>10}"
         f"{'resident':>10}{'error':>10}{'states':>8}  certificate",
     ]
