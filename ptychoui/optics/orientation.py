@@ -1,8 +1,10 @@
 """Which way round the array stands before the camera: the eight ways to lay out two axes, tried one by one.
 
-A crop is reconstructed with each; the one that explains the images best is suggested, with its margin. In focus and
-with an even pupil, a layout and its twin, turned by half a turn, explain the images equally well, with the sign of the
-phase changed: only a known defocus or aberration, or a sample whose sign is known, tells them apart.
+A crop is reconstructed with each, its pose corrected first by the circles in bright-field spectra where that helps:
+with an array that is a millimetre off, wrong layouts explain the images as well as the right one. The one that explains
+them best is suggested, with its margin. In focus and with an even pupil, a layout and its twin, turned by half a turn,
+explain the images equally well, with the sign of the phase changed: only a known defocus or aberration, or a sample
+whose sign is known, tells them apart.
 """
 
 from __future__ import annotations
@@ -14,16 +16,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Array, Geometry, Reconstruct
+from ptychoui.errors import DataError
+from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.pose import VARIANTS, Variant, laid_out
+from ptychoui.optics.pose import VARIANTS, Variant, half_turn, laid_out
 from ptychoui.optics.reconstruct import reconstruct
 
 CROP_PX = 128
 PASSES = 8
 
 SURE = 0.05
-"""Margin from which a pair of twins is taken for granted: measured stacks have had right ones below a hundredth."""
+"""Margin from which a pair of twins is taken for granted: right ones of measured stacks have 0.2 and more."""
+
+TIED = 0.005
+"""Margin below which twins count as equal; then the layout that is given, if it is one of them, comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,8 @@ class Orientation:
     Attributes
     ----------
     variants, residuals
-        The eight layouts, as changes of the one given, and their amplitude residuals, in ascending order.
+        The eight layouts, as changes of the one given, and their amplitude residuals, in ascending order but for
+        twins that are tied.
     array
         The array laid out the best way.
     pair_margin
@@ -56,17 +64,23 @@ class Orientation:
     @property
     def sentence(self) -> str:
         """The result for people."""
-        sure = "" if self.sure else " - too little to be sure: check it with a sample that you know"
-        sign = (
-            f"its twin, turned by half a turn, is {self.twin_margin:.1%} worse"
-            if self.twin_margin >= SURE
-            else f"its twin, turned by half a turn, is only {self.twin_margin:.1%} worse: "
-            "the sign of the phase needs a known defocus or sample"
-        )
-        return (
-            f"best layout: {self.variants[0]}; amplitude residual {self.residuals[0]:.4f}, the next pair is "
-            f"{self.pair_margin:.1%} worse{sure}; {sign}"
-        )
+        best = f"{'best' if self.sure else 'perhaps the best'} layout: {self.variants[0]}"
+        pair = f"the next pair is {worse(self.pair_margin)}"
+        if not self.sure:
+            pair += " - too little to be sure: check the layout with a sample that you know"
+        if self.twin_margin >= SURE:
+            twin = f"its twin, turned by half a turn, is {worse(self.twin_margin)}"
+        else:
+            almost = "as good" if self.twin_margin < TIED else f"only {worse(self.twin_margin)}"
+            twin = (
+                f"its twin, turned by half a turn, is {almost}: the sign of the phase needs a known defocus or sample"
+            )
+        return f"{best}; amplitude residual {self.residuals[0]:.4f}, {pair}; {twin}"
+
+
+def worse(margin: float) -> str:
+    """How much larger a residual is, for people."""
+    return f"{margin:.1%} worse" if margin < 1 else f"{1 + margin:.2g} times as bad"
 
 
 def orientation(
@@ -114,13 +128,17 @@ def try_layouts(
     crop = np.ascontiguousarray(images[:, first : first + size, first : first + size])
     settings = Reconstruct(passes=passes, pupil="fixed", gain=False, background=False)
     found: list[tuple[float, Variant]] = []
-    for number, variant in enumerate(VARIANTS):
-        array = laid_out(geometry.array, variant)
-        leds = led_array(array, field_point_um)
-        result = reconstruct(geometry.replace(array=array), crop, settings, leds, device, between)
-        found.append((result.amplitude_residual, variant))
-        yield number + 1
+    for variant in [variant for variant in VARIANTS if variant.twin not in VARIANTS[: VARIANTS.index(variant)]]:
+        # One pose for both twins: then they differ by the sign alone.
+        array = _near(geometry.microscope, laid_out(geometry.array, variant), crop, field_point_um)
+        for one, there in ((variant, array), (variant.twin, half_turn(array, field_point_um))):
+            leds = led_array(there, field_point_um)
+            result = reconstruct(geometry.replace(array=there), crop, settings, leds, device, between)
+            found.append((result.amplitude_residual, one))
+            yield len(found)
     found.sort(key=lambda pair: pair[0])
+    if found[1][1] == VARIANTS[0] == found[0][1].twin and found[1][0] < (1 + TIED) * found[0][0]:
+        found[:2] = found[1], found[0]
     residuals, variants = tuple(value for value, _ in found), tuple(variant for _, variant in found)
     best, twin = variants[0], variants[0].twin
     other = next(value for value, variant in found if variant not in (best, twin))
@@ -129,5 +147,16 @@ def try_layouts(
         residuals=residuals,
         array=laid_out(geometry.array, best),
         pair_margin=other / min(residuals[0], residuals[variants.index(twin)]) - 1,
-        twin_margin=residuals[variants.index(twin)] / residuals[0] - 1,
+        twin_margin=max(0.0, residuals[variants.index(twin)] / residuals[0] - 1),
     )
+
+
+def _near(
+    microscope: Microscope, array: Array, images: NDArray[np.float32], field_point_um: tuple[float, float]
+) -> Array:
+    """The array with the pose that circles in the images show, or as it is where they show none."""
+    try:
+        found = Circles(microscope, array, images, field_point_um).fit()
+    except DataError:  # too few bright-field images
+        return array
+    return found.array if found.seen and found.after < found.before and not found.at_limit else array

@@ -193,3 +193,13 @@ def laid_out(array: Array, variant: Variant) -> Array:
             swap_xy=bool(swap),
         )
     )
+
+
+def half_turn(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) -> Array:
+    """The array turned by half a turn about a point of the sample: as seen there, every direction is the opposite."""
+    turned = laid_out(array, Variant(True, True, False))
+    x_mm, y_mm = (2e-3 * value for value in field_point_um)
+    pose = turned.pose
+    return turned.replace(
+        pose=pose.replace(shift_x_mm=pose.shift_x_mm + x_mm, shift_y_mm=pose.shift_y_mm + y_mm),
+    )

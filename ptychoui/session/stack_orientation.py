@@ -128,26 +128,26 @@ def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
 
 
 def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geometry]) -> OrientationFound:
-    from ptychoui.optics.orientation import SURE
+    from ptychoui.optics.orientation import SURE, worse
 
     best = test.residuals[0]
     layouts = tuple(
         Layout(
             name=str(variant),
             residual=residual,
-            worse=residual / best - 1,
+            worse=max(0.0, residual / best - 1),
             present=variant == VARIANTS[0],
             geometry=geometry_of(variant),
         )
         for variant, residual in zip(test.variants, test.residuals, strict=True)
     )
     verdict = (
-        f"Sure but for half a turn: all other layouts explain the images at least {test.pair_margin:.0%} worse."
+        f"Sure but for half a turn: all other layouts explain the images at least {worse(test.pair_margin)}."
         if test.sure
-        else f"Not sure: another layout explains the images only {test.pair_margin:.1%} worse. Check it with a sample "
+        else f"Not sure: another layout explains the images only {worse(test.pair_margin)}. Check it with a sample "
         "that you know."
     )
-    twin = f"The twin of the best one, turned by half a turn, is {test.twin_margin:.1%} worse"
+    twin = f"The twin of the best one, turned by half a turn, is {worse(test.twin_margin)}"
     sign = (
         f"{twin}: the half turn is known, too, and with it whether the phase rises or falls."
         if test.twin_margin >= SURE

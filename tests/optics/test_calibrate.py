@@ -24,6 +24,7 @@ from ptychoui.optics.pose import (
     Variant,
     difference,
     directions,
+    half_turn,
     laid_out,
     moved,
     shifted,
@@ -291,6 +292,25 @@ def test_the_right_layout_of_a_defocused_stack_is_found(scene: Scene) -> None:
     assert min(np.abs(best - right).max(), np.abs(best - twin).max()) < 1e-9
     assert list(found.residuals) == sorted(found.residuals)
     assert "amplitude residual" in found.sentence
+
+
+@pytest.mark.parametrize("variant", [Variant(False, False, False), Variant(True, False, False)])
+def test_the_right_layout_is_found_from_a_pose_that_is_off(scene: Scene, variant: Variant) -> None:
+    """By 2 mm, 3 degrees and 5 % of the height: as they are, all layouts explain the images about equally badly."""
+    given = scene.believed.replace(array=laid_out(scene.believed.array, variant))
+    found = orientation(given, scene.images, passes=4)
+    assert found.sure and found.pair_margin > 0.5
+    assert found.variants[0] in (variant, variant.twin)
+    assert found.array == laid_out(given.array, found.variants[0])
+
+
+def test_a_half_turn_about_a_point_reverses_what_is_seen_from_there(scene: Scene) -> None:
+    point = (310.0, -150.0)
+    here, there = (
+        led_array(array, point).illumination_na
+        for array in (scene.believed.array, half_turn(scene.believed.array, point))
+    )
+    assert np.allclose(there, -here, atol=1e-12)
 
 
 @pytest.mark.slow
