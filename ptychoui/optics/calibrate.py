@@ -55,6 +55,9 @@ ROOM = 1.05
 CLEARLY = 0.95
 """Share of the misfit that single LEDs, which are many, must leave at most."""
 
+NOTICEABLY = 0.98
+"""Share of the misfit that a tilt must leave at most: a small square hardly tells it from a shift and a stretch."""
+
 NO_BETTER = "it explains the images no better"
 
 EDGE_SAMPLES = 2.0
@@ -74,7 +77,7 @@ class Step:
     Attributes
     ----------
     name
-        ``circles``, ``refinement`` or ``single LEDs``.
+        ``circles``, ``refinement``, ``tilt`` or ``single LEDs``.
     measure
         What ``before`` and ``after`` are; smaller is better.
     change
@@ -170,7 +173,8 @@ def calibrate(
     field_point_um
         Their centre at the sample.
     tilt
-        Let the array tilt; small tiles cannot tell a tilt from a shift.
+        Let the array tilt after the refinement, if that explains the images noticeably better; small tiles cannot tell
+        a tilt from a shift.
     rounds
         Passes of the refinement; directions are linearised anew between rounds.
     final_passes
@@ -195,7 +199,6 @@ def calibrate(
             "calibrate without max_illumination_na",
         )
     steps: list[Step] = []
-    numbers = TILTED if tilt else RIGID
     steps.append(_circles(geometry, images, field_point_um))
     yield steps[-1]
     start = steps[-1].geometry
@@ -206,7 +209,7 @@ def calibrate(
     start = before.work.geometry
     refined, after, reason = start, before, NO_BETTER
     try:
-        refined = _refine(start, view, before, numbers, rounds)
+        refined = _refine(start, view, before, RIGID, rounds)
         moves = difference(start.array, refined.array)
         if not (np.abs(moves) <= LIMITS).all():  # not a number is no pose either
             raise GeometryError("it left the limits of what may change")
@@ -230,6 +233,10 @@ def calibrate(
         )
     )
     yield steps[-1]
+    if tilt:
+        step, final = _tilt(steps[-1].geometry, view, final, rounds)
+        steps.append(step)
+        yield step
     if single_leds:
         step, final = _single_leds(steps[-1].geometry, view, final, rounds[-1])
         steps.append(step)
@@ -354,6 +361,31 @@ def _refine(
             array=moved(geometry.array, change), microscope=geometry.microscope.replace(zernike_waves=waves)
         )
     return geometry
+
+
+def _tilt(geometry: Geometry, view: _View, judged: _Judged, rounds: tuple[int, ...]) -> tuple[Step, _Judged]:
+    """The pose fitted with its tilt, if that explains the images noticeably better, and what is gone on with."""
+    refined, after, reason = geometry, judged, "it explains the images hardly better"
+    try:
+        refined = _refine(geometry, view, judged, TILTED, rounds)
+        if not (np.abs(difference(geometry.array, refined.array)) <= LIMITS).all():
+            raise GeometryError("it left the limits of what may change")
+        after = view.judged(refined)
+    except (GeometryError, SettingsError) as problem:
+        refined, reason = geometry, problem.message
+    better = after.cost < NOTICEABLY * judged.cost
+    step = Step(
+        name="tilt",
+        measure=f"misfit after {JUDGED_PASSES} passes",
+        before=judged.cost,
+        after=after.cost,
+        change=difference(geometry.array, refined.array),
+        accepted=better,
+        geometry=refined if better else geometry,
+        reason=reason,
+        defocus_waves=_defocus(refined) - _defocus(geometry),
+    )
+    return step, after if better else judged
 
 
 def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) -> tuple[Step, _Judged]:

@@ -111,7 +111,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
 
         began = time.monotonic()
         work = calibrating(stack, geometry, plan, pick_device(device))
-        yield CalibrationBegun(step=0, size_px=work.window.size_px, steps=3 + plan.single_leds)
+        yield CalibrationBegun(step=0, size_px=work.window.size_px, steps=3 + plan.tilt + plan.single_leds)
         done = 0
         try:
             for found in work.run(tilt=plan.tilt, between=control.checkpoint, single_leds=plan.single_leds):

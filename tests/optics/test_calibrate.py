@@ -228,6 +228,25 @@ def test_single_leds_are_found_where_they_are_misplaced_and_left_where_they_are_
         assert single.geometry == rigid.geometry
 
 
+@pytest.mark.parametrize("tilt_deg", [(6.0, -5.0), pytest.param((0.0, 0.0), marks=pytest.mark.slow)])
+def test_a_tilt_is_found_where_there_is_one_and_not_invented(tilt_deg: tuple[float, float]) -> None:
+    plain = ARRAYS["lattice"]
+    tilted = plain.replace(pose=plain.pose.replace(tilt_x_deg=tilt_deg[0], tilt_y_deg=tilt_deg[1]))
+    scene = make_scene(tilted, 5, tile_px=96, shift_mm=0.5, rotation_deg=0.5, height_percent=1)
+    pose = scene.believed.array.pose.replace(tilt_x_deg=0, tilt_y_deg=0)
+    start = scene.believed.replace(array=scene.believed.array.replace(pose=pose))
+    settings = {"rounds": (20,), "final_passes": 2, "variance_floor": 3.75e-5, "tilt": True}
+    _circles, rigid, tilt, found = calibrate(start, scene.images, **settings)
+    assert isinstance(rigid, Step) and isinstance(tilt, Step) and isinstance(found, Calibration)
+    assert tilt.name == "tilt" and not rigid.change[4:].any()
+    if not any(tilt_deg):
+        assert not tilt.accepted and "hardly better" in tilt.sentence and tilt.geometry == rigid.geometry
+        return
+    pose = found.geometry.array.pose
+    assert tilt.accepted
+    assert (pose.tilt_x_deg, pose.tilt_y_deg) == pytest.approx(tilt_deg, abs=0.5)
+
+
 def test_single_leds_that_run_away_are_left_out(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     import ptychoui.optics.calibrate as module
 

@@ -225,8 +225,8 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
     told = list(calibration_run(sample, sample.geometry, asked, "cpu")(RunControl(), lambda: False))
     begun, *steps, found, finished = told
     assert isinstance(begun, CalibrationBegun) and isinstance(finished, Finished)
-    assert begun.steps == len(steps) + 1 == 4
+    assert begun.steps == len(steps) + 1 == 5
     assert all(isinstance(step, CalibrationStep) for step in steps)
-    assert "tilt" in steps[1].sentence and "single LEDs" in steps[2].sentence
+    assert [step.sentence.partition(":")[0] for step in steps] == ["circles", "refinement", "tilt", "single LEDs"]
     assert isinstance(found, Calibrated)
-    assert (found.geometry.array.kind == "table") is steps[2].accepted
+    assert (found.geometry.array.kind == "table") is steps[3].accepted
