@@ -25,12 +25,20 @@ from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, s
 POOR = 0.1
 """Residual, brightness and stray light fitted, from which something about the geometry is likely to be wrong."""
 
-UNEVEN = 0.5
-"""Standard deviation of the logarithm of brightness, weighted by the images' amplitude, that calls for a remark.
+ERRATIC = 0.36
+"""Standard deviation of the logarithm of brightness among LEDs of about the same angle, weighted by the images'
+amplitude, that calls for a remark.
 
-Stacks with a right geometry have .16 to .30, one whose positions had the wrong sign .55, images in a wrong order .57 to
-1.7.
+Stacks with a right geometry have .01 to .29, however long they are fitted, images in a wrong order .42 to 2.
 """
+
+UNEVEN = 0.5
+"""The same of all LEDs. A mirrored layout of an easy sample has .6 and hardly any more than that among like angles, and
+so have LEDs of a right one whose dark field was exposed otherwise.
+"""
+
+ALIKE = 12
+"""LEDs that count as of about the same angle."""
 
 BLACK = 1e-6
 """Mean of an image, 1 = open field, below which misfits are no longer shares of it."""
@@ -116,18 +124,23 @@ class Reconstruction:
                 f"the model leaves {self.fitted_residual:.0%} of the light unexplained: check wavelength, pixel, "
                 "height, the order of the LEDs, and the orientation (ptychoui calibrate --orientation)"
             )
-        # Images with hardly any light say hardly anything of their LED.
-        weight = np.sqrt(self.light)
-        weight /= max(float(weight.sum()), 1e-30)
-        logarithm = np.log(self.gain)
-        spread = float(np.sqrt((weight * (logarithm - (weight * logarithm).sum()) ** 2).sum()))
-        if spread > UNEVEN:
-            found.append(
-                f"to explain the images, LEDs were given brightness differing {np.exp(spread):.1f} times (RMS): their "
-                "order or their layout is likely to be wrong (ptychoui info --leds, ptychoui calibrate --orientation)"
-            )
         radius = np.hypot(*self.illumination_na.T)
         inside = radius < self.geometry.microscope.objective_na
+        logarithm = np.log(self.gain)
+        erratic = self._spread(logarithm - _of_like_angle(logarithm, radius, inside))
+        uneven = self._spread(logarithm)
+        if erratic > ERRATIC:
+            found.append(
+                f"to explain the images, neighbouring LEDs were given brightness differing {np.exp(erratic):.1f} times "
+                "(RMS): their order or their layout is likely to be wrong (ptychoui info --leds, ptychoui calibrate "
+                "--orientation)"
+            )
+        elif uneven > UNEVEN:
+            found.append(
+                f"to explain the images, LEDs were given brightness that differs {np.exp(uneven):.1f} times (RMS) from "
+                "angle to angle: exposures, power or falloff of the LEDs may be other than the geometry says, or the "
+                "layout is mirrored (ptychoui calibrate --orientation)"
+            )
         stray = float((self.background / self.gain)[inside].max(initial=0.0))
         if stray > VEILED:
             found.append(
@@ -135,6 +148,24 @@ class Reconstruction:
                 "contrast than point sources of one wavelength would give; check LED size, bandwidth and dark level"
             )
         return tuple(found)
+
+    def _spread(self, logarithm: NDArray[np.float64]) -> float:
+        """RMS of logarithms; images with hardly any light say hardly anything of their LED."""
+        weight = np.sqrt(self.light)
+        weight /= max(float(weight.sum()), 1e-30)
+        return float(np.sqrt((weight * (logarithm - (weight * logarithm).sum()) ** 2).sum()))
+
+
+def _of_like_angle(
+    values: NDArray[np.float64], radius: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """For every LED the median over those of about the same angle, bright and dark field apart."""
+    smooth = np.zeros_like(values)
+    for group in (inside, ~inside):
+        outwards = np.flatnonzero(group)[np.argsort(radius[group])]
+        for ring in np.array_split(outwards, max(1, len(outwards) // ALIKE)):
+            smooth[ring] = np.median(values[ring]) if len(ring) else 0.0
+    return smooth
 
 
 class StackReconstruction:

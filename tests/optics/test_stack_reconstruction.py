@@ -87,6 +87,13 @@ def test_doubtful_results_are_remarked(result: Reconstruction) -> None:
     assert replace(result, fitted_residual=float("nan")).remarks
 
 
+def test_a_dark_field_exposed_otherwise_is_not_blamed_on_the_order(result: Reconstruction) -> None:
+    dark = np.hypot(*result.illumination_na.T) > result.geometry.microscope.objective_na
+    assert dark.sum() > 5
+    (remark,) = replace(result, gain=np.where(dark, 8.0, 1.0), light=np.ones_like(result.light)).remarks
+    assert "from angle to angle" in remark and "exposures" in remark and "order" not in remark
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_images_in_a_wrong_order_are_remarked(seed: int) -> None:
     geometry, images = simulated(np.ones(25), 0.002)
