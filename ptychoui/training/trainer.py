@@ -386,8 +386,9 @@ class Trainer:
                     if key.startswith(prefix)
                 }
                 if state:
+                    # In the precision of the parameter, which may have been changed since; the step is a count.
                     self.optimiser.state[tensor] = {
-                        key: value if key == "step" else value.to(tensor.device) for key, value in state.items()
+                        key: value if key == "step" else value.to(tensor) for key, value in state.items()
                     }
             self.step = int(arrays["step"])
             self.elapsed_s = float(arrays["elapsed_s"])
