@@ -40,6 +40,7 @@ from ptychoui.training.objectives import align
 from ptychoui.training.planning import Chosen, after_running_out, plan_run
 from ptychoui.training.problem import Problem, build_problem, largest_step, said_of_images
 from ptychoui.training.run_folder import RunFolder, library_versions
+from ptychoui.training.settled import differences
 from ptychoui.training.step import (
     Parameters,
     StepResult,
@@ -450,7 +451,15 @@ def new_run(
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
 ) -> Trainer:
-    """Set up a run; with a folder it is saved there."""
+    """Set up a run; with a folder it is saved there.
+
+    Raises
+    ------
+    RunError
+        If the folder holds a run already or files that no run left.
+    """
+    if folder is not None:
+        RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
     trainer = Trainer(build_problem(experiment), None, control, want_images)
     if folder is not None:
         problem = trainer.problem
@@ -472,12 +481,17 @@ def resume_run(
     Raises
     ------
     RunError
-        If the folder is no run, is in use, comes from a newer version or its data changed.
+        If the folder is no run, is in use, comes from a newer version, or if its data or a settled setting changed.
     """
     run = RunFolder.open(folder)
     try:
-        stored = run.experiment()
+        stored = run.settled_experiment()
         experiment = changes(stored)
+        if changed := differences(experiment, stored):
+            raise RunError(
+                f"the run of {run.path} cannot go on: {changed[0]}",
+                "leave that as it was, or start a new run in another folder",
+            )
         problem = build_problem(experiment)
         expected = run.record().get("data_sha256")
         if expected != problem.data_sha256:
