@@ -37,7 +37,7 @@ from ptychoui.training.events import (
 )
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
-from ptychoui.training.planning import Chosen, after_running_out, plan_run
+from ptychoui.training.planning import Chosen, after_running_out, plan_run, ways_to_check
 from ptychoui.training.problem import Problem, build_problem, largest_step, said_of_images
 from ptychoui.training.run_folder import RunFolder, library_versions
 from ptychoui.training.settled import differences
@@ -302,13 +302,31 @@ class Trainer:
         return self._validated
 
     def check_products(self) -> ProductsChecked:
-        """Hold the products against differences, on one object at the present design."""
+        """Hold the products that the run uses against differences, on one object at the present design.
+
+        Raises
+        ------
+        CertificateError
+            If the derivative in an input is wrong.
+        """
         if self._double is None:
             self._double = in_double_precision(self.problem)
-        generator = torch.Generator(device=self.problem.physics.device).manual_seed(self.step)
-        deviation = check_products(self._double, self.parameters, self.problem.training.pick([0]), generator)
-        self._note(kind="products", deviation=deviation)
-        return ProductsChecked(step=self.step, deviation=deviation)
+        if self.chosen is None:
+            self._use(plan_run(self.problem, self.parameters))
+        assert self.chosen is not None
+        examples = self.problem.training.pick([0])
+        ways = ways_to_check(self.problem, self.chosen)
+        for way in ways:
+            generator = torch.Generator(device=self.problem.physics.device).manual_seed(self.step)
+            try:
+                deviation = check_products(self.problem, self._double, way, self.parameters, examples, generator)
+                break
+            except (MemoryError, RuntimeError) as error:
+                if way is ways[-1] or not is_out_of_memory(error):
+                    raise
+        checked = ", ".join(word for word in (way.strategy, way.variant) if word)
+        self._note(kind="products", deviation=deviation, way=checked)
+        return ProductsChecked(step=self.step, deviation=deviation, way=checked)
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out object with the present design, as pictures."""
