@@ -76,7 +76,7 @@ def _train(arguments: argparse.Namespace) -> int:
         stored = RunFolder.open(folder, lock=False).experiment()
         if experiment is not None and experiment.replace(geometry=stored.geometry) != stored:
             say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
-        trainer = resume_run(folder, control, changes=lambda e: with_options(e, arguments))
+        trainer = resume_run(folder, control, changes=lambda e: _resumed(e, arguments))
     else:
         if experiment is None:
             raise PtychouiError(
@@ -112,6 +112,12 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
+    """A run's settings with what the command line says instead; data that moved are still the same images."""
+    experiment = with_options(stored, arguments)
+    return experiment.replace(data=experiment.data.replace(images=stored.data.images))
+
+
 def _experiment_for(arguments: argparse.Namespace) -> Experiment:
     """Default settings, as far as the data given allow."""
     from ptychoui.experiment import blank_experiment
@@ -123,7 +129,7 @@ def _experiment_for(arguments: argparse.Namespace) -> Experiment:
     say(
         f"note: no experiment was given: {design.bright_field_rows} bright-field and {design.dark_field_rows} "
         f"dark-field patterns, {network.unrolls} unrolls, {training.steps} steps, tiles of {experiment.data.tile_px} "
-        "pixels; edit the run folder's experiment.toml and train that to change them"
+        "pixels; edit a copy of the run folder's experiment.toml and train that to change them"
     )
     return experiment
 

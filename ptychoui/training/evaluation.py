@@ -26,10 +26,11 @@ def load_run(path: str | Path, data: str | None = None, geometry: str | None = N
     Raises
     ------
     RunError
-        If the folder is no run, or nothing was saved yet.
+        If the folder is no run, nothing was saved yet, or its settings were edited: a score of another split would be
+        one of objects that were learned from.
     """
     run = RunFolder.open(path, lock=False)
-    experiment = run.experiment()
+    experiment = run.settled_experiment()
     if data is not None:
         other = data if data.startswith("sample:") else str(Path(data).resolve())
         experiment = experiment.replace(data=experiment.data.replace(path=other, images=None))

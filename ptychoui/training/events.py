@@ -88,9 +88,18 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductsChecked(Event):
-    """Derivatives were held against differences in double precision: their relative deviation."""
+    """Derivatives were held against differences in double precision.
+
+    Attributes
+    ----------
+    deviation
+        Largest relative deviation of the derivative in any input.
+    way
+        Strategy and variant that were checked: the run's own, unless they take too much memory in double precision.
+    """
 
     deviation: float
+    way: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
@@ -102,6 +102,28 @@ def after_running_out(problem: Problem, parameters: Parameters, chosen: Chosen) 
     if option is None:
         return None
     return Chosen(option, predicted_beside(option, among), None, among)
+
+
+def ways_to_check(problem: Problem, chosen: Chosen) -> tuple[Option, ...]:
+    """Ways to check the products of a run in double precision, for one object: the first is to be tried first.
+
+    The run's own way comes first where it fits, else the one of the same variant that takes least. Streamed LEDs are
+    the last resort of a run that keeps them: its own layers would then take more memory than it may.
+    """
+    own, engine = chosen.option, problem.experiment.engine
+    single = [
+        option
+        for option in chosen.among
+        if option.variant == own.variant and (option.objects is None or option.objects == 1)
+    ]
+    least = min((option for option in single if option.strategy not in (GREEDY, "inverse")), key=lambda o: o.peak)
+    wanted = "store_all" if own.strategy == GREEDY else own.strategy
+    ways = [*(option for option in single if option.strategy == wanted), least]
+    ways += [replace(least, strategy="checkpoint", variant=STREAMED, peak=0)] * (own.variant != STREAMED)
+    budget = free_memory(problem.physics.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
+    larger = 1 if problem.physics.dtype == torch.float64 else 2  # every buffer
+    fitting = next((place for place, way in enumerate(ways) if larger * way.peak <= budget), len(ways) - 1)
+    return tuple(ways[fitting:])
 
 
 def _options(problem: Problem, parameters: Parameters, variant: str) -> list[Option]:

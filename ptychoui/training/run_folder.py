@@ -1,7 +1,8 @@
 """A run on disk: settings, state and history, written so that a kill at any moment loses no more than one save.
 
     experiment.toml   every setting, with absolute data paths
-    run.json          format version, versions of the program and its libraries, hash of the data
+    run.json          format version, versions of the program and its libraries, hash of the data, and the text of
+                      experiment.toml as the program wrote it
     state.npz         arrays of the newest save; state.previous.npz is the one before
     events.jsonl      one line per step and score, appended
     lock              held while a process works on the run
@@ -16,6 +17,8 @@ import io
 import json
 import os
 import platform
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +29,8 @@ from numpy.typing import NDArray
 from ptychoui import __version__
 from ptychoui.data.files import write_atomic
 from ptychoui.errors import RunError, SettingsError
-from ptychoui.experiment import Experiment, load_experiment, to_toml
+from ptychoui.experiment import Experiment, load_experiment, migrate, to_toml
+from ptychoui.training.settled import differences
 
 FORMAT_VERSION = 1
 
@@ -62,27 +66,63 @@ class RunFolder:
         Raises
         ------
         RunError
-            If the folder holds a run already, is in use, or cannot be written.
+            If the folder holds a run already, or files that no run left; if it is in use, or cannot be written.
         """
         folder = cls(Path(path))
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make the folder {folder.path}: {error.strerror}", "choose another place") from None
-        # A run that ended before its first save left nothing to lose, so its folder may be used again.
-        if any((folder.path / name).exists() for name in ("state.npz", "state.previous.npz")):
-            raise RunError(f"{folder.path} already holds a run", "resume it with --resume, or name another folder")
+        folder.check_free()
         folder._take_lock()
         try:
+            folder.check_free()  # again: another process may have made a run before the lock was ours
             folder._sweep()
-            folder.write_experiment(experiment)
-            folder._write("events.jsonl", b"")
+            for name in ("experiment.toml", "events.jsonl"):
+                (folder.path / name).unlink(missing_ok=True)
+            # The record first: wherever a kill comes, it says that the files beside it were left by a run.
+            text = to_toml(experiment)
             record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
-            folder._write("run.json", (json.dumps(record, indent=2) + "\n").encode())
+            folder._write_record(record | {"experiment": text})
+            folder._write("experiment.toml", text.encode())
+            folder._write("events.jsonl", b"")
         except BaseException:
             folder.close()
             raise
         return folder
+
+    def check_free(self) -> None:
+        """Refuse a folder where a new run would overwrite something.
+
+        A run that ended before its first save left nothing to lose, so its folder is free: a record that a run wrote
+        tells its files from those of somebody else.
+
+        Raises
+        ------
+        RunError
+            If it holds a run, files that no run left, or settings that were edited after a run.
+        """
+        # os.path says no, where Path raises, to a name that is too long.
+        if any(os.path.exists(self.path / name) for name in ("state.npz", "state.previous.npz")):
+            raise RunError(f"{self.path} already holds a run", "resume it with --resume, or name another folder")
+        there = [name for name in ("experiment.toml", "events.jsonl", "run.json") if os.path.lexists(self.path / name)]
+        if not there:
+            return
+        try:
+            record = self.record()
+        except RunError:
+            record = {}
+        if not isinstance(record.get("format_version"), int) or "data_sha256" not in record:
+            raise RunError(
+                f"{self.path} holds a file {there[0]} that no run left, and a new run would overwrite it",
+                f"name another folder, for example {self.path / 'run'}",
+            )
+        self._check_version(record)
+        if self._edited(record.get("experiment")):
+            raise RunError(
+                f"{self.path / 'experiment.toml'} was edited since a run left it, and a new run would overwrite it",
+                "name another folder, or go on with --resume",
+            )
 
     @classmethod
     def open(cls, path: str | Path, lock: bool = True) -> RunFolder:
@@ -94,15 +134,7 @@ class RunFolder:
             If there is no run, it comes from a newer version, or another process works on it.
         """
         folder = cls(Path(path))
-        record = folder.record()
-        version = record.get("format_version")
-        if not isinstance(version, int) or version < 1:
-            raise RunError(f"{folder.path / 'run.json'} names no format version", "the file is damaged")
-        if version > FORMAT_VERSION:
-            raise RunError(
-                f"{folder.path} was written by a newer ptychoui (format {version}, this one knows {FORMAT_VERSION})",
-                "update ptychoui to open it",
-            )
+        folder._check_version(folder.record())
         if lock:
             folder._take_lock()
             folder._sweep()
@@ -129,9 +161,33 @@ class RunFolder:
         except SettingsError as error:
             raise RunError(f"the settings of {self.path} cannot be read: {error.message}", error.hint) from None
 
+    def settled_experiment(self) -> Experiment:
+        """The run's settings, if they are still those it was started with wherever that matters: see `settled`.
+
+        Raises
+        ------
+        RunError
+            If somebody changed a settled one in experiment.toml.
+        """
+        experiment, written = self.experiment(), self.record().get("experiment")
+        if written is None:  # a run of a version that did not keep them
+            return experiment
+        try:
+            started = Experiment(**migrate(tomllib.loads(written)))
+        except (SettingsError, tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.path / 'run.json'} is damaged: {error}", "restore it from a copy") from None
+        if changed := differences(experiment, started):
+            raise RunError(
+                f"{self.path / 'experiment.toml'} was edited: {changed[0]}",
+                "set it back, or train a copy of the file as a new run in another folder",
+            )
+        return experiment
+
     def write_experiment(self, experiment: Experiment) -> None:
-        """Write the run's settings."""
-        self._write("experiment.toml", to_toml(experiment).encode())
+        """Write the run's settings; run.json keeps a copy, by which later edits are noticed."""
+        text = to_toml(experiment)
+        self._write("experiment.toml", text.encode())
+        self._write_record(self.record() | {"experiment": text})
 
     def save(self, arrays: Arrays) -> None:
         """Write a new state; the one before is kept until the next save."""
@@ -207,12 +263,35 @@ class RunFolder:
             self._lock.close()
             self._lock = None
 
+    def _edited(self, written: Any) -> bool:
+        """Whether experiment.toml holds anything else than the program wrote; a run of an older version cannot say."""
+        try:
+            return isinstance(written, str) and (self.path / "experiment.toml").read_bytes() != written.encode()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
+    def _check_version(self, record: Mapping[str, Any]) -> None:
+        version = record.get("format_version")
+        if not isinstance(version, int) or version < 1:
+            raise RunError(f"{self.path / 'run.json'} names no format version", "the file is damaged")
+        if version > FORMAT_VERSION:
+            raise RunError(
+                f"{self.path} was written by a newer ptychoui (format {version}, this one knows {FORMAT_VERSION})",
+                "update ptychoui to open it",
+            )
+
     def _write(self, name: str, content: bytes) -> None:
         write_atomic(self.path / name, content, RunError)
 
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        self._write("run.json", (json.dumps(record, indent=2) + "\n").encode())
+
     def _sweep(self) -> None:
         """Remove temporary files that a killed process left."""
-        for leftover in (*self.path.glob(".*.tmp"), self.path / "state.previous.tmp"):
+        written = [path for path in self.path.glob(".*.tmp") if re.fullmatch(r"\.[0-9a-f]{16}\.tmp", path.name)]
+        for leftover in (*written, self.path / "state.previous.tmp"):
             leftover.unlink(missing_ok=True)
 
     def _take_lock(self) -> None:

@@ -37,9 +37,10 @@ from ptychoui.training.events import (
 )
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
-from ptychoui.training.planning import Chosen, after_running_out, plan_run
+from ptychoui.training.planning import Chosen, after_running_out, plan_run, ways_to_check
 from ptychoui.training.problem import Problem, build_problem, largest_step, said_of_images
 from ptychoui.training.run_folder import RunFolder, library_versions
+from ptychoui.training.settled import differences
 from ptychoui.training.step import (
     Parameters,
     StepResult,
@@ -301,13 +302,31 @@ class Trainer:
         return self._validated
 
     def check_products(self) -> ProductsChecked:
-        """Hold the products against differences, on one object at the present design."""
+        """Hold the products that the run uses against differences, on one object at the present design.
+
+        Raises
+        ------
+        CertificateError
+            If the derivative in an input is wrong.
+        """
         if self._double is None:
             self._double = in_double_precision(self.problem)
-        generator = torch.Generator(device=self.problem.physics.device).manual_seed(self.step)
-        deviation = check_products(self._double, self.parameters, self.problem.training.pick([0]), generator)
-        self._note(kind="products", deviation=deviation)
-        return ProductsChecked(step=self.step, deviation=deviation)
+        if self.chosen is None:
+            self._use(plan_run(self.problem, self.parameters))
+        assert self.chosen is not None
+        examples = self.problem.training.pick([0])
+        ways = ways_to_check(self.problem, self.chosen)
+        for way in ways:
+            generator = torch.Generator(device=self.problem.physics.device).manual_seed(self.step)
+            try:
+                deviation = check_products(self.problem, self._double, way, self.parameters, examples, generator)
+                break
+            except (MemoryError, RuntimeError) as error:
+                if way is ways[-1] or not is_out_of_memory(error):
+                    raise
+        checked = ", ".join(word for word in (way.strategy, way.variant) if word)
+        self._note(kind="products", deviation=deviation, way=checked)
+        return ProductsChecked(step=self.step, deviation=deviation, way=checked)
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out object with the present design, as pictures."""
@@ -386,8 +405,9 @@ class Trainer:
                     if key.startswith(prefix)
                 }
                 if state:
+                    # In the precision of the parameter, which may have been changed since; the step is a count.
                     self.optimiser.state[tensor] = {
-                        key: value if key == "step" else value.to(tensor.device) for key, value in state.items()
+                        key: value if key == "step" else value.to(tensor) for key, value in state.items()
                     }
             self.step = int(arrays["step"])
             self.elapsed_s = float(arrays["elapsed_s"])
@@ -449,7 +469,15 @@ def new_run(
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
 ) -> Trainer:
-    """Set up a run; with a folder it is saved there."""
+    """Set up a run; with a folder it is saved there.
+
+    Raises
+    ------
+    RunError
+        If the folder holds a run already or files that no run left.
+    """
+    if folder is not None:
+        RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
     trainer = Trainer(build_problem(experiment), None, control, want_images)
     if folder is not None:
         problem = trainer.problem
@@ -471,12 +499,17 @@ def resume_run(
     Raises
     ------
     RunError
-        If the folder is no run, is in use, comes from a newer version or its data changed.
+        If the folder is no run, is in use, comes from a newer version, or if its data or a settled setting changed.
     """
     run = RunFolder.open(folder)
     try:
-        stored = run.experiment()
+        stored = run.settled_experiment()
         experiment = changes(stored)
+        if changed := differences(experiment, stored):
+            raise RunError(
+                f"the run of {run.path} cannot go on: {changed[0]}",
+                "leave that as it was, or start a new run in another folder",
+            )
         problem = build_problem(experiment)
         expected = run.record().get("data_sha256")
         if expected != problem.data_sha256:

@@ -61,6 +61,53 @@ def test_resume_goes_on_to_the_same_bits(works: Call, small: Path, tmp_path: Pat
     same_state(load_run(run), load_run(finished))
 
 
+def test_resume_never_moves_objects_between_training_and_score(
+    refused: Call, works: Call, small: Path, tmp_path: Path, lattice: Path
+) -> None:
+    run = tmp_path / "run"
+    works("train", small, "-o", run, "--steps", 1)
+    state = (run / "state.npz").read_bytes()
+    said = refused("train", "--resume", "-o", run, "--seed", 4)
+    assert f"the run of {run} cannot go on: seed is 4, but the run was started with 3" in said
+    lattice.write_text(lattice.read_text(encoding="utf-8").replace("height_mm = 40.0", "height_mm = 35.0"))
+    said = refused("train", "--resume", "-o", run, "--geometry", lattice)
+    assert "geometry.array.height_mm is 35.0, but the run was started with 40.0" in said
+    settings = run / "experiment.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("holdout = 0.25", "holdout = 0.5"), encoding="utf-8")
+    for words in (("train", "--resume", "-o", run), ("evaluate", run)):
+        said = refused(*words)
+        assert f"{settings} was edited: training.holdout is 0.5, but the run was started with 0.25" in said
+    settings.write_text(text.replace("learning_rate = 0.03", "learning_rate = 0.01"), encoding="utf-8")
+    assert (run / "state.npz").read_bytes() == state
+    assert works("train", "--resume", "-o", run, "--seed", 3, "--steps", 2, "--json")["steps"] == 2
+    assert load_experiment(settings).training.learning_rate == 0.01
+
+
+def test_a_run_goes_on_where_its_data_were_moved_to(works: Call, beside: Path, tmp_path: Path) -> None:
+    """What was said of the images stays with them."""
+    text = beside.read_text(encoding="utf-8").replace("[data]", "[data]\nimages = {dark_level = 0.1}")
+    beside.write_text(text, encoding="utf-8")
+    run = tmp_path / "run"
+    works("train", beside, "-o", run, "--steps", 1)
+    (beside.parent / "s.tif").rename(tmp_path / "moved.tif")
+    works("train", "--resume", "-o", run, "--data", tmp_path / "moved.tif", "--steps", 2)
+    kept = load_experiment(run / "experiment.toml").data
+    assert kept.path == str(tmp_path / "moved.tif") and kept.images is not None and kept.images.dark_level == 0.1
+
+
+def test_a_file_of_somebody_is_not_overwritten(refused: Call, tmp_path: Path) -> None:
+    path = experiment_on_disk(tmp_path)
+    path.write_text("# my notes\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    before = path.read_bytes()
+    said = refused("train", path, "-o", tmp_path)
+    assert "holds a file experiment.toml that no run left" in said and str(tmp_path / "run") in said
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "events.jsonl").write_text("mine", encoding="utf-8")
+    assert "holds a file events.jsonl" in refused("train", path, "-o", tmp_path / "log")
+    assert path.read_bytes() == before and (tmp_path / "log" / "events.jsonl").read_text(encoding="utf-8") == "mine"
+
+
 def test_resume_with_fewer_steps_than_done_changes_nothing(works: Call, small: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     works("train", small, "-o", run, "--steps", 4)

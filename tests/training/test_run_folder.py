@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training.small import experiment, experiment_on_disk
+from training.small import experiment, experiment_on_disk, problem
 
 import ptychoui
 from ptychoui.errors import RunError
 from ptychoui.experiment import load_experiment
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import new_run, resume_run
+from ptychoui.training.trainer import Trainer, new_run, resume_run
 
 
 def arrays(step: int) -> dict[str, np.ndarray]:
@@ -199,6 +199,92 @@ def test_a_folder_whose_run_saved_nothing_may_be_used_again(folder: RunFolder) -
     again.close()
 
 
+@pytest.mark.parametrize("name", ["experiment.toml", "events.jsonl", "run.json"])
+@pytest.mark.parametrize("text", ["", "name = 'mine'\n", '{"format": 1}', '{"format_version": "1.2"}'])
+def test_files_that_no_run_left_are_never_overwritten(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / ".draft.tmp").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunError, match=f"holds a file {name} that no run left") as error:
+        RunFolder.create(tmp_path, experiment(), "")
+    assert str(tmp_path / "run") in error.value.hint
+    assert {path.name for path in tmp_path.iterdir()} == {name, ".draft.tmp"}, "not even a lock is left behind"
+    assert (tmp_path / name).read_text(encoding="utf-8") == text
+
+
+def test_an_experiment_is_not_trained_over_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = experiment_on_disk(tmp_path)
+    before = path.read_bytes()
+    monkeypatch.setattr("ptychoui.training.trainer.build_problem", lambda *_: pytest.fail("reads the data first"))
+    with pytest.raises(RunError, match="no run left"):
+        new_run(load_experiment(path), tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("written", range(1, 4))
+def test_a_run_killed_while_it_was_made_may_be_made_again(
+    tmp_path: Path, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    real, files = RunFolder._write, []
+
+    def write(self: RunFolder, name: str, content: bytes) -> None:
+        if len(files) == written:
+            raise Killed
+        files.append(name)
+        real(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "_write", write)
+        try:
+            RunFolder.create(tmp_path, experiment(), "").close()
+        except Killed:
+            pass
+    assert len(files) == written
+    (tmp_path / ".0123456789abcdef.tmp").write_bytes(b"half")
+    again = RunFolder.create(tmp_path, experiment(name="other"), "")
+    assert again.experiment().name == "other" and not list(tmp_path.glob(".*.tmp"))
+    again.close()
+
+
+def test_settings_edited_after_a_run_that_saved_nothing_are_kept(folder: RunFolder) -> None:
+    path = folder.path / "experiment.toml"
+    folder.write_experiment(experiment(training={"steps": 9}))  # as a resumed run does
+    folder.close()
+    RunFolder.create(folder.path, experiment(), "").close()
+    path.write_text("# mine\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(RunError, match="was edited since a run left it") as error:
+        RunFolder.create(folder.path, experiment(name="other"), "")
+    assert error.value.hint and path.read_text(encoding="utf-8").startswith("# mine")
+
+
+def test_a_folder_of_a_newer_version_is_not_overwritten(folder: RunFolder) -> None:
+    rewrite(folder, lambda record: record | {"format_version": 2})
+    with pytest.raises(RunError, match="newer ptychoui"):
+        RunFolder.create(folder.path, experiment(), "")
+
+
+def test_a_run_made_while_the_lock_was_awaited_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunFolder._take_lock
+
+    def late(self: RunFolder) -> None:
+        monkeypatch.setattr(RunFolder, "_take_lock", real)
+        other = RunFolder.create(tmp_path, experiment(), "")
+        other.save(arrays(1))
+        other.close()
+        real(self)
+
+    monkeypatch.setattr(RunFolder, "_take_lock", late)
+    with pytest.raises(RunError, match="already holds a run"):
+        RunFolder.create(tmp_path, experiment(name="other"), "")
+    found = RunFolder.open(tmp_path)
+    assert found.experiment().name == "small" and equal(found.load(), arrays(1))
+    found.close()
+
+
 def rewrite(folder: RunFolder, change: Callable[[dict[str, Any]], Any]) -> None:
     folder.close()
     path = folder.path / "run.json"
@@ -259,15 +345,18 @@ def test_changed_data_and_changed_shapes_are_refused(tmp_path: Path) -> None:
     trainer = new_run(load_experiment(experiment_on_disk(tmp_path)), tmp_path / "run")
     next(iter(trainer.run()))
     assert trainer.folder is not None
-    trainer.folder.save(trainer.state())
+    state = trainer.state()
+    trainer.folder.save(state)
     record = trainer.folder.record()
     trainer.folder.close()
 
     def more_unrolls(settings: Any) -> Any:
         return settings.replace(network=settings.network.replace(unrolls=4))
 
-    with pytest.raises(RunError, match=r"the saved step have the shape \(3,\), the experiment needs \(4,\)"):
+    with pytest.raises(RunError, match=r"network\.unrolls is 4, but the run was started with 3"):
         resume_run(tmp_path / "run", changes=more_unrolls)
+    with pytest.raises(RunError, match=r"the saved step have the shape \(3,\), the experiment needs \(4,\)"):
+        Trainer(problem(network={"unrolls": 4})).restore(state)
     (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"data_sha256": "other"}))
     with pytest.raises(RunError, match="have changed since the run was started"):
         resume_run(tmp_path / "run")

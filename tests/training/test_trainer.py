@@ -114,6 +114,27 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path, spli
     assert [e for e in events if isinstance(e, Validated)][-1] == scores[-1]
 
 
+@pytest.mark.parametrize(("before", "after"), [("float32", "float64"), ("float64", "float32")])
+def test_a_run_goes_on_in_another_precision(tmp_path: Path, before: str, after: str) -> None:
+    first = start(tmp_path, engine={"precision": before}, training={"steps": 3})
+    list(first.run())
+    close(first)
+    toml = tmp_path / "run" / "experiment.toml"
+    text = toml.read_text(encoding="utf-8").replace(f'precision = "{before}"', f'precision = "{after}"')
+    toml.write_text(text.replace("steps = 3", "steps = 5"), encoding="utf-8")
+    second = resume_run(tmp_path / "run")
+    dtype = getattr(torch, after)
+    for name, tensor in second.parameters.items():
+        expected, moments = getattr(first.parameters, name), second.optimiser.state[tensor]
+        assert tensor.dtype == moments["exp_avg"].dtype == moments["exp_avg_sq"].dtype == dtype
+        assert torch.equal(tensor, expected.to(dtype))
+        assert torch.equal(moments["exp_avg"], first.optimiser.state[expected]["exp_avg"].to(dtype))
+        assert float(moments["step"]) == 3
+    assert isinstance(list(second.run())[-1], Finished) and second.step == 5
+    again = resume_run(close(second).folder.path)  # type: ignore[union-attr]
+    same_state(second, close(again))
+
+
 @pytest.mark.parametrize("strategy", ["store_all", "checkpoint"])
 def test_strategies_learn_the_same_design(tmp_path: Path, uninterrupted: Trainer, strategy: str) -> None:
     other = start(tmp_path, engine={"strategy": strategy})

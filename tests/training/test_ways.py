@@ -10,10 +10,8 @@ import torch
 from optics.setups import figure
 from training.small import experiment_on_disk
 
-from ptychoui.errors import CertificateError, EngineError, SettingsError
+from ptychoui.errors import EngineError, SettingsError
 from ptychoui.experiment import Engine, Experiment, Network, load_experiment
-from ptychoui.training import check
-from ptychoui.training.check import check_products, in_double_precision
 from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone
 from ptychoui.training.planning import STREAMED, after_running_out, plan_run
 from ptychoui.training.problem import Problem, build_problem
@@ -229,25 +227,6 @@ def _with(made: Problem, **engine: Any) -> Problem:
 
 
 # Products ---------------------------------------------------------------------------------------------
-
-
-def test_wrong_products_stop_the_run_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = problem(tmp_path)
-    double, parameters = in_double_precision(made), start_parameters(made)
-    generator = torch.Generator().manual_seed(0)
-    found = check_products(double, parameters, made.training.pick([0]), generator)
-    assert figure("check of products in a run", found) < check.TOLERANCE / 10
-    real = type(double.physics).product_at
-
-    def wrong(self: Any, *arguments: Any) -> Any:
-        result = real(self, *arguments)
-        result.hessian.mul_(1.001)
-        return result
-
-    monkeypatch.setattr(type(double.physics), "product_at", wrong)
-    with pytest.raises(CertificateError, match="derivatives deviate from differences") as error:
-        check_products(double, parameters, made.training.pick([0]), generator)
-    assert error.value.hint
 
 
 def test_checks_can_be_left_out(tmp_path: Path) -> None:

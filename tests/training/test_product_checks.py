@@ -1,0 +1,299 @@
+"""What a run uses is what is checked: every input for itself, in the run's variant, by its strategy, in its precision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from optics.setups import figure
+from torch import Tensor
+from training.small import problem
+
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
+from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.stored import Checkpoint
+from ptychoui.engine.strategy import Chain
+from ptychoui.engine.update import Plain
+from ptychoui.errors import CertificateError, EngineError
+from ptychoui.network.unrolled import GradientUnroll
+from ptychoui.optics.forward import FourierPtychography
+from ptychoui.training import check, planning
+from ptychoui.training import trainer as trainer_module
+from ptychoui.training.check import START, check_products, deviations, in_double_precision, products_of
+from ptychoui.training.events import ProductsChecked, StepDone
+from ptychoui.training.planning import STREAMED, plan_run, ways_to_check
+from ptychoui.training.problem import Problem
+from ptychoui.training.step import start_parameters
+from ptychoui.training.trainer import Trainer
+
+Option = planning.Option
+
+
+def checked(made: Problem, strategy: str, variant: str = "", seed: int = 0) -> float:
+    """Check a problem at its start."""
+    way = Option(strategy=strategy, peak=0, effort=0.0, variant=variant)
+    generator = torch.Generator().manual_seed(seed)
+    examples = made.training.pick([0])
+    return check_products(made, in_double_precision(made), way, start_parameters(made), examples, generator)
+
+
+# Right products ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["", STREAMED])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("update", "strategy"),
+    [
+        ("heavy_ball", "reversible"),
+        ("heavy_ball", "binomial"),
+        ("heavy_ball", "greedy"),
+        ("gradient", "inverse"),
+        ("nesterov", "store_all"),
+        ("learned_momentum", "checkpoint"),
+        ("learned_momentum", "inverse"),
+    ],
+)
+def test_right_products_pass(update: str, strategy: str, precision: str, variant: str) -> None:
+    made = problem(network={"update": update}, engine={"strategy": strategy, "precision": precision, "modules": 3})
+    assert figure("check of products in a run", checked(made, strategy, variant)) < check.TOLERANCE / 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"measurement": {"background": 0.0}},
+        {"measurement": {"background": 0.0, "photons_per_led": 1e7, "read_noise": 0.0, "adc_bits": 0}},
+        {"network": {"unrolls": 60}},
+        {"network": {"unrolls": 1, "update": "learned_momentum"}, "engine": {"strategy": "checkpoint"}},
+        {"design": {"dark_field_rows": 0}},
+    ],
+    ids=["no stray light", "dark and bright", "deep", "one unroll", "bright field"],
+)
+def test_right_products_pass_off_the_beaten_track(sections: dict[str, Any], seed: int) -> None:
+    made = problem(**sections)
+    assert checked(made, made.experiment.engine.strategy, seed=seed) < check.TOLERANCE / 10
+
+
+# Wrong products ------------------------------------------------------------------------------------------
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, method: str, part: str, when: Any = lambda _model: True) -> None:
+    """Let a method of the model return one derivative of the wrong sign and size."""
+    real = getattr(FourierPtychography, method)
+
+    def wrong(self: FourierPtychography, *arguments: Any) -> Any:
+        result = real(self, *arguments)
+        if when(self):
+            getattr(result[1] if isinstance(result, tuple) else result, part).mul_(-3.0)
+        return result
+
+    monkeypatch.setattr(FourierPtychography, method, wrong)
+
+
+@pytest.mark.parametrize("part", ["weights", "offset", "amplitude"])
+def test_a_wrong_product_of_kept_fields_ends_a_run(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, "product", part, lambda model: not model.stream)
+    run = Trainer(problem(engine={"check_every": 1}, measurement={"background": 0.0}))
+    events = []
+    with pytest.raises(CertificateError, match=f"derivatives in {part} deviate from differences by") as error:
+        events.extend(run.run())
+    assert error.value.hint and run.step == 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "variant", "method"),
+    [
+        ("checkpoint", "", "product"),
+        ("reversible", "", "product"),
+        ("greedy", "", "product"),
+        ("checkpoint", STREAMED, "product_at"),
+        ("reversible", STREAMED, "gradient_and_product"),
+    ],
+)
+def test_what_is_checked_is_the_way_of_the_run(
+    strategy: str, variant: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way has passes of its own: a wrong one is found by the run that uses it, and harms no other."""
+    made = problem(engine={"strategy": strategy, "modules": 3})
+    spoil(monkeypatch, method, "weights", lambda model: model.stream == bool(variant))
+    with pytest.raises(CertificateError, match="derivatives in weights deviate"):
+        checked(made, strategy, variant)
+    assert checked(made, strategy, "" if variant else STREAMED) < check.TOLERANCE
+
+
+def test_a_wrong_hessian_by_a_part_in_a_thousand_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = FourierPtychography.product
+
+    def wrong(self: FourierPtychography, *arguments: Any) -> Any:
+        result = real(self, *arguments)
+        result.hessian.mul_(1.001)
+        return result
+
+    monkeypatch.setattr(FourierPtychography, "product", wrong)
+    with pytest.raises(CertificateError, match=r"derivatives in .* deviate from differences"):
+        checked(problem(), "reversible")
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_wrong_derivative_in_one_step_size_is_found(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = GradientUnroll.linearise
+
+    def wrong(self: GradientUnroll, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Any:
+        at = real(self, x, inputs, keep, work)
+        at._index = place  # every unroll's derivative goes to one place
+        return at
+
+    monkeypatch.setattr(GradientUnroll, "linearise", wrong)
+    with pytest.raises(CertificateError, match="derivatives in step deviate from differences"):
+        checked(problem(), "checkpoint")
+
+
+def test_products_that_are_wrong_in_single_precision_only_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, "product", "weights", lambda model: model.dtype == torch.float32)
+    with pytest.raises(CertificateError, match="derivatives in weights deviate from those in double precision"):
+        checked(problem(), "reversible")
+    assert checked(problem(engine={"precision": "float64"}), "reversible") < check.TOLERANCE
+
+
+def test_a_derivative_that_is_not_a_number_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = FourierPtychography.product
+
+    def wrong(self: FourierPtychography, *arguments: Any) -> Any:
+        result = real(self, *arguments)
+        result.offset.fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(FourierPtychography, "product", wrong)
+    with pytest.raises(CertificateError, match="derivatives in offset deviate"):
+        checked(problem(measurement={"background": 0.0}), "reversible")
+
+
+# Sizes ---------------------------------------------------------------------------------------------------
+
+
+class Affine(Layer):
+    """h(x) = -0.1 x + bias + 0.1 gain x, with derivatives in bias and gain that are off by factors."""
+
+    name = "affine"
+
+    def __init__(self, bias: float = 1.0, gain: float = 1.0) -> None:
+        self.factors = {"bias": bias, "gain": gain}
+
+    def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Any:
+        return _Affine(self.factors, x, inputs)
+
+
+class _Affine(Linearisation):
+    def __init__(self, factors: dict[str, float], x: Tensor, inputs: Inputs) -> None:
+        self.factors, self.x, self.inputs = factors, x, inputs
+
+    @property
+    def increment(self) -> Tensor:
+        return -0.1 * self.x + self.inputs["bias"] + 0.1 * self.inputs["gain"] * self.x
+
+    def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
+        into["bias"].add_(cotangent.sum(0), alpha=self.factors["bias"])
+        into["gain"].add_((cotangent * self.x).sum(0), alpha=0.1 * self.factors["gain"])
+        if "unused" in into:
+            into["unused"].add_(self.factors.get("unused", 0.0))
+        return -0.1 * cotangent + 0.1 * self.inputs["gain"] * cotangent
+
+
+def relative(layer: Layer, bias: float = 1.0, size: float = 1.0, dtype: Any = torch.float64, **more: Tensor) -> Any:
+    """Deviation by input for a bias of this value and a point of this size."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator).to(dtype)
+
+    x, inputs = size * noise(4, 5), {"bias": torch.full((5,), bias, dtype=dtype), "gain": noise(5), **more}
+    chain, cotangent = Chain([layer] * 5, Plain()), noise(4, 5)
+    products = products_of(chain, x, inputs, cotangent, Checkpoint())
+    found = deviations(chain, x, inputs, cotangent, products, generator)
+    return {name: deviation.relative for name, deviation in found.items()}
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 1.001, 100.0])
+@pytest.mark.parametrize("bias", [0.0, 1e-12, 1e-6, 1.0])
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+def test_an_input_of_any_value_is_checked(bias: float, factor: float, size: float) -> None:
+    """A bias is zero at the start of most networks: noise of the size of its values would move nothing."""
+    assert max(relative(Affine(), bias, size).values()) < 1e-6
+    found = relative(Affine(bias=factor), bias, size)
+    assert found["bias"] > 5e-4 and max(found["gain"], found[START]) < 1e-6
+
+
+def test_a_small_derivative_does_not_hide_behind_a_large_one() -> None:
+    found = relative(Affine(gain=-1.0), bias=1e6, size=1e-9)
+    assert found["gain"] > 0.1 and found["bias"] < 1e-6
+
+
+def test_an_input_without_effect_has_no_derivative() -> None:
+    unused = torch.zeros(3, dtype=torch.float64)
+    assert relative(Affine(), unused=unused)["unused"] == 0
+    layer = Affine()
+    layer.factors["unused"] = 1e-3
+    assert relative(layer, unused=unused)["unused"] > 1
+
+
+def test_differences_in_single_precision_are_refused() -> None:
+    with pytest.raises(EngineError, match="double precision") as error:
+        relative(Affine(), dtype=torch.float32)
+    assert error.value.hint
+
+
+# Memory --------------------------------------------------------------------------------------------------
+
+
+def _with(made: Problem, **engine: Any) -> Problem:
+    return replace(made, experiment=made.experiment.replace(engine=made.experiment.engine.replace(**engine)))
+
+
+def test_a_check_keeps_to_the_memory_of_the_run() -> None:
+    made = problem(engine={"strategy": "store_all", "memory_mb": 1e5}, network={"unrolls": 40})
+    chosen = plan_run(made, start_parameters(made))
+    own = next(o for o in chosen.among if o.strategy == "store_all" and o.objects == 1 and not o.variant)
+    least = min(o.peak for o in chosen.among if o.objects == 1 and o.strategy != "greedy" and not o.variant)
+
+    def first(memory: float, **engine: Any) -> tuple[str, str]:
+        way = ways_to_check(_with(made, memory_mb=1e-6 * memory, **engine), chosen)[0]
+        return way.strategy, way.variant
+
+    assert first(2.01 * own.peak) == ("store_all", "")
+    strategy, variant = first(1.99 * own.peak)
+    assert strategy != "store_all" and not variant
+    assert first(1.99 * least) == ("checkpoint", STREAMED)
+
+
+def test_a_greedy_run_is_checked_by_back_propagation() -> None:
+    made = problem(engine={"strategy": "greedy", "modules": 3, "memory_mb": 1e5})
+    assert ways_to_check(made, plan_run(made, start_parameters(made)))[0].strategy == "store_all"
+
+
+def test_a_check_that_runs_out_of_memory_takes_less_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trainer_module.check_products
+
+    def short(problem: Problem, double: Problem, way: Any, *rest: Any) -> Any:
+        if not way.variant:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return real(problem, double, way, *rest)
+
+    monkeypatch.setattr(trainer_module, "check_products", short)
+    settings = {"engine": {"check_every": 3, "strategy": "store_all"}, "training": {"steps": 3}}
+    (found,) = [event for event in Trainer(problem(**settings)).run() if isinstance(event, ProductsChecked)]
+    assert found.way == f"checkpoint, {STREAMED}"
+    monkeypatch.setattr(trainer_module, "check_products", lambda *_: torch.zeros(1) @ torch.zeros(2))
+    with pytest.raises(RuntimeError, match="size"):
+        Trainer(problem(**settings)).check_products()
+
+
+def test_a_check_says_what_it_checked_and_changes_nothing() -> None:
+    runs = [Trainer(problem(engine={"check_every": every}, training={"steps": 3})) for every in (0, 1)]
+    without, events = list(runs[0].run()), list(runs[1].run())
+    assert [event.way for event in events if isinstance(event, ProductsChecked)] == ["reversible"] * 3
+    losses = [[event.loss for event in some if isinstance(event, StepDone)] for some in (without, events)]
+    assert losses[0] == losses[1]
