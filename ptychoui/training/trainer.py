@@ -107,6 +107,7 @@ class Trainer:
         self._validated: Validated | None = None
         self._before_batch: tuple[Mapping[str, Any], Tensor] | None = None
         self._double: Problem | None = None
+        self._checks = 0
 
     def run(self) -> Iterator[Event]:
         """Do the remaining steps; the last event is `Finished` or `Stopped`."""
@@ -304,6 +305,8 @@ class Trainer:
     def check_products(self) -> ProductsChecked:
         """Hold the products that the run uses against differences, on one object at the present design.
 
+        The first time in all inputs, then in one after the other.
+
         Raises
         ------
         CertificateError
@@ -319,11 +322,13 @@ class Trainer:
         for way in ways:
             generator = torch.Generator(device=self.problem.physics.device).manual_seed(self.step)
             try:
-                deviation = check_products(self.problem, self._double, way, self.parameters, examples, generator)
+                turn = self._checks or None
+                deviation = check_products(self.problem, self._double, way, self.parameters, examples, generator, turn)
                 break
             except (MemoryError, RuntimeError) as error:
                 if way is ways[-1] or not is_out_of_memory(error):
                     raise
+        self._checks += 1
         checked = ", ".join(word for word in (way.strategy, way.variant) if word)
         self._note(kind="products", deviation=deviation, way=checked)
         return ProductsChecked(step=self.step, deviation=deviation, way=checked)

@@ -10,9 +10,10 @@ from engine.chains import TanhLayer, optics_problem, tanh_problem
 from optics.setups import figure
 from torch import Tensor
 
-from ptychoui.engine.check import directional_deviation
-from ptychoui.engine.layer import Gradients, Inputs, Linearisation
+from ptychoui.engine.check import START, deviations, directional_deviation, products_of
+from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
+from ptychoui.engine.stored import Checkpoint
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
 from ptychoui.engine.update import HeavyBall, Plain
@@ -74,3 +75,74 @@ def test_single_precision_is_refused() -> None:
     problem = tanh_problem(dtype=torch.float32)
     with pytest.raises(EngineError, match="double precision"):
         deviation(problem, problem.chain(3, Plain()), "checkpoint")
+
+
+class Affine(Layer):
+    """h(x) = -0.1 x + bias + 0.1 gain x, with derivatives in bias and gain that are off by factors."""
+
+    name = "affine"
+
+    def __init__(self, bias: float = 1.0, gain: float = 1.0) -> None:
+        self.factors = {"bias": bias, "gain": gain}
+
+    def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Any:
+        return _Affine(self.factors, x, inputs)
+
+
+class _Affine(Linearisation):
+    def __init__(self, factors: dict[str, float], x: Tensor, inputs: Inputs) -> None:
+        self.factors, self.x, self.inputs = factors, x, inputs
+
+    @property
+    def increment(self) -> Tensor:
+        return -0.1 * self.x + self.inputs["bias"] + 0.1 * self.inputs["gain"] * self.x
+
+    def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
+        into["bias"].add_(cotangent.sum(0), alpha=self.factors["bias"])
+        into["gain"].add_((cotangent * self.x).sum(0), alpha=0.1 * self.factors["gain"])
+        if "unused" in into:
+            into["unused"].add_(self.factors.get("unused", 0.0))
+        return -0.1 * cotangent + 0.1 * self.inputs["gain"] * cotangent
+
+
+def relative(layer: Layer, bias: float = 1.0, size: float = 1.0, dtype: Any = torch.float64, **more: Tensor) -> Any:
+    """Deviation by input for a bias of this value and a point of this size."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator).to(dtype)
+
+    x, inputs = size * noise(4, 5), {"bias": torch.full((5,), bias, dtype=dtype), "gain": noise(5), **more}
+    chain, cotangent = Chain([layer] * 5, Plain()), noise(4, 5)
+    products = products_of(chain, x, inputs, cotangent, tuple(inputs), Checkpoint())
+    found = deviations(chain, x, inputs, cotangent, products, generator)
+    return {name: deviation.relative for name, deviation in found.items()}
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 1.001, 100.0])
+@pytest.mark.parametrize("bias", [0.0, 1e-12, 1e-6, 1.0])
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+def test_an_input_of_any_value_is_checked(bias: float, factor: float, size: float) -> None:
+    """A bias is zero at the start of most networks: noise of the size of its values would move nothing."""
+    assert max(relative(Affine(), bias, size).values()) < 1e-6
+    found = relative(Affine(bias=factor), bias, size)
+    assert found["bias"] > 5e-4 and max(found["gain"], found[START]) < 1e-6
+
+
+def test_a_small_derivative_does_not_hide_behind_a_large_one() -> None:
+    found = relative(Affine(gain=-1.0), bias=1e6, size=1e-9)
+    assert found["gain"] > 0.1 and found["bias"] < 1e-6
+
+
+def test_an_input_without_effect_has_no_derivative() -> None:
+    unused = torch.zeros(3, dtype=torch.float64)
+    assert relative(Affine(), unused=unused)["unused"] == 0
+    layer = Affine()
+    layer.factors["unused"] = 1e-3
+    assert relative(layer, unused=unused)["unused"] > 1
+
+
+def test_differences_in_single_precision_are_refused() -> None:
+    with pytest.raises(EngineError, match="double precision") as error:
+        relative(Affine(), dtype=torch.float32)
+    assert error.value.hint

@@ -11,17 +11,14 @@ from optics.setups import figure
 from torch import Tensor
 from training.small import problem
 
-from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
+from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.stored import Checkpoint
-from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import Plain
-from ptychoui.errors import CertificateError, EngineError
+from ptychoui.errors import CertificateError
 from ptychoui.network.unrolled import GradientUnroll
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.training import check, planning
 from ptychoui.training import trainer as trainer_module
-from ptychoui.training.check import START, check_products, deviations, in_double_precision, products_of
+from ptychoui.training.check import check_products, in_double_precision
 from ptychoui.training.events import ProductsChecked, StepDone
 from ptychoui.training.planning import STREAMED, plan_run, ways_to_check
 from ptychoui.training.problem import Problem
@@ -58,7 +55,7 @@ def checked(made: Problem, strategy: str, variant: str = "", seed: int = 0) -> f
 )
 def test_right_products_pass(update: str, strategy: str, precision: str, variant: str) -> None:
     made = problem(network={"update": update}, engine={"strategy": strategy, "precision": precision, "modules": 3})
-    assert figure("check of products in a run", checked(made, strategy, variant)) < check.TOLERANCE / 10
+    assert figure("check of products in a run", checked(made, strategy, variant)) < check.ALLOWED / 10
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -75,7 +72,7 @@ def test_right_products_pass(update: str, strategy: str, precision: str, variant
 )
 def test_right_products_pass_off_the_beaten_track(sections: dict[str, Any], seed: int) -> None:
     made = problem(**sections)
-    assert checked(made, made.experiment.engine.strategy, seed=seed) < check.TOLERANCE / 10
+    assert checked(made, made.experiment.engine.strategy, seed=seed) < check.ALLOWED / 10
 
 
 # Wrong products ------------------------------------------------------------------------------------------
@@ -122,7 +119,7 @@ def test_what_is_checked_is_the_way_of_the_run(
     spoil(monkeypatch, method, "weights", lambda model: model.stream == bool(variant))
     with pytest.raises(CertificateError, match="derivatives in weights deviate"):
         checked(made, strategy, variant)
-    assert checked(made, strategy, "" if variant else STREAMED) < check.TOLERANCE
+    assert checked(made, strategy, "" if variant else STREAMED) < check.ALLOWED
 
 
 def test_a_wrong_hessian_by_a_part_in_a_thousand_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,11 +149,32 @@ def test_a_wrong_derivative_in_one_step_size_is_found(place: int, monkeypatch: p
         checked(problem(), "checkpoint")
 
 
+@pytest.mark.parametrize("turn", range(8))
+def test_later_checks_take_the_inputs_in_turn(turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every so many checks one, and no other, looks at the input that is wrong."""
+    looked: list[list[str]] = []
+    deviations = check.deviations
+
+    def watched(*arguments: Any) -> Any:
+        looked.append(arguments[-1])
+        return deviations(*arguments)
+
+    monkeypatch.setattr(check, "deviations", watched)
+    made = problem()
+    way = ways_to_check(made, plan_run(made, start_parameters(made)))[0]
+    examples, generator = made.training.pick([0]), torch.Generator().manual_seed(0)
+    double = in_double_precision(made)
+    for which in (None, turn):
+        check_products(made, double, way, start_parameters(made), examples, generator, which)
+    every, one = looked
+    assert one == [every[turn % len(every)]] and len(set(every)) == len(every) > 4
+
+
 def test_products_that_are_wrong_in_single_precision_only_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, "product", "weights", lambda model: model.dtype == torch.float32)
     with pytest.raises(CertificateError, match="derivatives in weights deviate from those in double precision"):
         checked(problem(), "reversible")
-    assert checked(problem(engine={"precision": "float64"}), "reversible") < check.TOLERANCE
+    assert checked(problem(engine={"precision": "float64"}), "reversible") < check.ALLOWED
 
 
 def test_a_derivative_that_is_not_a_number_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,80 +188,6 @@ def test_a_derivative_that_is_not_a_number_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(FourierPtychography, "product", wrong)
     with pytest.raises(CertificateError, match="derivatives in offset deviate"):
         checked(problem(measurement={"background": 0.0}), "reversible")
-
-
-# Sizes ---------------------------------------------------------------------------------------------------
-
-
-class Affine(Layer):
-    """h(x) = -0.1 x + bias + 0.1 gain x, with derivatives in bias and gain that are off by factors."""
-
-    name = "affine"
-
-    def __init__(self, bias: float = 1.0, gain: float = 1.0) -> None:
-        self.factors = {"bias": bias, "gain": gain}
-
-    def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Any:
-        return _Affine(self.factors, x, inputs)
-
-
-class _Affine(Linearisation):
-    def __init__(self, factors: dict[str, float], x: Tensor, inputs: Inputs) -> None:
-        self.factors, self.x, self.inputs = factors, x, inputs
-
-    @property
-    def increment(self) -> Tensor:
-        return -0.1 * self.x + self.inputs["bias"] + 0.1 * self.inputs["gain"] * self.x
-
-    def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
-        into["bias"].add_(cotangent.sum(0), alpha=self.factors["bias"])
-        into["gain"].add_((cotangent * self.x).sum(0), alpha=0.1 * self.factors["gain"])
-        if "unused" in into:
-            into["unused"].add_(self.factors.get("unused", 0.0))
-        return -0.1 * cotangent + 0.1 * self.inputs["gain"] * cotangent
-
-
-def relative(layer: Layer, bias: float = 1.0, size: float = 1.0, dtype: Any = torch.float64, **more: Tensor) -> Any:
-    """Deviation by input for a bias of this value and a point of this size."""
-    generator = torch.Generator().manual_seed(0)
-
-    def noise(*shape: int) -> Tensor:
-        return torch.randn(*shape, dtype=torch.float64, generator=generator).to(dtype)
-
-    x, inputs = size * noise(4, 5), {"bias": torch.full((5,), bias, dtype=dtype), "gain": noise(5), **more}
-    chain, cotangent = Chain([layer] * 5, Plain()), noise(4, 5)
-    products = products_of(chain, x, inputs, cotangent, Checkpoint())
-    found = deviations(chain, x, inputs, cotangent, products, generator)
-    return {name: deviation.relative for name, deviation in found.items()}
-
-
-@pytest.mark.parametrize("factor", [-1.0, 0.0, 1.001, 100.0])
-@pytest.mark.parametrize("bias", [0.0, 1e-12, 1e-6, 1.0])
-@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
-def test_an_input_of_any_value_is_checked(bias: float, factor: float, size: float) -> None:
-    """A bias is zero at the start of most networks: noise of the size of its values would move nothing."""
-    assert max(relative(Affine(), bias, size).values()) < 1e-6
-    found = relative(Affine(bias=factor), bias, size)
-    assert found["bias"] > 5e-4 and max(found["gain"], found[START]) < 1e-6
-
-
-def test_a_small_derivative_does_not_hide_behind_a_large_one() -> None:
-    found = relative(Affine(gain=-1.0), bias=1e6, size=1e-9)
-    assert found["gain"] > 0.1 and found["bias"] < 1e-6
-
-
-def test_an_input_without_effect_has_no_derivative() -> None:
-    unused = torch.zeros(3, dtype=torch.float64)
-    assert relative(Affine(), unused=unused)["unused"] == 0
-    layer = Affine()
-    layer.factors["unused"] = 1e-3
-    assert relative(layer, unused=unused)["unused"] > 1
-
-
-def test_differences_in_single_precision_are_refused() -> None:
-    with pytest.raises(EngineError, match="double precision") as error:
-        relative(Affine(), dtype=torch.float32)
-    assert error.value.hint
 
 
 # Memory --------------------------------------------------------------------------------------------------
