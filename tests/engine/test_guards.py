@@ -175,14 +175,18 @@ def test_learned_momentum_needs_a_velocity_and_may_be_zero() -> None:
 
 @pytest.mark.parametrize("ratio", [1e3, 1e5, 1e7])
 def test_faint_items_of_a_batch_are_held_to_the_tolerance(ratio: float) -> None:
-    """Gradients of every item against those of a pass that keeps everything, item by item."""
+    """An item whose increments hardly move it is soon solved for; the one beside it is not."""
     layer = AutogradLayer("half sine", lambda x, _given: 0.5 * torch.sin(x))
-    item = torch.linspace(-1, 1, 8, dtype=torch.float64)
-    x, chain = torch.stack([item, item / ratio]), Chain([layer] * 10, Plain())
-    found = Inverse(1e-4, batch_axis=0).forward(chain, x, {}, Scratch()).backward(torch.ones_like(x), [])
-    expected = StoreAll().forward(chain, x, {}, Scratch()).backward(torch.ones_like(x), [])
-    apart = (found.x - expected.x).norm(dim=1) / expected.x.norm(dim=1)
-    assert float(apart.max()) < 1e-3
+    x = torch.randn(2, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x[0] *= ratio
+    chain = Chain([layer] * 10, Plain())
+    found, expected, whole = (
+        under.forward(chain, x, {}, Scratch()).backward(torch.ones_like(x), []).x[1]
+        for under in (Inverse(1e-4, batch_axis=0), StoreAll(), Inverse(1e-4))
+    )
+    assert float((found - expected).norm() / expected.norm()) < 1e-3
+    if ratio > 1e4:  # with the state as a whole held to the tolerance the faint item is far off
+        assert float((whole - expected).norm() / expected.norm()) > 1e-2
 
 
 def test_states_whose_squares_vanish_are_solved_for_all_the_same() -> None:

@@ -236,6 +236,15 @@ def test_views_in_any_order_and_precision_are_what_their_numbers_say(dtype: torc
         assert update.is_start(state, view)
 
 
+def test_a_single_negated_number_is_read_with_its_sign() -> None:
+    """A view of one number is contiguous, whatever its sign bit says."""
+    update, minus = HeavyBall("7/8"), torch.complex(torch.zeros(1), torch.ones(1)).conj().imag
+    assert minus.is_neg() and minus.is_contiguous()
+    state = update.start(torch.zeros(1))
+    update.advance(state, minus)
+    assert float(update.point(state)) == -1
+
+
 def test_a_slow_climb_over_the_limit_is_refused_before_integers_wrap() -> None:
     update = HeavyBall("126/127")
     state = update.start(torch.zeros(2, dtype=torch.float64))

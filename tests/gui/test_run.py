@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ptychoui.gui import dialogs, theme
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.session import runs
 from ptychoui.session.worker import RunState
+from ptychoui.training.events import Finished
 
 LONG = 60_000
 
@@ -47,6 +49,29 @@ def test_buttons_follow_the_state(window: MainWindow, qtbot: Any, stepwise: Step
     assert window.panels.run.state.text() in ("Stopping…", "Stopped")
     qtbot.waitUntil(lambda: window.panels.run.state.text() == "Stopped", timeout=LONG)
     assert states(window)["train"] and not states(window)["stop"]
+
+
+def test_who_hears_of_the_end_sees_the_run_ended(
+    window: MainWindow, qtbot: Any, stepwise: StepwiseRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last event of a run may be read before its thread has said that it is over."""
+    put = window.controller.mailbox.put_scalar
+
+    def put_slowly(run: int, value: Any) -> None:
+        put(run, value)
+        if isinstance(value, Finished):
+            time.sleep(0.3)
+
+    monkeypatch.setattr(window.controller.mailbox, "put_scalar", put_slowly)
+    seen: list[tuple[RunState, bool]] = []
+    window.controller.run_changed.connect(
+        lambda: seen.append((window.controller.state, window.document.history.end is not None))
+    )
+    window.train()
+    stepwise.allow_all()
+    qtbot.waitUntil(lambda: any(ended for _, ended in seen), timeout=LONG)
+    assert [state for state, ended in seen if ended] == [RunState.FINISHED]
+    assert states(window)["train"]
 
 
 def test_settings_and_levels_are_fixed_while_a_run_is_active(
