@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ptychoui.commands.options import add_json, amount, if_stopped, nothing_written, print_json, say, show, whole
+from ptychoui.commands.options import (
+    add_json,
+    amount,
+    check_output,
+    if_stopped,
+    nothing_written,
+    print_json,
+    say,
+    show,
+    whole,
+)
 from ptychoui.errors import SettingsError
 
 
@@ -60,6 +70,7 @@ def _presets(arguments: argparse.Namespace) -> int:
     if arguments.output:
         if not (arguments.microscope and arguments.array):
             raise SettingsError("a geometry has a microscope and an LED array", "give --microscope and --array")
+        check_output(arguments.output)
         path = write_geometry(arguments.output, arguments.microscope, arguments.array)
         if arguments.json:
             print_json({"file": str(path)})
@@ -130,12 +141,11 @@ def _add_objects(commands: Any) -> None:
 
 
 def _objects(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target
     from ptychoui.data.formats.native import save_hdf5
     from ptychoui.experiment import load_geometry
     from ptychoui.optics.object_sources import collect_objects
 
-    check_target(arguments.output)
+    check_output(arguments.output, *arguments.sources, geometry=arguments.geometry)
     with if_stopped(nothing_written(arguments)):
         found = collect_objects(
             arguments.sources,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptychoui.commands.options import (
     add_json,
     add_threads,
+    check_output,
     device_of,
     if_stopped,
     nothing_written,
@@ -77,10 +78,10 @@ def _add_reconstruct(commands: Any) -> None:
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target
     from ptychoui.data.results import save_reconstruction
 
-    check_target(arguments.output)
+    geometry, patterns = arguments.geometry, [arguments.patterns]
+    check_output(arguments.output, arguments.file, geometry=geometry, others=patterns, figures=arguments.figures)
     with if_stopped(lambda: _lost(arguments)):
         result, clear, reading = _reconstructed(arguments)
         path = save_reconstruction(arguments.output, result)
@@ -300,13 +301,13 @@ def _add_calibrate(commands: Any) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target, write_atomic
+    from ptychoui.data.files import write_atomic
     from ptychoui.experiment import to_toml
     from ptychoui.optics.calibrate_file import StackCalibration
     from ptychoui.optics.pose import changes, difference
     from ptychoui.optics.reconstruct_file import open_stack
 
-    check_target(arguments.output)
+    check_output(arguments.output, arguments.file, geometry=arguments.geometry)
     use_threads(arguments)
     values: dict[str, Any] = {"file": arguments.file, "steps": []}
     with if_stopped(nothing_written(arguments)):
@@ -400,9 +401,8 @@ def _add_profile(commands: Any) -> None:
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target
-
-    check_target(arguments.output)
+    given, dark = (arguments.sample, arguments.blank), [arguments.dark]
+    check_output(arguments.output, *given, geometry=arguments.geometry, others=dark)
     use_threads(arguments)
     with if_stopped(nothing_written(arguments)):
         return _measured(arguments)
