@@ -180,8 +180,12 @@ class Draft:
     ) -> ImageStack:
         """Check the image count, make intensities of (LED, row, column) ``raw``, and build the stack."""
         if self.leds is None:
-            order, count = geometry.array.kind, len(geometry.array.numbers())
-            self.tell("LED order", f"{order} of {count} LEDs, from its first to its last", "", "the geometry")
+            array, count = geometry.array, len(geometry.array.numbers())
+            if array.led_numbers is None or array.kind == "table":
+                order = f"{array.kind} of {count} LEDs, from its first to its last"
+            else:
+                order = f"{count} LEDs of the {array.kind}, {array.led_numbers[0]} to {array.led_numbers[-1]} as listed"
+            self.tell("LED order", order, "", "the geometry")
         elif self.leds.numbers is None and geometry.array.led_numbers is not None:
             numbers = geometry.array.led_numbers
             self.facts = [fact for fact in self.facts if fact.name != "LED numbers"]
