@@ -64,6 +64,7 @@ def _described(path: str, dataset: ImageStack | TrainingSet, given: GivenGeometr
             "intensity_max": high,
             "unit_counts": dataset.unit_counts,
             "negative_pixels": dataset.negative_pixels,
+            "clipped_share": {str(number): share for number, share in dataset.provenance.clipped},
             "led_numbers": [int(dataset.led_numbers.min()), int(dataset.led_numbers.max())],
             "relative_exposure": [float(dataset.exposure.min()), float(dataset.exposure.max())],
         }

@@ -177,7 +177,7 @@ def test_stacks_that_cannot_be_read(refused: Call, tmp_path: Path, lattice: Path
     images[4, 3, 3] = np.nan
     tifffile.imwrite(tmp_path / "nan.tif", images, photometric="minisblack")
     message = info("nan.tif")
-    assert "1 pixels are NaN or infinite, the first in image 4" in message and "negative pixels are fine" in message
+    assert "1 pixel is NaN or infinite, the first in image 4" in message and "negative pixels are fine" in message
     (tmp_path / "empty.tif").write_bytes(b"")
     assert "is empty (0 bytes)" in info("empty.tif")
     (tmp_path / "folder").mkdir()

@@ -71,6 +71,8 @@ class Draft:
         LEDs of the images, where the file states them.
     images
         Number of images; None where it is not known before the geometry is.
+    aside
+        Which files beside the images were not counted among them, in words.
     said, said_in
         What the user says of the images, and in which file; known once the geometry is whole.
     """
@@ -82,6 +84,7 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     leds: Leds | None = None
     images: int | None = None
+    aside: str = ""
     said: Images = field(default_factory=Images)
     said_in: str = ""
     example: str = ""  # name of a shipped geometry whose data look like these
@@ -356,4 +359,4 @@ def lines_for(missing: tuple[str, ...]) -> list[str]:
 def check_images(draft: Draft, geometry: Geometry) -> None:
     """Refuse a wrong number of images before they are read."""
     if draft.images is not None:
-        check_count(draft.images, geometry, draft.path.name)
+        check_count(draft.images, geometry, draft.path.name, draft.aside)
