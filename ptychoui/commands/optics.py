@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 
 CODED_PASSES = 200
+NAMED_LEDS = 6
+"""So many LEDs that stand out are named."""
 
 
 def add_commands(commands: Any) -> None:
@@ -259,8 +261,11 @@ def _keep_reconstruction(
 ) -> int:
     """Figures of a result that was saved, and what is said of it."""
     from ptychoui.data.results import describe_reconstruction
+    from ptychoui.session.stored_report import leds_that_stand_out
 
     values = describe_reconstruction(path) | {"file": str(path), "reading_s": reading_s}
+    standing_out = leds_that_stand_out(result)
+    values["standing_out"] = [{"led": led, "reason": why} for led, why in standing_out.items()]
     if arguments.figures:
         from ptychoui.export.reconstruction_figures import write_figures
 
@@ -272,11 +277,23 @@ def _keep_reconstruction(
 
     print(as_text(values | {"notes": []}))
     print(f"{values['seconds']:.2f} s for the passes, {reading_s:.2f} s for reading")
+    if standing_out:
+        print(_standing_out(standing_out))
     if values["interrupted"]:
         print(f"stopped after {result.passes} of {result.settings.passes} passes; what there is was kept")
     for figure in values.get("figures", []):
         print(figure)
     return 0
+
+
+def _standing_out(leds: dict[int, str]) -> str:
+    """One sentence that names LEDs, and what to do."""
+    some = list(leds)[:NAMED_LEDS]
+    named = "; ".join(f"{led} ({leds[led]})" for led in some)
+    more = f"; and {len(leds) - len(some)} more" if len(leds) > len(some) else ""
+    stand = "LED stands" if len(leds) == 1 else "LEDs stand"
+    hint = f"--without {' '.join(map(str, some))}" if not more else "--without and their numbers (--json has all)"
+    return f"{len(leds)} {stand} out from those at similar NA: {named}{more}; check their images, or leave out: {hint}"
 
 
 def _add_calibrate(commands: Any) -> None:
