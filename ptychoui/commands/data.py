@@ -10,6 +10,7 @@ from ptychoui.commands.options import (
     amount,
     check_output,
     if_stopped,
+    intermixed,
     nothing_written,
     print_json,
     say,
@@ -17,6 +18,7 @@ from ptychoui.commands.options import (
     whole,
 )
 from ptychoui.errors import SettingsError
+from ptychoui.words import counted
 
 
 def add_commands(commands: Any) -> None:
@@ -138,6 +140,7 @@ def _add_objects(commands: Any) -> None:
     parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, and of the set that is made")
     add_json(parser)
     parser.set_defaults(run=_objects)
+    intermixed(parser)
 
 
 def _objects(arguments: argparse.Namespace) -> int:
@@ -164,6 +167,7 @@ def _objects(arguments: argparse.Namespace) -> int:
         values = {"file": str(path), "objects": count, "size_px": size, "pixel_size_um": found.pixel_size_um}
         print_json(values | {"sources": list(found.source_names), "sha256": found.provenance.sha256})
     else:
-        sources = len(found.source_names)
-        print(f"{path}: {count} objects of {size} pixels of {found.pixel_size_um:g} um from {sources} sources")
+        sources = counted(len(found.source_names), "source")
+        objects = counted(count, "object")
+        print(f"{path}: {objects} of {size} pixels of {found.pixel_size_um:g} um from {sources}")
     return 0

@@ -58,6 +58,21 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def intermixed(parser: argparse.ArgumentParser) -> None:
+    """Let names stand before, between and after the options of a command."""
+    plain = parser.parse_known_args
+
+    def parse(words: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # It calls parse_known_args itself.
+        parser.__dict__["parse_known_args"] = plain
+        try:
+            return parser.parse_known_intermixed_args(words, namespace)
+        finally:
+            parser.__dict__["parse_known_args"] = parse
+
+    parser.__dict__["parse_known_args"] = parse
+
+
 def say(text: str) -> None:
     """Progress and notes go to stderr: stdout belongs to the result."""
     print(text, file=sys.stderr, flush=True)

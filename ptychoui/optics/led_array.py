@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ptychoui import led_order
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Array, Pose
+from ptychoui.words import counted
 
 FloatArray = NDArray[np.float64]
 
@@ -100,6 +101,17 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     na = direction[keep] * sine[keep, None]
     gain = _brightness(array, numbers[keep], flat[keep], na, air_mm[keep])
     return LedArray(numbers=numbers[keep], positions_mm=positions[keep], illumination_na=na, gain=gain)
+
+
+def limit_notes(array: Array) -> list[str]:
+    """One sentence if ``max_illumination_na`` leaves LEDs out, that says how many."""
+    every, used = len(array.numbers()), len(led_array(array))
+    if array.max_illumination_na is None or used == every:
+        return []
+    return [
+        f"max_illumination_na = {array.max_illumination_na:g} of the geometry leaves {every - used} of "
+        f"{counted(every, 'image')} out; {used} {'is' if used == 1 else 'are'} used"
+    ]
 
 
 def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
