@@ -76,7 +76,7 @@ def test_dark_frames_are_counted_apart(make_geometry: Callable[..., Geometry], t
     found = open_dataset(tmp_path / "s", make_geometry())
     assert "the dark frame (100) was subtracted" in found.provenance.notes
     with pytest.raises(
-        DataError, match=r"9 images \(1 file set aside as dark frames by name \(dark\.png\)\) but the array"
+        DataError, match=r"9 images \(1 file set aside as a dark frame by name: dark\.png\) but the array"
     ):
         open_dataset(tmp_path / "s", make_geometry(rows=2, columns=5))
 

@@ -54,7 +54,8 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     if dark_files:
         some = f"{dark_files[0].name}{', ...' if len(dark_files) > 1 else ''}"
         draft.tell("dark frames", len(dark_files), "", f"{some}; their mean is subtracted")
-        draft.aside = f"{counted(len(dark_files), 'file')} set aside as dark frames by name ({some})"
+        dark_frames = "a dark frame" if len(dark_files) == 1 else "dark frames"
+        draft.aside = f"{counted(len(dark_files), 'file')} set aside as {dark_frames} by name: {some}"
     geometry = draft.complete(given)
     check_images(draft, geometry)
     digest = hashlib.sha256()
