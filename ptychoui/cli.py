@@ -39,13 +39,16 @@ COMMANDS = (
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the entry point ``ptychoui``."""
     words = list(sys.argv[1:] if words is None else words)
+    program = f"ptychoui {words[0]}" if words and words[0] in COMMANDS else "ptychoui"
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
         words = ["gui", *words]
     try:
         if "" in words:
             # An unset variable of a shell; as a file name it would be this folder, as an option's value nothing.
             raise SettingsError("one of the words given is empty", "is a variable of the shell not set?")
-        arguments = _parser().parse_args(words)
+        arguments, unknown = _parser().parse_known_args(words)
+        if unknown:
+            raise SettingsError(f"unrecognized arguments: {' '.join(unknown)}", f"see {program} --help")
         run: Callable[[argparse.Namespace], int] = arguments.run
         if words[0] == "gui" or hasattr(arguments, "threads"):
             threads = getattr(arguments, "threads", None)

@@ -181,7 +181,11 @@ class Array(Settings):
     positions_mm: tuple[tuple[float, float, float], ...] | None = Field(
         None, description="table of x, y, z in mm; z is the height above the array's plane towards the sample"
     )
-    led_numbers: tuple[int, ...] | None = Field(None, description="firmware number of each LED of a table")
+    led_numbers: tuple[int, ...] | None = Field(
+        None,
+        description="numbers of the LEDs that are used, in the order of the images (default: all); of a table the "
+        "firmware number of each LED",
+    )
     slide_thickness_mm: float = Field(0.0, ge=0, le=20, description="glass between LEDs and sample in mm")
     slide_index: float = Field(1.52, ge=1.0, le=2.5, description="refractive index of the slide")
     max_illumination_na: float | None = Field(
@@ -274,20 +278,40 @@ class Array(Settings):
                 raise ValueError("ring_offsets_deg and ring_counts must have the same length")
         if any(count < 0 for count in self.ring_counts or ()) or any(radius < 0 for radius in self.ring_radii_mm or ()):
             raise ValueError("ring_counts and ring_radii_mm must not be negative")
-        if not self.numbers():
+        if not self._layout_numbers():
             raise ValueError("the array has no LED: check its rows, columns, count, rings or table")
-        if self.kind == "table" and self.led_numbers is not None:
-            if len(self.led_numbers) != len(self.positions_mm or ()):
-                raise ValueError("led_numbers and positions_mm must have the same length")
-            if len(set(self.led_numbers)) != len(self.led_numbers):
-                raise ValueError("led_numbers holds a number twice")
+        if self.led_numbers is not None:
+            self._check_led_numbers(self.led_numbers)
         return self
 
+    def _check_led_numbers(self, chosen: tuple[int, ...]) -> None:
+        """Refuse numbers that are twice, too many or too few for a table, or not in the array."""
+        if not chosen:
+            raise ValueError("led_numbers is empty: leave it out to use all LEDs")
+        if len(set(chosen)) != len(chosen):
+            twice = next(number for place, number in enumerate(chosen) if number in chosen[:place])
+            raise ValueError(f"led_numbers holds a number twice: {twice}")
+        if self.kind == "table":
+            if len(chosen) != len(self.positions_mm or ()):
+                raise ValueError("led_numbers and positions_mm must have the same length")
+            return
+        known = self._layout_numbers()
+        unknown = sorted(set(chosen) - set(known))
+        if unknown:
+            raise ValueError(
+                f"led_numbers names LED {unknown[0]}, which this {self.kind} does not have: its LEDs are "
+                f"{min(known)} to {max(known)}"
+            )
+
     def numbers(self) -> tuple[int, ...]:
-        """Firmware numbers of all LEDs in the order of their list, which is not always that of the numbers.
+        """Firmware numbers of all LEDs that are used, in the order of the images.
 
         LEDs beyond ``max_illumination_na`` are listed too: what a microscope uses is decided by the optics.
         """
+        return self.led_numbers or self._layout_numbers()
+
+    def _layout_numbers(self) -> tuple[int, ...]:
+        """Numbers of all LEDs that the layout has, in the order of their list, not always that of the numbers."""
         if self.kind == "table":
             return self.led_numbers or tuple(range(len(self.positions_mm or ())))
         if self.kind == "spiral":

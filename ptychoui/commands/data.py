@@ -5,8 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ptychoui.commands.options import add_json, amount, if_stopped, nothing_written, print_json, say, show, whole
+from ptychoui.commands.options import (
+    add_json,
+    amount,
+    check_output,
+    if_stopped,
+    intermixed,
+    nothing_written,
+    print_json,
+    say,
+    show,
+    whole,
+)
 from ptychoui.errors import SettingsError
+from ptychoui.words import counted
 
 
 def add_commands(commands: Any) -> None:
@@ -60,6 +72,7 @@ def _presets(arguments: argparse.Namespace) -> int:
     if arguments.output:
         if not (arguments.microscope and arguments.array):
             raise SettingsError("a geometry has a microscope and an LED array", "give --microscope and --array")
+        check_output(arguments.output)
         path = write_geometry(arguments.output, arguments.microscope, arguments.array)
         if arguments.json:
             print_json({"file": str(path)})
@@ -127,15 +140,15 @@ def _add_objects(commands: Any) -> None:
     parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, and of the set that is made")
     add_json(parser)
     parser.set_defaults(run=_objects)
+    intermixed(parser)
 
 
 def _objects(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target
     from ptychoui.data.formats.native import save_hdf5
     from ptychoui.experiment import load_geometry
     from ptychoui.optics.object_sources import collect_objects
 
-    check_target(arguments.output)
+    check_output(arguments.output, *arguments.sources, geometry=arguments.geometry)
     with if_stopped(nothing_written(arguments)):
         found = collect_objects(
             arguments.sources,
@@ -154,6 +167,7 @@ def _objects(arguments: argparse.Namespace) -> int:
         values = {"file": str(path), "objects": count, "size_px": size, "pixel_size_um": found.pixel_size_um}
         print_json(values | {"sources": list(found.source_names), "sha256": found.provenance.sha256})
     else:
-        sources = len(found.source_names)
-        print(f"{path}: {count} objects of {size} pixels of {found.pixel_size_um:g} um from {sources} sources")
+        sources = counted(len(found.source_names), "source")
+        objects = counted(count, "object")
+        print(f"{path}: {objects} of {size} pixels of {found.pixel_size_um:g} um from {sources}")
     return 0

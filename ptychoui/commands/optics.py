@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptychoui.commands.options import (
     add_json,
     add_threads,
+    check_output,
     device_of,
     if_stopped,
     nothing_written,
@@ -21,6 +22,7 @@ from ptychoui.commands.options import (
     whole,
 )
 from ptychoui.errors import PtychouiError, SettingsError
+from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.data.dataset import ImageStack
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 
 CODED_PASSES = 200
+NAMED_LEDS = 6
+"""So many LEDs that stand out are named."""
 
 
 def add_commands(commands: Any) -> None:
@@ -69,7 +73,7 @@ def _add_reconstruct(commands: Any) -> None:
         "--without", type=int, nargs="+", default=[], metavar="LED", help="numbers of LEDs to leave out"
     )
     parser.add_argument("--calibrate", action="store_true", help="correct the array's pose by the images first")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     add_threads(parser)
     parser.add_argument("--figures", metavar="FOLDER", help="write PNGs of object, pupil and LEDs")
     add_json(parser)
@@ -77,10 +81,10 @@ def _add_reconstruct(commands: Any) -> None:
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target
     from ptychoui.data.results import save_reconstruction
 
-    check_target(arguments.output)
+    geometry, patterns = arguments.geometry, [arguments.patterns]
+    check_output(arguments.output, arguments.file, geometry=geometry, others=patterns, figures=arguments.figures)
     with if_stopped(lambda: _lost(arguments)):
         result, clear, reading = _reconstructed(arguments)
         path = save_reconstruction(arguments.output, result)
@@ -107,7 +111,7 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     import time
 
     from ptychoui.experiment import Reconstruct
-    from ptychoui.optics.reconstruct_file import open_stack
+    from ptychoui.optics.reconstruct_file import open_stack, with_limit_noted
 
     use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
@@ -121,7 +125,7 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
         patterns = load_patterns(arguments.patterns)
         stack = _open_coded(arguments, patterns)
     else:
-        stack = open_stack(arguments.file, arguments.geometry)
+        stack = with_limit_noted(open_stack(arguments.file, arguments.geometry))
     reading = time.perf_counter() - start
     device = device_of(arguments.device)
     for note in stack.provenance.notes:
@@ -233,7 +237,10 @@ def _full_field(
         stack, settings, plan, _tiles_folder(arguments), arguments.resume, arguments.without, device
     )
     tiles = len(plan.windows)
-    say(f"{tiles} tiles of {plan.tile_px} pixels that share {plan.overlap_px}; finished ones are kept in {work.folder}")
+    say(
+        f"{counted(tiles, 'tile')} of {plan.tile_px} pixels that share {plan.overlap_px}; finished ones are kept in "
+        f"{work.folder}"
+    )
     finished = 0
     with (
         stop_flag("this pass") as stop,
@@ -246,7 +253,9 @@ def _full_field(
             if stop() and finished < tiles:
                 break
     if finished < tiles:
-        raise PtychouiError(f"stopped; {finished} of {tiles} tiles are kept in {work.folder}", "go on with --resume")
+        raise PtychouiError(
+            f"stopped; {finished} of {counted(tiles, 'tile')} are kept in {work.folder}", "go on with --resume"
+        )
     result = work.result()
     for remark in result.record["remarks"]:
         say(f"note: {remark}")
@@ -258,8 +267,11 @@ def _keep_reconstruction(
 ) -> int:
     """Figures of a result that was saved, and what is said of it."""
     from ptychoui.data.results import describe_reconstruction
+    from ptychoui.session.stored_report import leds_that_stand_out
 
     values = describe_reconstruction(path) | {"file": str(path), "reading_s": reading_s}
+    standing_out = leds_that_stand_out(result)
+    values["standing_out"] = [{"led": led, "reason": why} for led, why in standing_out.items()]
     if arguments.figures:
         from ptychoui.export.reconstruction_figures import write_figures
 
@@ -271,11 +283,24 @@ def _keep_reconstruction(
 
     print(as_text(values | {"notes": []}))
     print(f"{values['seconds']:.2f} s for the passes, {reading_s:.2f} s for reading")
+    if standing_out:
+        print(_standing_out(standing_out))
     if values["interrupted"]:
-        print(f"stopped after {result.passes} of {result.settings.passes} passes; what there is was kept")
+        wanted = counted(result.settings.passes, "pass", "passes")
+        print(f"stopped after {result.passes} of {wanted}; what there is was kept")
     for figure in values.get("figures", []):
         print(figure)
     return 0
+
+
+def _standing_out(leds: dict[int, str]) -> str:
+    """One sentence that names LEDs, and what to do."""
+    some = list(leds)[:NAMED_LEDS]
+    named = "; ".join(f"{led} ({leds[led]})" for led in some)
+    more = f"; and {len(leds) - len(some)} more" if len(leds) > len(some) else ""
+    stand = "LED stands" if len(leds) == 1 else "LEDs stand"
+    hint = f"--without {' '.join(map(str, some))}" if not more else "--without and their numbers (--json has all)"
+    return f"{len(leds)} {stand} out from those at similar NA: {named}{more}; check their images, or leave out: {hint}"
 
 
 def _add_calibrate(commands: Any) -> None:
@@ -293,34 +318,41 @@ def _add_calibrate(commands: Any) -> None:
     )
     parser.add_argument("--starts", type=whole(2), metavar="N", help="error bar from N random starts")
     parser.add_argument("--seed", type=whole(0), default=0, help="of the random starts")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     add_threads(parser)
     add_json(parser)
     parser.set_defaults(run=_calibrate)
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target, write_atomic
+    from ptychoui.data.files import write_atomic
     from ptychoui.experiment import to_toml
     from ptychoui.optics.calibrate_file import StackCalibration
     from ptychoui.optics.pose import changes, difference
     from ptychoui.optics.reconstruct_file import open_stack
 
-    check_target(arguments.output)
+    check_output(arguments.output, arguments.file, geometry=arguments.geometry)
     use_threads(arguments)
     values: dict[str, Any] = {"file": arguments.file, "steps": []}
-    with if_stopped(nothing_written(arguments)):
+
+    def lost() -> tuple[str, str]:
+        if "geometry" not in values:
+            return nothing_written(arguments)()
+        return f"{Path(arguments.output).name} is written, its error bar is not known", "use it as it is"
+
+    with if_stopped(lost):
         stack = open_stack(arguments.file, arguments.geometry)
         work = StackCalibration(stack, _crop(arguments), device_of(arguments.device))
         found = _calibrated(work, arguments, values)
         geometry, result = work.for_use(found.geometry), found.reconstruction
         values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
-    values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
-    values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.remarks)}
-    for remark in result.remarks:
-        say(f"note: {remark}")
-    if arguments.starts:
-        values["spread"] = _spread(work, arguments)
+        values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
+        values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.remarks)}
+        for remark in result.remarks:
+            say(f"note: {remark}")
+        if arguments.starts:
+            say(f"{values['geometry']} is written; its error bar from {arguments.starts} starts follows")
+            values["spread"] = _spread(work, arguments)
     if arguments.json:
         print_json(values)
     else:
@@ -366,7 +398,7 @@ def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: d
     return last
 
 
-def _spread(work: StackCalibration, arguments: argparse.Namespace) -> dict[str, Any] | None:
+def _spread(work: StackCalibration, arguments: argparse.Namespace) -> dict[str, object] | None:
     """The error bar of as many starts as were done before somebody stopped it; None of less than two."""
     spread = None
     try:
@@ -375,10 +407,7 @@ def _spread(work: StackCalibration, arguments: argparse.Namespace) -> dict[str, 
     except KeyboardInterrupt:
         known = f"is of {len(spread.ends)} starts, not of {arguments.starts}" if spread else "is not known"
         say(f"note: stopped: {Path(arguments.output).name} is written, its error bar {known}")
-    if spread is None:
-        return None
-    values = {"starts": len(spread.ends), "deviation": spread.deviation.tolist()}
-    return values | {"ends": spread.ends.tolist(), "fitted_residuals": spread.residuals.tolist()}
+    return None if spread is None else spread.values()
 
 
 def _add_profile(commands: Any) -> None:
@@ -393,16 +422,15 @@ def _add_profile(commands: Any) -> None:
     parser.add_argument(
         "--sign", choices=("+", "-"), help="the sample is known to raise (+) or lower (-) the phase: finds the twin"
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     add_threads(parser)
     add_json(parser)
     parser.set_defaults(run=_profile)
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import check_target
-
-    check_target(arguments.output)
+    given, dark = (arguments.sample, arguments.blank), [arguments.dark]
+    check_output(arguments.output, *given, geometry=arguments.geometry, others=dark)
     use_threads(arguments)
     with if_stopped(nothing_written(arguments)):
         return _measured(arguments)
@@ -424,14 +452,16 @@ def _measured(arguments: argparse.Namespace) -> int:
         blank = open_for_profile(arguments.blank, arguments.geometry, said, sample.geometry)
         sources["blank"] = blank.provenance.sha256
     sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
+    said_already = set()
     for found in make_profile(sample, blank, said, sign, sources, device_of(arguments.device)):
         if isinstance(found, Step):
             say(found.sentence)
+            said_already.add(found.sentence)
         else:
             path = write_atomic(arguments.output, found.toml())
             notes = found.notes
     if arguments.json:
         print_json({"profile": str(path), "dark_level": said.dark_level, "sources": sources, "notes": list(notes)})
     else:
-        print("\n".join([*notes, f"{path}: use it as --geometry"]))
+        print("\n".join([*(note for note in notes if note not in said_already), f"{path}: use it as --geometry"]))
     return 0

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,21 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The word for :func:`show`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def intermixed(parser: argparse.ArgumentParser) -> None:
+    """Let names stand before, between and after the options of a command."""
+    plain = parser.parse_known_args
+
+    def parse(words: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # It calls parse_known_args itself.
+        parser.__dict__["parse_known_args"] = plain
+        try:
+            return parser.parse_known_intermixed_args(words, namespace)
+        finally:
+            parser.__dict__["parse_known_args"] = parse
+
+    parser.__dict__["parse_known_args"] = parse
 
 
 def say(text: str) -> None:
@@ -117,6 +132,59 @@ def device_of(name: str) -> str:
     if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise SettingsError(f"there is no device {name!r} on this machine", "use --device cpu")
     return name
+
+
+OWN_KINDS = (".h5", ".toml")
+"""What commands write; of a folder of data none of it is read, but a geometry.toml."""
+
+
+def check_output(
+    output: str,
+    *data: str | None,
+    geometry: str | None = None,
+    others: Sequence[str | None] = (),
+    figures: str | None = None,
+) -> None:
+    """Refuse a file that cannot be written, or that would take the place of what is read, before any work.
+
+    Parameters
+    ----------
+    data
+        Files or folders of data, PATH::PART too; None where nothing was given.
+    geometry
+        The geometry file. Without one that beside the data is read.
+    others
+        Other files that are read.
+    figures
+        Folder into which figures are written; not one of images that are read.
+    """
+    from ptychoui.data.files import check_target
+    from ptychoui.data.formats.common import beside
+
+    check_target(output)
+    target = Path(output)
+    sources = [path for name in data if name for path in (Path(name), Path(name.rpartition("::")[0]))]
+    sources = [path for path in sources if path.name and _there(path)]
+    read = [*sources, *(path for name in (geometry, *others) if name and _there(path := Path(name)))]
+    if geometry is None:
+        read += [found for source in sources if (found := beside(source))]
+    folders = [source for source in sources if source.is_dir()]
+    if _there(target):
+        inside = [folder for folder in folders if folder.resolve() in target.resolve().parents]
+        if any(target.samefile(path) for path in read) or (inside and target.suffix.lower() not in OWN_KINDS):
+            raise SettingsError(
+                f"the output {output} is one of the files that are read: it would be overwritten",
+                "give another name with -o",
+            )
+    if figures and _there(Path(figures)) and any(folder.samefile(figures) for folder in folders):
+        raise SettingsError(f"the figures would lie among the images in {figures}", "give another folder")
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # not a file name; whoever opens it says so
+        return False
 
 
 @contextlib.contextmanager

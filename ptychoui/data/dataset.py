@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
+from ptychoui.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +46,20 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where an array came from, what was read of it and what was assumed."""
+    """Where an array came from, what was read of it and what was assumed.
+
+    Attributes
+    ----------
+    clipped
+        LED and share of its pixels at the largest value, worst first, of images that the camera has clipped.
+    """
 
     source: str
     layout: str
     sha256: str
     notes: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
+    clipped: tuple[tuple[int, float], ...] = ()
 
 
 def array_sha256(*arrays: NDArray[np.generic]) -> str:
@@ -134,7 +142,7 @@ class ImageStack:
         numbers = np.asarray(self.led_numbers)
         if len(numbers) != len(images):
             raise DataError(
-                f"the stack has {len(images)} images but {len(numbers)} LEDs",
+                f"the stack has {counted(len(images), 'image')} but {counted(len(numbers), 'LED')}",
                 "check the array's rows, columns or count in the geometry, or remove dark frames",
             )
         bad_pixels = [np.count_nonzero(~np.isfinite(part), axis=(1, 2)) for part in pieces(images)]
@@ -142,7 +150,7 @@ class ImageStack:
         if bad:
             first = int(np.flatnonzero(np.concatenate(bad_pixels))[0])
             raise DataError(
-                f"{bad} pixels are NaN or infinite, the first in image {first}",
+                f"{counted(bad, 'pixel is', 'pixels are')} NaN or infinite, the first in image {first}",
                 "replace dead pixels before loading; negative pixels are fine, NaN is not",
             )
         if not self.mapped:

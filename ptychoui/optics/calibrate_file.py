@@ -44,6 +44,19 @@ class Spread:
         """(6,) standard deviation: mm, mm, degrees, percent, degrees, degrees."""
         return np.asarray(self.ends.std(0, ddof=1))
 
+    def values(self) -> dict[str, object]:
+        """The error bar in plain values, each by its name and unit."""
+
+        def named(change: NDArray[np.float64]) -> dict[str, float]:
+            return {f"{name} [{unit}]": float(amount) for name, unit, amount in zip(NAMES, UNITS, change, strict=True)}
+
+        return {
+            "starts": len(self.ends),
+            "deviation": named(self.deviation),
+            "ends": [named(end) for end in self.ends],
+            "fitted_residuals": self.residuals.tolist(),
+        }
+
     @property
     def sentence(self) -> str:
         """The error bar for people."""

@@ -13,8 +13,9 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import describe_reconstruction, is_reconstruction
 from ptychoui.errors import LedTableError, NoGeometryError
 from ptychoui.experiment import Geometry
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.led_array import led_array, limit_notes
 from ptychoui.optics.microscope import derived_numbers, field_of_leds
+from ptychoui.words import counted
 
 UNKNOWN = "stack without a whole geometry"
 TABLE = "table of LED positions"
@@ -64,6 +65,7 @@ def _described(path: str, dataset: ImageStack | TrainingSet, given: GivenGeometr
             "intensity_max": high,
             "unit_counts": dataset.unit_counts,
             "negative_pixels": dataset.negative_pixels,
+            "clipped_share": {str(number): share for number, share in dataset.provenance.clipped},
             "led_numbers": [int(dataset.led_numbers.min()), int(dataset.led_numbers.max())],
             "relative_exposure": [float(dataset.exposure.min()), float(dataset.exposure.max())],
         }
@@ -80,6 +82,8 @@ def _described(path: str, dataset: ImageStack | TrainingSet, given: GivenGeometr
     if geometry is not None:
         values["geometry"] = geometry.model_dump(mode="json", exclude_none=True)
         values["derived"] = asdict(derived_numbers(geometry))
+        if isinstance(dataset, ImageStack):
+            values["notes"] += limit_notes(geometry.array)
         if leds:
             values["leds"] = led_rows(geometry)
     return values
@@ -160,17 +164,18 @@ def as_text(values: dict[str, Any]) -> str:
         return "\n".join([*lines, where, *(f"  {line}" for line in lines_for(tuple(values["missing"])))])
     if values["kind"] == "LED stack":
         lines = [
-            f"{values['file']}: {values['layout']}, {values['images']} images of {values['rows_px']} x "
+            f"{values['file']}: {values['layout']}, {counted(values['images'], 'image')} of {values['rows_px']} x "
             f"{values['columns_px']} pixels, LEDs {values['led_numbers'][0]} to {values['led_numbers'][1]}",
             f"intensity {values['intensity_min']:.4g} to {values['intensity_max']:.4g}, where 1 is "
-            f"{values['unit_counts']:.6g} of the file's unit; {values['negative_pixels']} negative pixels",
+            f"{values['unit_counts']:.6g} of the file's unit; {counted(values['negative_pixels'], 'negative pixel')}",
         ]
         if values["relative_exposure"][0] < 1:
             lines.append(f"exposures {values['relative_exposure'][0]:.4g} to 1 of the longest, divided out")
     else:
         lines = [
-            f"{values['file']}: {values['layout']}, {values['objects']} complex objects of {values['size_px']} pixels "
-            f"of {values['pixel_size_um']:g} um from {len(values['sources'])} sources",
+            f"{values['file']}: {values['layout']}, {counted(values['objects'], 'complex object')} of "
+            f"{values['size_px']} pixels of {values['pixel_size_um']:g} um from "
+            f"{counted(len(values['sources']), 'source')}",
         ]
     lines += _facts(values["facts"]) + [f"note: {note}" for note in values["notes"]]
     if "derived" not in values:
@@ -203,9 +208,11 @@ def _reconstruction(values: dict[str, Any]) -> str:
     lines = [
         f"{values['file']}: reconstruction of {values['rows_px']} x {values['columns_px']} pixels of "
         f"{values['object_pixel_um']:.4g} um, {tiles} of {values['tile_px']} camera pixels",
-        f"from {values['images']} images of {values['leds']} LEDs of {values.get('source', 'an unknown file')} "
+        f"from {counted(values['images'], 'image')} of {counted(values['leds'], 'LED')} of "
+        f"{values.get('source', 'an unknown file')} "
         f"(sha256 {str(values.get('data_sha256', ''))[:16]}...)",
-        f"{values['passes']} passes, pupil {settings['pupil']}; amplitude residual {values['amplitude_residual']:.4f}, "
+        f"{counted(values['passes'], 'pass', 'passes')}, pupil {settings['pupil']}; amplitude residual "
+        f"{values['amplitude_residual']:.4f}, "
         f"with brightness and stray light of each LED {values['fitted_residual']:.4f}",
     ]
     if values["zernike_waves"]:

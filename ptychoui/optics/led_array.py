@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ptychoui import led_order
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Array, Pose
+from ptychoui.words import counted
 
 FloatArray = NDArray[np.float64]
 
@@ -102,12 +103,23 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     return LedArray(numbers=numbers[keep], positions_mm=positions[keep], illumination_na=na, gain=gain)
 
 
+def limit_notes(array: Array) -> list[str]:
+    """One sentence if ``max_illumination_na`` leaves LEDs out, that says how many."""
+    every, used = len(array.numbers()), len(led_array(array))
+    if array.max_illumination_na is None or used == every:
+        return []
+    return [
+        f"max_illumination_na = {array.max_illumination_na:g} of the geometry leaves {every - used} of "
+        f"{counted(every, 'image')} out; {used} {'is' if used == 1 else 'are'} used"
+    ]
+
+
 def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
-    """LED numbers and positions before the pose, in the order of their list: (LED,), (LED, 3) in mm.
+    """Numbers and positions before the pose of the LEDs used, in the order of their list: (LED,), (LED, 3) in mm.
 
     The die of the colour that is lit counts, where its offset is known.
     """
-    numbers = np.array(array.numbers(), dtype=np.int64)
+    numbers = np.array(array.numbers(), dtype=np.int64)  # of rings and spirals also their places in the list
     die = np.array([*array.die_offsets_mm.get(array.colour, (0.0, 0.0)), 0.0])
     if array.kind == "table":
         return numbers, np.asarray(array.positions_mm, dtype=float).reshape(-1, 3) + die
@@ -116,7 +128,7 @@ def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
     elif array.kind == "spiral":
         xy = _spiral(array, numbers)
     else:
-        xy = _rings(array)
+        xy = _rings(array)[numbers]
     z = np.zeros(len(xy))
     if array.kind == "dome":
         radius = float(array.dome_radius_mm or 0)
@@ -157,7 +169,8 @@ def _spiral(array: Array, numbers: NDArray[np.int64]) -> FloatArray:
     """Square spiral from the axis, or on its board."""
     if array.spiral_start is not None:
         return _sites(array, numbers)
-    return np.array(led_order.spiral(len(numbers), array.spiral_steps), dtype=float) * float(array.pitch_mm or 0)
+    places = np.array(led_order.spiral(array.count or 0, array.spiral_steps), dtype=float)
+    return places[numbers] * float(array.pitch_mm or 0)
 
 
 def _rings(array: Array) -> FloatArray:

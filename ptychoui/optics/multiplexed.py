@@ -21,6 +21,7 @@ from ptychoui.optics.microscope import pupil_function, sampling
 from ptychoui.optics.reconstruct import BLACK, PassDone, curvature, curved_light
 from ptychoui.optics.reconstruct_file import LARGEST_PX, Window, central_window, cut_note, record_of
 from ptychoui.optics.stack_model import free_border_px
+from ptychoui.words import counted
 
 
 def open_coded_images(path: str, geometry: Geometry, count: int) -> ImageStack:
@@ -41,7 +42,8 @@ def open_coded_images(path: str, geometry: Geometry, count: int) -> ImageStack:
         raise DataError(f"{path} holds objects, not images", "give the images that were taken with the patterns")
     if len(stack.images) != count:
         raise DataError(
-            f"{path} holds {len(stack.images)} images but there are {count} patterns",
+            f"{path} holds {counted(len(stack.images), 'image')} but there {'is' if count == 1 else 'are'} "
+            f"{counted(count, 'pattern')}",
             "give one image for each pattern, in their order",
         )
     return replace(stack, geometry=geometry, led_numbers=np.arange(count))

@@ -19,6 +19,7 @@ from ptychoui.optics.objects import (
     objects_from_reconstruction,
     training_objects,
 )
+from ptychoui.words import counted
 
 SIMULATION = "simulation"
 _Opened = TrainingSet | ImageStack | StoredReconstruction
@@ -144,7 +145,8 @@ def _of_reconstruction(
         regions=regions,
         guard_px=guard,
     )
-    note = f"reconstructed from {result.residual.shape[1]} images, amplitude residual {result.amplitude_residual:.4f}"
+    images = counted(result.residual.shape[1], "image")
+    note = f"reconstructed from {images}, amplitude residual {result.amplitude_residual:.4f}"
     record = replace(found.provenance, source=source, notes=(note, *found.provenance.notes))
     return replace(found, geometry=result.geometry, provenance=record)
 
@@ -177,7 +179,7 @@ def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, r
         regions=regions,
         guard_px=int(GUARD_PX * grids.upsampling),
     )
-    note = f"reconstructed from {len(leds)} images, amplitude residual {result.amplitude_residual:.4f}"
+    note = f"reconstructed from {counted(len(leds), 'image')}, amplitude residual {result.amplitude_residual:.4f}"
     record = Provenance(
         source=source,
         layout=f"reconstruction of {stack.provenance.layout}",

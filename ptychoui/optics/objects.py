@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import Provenance, TrainingSet, array_sha256
 from ptychoui.data.files import sha256_file
 from ptychoui.errors import DataError
+from ptychoui.words import counted
 
 ComplexArray = NDArray[np.complex64]
 PHASE_RAD = 1.5
@@ -185,7 +186,7 @@ def objects_from_images(
         pixel_size_um,
         tuple(file.name for file in files),
         source=str(folder),
-        layout=f"{len(files)} images as phase objects, seed {seed}",
+        layout=f"{counted(len(files), 'image')} as phase objects, seed {seed}",
         notes=tuple(copies),
     )
 

@@ -17,7 +17,7 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, versions
 from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Array, Reconstruct
-from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.led_array import LedArray, led_array, limit_notes
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
 
 LARGEST_PX = 256
@@ -62,6 +62,14 @@ def open_stack(path: str, geometry_path: str | None) -> ImageStack:
             f"{path} carries no geometry", "give a TOML file with [microscope] and [array] (--geometry)"
         )
     return stack
+
+
+def with_limit_noted(stack: ImageStack) -> ImageStack:
+    """The stack with a note of how many images ``max_illumination_na`` leaves out, if it does."""
+    assert stack.geometry is not None
+    source = stack.provenance
+    notes = limit_notes(stack.geometry.array)
+    return replace(stack, provenance=replace(source, notes=(*source.notes, *notes))) if notes else stack
 
 
 def image_places(stack: ImageStack, leds: LedArray, source: str) -> NDArray[np.int64]:

@@ -46,7 +46,8 @@ def with_value(settings: S, name: str, value: Any) -> S:
 def with_kind(array: Array, kind: str) -> Array:
     """Return an array of another kind; what the kind needs and the array lacks takes a usual value."""
     missing = {key: value for key, value in KIND_DEFAULTS[kind].items() if getattr(array, key) is None}
-    return array.replace(kind=kind, **missing)
+    # Numbers of another layout name other LEDs.
+    return array.replace(kind=kind, led_numbers=array.led_numbers if kind == array.kind else None, **missing)
 
 
 def with_order(array: Array, order: str) -> Array:

@@ -85,20 +85,14 @@ def _square(stored: StoredReconstruction, tile: int) -> tuple[int, int, int]:
 def _of_tile(
     stored: StoredReconstruction, tile: int, times: int
 ) -> tuple[Reconstruction, validation.LedQuality, validation.FourierCoverage]:
-    from ptychoui.optics.reconstruct import BLACK, Reconstruction
+    from ptychoui.optics.reconstruct import Reconstruction
 
     scope = stored.geometry.microscope
     na, gain = stored.illumination_na[tile], stored.gain[tile]
     residual, background, light = (
         _per_led(stored, values[tile]) for values in (stored.residual, stored.background, stored.light)
     )
-    # The file has misfits as shares of each image's light; views show them in the open field's amplitude.
-    misfit = np.sqrt(_per_led(stored, stored.residual[tile] * np.maximum(stored.light[tile], BLACK)))
-    quality = validation.led_quality(misfit, light, gain, na)
-    if stored.weights is not None:
-        # An image of many LEDs accuses none of them.
-        none = np.zeros(len(na), bool)
-        quality = replace(quality, outlier=none, reasons=("",) * len(na), worst_first=np.argsort(-misfit))
+    quality = quality_of_tile(stored, tile)
     history = stored.history[tile]
     found = Reconstruction(
         object=stored.object,
@@ -118,6 +112,33 @@ def _of_tile(
         geometry=stored.geometry,
     )
     return found, quality, validation.fourier_coverage(na, scope.objective_na)
+
+
+def quality_of_tile(stored: StoredReconstruction, tile: int) -> validation.LedQuality:
+    """How well each LED's image is explained in a tile of a result that was kept, and which LEDs stand out."""
+    from ptychoui.optics.reconstruct import BLACK
+
+    na, gain, light = stored.illumination_na[tile], stored.gain[tile], _per_led(stored, stored.light[tile])
+    # The file has misfits as shares of each image's light; views show them in the open field's amplitude.
+    misfit = np.sqrt(_per_led(stored, stored.residual[tile] * np.maximum(stored.light[tile], BLACK)))
+    quality = validation.led_quality(misfit, light, gain, na)
+    if stored.weights is not None:
+        # An image of many LEDs accuses none of them.
+        none = np.zeros(len(na), bool)
+        quality = replace(quality, outlier=none, reasons=("",) * len(na), worst_first=np.argsort(-misfit))
+    return quality
+
+
+def leds_that_stand_out(stored: StoredReconstruction) -> dict[int, str]:
+    """Number of each LED that stands out, the worst first -> why; of several tiles in half of them or more."""
+    tiles = [quality_of_tile(stored, tile) for tile in range(len(stored.corners_px))]
+    often = 2 * np.sum([quality.outlier for quality in tiles], 0) >= len(tiles)
+    misfit = np.mean([quality.misfit for quality in tiles], 0)
+    found = {}
+    for led in sorted(np.flatnonzero(often).tolist(), key=lambda led: -float(misfit[led])):
+        why = next(quality.reasons[led] for quality in tiles if quality.outlier[led])
+        found[int(stored.led_numbers[led])] = why
+    return found
 
 
 def _per_led(stored: StoredReconstruction, per_image: NDArray[np.float64]) -> NDArray[np.float64]:

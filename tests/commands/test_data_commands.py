@@ -177,7 +177,7 @@ def test_stacks_that_cannot_be_read(refused: Call, tmp_path: Path, lattice: Path
     images[4, 3, 3] = np.nan
     tifffile.imwrite(tmp_path / "nan.tif", images, photometric="minisblack")
     message = info("nan.tif")
-    assert "1 pixels are NaN or infinite, the first in image 4" in message and "negative pixels are fine" in message
+    assert "1 pixel is NaN or infinite, the first in image 4" in message and "negative pixels are fine" in message
     (tmp_path / "empty.tif").write_bytes(b"")
     assert "is empty (0 bytes)" in info("empty.tif")
     (tmp_path / "folder").mkdir()
@@ -314,3 +314,30 @@ def test_an_array_without_leds(array: str, refused: Call, small: Path, tmp_path:
     microscope = "[microscope]\nwavelength_um = 0.5\nobjective_na = 0.2\nmagnification = 10.0\ncamera_pixel_um = 5.0\n"
     (tmp_path / "g.toml").write_text(f"{microscope}[array]\nheight_mm = 40.0\n{array}\n", encoding="utf-8")
     assert "LED" in refused("info", small.parent / "objects.h5", "--geometry", tmp_path / "g.toml")
+
+
+def test_sources_may_stand_after_options(
+    works: Call, refused: Call, small: Path, lattice: Path, tmp_path: Path
+) -> None:
+    objects, out = small.parent / "objects.h5", tmp_path / "o.h5"
+    plain = works("objects", objects, objects, "-o", out, "--size", 16, "--json")
+    for words in (
+        ("--size", 16, objects, "-o", out, objects),
+        (objects, "--geometry", lattice, objects, "--size", 16, "-o", out),
+        ("-o", out, "--size", 16, "--", objects, objects),
+    ):
+        assert works("objects", *words, "--json")["objects"] == plain["objects"]
+    assert "SOURCE" in refused("objects", "-o", out)
+    assert refused("objects", objects, "-o", out, "--nope").endswith("--nope - see ptychoui objects --help")
+    assert refused("info", "a", "b") == "ptychoui: unrecognized arguments: b - see ptychoui info --help"
+    assert refused("--nope").endswith("see ptychoui --help")
+
+
+def test_one_is_no_plural(works: Call, small: Path, tmp_path: Path) -> None:
+    from ptychoui.words import counted
+
+    assert [counted(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert counted(1, "pass", "passes") == "1 pass" and counted(2, "pass", "passes") == "2 passes"
+    said = works("objects", sample_data() / "stack.ome.tif", "-o", tmp_path / "o.h5", "--size", 16, "--per-source", 1)
+    assert said.endswith("from 1 source\n")
+    assert "from 1 source\n" in works("info", tmp_path / "o.h5")

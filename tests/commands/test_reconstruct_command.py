@@ -24,6 +24,7 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import load_reconstruction
 from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
+from ptychoui.optics.calibrate import Step
 from ptychoui.optics.calibrate_file import Spread
 from ptychoui.optics.pose import VARIANTS, moved
 from ptychoui.optics.reconstruct_file import WindowReconstruction
@@ -157,7 +158,54 @@ def test_a_calibration_that_is_stopped_in_its_starts_keeps_the_geometry(
         words = ("calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
         code, out, err = run(capsys, *words, "--json")
         assert code == 0 and f"note: stopped: g.toml is written, its error bar {said}" in err
-        assert (json.loads(out)["spread"] is not None) == known and (tmp_path / "g.toml").is_file()
+        spread = json.loads(out)["spread"]
+        assert (spread is not None) == known and (tmp_path / "g.toml").is_file()
+        assert "g.toml is written; its error bar from 9 starts follows" in err
+        if known:
+            assert spread["starts"] == 2 and spread["fitted_residuals"] == [1, 1]
+            assert spread["ends"][1] == {
+                "shift x [mm]": 0,
+                "shift y [mm]": 1,
+                "rotation [deg]": 0,
+                "height [%]": 0,
+                "tilt x [deg]": 0,
+                "tilt y [deg]": 0,
+            }
+            assert spread["deviation"].keys() == spread["ends"][0].keys()
+            assert spread["deviation"]["shift y [mm]"] == pytest.approx(2**-0.5)
+
+
+def test_a_calibration_that_is_ended_twice_says_that_it_is_written(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second signal comes while the first is answered."""
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, remarks=())
+
+    def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
+        yield SimpleNamespace(geometry=geometry, reconstruction=result, moved=True)
+
+    def interrupted(*_words: object) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", calibrated)
+    monkeypatch.setattr("ptychoui.commands.optics._spread", interrupted)
+    code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
+    assert code == 2 and out == "" and (tmp_path / "g.toml").is_file()
+    assert "ptychoui: stopped: g.toml is written, its error bar is not known - use it as it is" in err
+
+
+def test_leds_beyond_the_largest_na_are_counted(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limited = GEOMETRY.replace(array=GEOMETRY.array.replace(max_illumination_na=0.09))
+    (tmp_path / "g.toml").write_text(to_toml(limited), encoding="utf-8")
+    words = ("reconstruct", stack, "-o", tmp_path / "out.h5", "--passes", 1, "--geometry", tmp_path / "g.toml")
+    code, out, err = run(capsys, *words)
+    assert code == 0 and "from 5 images of 5 LEDs" in out and "1 pass, pupil" in out
+    note = "max_illumination_na = 0.09 of the geometry leaves 20 of 25 images out; 5 are used"
+    code, out, _ = run(capsys, "info", stack, "--geometry", tmp_path / "g.toml")
+    assert code == 0 and f"note: {note}" in out
+    assert f"note: {note}" in err and note in load_reconstruction(tmp_path / "out.h5").record["notes"]
 
 
 def test_a_reconstruction_that_is_ended_twice_says_what_is_lost(
@@ -286,3 +334,21 @@ def test_changes_after_an_orientation_are_those_of_the_new_layout() -> None:
     assert _start({}) == _start({"orientation": {"taken": True, "layouts": layouts}}) == "the geometry given"
     assert _start({"orientation": {"taken": False, "layouts": layouts[::-1]}}) == "the geometry given"
     assert layouts[-1] in _start({"orientation": {"taken": True, "layouts": layouts[::-1]}})
+
+
+def test_a_profile_says_every_step_once(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Step(
+        name="circles", change=np.zeros(6), measure="misfit", before=2.0, after=1.0, accepted=True, geometry=GEOMETRY
+    )
+
+    def made(*_words: object) -> Any:
+        yield step
+        yield SimpleNamespace(notes=(step.sentence, "brightness by the sample"), toml=lambda: "made = 1\n")
+
+    monkeypatch.setattr("ptychoui.optics.profile.make_profile", made)
+    code, out, err = run(capsys, "profile", stack, "-o", tmp_path / "p.toml")
+    assert code == 0 and (out + err).count(step.sentence) == 1 and "brightness by the sample" in out
+    code, out, err = run(capsys, "profile", stack, "-o", tmp_path / "p.toml", "--json")
+    assert json.loads(out)["notes"] == [step.sentence, "brightness by the sample"]

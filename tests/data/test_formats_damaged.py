@@ -396,7 +396,7 @@ def test_nan_is_refused(tmp_path: Path, images: np.ndarray, geometry: Geometry, 
     images = images.astype(np.float64)
     images[4, 2, 3] = value
     scipy.io.savemat(tmp_path / "u.mat", {"imlow_HDR": np.moveaxis(images, 0, 2)})
-    with pytest.raises(DataError, match=r"1 pixels are NaN or infinite, the first in image 4") as caught:
+    with pytest.raises(DataError, match=r"1 pixel is NaN or infinite, the first in image 4") as caught:
         open_dataset(tmp_path / "u.mat", geometry)
     assert caught.value.hint
 

@@ -587,7 +587,7 @@ def test_the_user_may_say_what_the_file_leaves_open(tmp_path: Path, make_geometr
     ):
         assert words in facts_of(read)
     (tmp_path / "g.toml").write_text(f"{whole}\n[images]\nexposures = [1.0, 2.0]\n")
-    with pytest.raises(DataError, match="the 2 exposures of 9 images"):
+    with pytest.raises(DataError, match="holds 9 images, but 2 exposures are stated"):
         open_dataset(tmp_path / "a.mat", read_geometry(tmp_path / "g.toml"))
 
 

@@ -90,7 +90,7 @@ def test_nan_in_a_mapped_file_is_refused(image: int, value: float, tmp_path: Pat
     images[image, 3, 4] = value
     images.tofile(tmp_path / "raw")
     mapped = np.memmap(tmp_path / "raw", np.float32, "r", shape=images.shape)
-    with pytest.raises(DataError, match=f"1 pixels are NaN or infinite, the first in image {image}"):
+    with pytest.raises(DataError, match=f"1 pixel is NaN or infinite, the first in image {image}"):
         replace(stack, images=mapped)
 
 

@@ -92,6 +92,9 @@ def test_info_names_what_is_in_it_in_plain_values(tmp_path: Path) -> None:
     values = describe_reconstruction(save_reconstruction(tmp_path / "result.h5", result()))
     json.dumps(values)
     assert values["kind"] == "reconstruction" and values["passes"] == 3 and values["tiles"] == 2
+    stored = result()
+    for name, array in (("gain", stored.gain), ("background", stored.background)):
+        assert values[name] == {"min": array.min(), "max": array.max()}
     assert values["data_sha256"] == "ab" * 32 and set(values["zernike_waves"]) == {"4", "11"}
 
 

@@ -131,6 +131,12 @@ def test_every_kind_of_array_can_be_chosen(kind: str) -> None:
     assert with_kind(usual_geometry().array, kind).kind == kind
 
 
+def test_another_kind_of_array_has_other_numbers() -> None:
+    chosen = usual_geometry().array.replace(led_numbers=(200, 100))
+    assert with_kind(chosen, "lattice").numbers() == (200, 100)
+    assert with_kind(chosen, "spiral").led_numbers is None
+
+
 def test_settings_by_name() -> None:
     experiment = document().experiment
     changed = with_value(experiment, "geometry.array.pose.tilt_x_deg", 2.0)

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import Fact, ImageStack, Provenance
+from ptychoui.data.formats.pixels import below_zero_note, clipped_images, clipped_note, even_note
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.experiment import Geometry
+from ptychoui.words import counted
 
 DEFLATE_LIMIT = 1032
 """Deflate cannot shrink data by more than this factor: a file that claims more is lying."""
@@ -132,16 +134,22 @@ def finish_stack(
     """
     check_count(len(raw), geometry, path.name)
     if exposure is not None:
-        if len(exposure) != len(raw) or not (np.isfinite(exposure).all() and (exposure > 0).all()):
+        if len(exposure) != len(raw):
             raise DataError(
-                f"{path.name}: the {len(exposure)} exposures of {len(raw)} images are not numbers above 0",
+                f"{path.name} holds {counted(len(raw), 'image')}, but "
+                f"{counted(len(exposure), 'exposure is', 'exposures are')} stated",
+                "state one exposure for each image, in their order",
+            )
+        if not (np.isfinite(exposure).all() and (exposure > 0).all()):
+            raise DataError(
+                f"{path.name}: the exposures of the images are not all numbers above 0",
                 "correct the exposure times of the data",
             )
         exposure = exposure / exposure.max()
     for what, values in (("brightnesses", gain), ("stray lights", stray)):
         if values is not None and (len(values) != len(raw) or not np.isfinite(values).all()):
             raise DataError(
-                f"{path.name} holds {len(raw)} images, the profile {len(values)} {what}",
+                f"{path.name} holds {counted(len(raw), 'image')}, the profile {len(values)} {what}",
                 "use the profile of the microscope and the LEDs that took these images",
             )
     if gain is not None and not (gain > 0).all():
@@ -163,8 +171,13 @@ def finish_stack(
     if stray is not None:
         images -= (stray / (1.0 if gain is None else gain)).astype(np.float32)[:, None, None]
     stack = ImageStack(images=images, led_numbers=np.array(geometry.array.numbers(), dtype=np.int64), geometry=geometry)
-    if stack.negative_pixels:
-        notes.append(f"{stack.negative_pixels} pixels are below zero (legal after dark subtraction)")
+    if negative := stack.negative_pixels:
+        notes.append(below_zero_note(stack.images, negative, raw.dtype.kind == "i"))
+    clipped = clipped_images(raw, geometry.array.numbers())
+    if clipped:
+        notes.append(clipped_note(clipped, len(raw)))
+    if even := even_note(raw, geometry.array.numbers(), clipped):
+        notes.append(even)
     if exposure is not None and exposure.min() < 1:
         notes.append(f"the images were divided by their exposures, which are {exposure.min():.4g} to 1 of the longest")
     return ImageStack(
@@ -173,16 +186,19 @@ def finish_stack(
         geometry=geometry,
         unit_counts=unit,
         exposure=exposure,
-        provenance=Provenance(source=str(path), layout=layout, sha256=sha256, notes=tuple(notes), facts=tuple(facts)),
+        provenance=Provenance(
+            source=str(path), layout=layout, sha256=sha256, notes=tuple(notes), facts=tuple(facts), clipped=clipped
+        ),
     )
 
 
-def check_count(images: int, geometry: Geometry, name: str) -> None:
-    """Refuse a stack whose number of images is not the array's number of LEDs."""
+def check_count(images: int, geometry: Geometry, name: str, aside: str = "") -> None:
+    """Refuse a stack whose number of images is not the array's number of LEDs; ``aside`` is not counted."""
     expected = len(geometry.array.numbers())
     if images != expected:
+        held = counted(images, "image") + (f" ({aside})" if aside else "")
         raise DataError(
-            f"{name} holds {images} images but the array in the geometry has {expected} LEDs",
+            f"{name} holds {held} but the array in the geometry has {counted(expected, 'LED')}",
             "correct rows and columns, count or the table in the geometry, remove dark frames, "
             "or copy the file again if it was cut short",
         )
@@ -224,7 +240,7 @@ def check_images(raw: NDArray[Any], name: str) -> None:
         if any(counts):
             first = next(place for place, count in enumerate(counts) if count)
             raise DataError(
-                f"{name}: {sum(counts)} pixels are NaN or infinite, the first in image {first}",
+                f"{name}: {counted(sum(counts), 'pixel is', 'pixels are')} NaN or infinite, the first in image {first}",
                 "replace dead pixels before loading; negative pixels are fine, NaN is not",
             )
 

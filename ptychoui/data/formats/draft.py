@@ -71,6 +71,8 @@ class Draft:
         LEDs of the images, where the file states them.
     images
         Number of images; None where it is not known before the geometry is.
+    aside
+        Which files beside the images were not counted among them, in words.
     said, said_in
         What the user says of the images, and in which file; known once the geometry is whole.
     """
@@ -82,6 +84,7 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     leds: Leds | None = None
     images: int | None = None
+    aside: str = ""
     said: Images = field(default_factory=Images)
     said_in: str = ""
     example: str = ""  # name of a shipped geometry whose data look like these
@@ -180,8 +183,12 @@ class Draft:
     ) -> ImageStack:
         """Check the image count, make intensities of (LED, row, column) ``raw``, and build the stack."""
         if self.leds is None:
-            order, count = geometry.array.kind, len(geometry.array.numbers())
-            self.tell("LED order", f"{order} of {count} LEDs, from its first to its last", "", "the geometry")
+            array, count = geometry.array, len(geometry.array.numbers())
+            if array.led_numbers is None or array.kind == "table":
+                order = f"{array.kind} of {count} LEDs, from its first to its last"
+            else:
+                order = f"{count} LEDs of the {array.kind}, {array.led_numbers[0]} to {array.led_numbers[-1]} as listed"
+            self.tell("LED order", order, "", "the geometry")
         elif self.leds.numbers is None and geometry.array.led_numbers is not None:
             numbers = geometry.array.led_numbers
             self.facts = [fact for fact in self.facts if fact.name != "LED numbers"]
@@ -352,4 +359,4 @@ def lines_for(missing: tuple[str, ...]) -> list[str]:
 def check_images(draft: Draft, geometry: Geometry) -> None:
     """Refuse a wrong number of images before they are read."""
     if draft.images is not None:
-        check_count(draft.images, geometry, draft.path.name)
+        check_count(draft.images, geometry, draft.path.name, draft.aside)

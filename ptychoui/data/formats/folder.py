@@ -1,6 +1,6 @@
 """A folder of TIFF or PNG files in natural order (image_2 before image_10), one image per LED.
 
-Files whose name starts with "dark" are dark frames.
+Files whose name starts with "dark" are dark frames; those that start with "darkfield" are not.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from ptychoui.data.formats.common import (
 )
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.names import notes_on_names
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
 from ptychoui.data.formats.tiff import read_tiff_image
 from ptychoui.errors import DataError
+from ptychoui.words import counted
 
 KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
+DARK = re.compile(r"dark(?!\W*_*field)", re.IGNORECASE)
+"""Names of dark frames; an image under dark-field illumination is none."""
 END_OF_PNG = b"IEND\xaeB`\x82"
 GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L"}
 
@@ -35,8 +39,8 @@ GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L"}
 def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) -> ImageStack:
     """Read the images of a folder; the geometry is the one given or ``geometry.toml`` in the folder.
 
-    Files whose name starts with "dark" are dark frames: their mean is taken off every image. ``draft`` holds what
-    other files in the folder say.
+    Files whose name starts with "dark", but not "darkfield", are dark frames: their mean is taken off every image.
+    ``draft`` holds what other files in the folder say.
     """
     draft = draft or Draft(path=folder, layout="")
     files, dark_files = image_files(folder)
@@ -46,18 +50,23 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     draft.tell(
         "order of the images", f"{files[0].name} to {files[-1].name}", "", "natural order of the names", assumed=True
     )
+    draft.notes.extend(notes_on_names([file.name for file in files]))
     if dark_files:
-        draft.tell("dark frames", len(dark_files), "", f"{dark_files[0].name}, ...; their mean is subtracted")
+        some = f"{dark_files[0].name}{', ...' if len(dark_files) > 1 else ''}"
+        draft.tell("dark frames", len(dark_files), "", f"{some}; their mean is subtracted")
+        dark_frames = "a dark frame" if len(dark_files) == 1 else "dark frames"
+        draft.aside = f"{counted(len(dark_files), 'file')} set aside as {dark_frames} by name: {some}"
     geometry = draft.complete(given)
     check_images(draft, geometry)
     digest = hashlib.sha256()
     raw = read_files(files, digest)
-    draft.notes.append(f"{len(files)} files in natural order, from {files[0].name} to {files[-1].name}")
+    draft.notes.append(f"{counted(len(files), 'file')} in natural order, from {files[0].name} to {files[-1].name}")
     dark = None
     if dark_files:
         frame = read_files(dark_files, digest, first).mean(axis=0, dtype=np.float64)
         dark = [frame] * len(raw)
-        draft.notes.append(f"the mean of {len(dark_files)} dark frames ({frame.mean():.4g}) was subtracted")
+        which = "the dark frame" if len(dark_files) == 1 else f"the mean of {len(dark_files)} dark frames"
+        draft.notes.append(f"{which} ({frame.mean():.4g}) was subtracted")
     return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark)
 
 
@@ -99,8 +108,8 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
             "keep the images of the stack in a folder of their own",
         )
     files = sorted(files, key=natural_key)
-    dark = [file for file in files if file.name.lower().startswith("dark")]
-    images = [file for file in files if not file.name.lower().startswith("dark")]
+    dark = [file for file in files if DARK.match(file.name)]
+    images = [file for file in files if not DARK.match(file.name)]
     if not images:
         raise DataError(f"the folder {folder.name!r} holds dark frames only", "add the images of the LEDs")
     return images, dark

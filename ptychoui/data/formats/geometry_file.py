@@ -2,7 +2,7 @@
 
 A partial geometry is the same TOML with some settings left out: what it says wins over the data file, what it does
 not say is taken from there. ``positions_file = "leds.json"`` in ``[array]`` names a table of LED positions
-(`led_table`) beside the geometry file; with ``led_numbers`` it gives the LEDs of the images, in their order.
+(`led_table`) beside the geometry file; ``led_numbers`` gives the LEDs of the images, in their order, of any array.
 
 A table ``[images]`` says of the images what a file leaves open: their axis, amplitude or intensity, exposures, a dark
 level, a Bayer pattern; a microscope's profile is such a file, with the brightness and stray light of its LEDs.
@@ -228,7 +228,11 @@ def _check_alone(values: dict[str, Any]) -> None:
         raise SettingsError(f"an array of kind {kind!r} also needs {lacking}", "add these settings")
     if "array.positions_mm" in values and "array.kind" not in values:
         raise SettingsError("array.positions_mm needs array.kind = 'table'", "add that line to [array]")
-    build({name: value for name, value in stand_in.items() if name not in values} | values)
+    filled: dict[str, Any] = {name: value for name, value in stand_in.items() if name not in values}
+    if {"array.rows", "array.columns", "array.count"} & set(filled):
+        # Which numbers there are is known once the layout is.
+        values = {name: value for name, value in values.items() if name != "array.led_numbers"}
+    build(filled | values)
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
+from ptychoui.words import counted
 
 IMAGE_NAMES = ("imlow_HDR", "imlow", "lowSeq", "I_low", "I")
 AMPLITUDES = "imageAmpSeq"
@@ -94,7 +95,7 @@ def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> ND
         return chosen
     if not first and not last:
         raise DataError(
-            f"{path.name}: {name} has the shape {raw.shape} but the array in the geometry has {count} LEDs",
+            f"{path.name}: {name} has the shape {raw.shape} but the array in the geometry has {counted(count, 'LED')}",
             "correct rows and columns, count or the table in the geometry, or remove dark frames",
         )
     if first and not last:
@@ -125,7 +126,7 @@ def _wave_numbers(mat: MatFile, draft: Draft) -> None:
     number = mat.scalar_or_none("imNum")
     if number is not None and 1 <= number < len(per_um):
         per_um = per_um[: int(number)]
-        draft.notes.append(f"the first {int(number)} images were used (imNum)")
+        draft.notes.append(f"the first {int(number)} of the images were used (imNum)")
     draft.tell_leds(
         Leds(per_um=per_um),
         "`kx`, `ky` [rad/m]",

@@ -125,6 +125,7 @@ def read_native(path: Path, given: GivenGeometry) -> ImageStack | TrainingSet:
         if isinstance(arrays[names[0]], np.memmap):
             notes += ("the images are used from the file: it must stay where it is while the stack is open",)
         facts = tuple(Fact(**fact) for fact in record.get("facts", []))
+        clipped = tuple((int(number), float(share)) for number, share in record.get("clipped", []))
     draft = Draft(path=path, layout="ptychoui HDF5", notes=list(notes), facts=list(facts))
     geometry = draft.overlay(stored, given)
     provenance = Provenance(
@@ -133,6 +134,7 @@ def read_native(path: Path, given: GivenGeometry) -> ImageStack | TrainingSet:
         sha256=sha256_file(path),
         notes=tuple(draft.notes),
         facts=facts,
+        clipped=clipped,
     )
     return _dataset(kind, arrays, record, geometry, provenance)
 
@@ -156,6 +158,8 @@ def _arrays(dataset: ImageStack | TrainingSet) -> dict[str, NDArray[Any]]:
         "source_sha256": source.sha256,
         "notes": list(source.notes),
     }
+    if source.clipped:
+        record["clipped"] = [list(image) for image in source.clipped]
     if source.facts:
         record["facts"] = [asdict(fact) for fact in source.facts]
     if isinstance(dataset, ImageStack):

@@ -30,6 +30,7 @@ from ptychoui.data.formats.led_matrix import state_info
 from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
+from ptychoui.words import counted
 
 DNG_VERSION = 50706
 UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
@@ -64,7 +65,7 @@ def read_tiff_image(path: Path) -> NDArray[Any]:
     with _opened(path) as tiff:
         if len(tiff.pages) != 1:
             raise DataError(
-                f"{path.name} has {len(tiff.pages)} pages, expected one image per file",
+                f"{path.name} has {counted(len(tiff.pages), 'page')}, expected one image per file",
                 "open the multi-page file itself, not its folder",
             )
         return _page(tiff.pages[0], path, 0)
