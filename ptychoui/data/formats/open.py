@@ -11,7 +11,7 @@ from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.formats.common import parsing
 from ptychoui.data.formats.folder import read_folder
 from ptychoui.data.formats.fpm_torch import is_fpm_torch, read_fpm_torch
-from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
 from ptychoui.data.formats.imaged import is_imaged, read_imaged
 from ptychoui.data.formats.leb_epfl import metadata_beside, read_leb_stack
 from ptychoui.data.formats.led_table import is_led_csv, is_led_json, led_table_of, load_json, read_led_table
@@ -36,7 +36,7 @@ LAYOUTS = (
 LARGEST_JSON = 2**26
 
 
-def open_dataset(path: str | Path, geometry: GivenGeometry = None) -> ImageStack | TrainingSet:
+def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) -> ImageStack | TrainingSet:
     """Read an LED stack or a training set from a file or folder.
 
     Parameters
@@ -45,8 +45,8 @@ def open_dataset(path: str | Path, geometry: GivenGeometry = None) -> ImageStack
         A file or folder of one of the layouts in the readers' docstrings; of a file with several tiles or channels
         one is chosen by PATH::NAME.
     geometry
-        Microscope and array, or only some of their settings; it wins over a geometry file beside the data, which
-        wins over the data file.
+        Microscope and array, or only some of their settings, or a file of them; it wins over a geometry file beside
+        the data, which wins over the data file.
 
     Returns
     -------
@@ -66,6 +66,8 @@ def open_dataset(path: str | Path, geometry: GivenGeometry = None) -> ImageStack
         If the file is missing, damaged or of an unknown layout, or does not fit its geometry; the hint says
         what to do. Files that can carry programs (pickles and archives of them) are refused unread.
     """
+    if isinstance(geometry, str | Path):
+        geometry = read_geometry(geometry)
     path, part = _part(Path(path))
     try:
         is_folder = path.is_dir()
