@@ -312,11 +312,11 @@ def _add_calibrate(commands: Any) -> None:
         "--crop", type=whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
     parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
-    parser.add_argument("--tilt", action="store_true", help="let the array tilt")
+    parser.add_argument("--tilt", action="store_true", help="let the array tilt, if that is noticeably better")
     parser.add_argument(
         "--single-leds", action="store_true", help="let every LED shift a little in the end; the array becomes a table"
     )
-    parser.add_argument("--starts", type=whole(2), metavar="N", help="error bar from N random starts")
+    parser.add_argument("--starts", type=whole(2), metavar="N", help="how far apart N random starts end")
     parser.add_argument("--seed", type=whole(0), default=0, help="of the random starts")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     add_threads(parser)
@@ -342,6 +342,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
     with if_stopped(lost):
         stack = open_stack(arguments.file, arguments.geometry)
+        for note in stack.provenance.notes:
+            say(f"note: {note}")
         work = StackCalibration(stack, _crop(arguments), device_of(arguments.device))
         found = _calibrated(work, arguments, values)
         geometry, result = work.for_use(found.geometry), found.reconstruction
@@ -447,6 +449,8 @@ def _measured(arguments: argparse.Namespace) -> int:
     said = said_of_images(arguments.geometry, dark)
     sample = open_for_profile(arguments.sample, arguments.geometry, said)
     sources["sample"] = sample.provenance.sha256
+    for note in sample.provenance.notes:
+        say(f"note: {note}")
     blank = None
     if arguments.blank:
         blank = open_for_profile(arguments.blank, arguments.geometry, said, sample.geometry)
