@@ -29,6 +29,7 @@ from ptychoui.paths import resources
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
 from ptychoui.session.judgement import Judgement
+from ptychoui.session.origin import data_name
 
 M, A = "geometry.microscope.", "geometry.array."
 MICROSCOPE = (
@@ -205,7 +206,8 @@ class GeometryPanel(QWidget):
         else:
             own = document is not None and document.experiment.geometry is not None
             file = document.experiment.data.geometry if document is not None else None
-            other = f"From {Path(file).name}." if file else "Came with the data."
+            name = data_name(document.dataset) if document is not None else ""
+            other = f"From {Path(file).name}." if file else f"Came with {name or 'the data'}."
             self._say_where_from("Set in this experiment." if own else other, geometry)
             self._draft = geometry
             leds = document.leds() if document is not None else None

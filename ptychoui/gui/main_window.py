@@ -87,6 +87,7 @@ class MainWindow(WindowCommands):
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
+        p.result.closed.connect(c.close_result)
         p.result.tile_chosen.connect(c.show_tile)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
@@ -99,6 +100,7 @@ class MainWindow(WindowCommands):
         document, panels = self.document, self.panels
         panels.leds.show_design(document)
         if what != "design":
+            panels.result.show_origin(document.origin)
             panels.geometry.show_document(document)
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
@@ -110,6 +112,7 @@ class MainWindow(WindowCommands):
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
+            panels.result.show_origin(document.origin)
             self._shown_report = document.reconstruction.report
             self._show_run()
             self._show_reconstruction()
@@ -134,6 +137,7 @@ class MainWindow(WindowCommands):
         elif task not in ("training", "reconstruction", "calibration") and active:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
+        panels.result.show_origin(self.document.origin)
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
@@ -144,6 +148,8 @@ class MainWindow(WindowCommands):
                 and (before is None or before.stored is not history.report.stored)
             ):
                 panels.show_opened_result(self.document)
+            elif history.report is None and not active:
+                panels.show_page(self.document)
         elif task == "reconstruction" and active and history.begun is not None and history.last_pass is not None:
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()

@@ -144,8 +144,8 @@ class Panels:
         other = RunState.IDLE
         self.run.show_state(state if training else other)
         self.stack_run.show_state(other if training else state, task)
-        for form in (self.run.form, self.stack_run.form):
-            form.setEnabled(not state.active)
+        self.run.form.setEnabled(not state.active)
+        self.stack_run.set_editable(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
         self.state.setText((self.run if training else self.stack_run).state.text())

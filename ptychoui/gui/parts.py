@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QAction, QColor, QPalette
+from PyQt6.QtCore import QEvent, QObject, QSize, Qt
+from PyQt6.QtGui import QAction, QColor, QPalette, QResizeEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -22,6 +22,9 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.theme import colours
 from ptychoui.session.worker import RunState
+
+W = TypeVar("W", bound=QWidget)
+L = TypeVar("L", bound=QLabel)
 
 STATE_TEXTS = {
     RunState.IDLE: "Ready",
@@ -135,14 +138,120 @@ def scrolled(gap: int, *parts: QWidget | QLayout) -> QScrollArea:
     return area
 
 
+class _FontWatch(QObject):
+    """Does something again whenever the font of a widget changes."""
+
+    def __init__(self, widget: QWidget, do: Callable[[], None]) -> None:
+        super().__init__(widget)
+        self._do = do
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Look for a new font."""
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._do()
+        return super().eventFilter(watched, event)
+
+
+def by_font(widget: QWidget, do: Callable[[], None]) -> None:
+    """Set a size that follows from the size of the text, now and whenever that changes."""
+    do()
+    _FontWatch(widget, do)
+
+
+def tall(widget: W, lines: float = 2.0) -> W:
+    """The widget, at least so many lines of text high."""
+    by_font(widget, lambda: widget.setMinimumHeight(round(lines * widget.fontMetrics().height())))
+    return widget
+
+
+class Elided(QLabel):
+    """One line that is cut in the middle or at its end where there is too little room; the tooltip has all of it."""
+
+    def __init__(self, mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight, least: int = 6) -> None:
+        super().__init__()
+        self._mode, self._least, self._whole = mode, least, ""
+
+    @property
+    def whole(self) -> str:
+        """The text without its cut."""
+        return self._whole
+
+    def say(self, text: str, tip: str = "") -> None:
+        """Show a text."""
+        self._whole = text
+        self.setToolTip(tip or text)
+        self._cut()
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        """All of the text."""
+        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 2, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Its first letters."""
+        return QSize(self._least * self.fontMetrics().averageCharWidth(), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Cut anew."""
+        super().resizeEvent(event)
+        self._cut()
+
+    def _cut(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._whole, self._mode, max(self.width(), 1)))
+
+
+class Yielding(QScrollArea):
+    """As high as its content where there is room, else scrolled: long notes leave room for what they are about."""
+
+    def __init__(self, content: QWidget, lines: int = 3) -> None:
+        super().__init__()
+        self._lines = lines
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.setWidget(content)
+        content.installEventFilter(self)
+        self.setVisible(not content.isHidden())
+
+    def sizeHint(self) -> QSize:
+        """The content's height at the width there is."""
+        content = self.widget()
+        if content is None:
+            return super().sizeHint()
+        width = max(self.width(), 20 * self.fontMetrics().averageCharWidth())
+        high = content.heightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
+        return QSize(content.sizeHint().width(), max(1, high))
+
+    def minimumSizeHint(self) -> QSize:
+        """A few lines."""
+        lines = self._lines * self.fontMetrics().height()
+        return QSize(12 * self.fontMetrics().averageCharWidth(), min(self.sizeHint().height(), lines))
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow the content: its size, and whether there is any."""
+        if event is not None and watched is self.widget():
+            if event.type() in (QEvent.Type.ShowToParent, QEvent.Type.HideToParent):
+                self.setVisible(event.type() == QEvent.Type.ShowToParent)
+            elif event.type() == QEvent.Type.LayoutRequest:
+                self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Another width needs another height."""
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
+
 def command_button(action: QAction) -> QToolButton:
     """A wide button for a command."""
     button = QToolButton()
     button.setDefaultAction(action)
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    button.setMinimumHeight(2 * button.fontMetrics().height())
-    return button
+    return tall(button)
 
 
 def note() -> QLabel:
@@ -153,7 +262,7 @@ def note() -> QLabel:
     return label
 
 
-def bold(label: QLabel) -> QLabel:
+def bold(label: L) -> L:
     """The label in bold."""
     font = label.font()
     font.setBold(True)

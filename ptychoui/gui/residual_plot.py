@@ -53,7 +53,9 @@ class ResidualPlot(QWidget):
         if last is None:
             self.text.setText("No reconstruction yet")
         else:
-            self.text.setText(f"Residual {last.residual:.3g} after pass {last.step}")
+            kept = history.report.path if history.report is not None and history.begun is None else None
+            of = f"{kept.name}: residual" if kept is not None else "Residual"
+            self.text.setText(f"{of} {last.residual:.3g} after pass {last.step}")
         if self.isVisible():
             self._draw()
 

@@ -185,6 +185,13 @@ def paint_primary(button: QWidget) -> None:
     button.setPalette(palette)
 
 
+def paint_band(band: QWidget, tone: str) -> None:
+    """Let a line of text stand out by its ground."""
+    palette = QPalette(QApplication.palette())
+    palette.setColor(QPalette.ColorRole.Window, QColor(blend(tone, colours().window, 0.75)))
+    band.setPalette(palette)
+
+
 def number_axes(plot: pg.PlotWidget, shown: bool) -> None:
     """Write numbers on the axes of a plot, or none: on those of nothing they would be taken for something."""
     for axis in ("left", "bottom"):
