@@ -60,7 +60,6 @@ class MainWindow(WindowCommands):
         self._join()
         self._fill_menus()
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
-        self.setMinimumSize(900, 560)
         self._shown_before = False
         self._shown_report: StackReport | None = None
         self.restore_layout()

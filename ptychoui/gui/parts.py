@@ -130,47 +130,48 @@ def scrolled(gap: int, *parts: QWidget | QLayout) -> QScrollArea:
         else:
             column.addWidget(part)
     column.addStretch(1)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(inner)
-    return area
+    return Scrolled(inner)
 
 
 class _FontWatch(QObject):
     """Does something again whenever the font of a widget changes."""
 
-    def __init__(self, widget: QWidget, do: Callable[[], None]) -> None:
+    def __init__(self, widget: QWidget, do: Callable[[QWidget], object]) -> None:
         super().__init__(widget)
-        self._do = do
+        self._widget, self._do = widget, do
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Look for a new font."""
         if event is not None and event.type() == QEvent.Type.FontChange:
-            self._do()
+            self._do(self._widget)
         return super().eventFilter(watched, event)
 
 
-def by_font(widget: QWidget, do: Callable[[], None]) -> None:
+def by_font(widget: QWidget, do: Callable[[QWidget], object]) -> None:
     """Set a size that follows from the size of the text, now and whenever that changes."""
-    do()
+    do(widget)
     _FontWatch(widget, do)
 
 
 def tall(widget: W, lines: float = 2.0) -> W:
     """The widget, at least so many lines of text high."""
-    by_font(widget, lambda: widget.setMinimumHeight(round(lines * widget.fontMetrics().height())))
+    by_font(widget, lambda w: w.setMinimumHeight(round(lines * w.fontMetrics().height())))
     return widget
 
 
 class Elided(QLabel):
-    """One line that is cut in the middle or at its end where there is too little room; the tooltip has all of it."""
+    """One line that is cut in the middle or at its end where there is too little room; the tooltip has all of it.
 
-    def __init__(self, mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight, least: int = 6) -> None:
+    Parameters
+    ----------
+    least, usual
+        Letters that are always shown, and for which there is room where that can be had, however short the text.
+    """
+
+    def __init__(self, mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight, least: int = 6, usual: int = 0) -> None:
         super().__init__()
-        self._mode, self._least, self._whole = mode, least, ""
+        self._mode, self._least, self._usual, self._whole = mode, least, usual, ""
 
     @property
     def whole(self) -> str:
@@ -186,7 +187,9 @@ class Elided(QLabel):
 
     def sizeHint(self) -> QSize:
         """All of the text."""
-        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 2, super().sizeHint().height())
+        metrics = self.fontMetrics()
+        wide = max(metrics.horizontalAdvance(self._whole) + 2, self._usual * metrics.averageCharWidth())
+        return QSize(wide, super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         """Its first letters."""
@@ -201,18 +204,37 @@ class Elided(QLabel):
         self.setText(self.fontMetrics().elidedText(self._whole, self._mode, max(self.width(), 1)))
 
 
-class Yielding(QScrollArea):
-    """As high as its content where there is room, else scrolled: long notes leave room for what they are about."""
+class Scrolled(QScrollArea):
+    """Scrolled up and down; never narrower than what it holds."""
 
-    def __init__(self, content: QWidget, lines: int = 3) -> None:
+    def __init__(self, content: QWidget) -> None:
         super().__init__()
-        self._lines = lines
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.setWidget(content)
         content.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow the size of the content."""
+        if event is not None and watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def minimumSizeHint(self) -> QSize:
+        """The content's width, and three lines."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        least = 0 if content is None else content.minimumSizeHint().width()
+        return QSize(least + (0 if bar is None else bar.sizeHint().width()), 3 * self.fontMetrics().height())
+
+
+class Yielding(Scrolled):
+    """As high as its content where there is room, else scrolled: long notes leave room for what they are about."""
+
+    def __init__(self, content: QWidget, lines: int = 3) -> None:
+        super().__init__(content)
+        self._lines = lines
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.setVisible(not content.isHidden())
 
     def sizeHint(self) -> QSize:
@@ -230,12 +252,10 @@ class Yielding(QScrollArea):
         return QSize(12 * self.fontMetrics().averageCharWidth(), min(self.sizeHint().height(), lines))
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Follow the content: its size, and whether there is any."""
-        if event is not None and watched is self.widget():
-            if event.type() in (QEvent.Type.ShowToParent, QEvent.Type.HideToParent):
-                self.setVisible(event.type() == QEvent.Type.ShowToParent)
-            elif event.type() == QEvent.Type.LayoutRequest:
-                self.updateGeometry()
+        """Follow the content: whether there is any."""
+        kinds = QEvent.Type.ShowToParent, QEvent.Type.HideToParent
+        if event is not None and watched is self.widget() and event.type() in kinds:
+            self.setVisible(event.type() == QEvent.Type.ShowToParent)
         return super().eventFilter(watched, event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -252,6 +272,59 @@ def command_button(action: QAction) -> QToolButton:
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return tall(button)
+
+
+class CommandRow(QWidget):
+    """Buttons side by side, the first one the widest; where there is little room the others show their icons alone."""
+
+    def __init__(self, buttons: Iterable[QToolButton]) -> None:
+        super().__init__()
+        self.buttons = list(buttons)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(gap_of(self))
+        for place, button in enumerate(self.buttons):
+            row.addWidget(button, 2 if place else 3)
+
+    def minimumSizeHint(self) -> QSize:
+        """The first with its text, the others with their icons."""
+        height = self.buttons[0].sizeHint().height()
+        icons = (len(self.buttons) - 1) * (height + gap_of(self))
+        return QSize(self._wide(self.buttons[0]) + icons, max(height, self.buttons[0].minimumHeight()))
+
+    def sizeHint(self) -> QSize:
+        """All with their texts."""
+        return QSize(self._all(), self.minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fold or unfold."""
+        super().resizeEvent(event)
+        self._fold()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Other texts or icons may need another room."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._fold()
+        return super().event(event)
+
+    def _fold(self) -> None:
+        folded = self.width() < self._all()
+        style = Qt.ToolButtonStyle
+        wanted = style.ToolButtonIconOnly if folded else style.ToolButtonTextBesideIcon
+        for button in self.buttons[1:]:
+            if button.toolButtonStyle() != wanted:
+                button.setToolButtonStyle(wanted)
+
+    def _all(self) -> int:
+        """Width at which all texts fit; the first button has three parts where the others have two."""
+        share = max(self._wide(self.buttons[0]) / 3, *(self._wide(button) / 2 for button in self.buttons[1:]))
+        return round(share * (1 + 2 * len(self.buttons))) + gap_of(self) * (len(self.buttons) - 1)
+
+    @staticmethod
+    def _wide(button: QToolButton) -> int:
+        """Icon, text and margins."""
+        line = button.fontMetrics().height()
+        return button.iconSize().width() + button.fontMetrics().horizontalAdvance(button.text()) + line
 
 
 def note() -> QLabel:

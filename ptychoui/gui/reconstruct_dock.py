@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
+from PyQt6.QtCore import QSignalBlocker, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.fields import Field, Form
 from ptychoui.gui.parts import (
+    CommandRow,
     Elided,
     Status,
     bold,
@@ -92,10 +93,6 @@ class ReconstructPanel(QWidget):
         super().__init__(parent)
         gap = gap_of(self)
         self.buttons = {key: command_button(actions[key]) for key in ("reconstruct", "pause", "stop")}
-        buttons = QHBoxLayout()
-        buttons.setSpacing(gap)
-        for key, button in self.buttons.items():
-            buttons.addWidget(button, 3 if key == "reconstruct" else 2)
         self.status = Status(RUNNING["reconstruction"])
         self.state, self.time_left = self.status.state, self.status.time_left
         self.stack = bold(Elided(Qt.TextElideMode.ElideMiddle))
@@ -137,7 +134,7 @@ class ReconstructPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        layout.addLayout(buttons)
+        layout.addWidget(CommandRow(self.buttons.values()))
         layout.addLayout(calibrate)
         layout.addWidget(self.status)
         layout.addWidget(self.area, 1)
@@ -224,9 +221,13 @@ class ReconstructPanel(QWidget):
         for part in (self.calibrated, self.calibration):
             part.setVisible(bool(lines))
         offered = found is not None and not active
-        if offered and self.take.isHidden() and (bar := self.area.verticalScrollBar()) is not None:
-            bar.setValue(0)
+        if offered and self.take.isHidden():
+            # Once it has its place.
+            QTimer.singleShot(0, self._bring_up_offer)
         self.take.setVisible(offered)
+
+    def _bring_up_offer(self) -> None:
+        self.area.ensureWidgetVisible(self.take, 0, 0)
 
     def show_forecast(self, found: StackForecast | str) -> None:
         """Show what a reconstruction would take, or why there can be none."""

@@ -68,7 +68,7 @@ class ResultView(QWidget):
         }
         self.stack = QStackedWidget()
         self.buttons = QButtonGroup(self)
-        self.summary = Elided()
+        self.summary = Elided(least=0)
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.tile = QSpinBox()
         self.tile.setPrefix("tile ")

@@ -8,8 +8,8 @@ from PyQt6.QtCore import QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from ptychoui.gui.parts import Status, by_font, command_button, duration, gap_of, ink
-from ptychoui.gui.theme import colours, number_axes
+from ptychoui.gui.parts import Status, Yielding, by_font, command_button, duration, gap_of, ink
+from ptychoui.gui.theme import colours, dress_axes, number_axes
 from ptychoui.session.origin import Origin
 from ptychoui.session.stack_rings import RingsFound, RingsHistory
 from ptychoui.session.stack_run import StackReport
@@ -36,7 +36,7 @@ class RingsPage(QWidget):
         self._found: RingsFound | None = None
         self._elsewhere = ""
         self.compare = command_button(compare)
-        by_font(self, lambda: self.compare.setFixedWidth(24 * self.fontMetrics().averageCharWidth()))
+        by_font(self, lambda _: self.compare.setFixedWidth(24 * self.fontMetrics().averageCharWidth()))
         self.status = Status("Comparing halves")
         policy = self.status.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
@@ -73,7 +73,7 @@ class RingsPage(QWidget):
         layout.setSpacing(gap)
         layout.addLayout(head)
         layout.addWidget(self.plot, 1)
-        layout.addWidget(self.text)
+        layout.addWidget(Yielding(self.text, 2))
         self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
         self.show_history(RingsHistory(), None)
         self.use_colours()
@@ -122,10 +122,7 @@ class RingsPage(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         c = colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
         self.curve.setPen(pg.mkPen(c.accent, width=2))
         self.threshold.setPen(pg.mkPen(c.muted, width=1.2, style=Qt.PenStyle.DashLine))
         legend = self.plot.getPlotItem().legend
