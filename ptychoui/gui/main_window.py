@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
-from PyQt6.QtWidgets import QApplication, QDialog
+from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
@@ -247,6 +247,11 @@ class MainWindow(WindowCommands):
         self.panels.use_colours(self.controller.state, self.controller.task)
         for dialog in self.findChildren(WorkDialog):
             dialog.use_colours()
+        # Pages that are hidden do not tell that their text has another size.
+        for part in self.findChildren(QWidget):
+            part.updateGeometry()
+        for layout in self.findChildren(QLayout):
+            layout.invalidate()
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""

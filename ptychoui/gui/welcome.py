@@ -88,12 +88,13 @@ def _button(action: QAction, text: str, line: int) -> QPushButton:
     button.setToolTip(action.toolTip())
     button.setIconSize(QSize(round(1.4 * line), round(1.4 * line)))
     button.setMinimumHeight(round(2.6 * line))
-    by_font(
-        button,
-        lambda widget: widget.setMinimumWidth(
-            max(22 * widget.fontMetrics().averageCharWidth(), widget.fontMetrics().horizontalAdvance(text) + 4 * line)
-        ),
-    )
+
+    def widen(widget: QWidget) -> None:
+        metrics = widget.fontMetrics()
+        least = 22 * metrics.averageCharWidth(), metrics.horizontalAdvance(text) + 5 * metrics.height() // 2
+        widget.setMinimumWidth(max(least))
+
+    by_font(button, widen)
     button.clicked.connect(action.trigger)
 
     def follow() -> None:

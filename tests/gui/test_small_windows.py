@@ -130,6 +130,13 @@ def test_what_is_drawn_at_a_size_of_its_own_grows_with_the_text(window: MainWind
         window.panels.stack_run.buttons["reconstruct"].minimumHeight(),
     )
     assert all(large > 1.4 * small for small, large in zip(before, after, strict=True))
+    # And shrinks again, with the pages that nobody saw meanwhile.
+    window.prefer(font_scale=1.0)
+    window.apply_theme()
+    laid_out(window)
+    window.resize(900, 560)
+    laid_out(window)
+    assert (window.width(), window.height()) == (900, 560)
 
 
 def test_a_contrast_bar_folds_into_a_menu_and_elides_numbers(qtbot: Any, qapp: object) -> None:
