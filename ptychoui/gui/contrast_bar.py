@@ -7,14 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtGui import (
+    QColor,
+    QIcon,
+    QImage,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QResizeEvent,
+)
+from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
 from ptychoui.gui import luts
 from ptychoui.gui.limits import auto_limits, decimals_for, finite_values, full_limits, widened
+from ptychoui.gui.parts import by_font, gap_of
 from ptychoui.gui.theme import colours
 
 BINS = 128
+
+ROOM_LINES = 5
+"""Lines of text by which the histogram is wider than at its least before all buttons are shown."""
 
 
 class ContrastBar(QWidget):
@@ -45,8 +60,8 @@ class ContrastBar(QWidget):
         self.low_box, self.high_box = self._box("Lower limit"), self._box("Upper limit")
         self.histogram = Histogram(self)
         self.histogram.setToolTip(f"Histogram of {quantity}: drag the handles, or between them to move both")
-        auto = _button("Auto", "Limits at 0.1 and 99.9 % of the pixels shown, once")
-        full = _button(
+        self.auto_button = _button("Auto", "Limits at 0.1 and 99.9 % of the pixels shown, once")
+        self.full_button = _button(
             "Reset", f"Back to {fixed[0]:.3g} to {fixed[1]:.3g}" if fixed else "Smallest to largest pixel shown"
         )
         self.luts = QComboBox()
@@ -55,16 +70,23 @@ class ContrastBar(QWidget):
         self.luts.setToolTip(f"Colours of {quantity}")
         self.luts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.luts.setMinimumContentsLength(9)
+        self.more = QToolButton()
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more.setToolTip(f"Auto, reset and colours of {quantity}")
+        self.more.setMenu(self._menu())
+        self.more.hide()
+        self._wide = (self.auto_button, self.full_button, self.luts)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(max(4, self.fontMetrics().height() // 3))
-        for widget in (self.low_box, self.histogram, self.high_box, auto, full, self.luts):
+        layout.setSpacing(gap_of(self))
+        for widget in (self.low_box, self.histogram, self.high_box, *self._wide, self.more):
             layout.addWidget(widget, 1 if widget is self.histogram else 0)
+        by_font(self, lambda _: self._measure())
         self.low_box.valueChanged.connect(self._typed)
         self.high_box.valueChanged.connect(self._typed)
         self.histogram.dragged.connect(self._dragged)
-        auto.clicked.connect(self.auto)
-        full.clicked.connect(self.reset)
+        self.auto_button.clicked.connect(self.auto)
+        self.full_button.clicked.connect(self.reset)
         self.luts.currentTextChanged.connect(self._lut_chosen)
         self._show()
 
@@ -72,6 +94,68 @@ class ContrastBar(QWidget):
     def table(self) -> NDArray[np.uint8]:
         """(256, 3) colours in use."""
         return luts.lut(self.luts.currentText())
+
+    @property
+    def folded(self) -> bool:
+        """True where the buttons and the colours are in a menu, for want of room."""
+        return not self.more.isHidden()
+
+    def minimumSizeHint(self) -> QSize:
+        """Folded."""
+        return QSize(self._least(self.more), self.histogram.sizeHint().height())
+
+    def sizeHint(self) -> QSize:
+        """Unfolded."""
+        return QSize(
+            self._least(*self._wide) + ROOM_LINES * self.fontMetrics().height(), self.histogram.sizeHint().height()
+        )
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fold or unfold."""
+        super().resizeEvent(event)
+        self._fold()
+
+    def _least(self, *parts: QWidget) -> int:
+        """Width that limits, histogram and some parts take."""
+        inner = (*parts, self.histogram, self.low_box, self.high_box)
+        widths = [part.minimumWidth() or part.minimumSizeHint().width() for part in inner]
+        return sum(widths) + (len(widths) - 1) * gap_of(self)
+
+    def _fold(self) -> None:
+        folded = self.width() < self._least(*self._wide) + ROOM_LINES * self.fontMetrics().height()
+        if folded != self.folded:
+            self.more.setVisible(folded)
+            for part in self._wide:
+                part.setVisible(not folded)
+
+    def _measure(self) -> None:
+        """Sizes that follow from the text's."""
+        for box in (self.low_box, self.high_box):
+            box.setFixedWidth(self.fontMetrics().horizontalAdvance("−0.0000") + self.fontMetrics().height())
+        line = self.fontMetrics().height()
+        self.more.setIconSize(QSize(2 * line, line))
+        self._swatch()
+        self._fold()
+        self.updateGeometry()
+
+    def _swatch(self) -> None:
+        """The colours in use, as an icon."""
+        table = np.ascontiguousarray(self.table)
+        image = QImage(table.tobytes(), 256, 1, 768, QImage.Format.Format_RGB888)
+        self.more.setIcon(QIcon(QPixmap.fromImage(image.scaled(self.more.iconSize()))))
+
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
+        for button in (self.auto_button, self.full_button):
+            action = menu.addAction(button.text())
+            if action is not None:
+                action.triggered.connect(button.click)
+        menu.addSeparator()
+        for name in luts.NAMES:
+            action = menu.addAction(name)
+            if action is not None:
+                action.triggered.connect(lambda _=False, name=name: self.luts.setCurrentText(name))
+        return menu
 
     def start_over(self) -> None:
         """A new quantity or run: limits are chosen again with the next images."""
@@ -114,6 +198,7 @@ class ContrastBar(QWidget):
             with QSignalBlocker(box):
                 box.setDecimals(decimals)
                 box.setValue(value)
+                box.show_number()
         self.histogram.update()
 
     def _dragged(self, low: float, high: float) -> None:
@@ -129,19 +214,50 @@ class ContrastBar(QWidget):
             self.changed.emit(low, high)
 
     def _lut_chosen(self) -> None:
+        self._swatch()
         self.histogram.update()
         self.lut_changed.emit(self.table)
 
-    def _box(self, tip: str) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
+    def _box(self, tip: str) -> LimitBox:
+        box = LimitBox(tip)
         box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         box.setRange(-1e12, 1e12)
         box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         box.setKeyboardTracking(False)
         box.setAlignment(Qt.AlignmentFlag.AlignRight)
-        box.setToolTip(tip)
-        box.setFixedWidth(self.fontMetrics().horizontalAdvance("−0.00000") + self.fontMetrics().height())
         return box
+
+
+class LimitBox(QDoubleSpinBox):
+    """A limit with as many digits as there is room for; the tooltip has all of them."""
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self._tip = tip
+        self.setToolTip(tip)
+
+    def textFromValue(self, value: float) -> str:
+        """Fewer decimals, then a power of ten, rather than a number that is cut."""
+        exact = super().textFromValue(value)
+        texts = [exact, *(f"{value:.{digits}g}" for digits in (6, 5, 4, 3, 2, 1))]
+        room = self.width() - self.fontMetrics().height()
+        return next((text for text in texts if self.fontMetrics().horizontalAdvance(text) <= room), texts[-1])
+
+    def valueFromText(self, text: str | None) -> float:
+        """What is shown shortened stands for the number itself, unless somebody types."""
+        return self.value() if text == self.textFromValue(self.value()) else super().valueFromText(text)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Write the number anew."""
+        super().resizeEvent(event)
+        self.show_number()
+
+    def show_number(self) -> None:
+        """Write the value into the box and the tooltip."""
+        self.setToolTip(f"{self._tip}: {self.value():.6g}")
+        line = self.lineEdit()
+        if line is not None and not line.isModified():
+            line.setText(self.textFromValue(self.value()))
 
 
 def _button(text: str, tip: str) -> QToolButton:
@@ -173,7 +289,7 @@ class Histogram(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Narrow in small windows."""
-        return QSize(60, self.sizeHint().height())
+        return QSize(4 * self.fontMetrics().height(), self.sizeHint().height())
 
     def set_values(self, values: NDArray[np.float64]) -> None:
         """Count pixels."""

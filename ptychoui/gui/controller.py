@@ -45,6 +45,7 @@ from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
+from ptychoui.session.words import counted
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 
@@ -223,15 +224,14 @@ class Controller(QObject):
                 "it wins over a geometry in the data; undo takes it back",
             )
         elif isinstance(opened, OpenedReconstruction):
-            document.reconstruction.show(opened.report)
-            document.rings = RingsHistory()
+            document.show_result(opened.report)
             self.reconstruction_changed.emit()
         elif isinstance(opened, OpenedRun):
             document.take_run(opened)
             self.document_changed.emit("all")
             self.run_changed.emit()
             self.load_data()
-            self.say("info", f"Run with {opened.step} steps opened", "Resume takes it up where it was left")
+            self.say("info", f"Run with {counted(opened.step, 'step')} opened", "Resume takes it up where it was left")
         elif isinstance(opened, OpenedData):
             experiment = document.experiment
             data = experiment.data.replace(path=opened.path, geometry=None)
@@ -364,6 +364,7 @@ class Controller(QObject):
         stack = self._stack_with_geometry()
         if stack is None:
             return
+        document.close_result()
         document.reconstruction.begin()
         document.rings = RingsHistory()
         work = stack_run.stack_run(stack, document.geometry, document.plan, self._device)
@@ -375,6 +376,9 @@ class Controller(QObject):
         stack = self._stack_with_geometry()
         if stack is None:
             return
+        if document.origin is not None and not document.origin.same:
+            # What is compared are images of the open stack: they say nothing of another's result.
+            self.close_result()
         document.rings = RingsHistory()
         work = stack_rings.rings_run(stack, document.geometry, document.plan, self._device)
         self._start(work, "rings", document.rings)
@@ -392,12 +396,18 @@ class Controller(QObject):
     def _after_field(self, event: Any) -> None:
         field = self.document.field
         if field.ready is not None:
-            self.document.reconstruction.show(field.ready.report)
-            self.document.rings = RingsHistory()
+            self.document.show_result(field.ready.report)
             self.say("info", f"The field is written to {field.ready.path}")
         elif isinstance(event, Stopped) and field.begun is not None:
-            kept = f"{event.step} of {field.begun.tiles} tiles are kept in {field.begun.folder.name}"
+            tiles = counted(field.begun.tiles, "tile")
+            kept = f"{event.step} of {tiles} {'is' if event.step == 1 else 'are'} kept in {field.begun.folder.name}"
             self.say("info", f"Stopped: {kept}", "reconstruct the field into the same file to go on")
+
+    def close_result(self) -> None:
+        """Go back from a saved result to what was made here; not while a run is active."""
+        if not self._refuse_while_running():
+            self.document.close_result()
+            self.reconstruction_changed.emit()
 
     def show_tile(self, tile: int) -> None:
         """Show pupil and LEDs of another tile of a reconstruction that was opened."""

@@ -9,8 +9,10 @@ from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.colour_scale import ColourScale
 from ptychoui.gui.luts import lut
-from ptychoui.gui.theme import colours, number_axes
+from ptychoui.gui.parts import Yielding
+from ptychoui.gui.theme import colours, dress_axes, number_axes
 from ptychoui.session.stack_run import StackReport
+from ptychoui.session.words import counted
 
 
 class CoveragePage(QWidget):
@@ -44,7 +46,7 @@ class CoveragePage(QWidget):
         layout.setSpacing(gap)
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.scale)
-        layout.addWidget(self.text)
+        layout.addWidget(Yielding(self.text, 2))
         self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
         number_axes(self.plot, False)
         self.use_colours()
@@ -90,10 +92,7 @@ class CoveragePage(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         c = colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
         self.outline.setPen(pg.mkPen(c.text, width=1.2, style=Qt.PenStyle.DashLine))
         self.pupil.setPen(pg.mkPen(c.text, width=1.2))
         self.scale.update()
@@ -111,6 +110,5 @@ class CoveragePage(QWidget):
             return
         radius = float(np.hypot(at.x(), at.y()))
         period = report.geometry.microscope.wavelength_um / radius if radius > 1e-6 else np.inf
-        self.hover_text.emit(
-            f"NA ({at.x():+.3f}, {at.y():+.3f})   period {period:.2f} µm   seen by {found.counts[row, column]} LEDs"
-        )
+        seen = counted(int(found.counts[row, column]), "LED")
+        self.hover_text.emit(f"NA ({at.x():+.3f}, {at.y():+.3f})   period {period:.2f} µm   seen by {seen}")

@@ -39,7 +39,7 @@ class CoveragePlot(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Readable still."""
-        side = 7 * self.fontMetrics().height()
+        side = 5 * self.fontMetrics().height()
         return QSize(side, side)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:

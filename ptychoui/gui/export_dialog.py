@@ -24,6 +24,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.export.formats import FORMATS
 from ptychoui.export.quantise import quantise
 from ptychoui.gui.dialogs import Files
+from ptychoui.session.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ class ExportDialog(QDialog):
         rows, leds = self._patterns.levels.shape
         where = Path(self.path.text()).expanduser()
         kind = "the folder" if row.is_folder else "the file"
-        text = f"Writes {rows} patterns of {leds} LEDs into {kind} {where.name or '…'}"
+        text = f"Writes {counted(rows, 'pattern')} of {counted(leds, 'LED')} into {kind} {where.name or '…'}"
         if where.exists():
             text += ", which exists and will be replaced" if where.is_file() else ", which exists"
         text += "."

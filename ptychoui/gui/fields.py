@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.experiment import Experiment, Settings
+from ptychoui.gui.parts import by_font
 from ptychoui.gui.theme import colours
 from ptychoui.session.edits import description_of
 
@@ -144,7 +145,7 @@ class Form(QWidget):
             label.setBuddy(editor)
             editor.setAccessibleName(field.label)
             editor.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            editor.setMinimumWidth(11 * self.fontMetrics().averageCharWidth())
+            by_font(editor, lambda e: e.setMinimumWidth(10 * e.fontMetrics().averageCharWidth()))
             grid.addWidget(label, 2 * line, 0)
             grid.addWidget(editor, 2 * line, 1)
             grid.addWidget(error, 2 * line + 1, 0, 1, 2)

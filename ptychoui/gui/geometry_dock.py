@@ -22,13 +22,16 @@ from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.gui.coverage_plot import CoveragePlot
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.parts import bullets, gap_of, ink, scrolled, sentence
+from ptychoui.gui.parts import Elided, Yielding, bullets, gap_of, ink, scrolled, sentence
+from ptychoui.gui.style import NARROW
 from ptychoui.gui.theme import colours
 from ptychoui.optics.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
 from ptychoui.paths import resources
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
 from ptychoui.session.judgement import Judgement
+from ptychoui.session.origin import data_name
+from ptychoui.session.words import counted
 
 M, A = "geometry.microscope.", "geometry.array."
 MICROSCOPE = (
@@ -167,6 +170,8 @@ class GeometryPanel(QWidget):
         self.coverage = CoveragePlot()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        if (bar := self.tabs.tabBar()) is not None:
+            bar.setProperty(NARROW, True)
         for title, form in self.forms.items():
             form.edited.connect(self._edited)
             self.tabs.addTab(scrolled(gap_of(self), form), TABS.get(title, title))
@@ -184,14 +189,19 @@ class GeometryPanel(QWidget):
         head.addWidget(self.presets, 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(head)
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.numbers)
-        layout.addWidget(self.warnings)
+        derived = QWidget()
+        column = QVBoxLayout(derived)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(gap)
+        column.addWidget(self.numbers)
+        column.addWidget(self.warnings)
+        layout.addWidget(Yielding(derived))
         self.show_document(None)
 
     def minimumSizeHint(self) -> QSize:
         """Not narrower than a name beside its number, whatever else wants the window's width."""
         hint = super().minimumSizeHint()
-        return QSize(max(hint.width(), 40 * self.fontMetrics().averageCharWidth()), hint.height())
+        return QSize(max(hint.width(), 30 * self.fontMetrics().averageCharWidth()), hint.height())
 
     def show_document(self, document: Document | None) -> None:
         """Show the geometry of a document; without one the usual values wait to be edited."""
@@ -205,7 +215,8 @@ class GeometryPanel(QWidget):
         else:
             own = document is not None and document.experiment.geometry is not None
             file = document.experiment.data.geometry if document is not None else None
-            other = f"From {Path(file).name}." if file else "Came with the data."
+            name = data_name(document.dataset) if document is not None else ""
+            other = f"From {Path(file).name}." if file else f"Came with {name or 'the data'}."
             self._say_where_from("Set in this experiment." if own else other, geometry)
             self._draft = geometry
             leds = document.leds() if document is not None else None
@@ -353,11 +364,10 @@ class _Numbers(QWidget):
         grid.setHorizontalSpacing(3 * gap)
         self._names, self._values = [], []
         for line, (name, tip) in enumerate(self.ROWS):
-            label, value = QLabel(name), QLabel("–")
+            label, value = QLabel(name), Elided(least=12)
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            for widget in (label, value):
-                widget.setToolTip(tip)
+            label.setToolTip(tip)
+            value.say("–", tip)
             grid.addWidget(label, line, 0)
             grid.addWidget(value, line, 1)
             self._names.append(label)
@@ -370,8 +380,8 @@ class _Numbers(QWidget):
             ink(label, colours().muted)
 
     def clear(self) -> None:
-        for value in self._values:
-            value.setText("–")
+        for value, (_, tip) in zip(self._values, self.ROWS, strict=True):
+            value.say("–", tip)
 
     def show_derived(self, derived: Any) -> None:
         edge = f", {derived.edge_leds} edge" if derived.edge_leds else ""
@@ -389,7 +399,7 @@ class _Numbers(QWidget):
             f"{derived.pixel_size_um:.3g} µm  (λ/4NA {derived.intensity_nyquist_um:.3g} µm)",
             f"{derived.object_pixel_um:.3g} µm  (needs {derived.object_nyquist_um:.3g} µm)",
             f"{derived.neighbour_overlap:.0%}",
-            f"{derived.tile_limit_um:.3g} µm  ({derived.tile_limit_px} pixels, by {limited_by})",
+            f"{derived.tile_limit_um:.3g} µm  ({counted(derived.tile_limit_px, 'pixel')}, by {limited_by})",
         )
-        for value, text in zip(self._values, texts, strict=True):
-            value.setText(text)
+        for value, text, (_, tip) in zip(self._values, texts, self.ROWS, strict=True):
+            value.say(text, f"{text}\n{tip}")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QShowEvent
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QResizeEvent, QShowEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from ptychoui.design.starts import row_names
 from ptychoui.gui.led_plot import LedPlot
+from ptychoui.gui.parts import Elided, by_font
 from ptychoui.gui.pattern_strip import PatternStrip
 from ptychoui.gui.theme import colours
 from ptychoui.session.document import Document
+from ptychoui.session.words import counted
+
+LOW_LINES = 20
+"""Lines of text below which the panel leaves out what its tooltips say, too."""
 
 
 class LedPanel(QWidget):
@@ -47,9 +52,11 @@ class LedPanel(QWidget):
         self.caption.setWordWrap(True)
         self.circles = QLabel()
         self.circles.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self.level_label = QLabel("click an LED to set its level")
+        self.level_label = Elided(least=10)
+        self.level_label.say("click an LED to set its level")
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(0, 100)
+        by_font(self.level, lambda slider: slider.setMinimumWidth(8 * slider.fontMetrics().averageCharWidth()))
         self.level.setEnabled(False)
         self.level.setToolTip("Drive level of the chosen LED in this pattern, in percent")
         gap = max(4, self.fontMetrics().height() // 3)
@@ -120,6 +127,20 @@ class LedPanel(QWidget):
         self.strip.update()
         self._name_circles()
 
+    def minimumSizeHint(self) -> QSize:
+        """Without the names of the circles, which are left out where it is low."""
+        hint = super().minimumSizeHint()
+        return QSize(28 * self.fontMetrics().averageCharWidth(), hint.height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Leave room for the LEDs."""
+        super().resizeEvent(event)
+        self._offer_circles()
+
+    def _offer_circles(self) -> None:
+        low = self.height() < LOW_LINES * self.fontMetrics().height()
+        self.circles.setVisible(self.strip.row < len(self._levels) and not low)
+
     def showEvent(self, event: QShowEvent | None) -> None:
         """Draw what arrived while hidden."""
         super().showEvent(event)
@@ -142,15 +163,17 @@ class LedPanel(QWidget):
     def _caption(self) -> None:
         row = self.strip.row
         self._name_circles()
-        for part in (self.editor, self.strip, self.circles):
+        for part in (self.editor, self.strip):
             part.setVisible(row < len(self._levels))
+        self._offer_circles()
         if row >= len(self._levels):
             self.caption.setText("No patterns yet: open data, or choose a geometry.")
             return
         levels = self._levels[row]
         name = self._names[row] if row < len(self._names) else f"pattern {row + 1}"
+        lit = counted(int(np.count_nonzero(levels > 0.01)), "LED")
         self.caption.setText(
-            f"<b>{name}</b> ({row + 1} of {len(self._levels)}): {np.count_nonzero(levels > 0.01)} LEDs lit, "
+            f"<b>{name}</b> ({row + 1} of {len(self._levels)}): {lit} lit, "
             f"mean level {levels[levels > 0.01].mean() if (levels > 0.01).any() else 0:.2f}, "
             f"exposure {self._exposures[row]:.2f} frames"
         )
@@ -166,6 +189,7 @@ class LedPanel(QWidget):
             f'<span style="color:{c.accent}">━ objective NA {self._objective_na:g}</span> &nbsp; '
             f'<span style="color:{c.muted}">╌ synthetic NA {reach:.3g}</span>'
         )
+        self.plot.setToolTip(f"Solid: objective NA {self._objective_na:g}. Dashed: synthetic NA {reach:.3g}")
 
     def _hovered(self, led: int) -> None:
         if led < 0 or self.strip.row >= len(self._levels):
@@ -197,13 +221,13 @@ class LedPanel(QWidget):
     def _show_level(self) -> None:
         led, row = self._chosen_led, self.strip.row
         if led < 0 or row >= len(self._levels):
-            self.level_label.setText("click an LED to set its level" if self._editable else "a run is active")
+            self.level_label.say("click an LED to set its level" if self._editable else "a run is active")
             return
         level = float(self._levels[row, led])
         self.level.blockSignals(True)
         self.level.setValue(round(100 * level))
         self.level.blockSignals(False)
-        self.level_label.setText(f"LED {self._numbers[led]}: {level:.0%}")
+        self.level_label.say(f"LED {self._numbers[led]}: {level:.0%}")
 
     def _slid(self, percent: int) -> None:
         if self._chosen_led >= 0 and self._editable:

@@ -24,6 +24,7 @@ from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
 from ptychoui.gui.led_plot import LedPlot
 from ptychoui.gui.luts import lut
+from ptychoui.gui.parts import Yielding, by_font
 from ptychoui.session.stack_run import StackReport
 
 MAPS = (
@@ -48,6 +49,8 @@ class LedPage(QWidget):
         self.map = LedPlot(self, aperture=False)
         self.scale = ColourScale()
         self.quantity = QComboBox()
+        self.quantity.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.quantity.setMinimumContentsLength(8)
         for key, text in MAPS:
             self.quantity.addItem(text, key)
         self.quantity.setToolTip("Colour of the LEDs; those that stand out are ringed, whatever is shown")
@@ -66,7 +69,7 @@ class LedPage(QWidget):
         self.worst.setAlternatingRowColors(True)
         if (side := self.worst.verticalHeader()) is not None:
             side.hide()
-            side.setDefaultSectionSize(round(1.5 * self.fontMetrics().height()))
+            by_font(self, lambda _: side.setDefaultSectionSize(round(1.5 * self.fontMetrics().height())))
         if (top := self.worst.horizontalHeader()) is not None:
             top.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             top.setStretchLastSection(True)
@@ -99,9 +102,9 @@ class LedPage(QWidget):
         column.addLayout(head)
         column.addWidget(self.map, 3)
         column.addWidget(self.scale)
-        column.addWidget(self.verdict)
+        column.addWidget(Yielding(self.verdict, 2))
         grid = self._grid = QGridLayout(right)
-        grid.addWidget(self.caption, 0, 0, 1, 2)
+        grid.addWidget(Yielding(self.caption, 2), 0, 0, 1, 2)
         grid.addWidget(self.measured, 1, 0)
         grid.addWidget(self.predicted, 1, 1)
         grid.addWidget(self.worst, 2, 0, 1, 2)

@@ -6,12 +6,15 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen
+from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from ptychoui.gui.theme import DARK, colours, level_colours, number_axes
+from ptychoui.gui.theme import DARK, colours, dress_axes, level_colours, number_axes
 
 FloatArray = NDArray[np.float64]
+
+AXES_LINES = 9
+"""Lines of text that a plot is high, at least, where it has numbers on its axes."""
 
 
 class _Spots(pg.GraphicsObject):  # type: ignore[misc]
@@ -124,6 +127,22 @@ class LedPlot(QWidget):
         side = 34 * self.fontMetrics().averageCharWidth()
         return QSize(side, side)
 
+    def minimumSizeHint(self) -> QSize:
+        """The LEDs can still be told apart."""
+        side = 5 * self.fontMetrics().height()
+        return QSize(side, side)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Without axes where they would take the room of the LEDs."""
+        super().resizeEvent(event)
+        self._offer_axes()
+
+    def _offer_axes(self) -> None:
+        shown = min(self.height(), self.width()) >= AXES_LINES * self.fontMetrics().height()
+        for axis in ("left", "bottom"):
+            if self.plot.getAxis(axis).isVisible() != shown:
+                self.plot.getPlotItem().showAxis(axis, shown)
+
     def set_leds(self, na: FloatArray | None, numbers: NDArray[np.int64] | None, objective_na: float) -> None:
         """Place the LEDs; None clears the plot."""
         if na is None or numbers is None:
@@ -175,10 +194,8 @@ class LedPlot(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         c = colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
+        self._offer_axes()
         styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
         for circle, colour, style in zip(self._circles, (c.accent, c.muted), styles, strict=True):
             circle.setPen(pg.mkPen(colour, width=1, style=style))

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QFontMetrics, QShowEvent
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from ptychoui.gui.theme import colours, number_axes
+from ptychoui.gui.theme import colours, dress_axes, number_axes
 from ptychoui.session.history import RunHistory
 
 
@@ -68,7 +68,7 @@ class LossPlot(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Readable still."""
-        return QSize(20 * self.fontMetrics().averageCharWidth(), 7 * self.fontMetrics().height())
+        return QSize(20 * self.fontMetrics().averageCharWidth(), 6 * self.fontMetrics().height())
 
     def show_history(self, history: RunHistory) -> None:
         """Draw what is new; nothing while hidden."""
@@ -85,10 +85,7 @@ class LossPlot(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         c = colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
         self.training.setPen(pg.mkPen(c.accent, width=1))
         self.held_out.setPen(pg.mkPen(c.second, width=1))
         self.held_out.setSymbolBrush(c.second)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
-from PyQt6.QtWidgets import QApplication, QDialog
+from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
@@ -60,7 +60,6 @@ class MainWindow(WindowCommands):
         self._join()
         self._fill_menus()
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
-        self.setMinimumSize(900, 560)
         self._shown_before = False
         self._shown_report: StackReport | None = None
         self.restore_layout()
@@ -87,6 +86,7 @@ class MainWindow(WindowCommands):
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
+        p.result.closed.connect(c.close_result)
         p.result.tile_chosen.connect(c.show_tile)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
@@ -99,6 +99,7 @@ class MainWindow(WindowCommands):
         document, panels = self.document, self.panels
         panels.leds.show_design(document)
         if what != "design":
+            panels.result.show_origin(document.origin)
             panels.geometry.show_document(document)
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
@@ -110,6 +111,7 @@ class MainWindow(WindowCommands):
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
+            panels.result.show_origin(document.origin)
             self._shown_report = document.reconstruction.report
             self._show_run()
             self._show_reconstruction()
@@ -134,6 +136,7 @@ class MainWindow(WindowCommands):
         elif task not in ("training", "reconstruction", "calibration") and active:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
+        panels.result.show_origin(self.document.origin)
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
@@ -144,6 +147,8 @@ class MainWindow(WindowCommands):
                 and (before is None or before.stored is not history.report.stored)
             ):
                 panels.show_opened_result(self.document)
+            elif history.report is None and not active:
+                panels.show_page(self.document)
         elif task == "reconstruction" and active and history.begun is not None and history.last_pass is not None:
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
@@ -242,6 +247,11 @@ class MainWindow(WindowCommands):
         self.panels.use_colours(self.controller.state, self.controller.task)
         for dialog in self.findChildren(WorkDialog):
             dialog.use_colours()
+        # Pages that are hidden do not tell that their text has another size.
+        for part in self.findChildren(QWidget):
+            part.updateGeometry()
+        for layout in self.findChildren(QLayout):
+            layout.invalidate()
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""

@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QMainWindow, QMenu, QToolBar
 
 from ptychoui.gui.commands import COMMANDS, MENUS, TOOLBAR
 from ptychoui.gui.icons import icon
+from ptychoui.gui.parts import by_font
 
 
 def make_actions(window: QMainWindow) -> dict[str, QAction]:
@@ -69,8 +70,7 @@ def make_toolbar(window: QMainWindow, actions: dict[str, QAction]) -> QToolBar:
     bar = QToolBar("Toolbar", window)
     bar.setObjectName("toolbar")
     bar.setMovable(False)
-    size = round(1.25 * window.fontMetrics().height())
-    bar.setIconSize(QSize(size, size))
+    by_font(bar, lambda _: bar.setIconSize(QSize(1, 1) * round(1.25 * bar.fontMetrics().height())))
     for key in TOOLBAR:
         if not key:
             bar.addSeparator()

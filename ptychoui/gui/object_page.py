@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QWidget
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
 from ptychoui.gui.limits import auto_limits, finite_values
+from ptychoui.gui.parts import by_font
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 
 
@@ -30,7 +31,7 @@ class ObjectPage(QWidget):
         self.kind.addItem("Phase", "unwrapped")
         self.kind.addItem("Phase, wrapped", "wrapped")
         self.kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.kind.setMinimumContentsLength(8)
+        self.kind.setMinimumContentsLength(6)
         self.kind.setToolTip(
             "Ramp and piston are taken away: neither is measured. Jumps by a turn are removed once all "
             "passes are done, unless wrapped; where the amplitude is near zero the phase may be off by whole turns"
@@ -51,7 +52,7 @@ class ObjectPage(QWidget):
             start=1,
         ):
             line = QHBoxLayout()
-            widget.setFixedWidth(self.kind.sizeHint().width())
+            by_font(widget, lambda w: w.setFixedWidth(self._name_width()))
             line.addWidget(widget)
             for bar in bars:
                 line.addWidget(bar, 1)
@@ -73,6 +74,9 @@ class ObjectPage(QWidget):
         for bar in (self.phase_contrast, self.unwrapped_contrast):
             bar.touched.connect(self._touched)
         self._choose_bar(True)
+
+    def _name_width(self) -> int:
+        return max(self.kind.sizeHint().width(), QLabel("Amplitude").sizeHint().width())
 
     def show_picture(self, picture: ObjectPicture) -> None:
         """Show the object as it is on the way."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QDockWidget, QLabel, QMainWindow, QProgressBar, QStackedWidget, QTabWidget, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDockWidget,
+    QLabel,
+    QMainWindow,
+    QProgressBar,
+    QStackedWidget,
+    QTabWidget,
+    QWidget,
+)
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.geometry_dock import GeometryPanel
@@ -108,7 +118,7 @@ class Panels:
         unit = window.fontMetrics().averageCharWidth()
         window.resizeDocks([docks["leds"], docks["run"]], [55 * unit, 54 * unit], Qt.Orientation.Horizontal)
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
-        window.resizeDocks([docks["run"], docks["progress"]], [50, 50], Qt.Orientation.Vertical)
+        window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
 
     def image_view(self) -> ReconstructionView | StackView | ResultView:
         """The view that is in front."""
@@ -144,8 +154,8 @@ class Panels:
         other = RunState.IDLE
         self.run.show_state(state if training else other)
         self.stack_run.show_state(other if training else state, task)
-        for form in (self.run.form, self.stack_run.form):
-            form.setEnabled(not state.active)
+        self.run.form.setEnabled(not state.active)
+        self.stack_run.set_editable(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
         self.state.setText((self.run if training else self.stack_run).state.text())
@@ -185,6 +195,10 @@ class Panels:
         self.run.use_colours(state if task == "training" else RunState.IDLE)
         self.stack_run.show_state(state if task != "training" else RunState.IDLE, task)
         self.toast.use_colours()
+        for dock in self.docks.values():
+            # Its buttons ask for their size once, and again when the style is another.
+            for button in dock.findChildren(QAbstractButton, options=Qt.FindChildOption.FindDirectChildrenOnly):
+                QApplication.sendEvent(button, QEvent(QEvent.Type.StyleChange))
 
     def _dock(self, name: str, title: str, widget: QWidget) -> QDockWidget:
         dock = QDockWidget(title, self._window)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QAction, QColor, QPalette
+from PyQt6.QtCore import QEvent, QObject, QSize, Qt
+from PyQt6.QtGui import QAction, QColor, QPalette, QResizeEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -22,6 +22,9 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.theme import colours
 from ptychoui.session.worker import RunState
+
+W = TypeVar("W", bound=QWidget)
+L = TypeVar("L", bound=QLabel)
 
 STATE_TEXTS = {
     RunState.IDLE: "Ready",
@@ -127,12 +130,139 @@ def scrolled(gap: int, *parts: QWidget | QLayout) -> QScrollArea:
         else:
             column.addWidget(part)
     column.addStretch(1)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(inner)
-    return area
+    return Scrolled(inner)
+
+
+class _FontWatch(QObject):
+    """Does something again whenever the font of a widget changes."""
+
+    def __init__(self, widget: QWidget, do: Callable[[QWidget], object]) -> None:
+        super().__init__(widget)
+        self._widget, self._do = widget, do
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Look for a new font."""
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._do(self._widget)
+        return super().eventFilter(watched, event)
+
+
+def by_font(widget: QWidget, do: Callable[[QWidget], object]) -> None:
+    """Set a size that follows from the size of the text, now and whenever that changes."""
+    do(widget)
+    _FontWatch(widget, do)
+
+
+def tall(widget: W, lines: float = 2.0) -> W:
+    """The widget, at least so many lines of text high."""
+    by_font(widget, lambda w: w.setMinimumHeight(round(lines * w.fontMetrics().height())))
+    return widget
+
+
+class Elided(QLabel):
+    """One line that is cut in the middle or at its end where there is too little room; the tooltip has all of it.
+
+    Parameters
+    ----------
+    least, usual
+        Letters that are always shown, and for which there is room where that can be had, however short the text.
+    """
+
+    def __init__(self, mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight, least: int = 6, usual: int = 0) -> None:
+        super().__init__()
+        self._mode, self._least, self._usual, self._whole = mode, least, usual, ""
+
+    @property
+    def whole(self) -> str:
+        """The text without its cut."""
+        return self._whole
+
+    def say(self, text: str, tip: str = "") -> None:
+        """Show a text."""
+        self._whole = text
+        self.setToolTip(tip or text)
+        self._cut()
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        """All of the text."""
+        metrics = self.fontMetrics()
+        wide = max(metrics.horizontalAdvance(self._whole) + 2, self._usual * metrics.averageCharWidth())
+        return QSize(wide, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Its first letters."""
+        return QSize(self._least * self.fontMetrics().averageCharWidth(), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Cut anew."""
+        super().resizeEvent(event)
+        self._cut()
+
+    def _cut(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._whole, self._mode, max(self.width(), 1)))
+
+
+class Scrolled(QScrollArea):
+    """Scrolled up and down; never narrower than what it holds."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+        content.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow the size of the content."""
+        if event is not None and watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def minimumSizeHint(self) -> QSize:
+        """The content's width, and three lines."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        least = 0 if content is None else content.minimumSizeHint().width()
+        return QSize(least + (0 if bar is None else bar.sizeHint().width()), 3 * self.fontMetrics().height())
+
+
+class Yielding(Scrolled):
+    """As high as its content where there is room, else scrolled: long notes leave room for what they are about."""
+
+    def __init__(self, content: QWidget, lines: int = 3) -> None:
+        super().__init__(content)
+        self._lines = lines
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.setVisible(not content.isHidden())
+
+    def sizeHint(self) -> QSize:
+        """The content's height at the width there is."""
+        content = self.widget()
+        if content is None:
+            return super().sizeHint()
+        width = max(self.width(), 20 * self.fontMetrics().averageCharWidth())
+        high = content.heightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
+        return QSize(content.sizeHint().width(), max(1, high))
+
+    def minimumSizeHint(self) -> QSize:
+        """A few lines."""
+        lines = self._lines * self.fontMetrics().height()
+        return QSize(12 * self.fontMetrics().averageCharWidth(), min(self.sizeHint().height(), lines))
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow the content: whether there is any."""
+        kinds = QEvent.Type.ShowToParent, QEvent.Type.HideToParent
+        if event is not None and watched is self.widget() and event.type() in kinds:
+            self.setVisible(event.type() == QEvent.Type.ShowToParent)
+        return super().eventFilter(watched, event)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Another width needs another height."""
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width():
+            self.updateGeometry()
 
 
 def command_button(action: QAction) -> QToolButton:
@@ -141,8 +271,60 @@ def command_button(action: QAction) -> QToolButton:
     button.setDefaultAction(action)
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    button.setMinimumHeight(2 * button.fontMetrics().height())
-    return button
+    return tall(button)
+
+
+class CommandRow(QWidget):
+    """Buttons side by side, the first one the widest; where there is little room the others show their icons alone."""
+
+    def __init__(self, buttons: Iterable[QToolButton]) -> None:
+        super().__init__()
+        self.buttons = list(buttons)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(gap_of(self))
+        for place, button in enumerate(self.buttons):
+            row.addWidget(button, 2 if place else 3)
+
+    def minimumSizeHint(self) -> QSize:
+        """The first with its text, the others with their icons."""
+        height = self.buttons[0].sizeHint().height()
+        icons = (len(self.buttons) - 1) * (height + gap_of(self))
+        return QSize(self._wide(self.buttons[0]) + icons, max(height, self.buttons[0].minimumHeight()))
+
+    def sizeHint(self) -> QSize:
+        """All with their texts."""
+        return QSize(self._all(), self.minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fold or unfold."""
+        super().resizeEvent(event)
+        self._fold()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Other texts or icons may need another room."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._fold()
+        return super().event(event)
+
+    def _fold(self) -> None:
+        folded = self.width() < self._all()
+        style = Qt.ToolButtonStyle
+        wanted = style.ToolButtonIconOnly if folded else style.ToolButtonTextBesideIcon
+        for button in self.buttons[1:]:
+            if button.toolButtonStyle() != wanted:
+                button.setToolButtonStyle(wanted)
+
+    def _all(self) -> int:
+        """Width at which all texts fit; the first button has three parts where the others have two."""
+        share = max(self._wide(self.buttons[0]) / 3, *(self._wide(button) / 2 for button in self.buttons[1:]))
+        return round(share * (1 + 2 * len(self.buttons))) + gap_of(self) * (len(self.buttons) - 1)
+
+    @staticmethod
+    def _wide(button: QToolButton) -> int:
+        """Icon, text and margins."""
+        line = button.fontMetrics().height()
+        return button.iconSize().width() + button.fontMetrics().horizontalAdvance(button.text()) + line
 
 
 def note() -> QLabel:
@@ -153,7 +335,7 @@ def note() -> QLabel:
     return label
 
 
-def bold(label: QLabel) -> QLabel:
+def bold(label: L) -> L:
     """The label in bold."""
     font = label.font()
     font.setBold(True)

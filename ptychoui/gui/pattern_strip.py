@@ -58,13 +58,18 @@ class PatternStrip(QWidget):
     def _cell(self) -> int:
         return round(3.4 * self.fontMetrics().height())
 
+    def _side(self, width: int) -> int:
+        """Edge of a thumbnail: a little smaller where that saves a line."""
+        smaller = width // max(1, len(self._levels))
+        return smaller if 0.6 * self._cell <= smaller < self._cell else self._cell
+
     def _columns(self, width: int) -> int:
-        return max(1, width // self._cell)
+        return max(1, width // self._side(width))
 
     def heightForWidth(self, width: int) -> int:
         """As many lines as are needed, two at most."""
         lines = -(-max(1, len(self._levels)) // self._columns(width))
-        return min(lines, 2) * self._cell
+        return min(lines, 2) * self._side(width)
 
     def hasHeightForWidth(self) -> bool:
         """Height follows from width."""
@@ -80,7 +85,7 @@ class PatternStrip(QWidget):
 
     def _boxes(self) -> list[QRectF]:
         columns = self._columns(self.width())
-        side = self._cell
+        side = self._side(self.width())
         # More rows than two lines hold: smaller thumbnails.
         while -(-len(self._levels) // columns) * side > self.height() and side > 12:
             side -= 2

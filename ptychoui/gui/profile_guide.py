@@ -30,6 +30,7 @@ from ptychoui.gui.pupil_page import largest_terms
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.gui.work_dialog import WorkDialog, button, button_row, lead
 from ptychoui.session.profile_run import ProfileHistory, ProfileMade, ProfilePlan, profile_path
+from ptychoui.session.words import counted
 from ptychoui.training.events import Failed
 
 PARTS = ("dark", "blank", "sample", "sign", "measure", "result")
@@ -294,7 +295,7 @@ class ProfileGuide(WorkDialog):
         if isinstance(document.dataset, ImageStack):
             count, rows, columns = document.dataset.images.shape
             name = Path(document.experiment.data.path).name
-            self.open_sample.setText(f"The open stack: {name}, {count} images of {columns} × {rows} pixels")
+            self.open_sample.setText(f"The open stack: {name}, {counted(count, 'image')} of {columns} × {rows} pixels")
         else:
             self.open_sample.setText("The open stack: there is none")
         self.open_sample.setEnabled(there)

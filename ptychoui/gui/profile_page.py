@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayo
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
-from ptychoui.gui.theme import colours, number_axes
+from ptychoui.gui.theme import colours, dress_axes, number_axes
 from ptychoui.optics.validation import LineProfile, line_profile
 from ptychoui.session.stack_run import StackReport
 
@@ -121,10 +121,7 @@ class ProfilePage(QWidget):
         """Take the colours of the theme."""
         c = colours()
         self.panel.use_colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
         self.curve.setPen(pg.mkPen(c.accent, width=1.5))
         # On an image, whatever its colours: one bright line with round ends.
         self.line.setPen(pg.mkPen("#ffd23f", width=2))

@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QStackedWidget, QVBo
 
 from ptychoui.gui.loss_plot import LossPlot
 from ptychoui.gui.memory_bars import MemoryBars
+from ptychoui.gui.parts import Yielding
 from ptychoui.gui.residual_plot import ResidualPlot
 from ptychoui.gui.theme import colours
 from ptychoui.session.history import RunHistory
@@ -51,8 +52,13 @@ class ProgressPanel(QWidget):
         layout.addWidget(self.score)
         layout.addWidget(self.loss, 1)
         layout.addWidget(self.log)
-        layout.addWidget(self.memory)
-        layout.addWidget(self.certificate)
+        facts = QWidget()
+        column = QVBoxLayout(facts)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(gap)
+        column.addWidget(self.memory)
+        column.addWidget(self.certificate)
+        layout.addWidget(Yielding(facts, 2))
         self._texts(RunHistory())
 
     def show_history(self, history: RunHistory) -> None:

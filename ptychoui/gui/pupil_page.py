@@ -9,6 +9,7 @@ from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
 from ptychoui.gui.limits import auto_limits, finite_values
+from ptychoui.gui.parts import Yielding, by_font
 from ptychoui.session.stack_run import StackReport
 
 NAMES = {
@@ -48,7 +49,7 @@ class PupilPage(QWidget):
             layout.addWidget(panel, 0, column)
             line = QHBoxLayout()
             name = QLabel(("Amplitude", "Phase")[column])
-            name.setMinimumWidth(12 * self.fontMetrics().averageCharWidth())
+            by_font(name, lambda n: n.setFixedWidth(n.fontMetrics().horizontalAdvance("Amplitude  ")))
             line.addWidget(name)
             line.addWidget(bar, 1)
             layout.addLayout(line, 1 + column, 0, 1, 2)
@@ -60,7 +61,7 @@ class PupilPage(QWidget):
             panel.length_text = lambda na: f"NA {na:g}"
             panel.moved.connect(self._link)
             panel.hovered.connect(self._hover)
-        layout.addWidget(self.aberrations, 3, 0, 1, 2)
+        layout.addWidget(Yielding(self.aberrations, 2), 3, 0, 1, 2)
         layout.setRowStretch(0, 1)
 
     def show_report(self, report: StackReport | None) -> None:

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import pyqtSignal
-from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from html import escape
 
+from PyQt6.QtCore import QSignalBlocker, Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.parts import Status, bullets, command_button, duration, gap_of, ink, note, scrolled, sentence
+from ptychoui.gui.parts import (
+    CommandRow,
+    Elided,
+    Status,
+    bold,
+    bullets,
+    command_button,
+    duration,
+    gap_of,
+    ink,
+    note,
+    scrolled,
+    sentence,
+    tall,
+)
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
-from ptychoui.session.edits import value_of
+from ptychoui.session.edits import description_of, value_of
 from ptychoui.session.field_run import FieldHistory
+from ptychoui.session.origin import data_name
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackForecast, StackPlan
 from ptychoui.session.stack_run import StackHistory
+from ptychoui.session.words import counted
 from ptychoui.session.worker import RunState
 
 SETTINGS = (
@@ -34,9 +53,13 @@ SETTINGS = (
     Field(name="size_px", label="Square, edge", unit="px", automatic=True),
     Field(name="center_column_px", label="Centre, column", unit="px", automatic=True, empty="middle"),
     Field(name="center_row_px", label="Centre, row", unit="px", automatic=True, empty="middle"),
-    Field(name="tilt", label="Calibrate tilt", kind="bool"),
-    Field(name="single_leds", label="Calibrate single LEDs", kind="bool"),
 )
+
+CALIBRATED = {"tilt": "Tilt", "single_leds": "Single LEDs"}
+"""What a calibration does on request."""
+
+MARKS = {True: "✓", False: "✕", None: "○"}
+"""Before a step of a calibration: taken, left out, not known yet."""
 
 RUNNING = {
     "reconstruction": "Reconstructing",
@@ -48,7 +71,7 @@ RUNNING = {
 }
 """What is said while each kind of work runs."""
 
-MORE = ("calibrate", "orientation", "profile", "field", "save_result")
+MORE = ("orientation", "profile", "field", "save_result")
 """Further commands for a stack, two in a row."""
 
 
@@ -70,12 +93,9 @@ class ReconstructPanel(QWidget):
         super().__init__(parent)
         gap = gap_of(self)
         self.buttons = {key: command_button(actions[key]) for key in ("reconstruct", "pause", "stop")}
-        buttons = QHBoxLayout()
-        buttons.setSpacing(gap)
-        for key, button in self.buttons.items():
-            buttons.addWidget(button, 3 if key == "reconstruct" else 2)
         self.status = Status(RUNNING["reconstruction"])
         self.state, self.time_left = self.status.state, self.status.time_left
+        self.stack = bold(Elided(Qt.TextElideMode.ElideMiddle))
         self.forecast, self.warnings = note(), note()
         self.form = Form(SETTINGS, root=StackPlan)
         self.form.edited.connect(self.edited)
@@ -85,32 +105,64 @@ class ReconstructPanel(QWidget):
         for place, button in enumerate(self.more.values()):
             last_alone = place == len(MORE) - 1 and place % 2 == 0
             more.addWidget(button, place // 2, place % 2, 1, 2 if last_alone else 1)
+        self.calibrate = command_button(actions["calibrate"])
+        self.boxes: dict[str, QCheckBox] = {}
+        calibrate = QHBoxLayout()
+        calibrate.setSpacing(2 * gap)
+        calibrate.addWidget(self.calibrate, 1)
+        for name, text in CALIBRATED.items():
+            box = self.boxes[name] = QCheckBox(text)
+            box.setToolTip(description_of(name, StackPlan))
+            box.setAccessibleName(f"Calibrate {text.lower().replace('led', 'LED')}")
+            box.toggled.connect(lambda on, name=name: self.edited.emit(name, on))
+            calibrate.addWidget(box)
+        self.calibrated = bold(Elided(Qt.TextElideMode.ElideMiddle))
         self.calibration = note()
-        self.take = QPushButton("Take the corrected geometry")
-        self.take.setToolTip("Put it in place of the present one; undo takes it back")
-        self.take.setMinimumHeight(2 * self.fontMetrics().height())
+        self.calibration.setTextFormat(Qt.TextFormat.RichText)
+        self.take = tall(QPushButton("Take the corrected geometry"))
         self.take.clicked.connect(self.calibration_taken)
         self.take.hide()
-        area = scrolled(gap, self.warnings, self.form, more)
+        known, found = QVBoxLayout(), QVBoxLayout()
+        for column, parts in (
+            (known, (self.stack, self.forecast, self.warnings)),
+            (found, (self.calibrated, self.calibration, self.take)),
+        ):
+            column.setSpacing(gap // 2)
+            for part in parts:
+                column.addWidget(part)
+        self.area = scrolled(gap, known, found, self.form, more)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        layout.addLayout(buttons)
+        layout.addWidget(CommandRow(self.buttons.values()))
+        layout.addLayout(calibrate)
         layout.addWidget(self.status)
-        layout.addWidget(self.forecast)
-        layout.addWidget(self.calibration)
-        layout.addWidget(self.take)
-        layout.addWidget(area, 1)
+        layout.addWidget(self.area, 1)
         self.show_state(RunState.IDLE)
 
     def show_document(self, document: Document) -> None:
-        """Show the settings of a document."""
+        """Show the settings of a document, and the name of the stack that all in this panel belongs to."""
         self.form.clear_errors()
         self.form.set_values({field.name: value_of(document.plan, field.name) for field in SETTINGS})
+        for name, box in self.boxes.items():
+            with QSignalBlocker(box):
+                box.setChecked(bool(value_of(document.plan, name)))
+        stack = document.dataset if isinstance(document.dataset, ImageStack) else None
+        name = data_name(stack)
+        self.stack.say(name, "" if stack is None else f"The open stack: {stack.provenance.source}")
+        self.stack.setVisible(bool(name))
+        self.calibrated.say(f"Calibration of {name}")
+        self.take.setToolTip(f"Put it in place of the present geometry of {name}; undo takes it back")
+
+    def set_editable(self, editable: bool) -> None:
+        """Nothing is set while a run is active."""
+        for part in (self.form, *self.boxes.values()):
+            part.setEnabled(editable)
 
     def set_error(self, name: str, text: str) -> None:
         """Say below a field why it was refused."""
-        self.form.set_error(name, text)
+        if name not in self.boxes:
+            self.form.set_error(name, text)
 
     def show_state(self, state: RunState, task: str = "reconstruction") -> None:
         """Take texts from the state; the buttons follow their actions."""
@@ -120,7 +172,7 @@ class ReconstructPanel(QWidget):
         c = colours()
         ink(self.forecast, c.muted)
         ink(self.warnings, c.warning)
-        self.form.setEnabled(not state.active)
+        self.set_editable(not state.active)
 
     def show_history(self, history: StackHistory, state: RunState) -> None:
         """Show how far the reconstruction is."""
@@ -142,7 +194,7 @@ class ReconstructPanel(QWidget):
         if begun is None:
             self.status.show_busy()
             return
-        text = f"{begun.tiles} tiles of {begun.tile_px} px"
+        text = f"{counted(begun.tiles, 'tile')} of {begun.tile_px} px"
         if last is not None:
             text = f"tile {min(last.step + 1, begun.tiles)} of {begun.tiles}, pass {last.number}"
             if last.seconds_left is not None:
@@ -150,21 +202,32 @@ class ReconstructPanel(QWidget):
         self.status.show_progress(last.step if last is not None else 0, begun.tiles, text)
 
     def show_calibration(self, history: CalibrationHistory, active: bool) -> None:
-        """Show the steps of a calibration, and the button that takes its geometry."""
+        """Show what became of every step of a calibration, and the button that takes its geometry."""
         if active:
-            begun, step = history.begun, len(history.sentences) + 1
+            begun, step = history.begun, len(history.steps) + 1
             self.status.show_busy(f"step {step} of {begun.steps}" if begun is not None else "")
-        self.calibration.setToolTip("\n".join(history.sentences))
-        if history.found is not None:
-            if history.accepted:
-                text = f"Calibrated. {sentence('; '.join(history.accepted))}."
-            else:
-                text = f"No step explained the images better: {'; '.join(history.sentences)}."
-            self.calibration.setText("\n".join([text, *(f"{sentence(remark)}." for remark in history.found.remarks)]))
-        elif history.sentences:
-            self.calibration.setText(history.sentences[-1])
-        self.calibration.setVisible(bool(history.sentences))
-        self.take.setVisible(history.found is not None and not active)
+        c, found = colours(), history.found
+        tones = {True: c.good, False: c.warning, None: c.muted}
+        lines = [
+            f'<span style="color:{tones[o.taken]}">{MARKS[o.taken]}</span> {escape(sentence(o.name))}: {escape(o.text)}'
+            for o in history.outcomes
+        ]
+        if found is not None:
+            changed = any(step.accepted for step in history.steps)
+            lines.append(escape(f"In all: {found.change}." if changed else "No step explained the images better."))
+            lines += [f'<span style="color:{c.warning}">{escape(sentence(remark))}.</span>' for remark in found.remarks]
+        self.calibration.setText("<br>".join(lines))
+        self.calibration.setToolTip("\n".join(f"{sentence(o.sentence)}." for o in history.outcomes if o.sentence))
+        for part in (self.calibrated, self.calibration):
+            part.setVisible(bool(lines))
+        offered = found is not None and not active
+        if offered and self.take.isHidden():
+            # Once it has its place.
+            QTimer.singleShot(0, self._bring_up_offer)
+        self.take.setVisible(offered)
+
+    def _bring_up_offer(self) -> None:
+        self.area.ensureWidgetVisible(self.take, 0, 0)
 
     def show_forecast(self, found: StackForecast | str) -> None:
         """Show what a reconstruction would take, or why there can be none."""

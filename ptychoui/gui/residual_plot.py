@@ -9,7 +9,7 @@ from PyQt6.QtGui import QShowEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.loss_plot import LossAxis
-from ptychoui.gui.theme import colours, number_axes
+from ptychoui.gui.theme import colours, dress_axes, number_axes
 from ptychoui.session.stack_run import StackHistory
 
 
@@ -44,7 +44,7 @@ class ResidualPlot(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Readable still."""
-        return QSize(20 * self.fontMetrics().averageCharWidth(), 7 * self.fontMetrics().height())
+        return QSize(20 * self.fontMetrics().averageCharWidth(), 6 * self.fontMetrics().height())
 
     def show_history(self, history: StackHistory) -> None:
         """Draw what is new; nothing while hidden."""
@@ -53,17 +53,16 @@ class ResidualPlot(QWidget):
         if last is None:
             self.text.setText("No reconstruction yet")
         else:
-            self.text.setText(f"Residual {last.residual:.3g} after pass {last.step}")
+            kept = history.report.path if history.report is not None and history.begun is None else None
+            of = f"{kept.name}: residual" if kept is not None else "Residual"
+            self.text.setText(f"{of} {last.residual:.3g} after pass {last.step}")
         if self.isVisible():
             self._draw()
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         c = colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
         self.curve.setPen(pg.mkPen(c.accent, width=1))
         self.curve.setSymbolBrush(c.accent)
         self.curve.setSymbolPen(None)
@@ -75,10 +74,14 @@ class ResidualPlot(QWidget):
 
     def _draw(self) -> None:
         points = self._history.residual
-        passes = self._history.begun.passes if self._history.begun is not None else 20
         number_axes(self.plot, len(points) > 0)
-        # Of very many passes the ones that were done, with some room.
-        self.plot.setXRange(0, min(passes, max(20, round(1.3 * len(points)))), padding=0.02)
+        if self._history.begun is not None or not len(points):
+            passes = self._history.begun.passes if self._history.begun is not None else 20
+            # Of very many passes the ones that were done, with some room.
+            passes = min(passes, max(20, round(1.3 * len(points))))
+        else:
+            passes = max(5, len(points))
+        self.plot.setXRange(0, passes, padding=0.02)
         if len(points) < 2:
             middle = np.log10(points.y[0]) if len(points) else -2.0
             self.plot.setYRange(middle - 1, middle + 0.3, padding=0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QResizeEvent, QShowEvent
+from PyQt6.QtGui import QAction, QShowEvent
 from PyQt6.QtWidgets import (
     QButtonGroup,
+    QFrame,
     QHBoxLayout,
-    QLabel,
+    QPushButton,
     QSpinBox,
     QStackedWidget,
     QToolButton,
@@ -18,11 +19,12 @@ from PyQt6.QtWidgets import (
 from ptychoui.gui.coverage_page import CoveragePage
 from ptychoui.gui.led_page import LedPage
 from ptychoui.gui.object_page import ObjectPage
-from ptychoui.gui.parts import bullets, ink, note
+from ptychoui.gui.parts import Elided, Yielding, bullets, ink, note, tall
 from ptychoui.gui.profile_page import ProfilePage
 from ptychoui.gui.pupil_page import PupilPage
 from ptychoui.gui.rings_page import RingsPage
-from ptychoui.gui.theme import colours, paint_choice
+from ptychoui.gui.theme import colours, paint_band, paint_choice
+from ptychoui.session.origin import Origin
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 
 Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
@@ -44,10 +46,13 @@ class ResultView(QWidget):
     ----------
     tile_chosen
         Pupil and LEDs of another tile are wanted.
+    closed
+        The person is done with a saved result.
     """
 
     hover_text = pyqtSignal(str)
     tile_chosen = pyqtSignal(int)
+    closed = pyqtSignal()
 
     def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,7 +68,7 @@ class ResultView(QWidget):
         }
         self.stack = QStackedWidget()
         self.buttons = QButtonGroup(self)
-        self.summary = QLabel()
+        self.summary = Elided(least=0)
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.tile = QSpinBox()
         self.tile.setPrefix("tile ")
@@ -71,7 +76,7 @@ class ResultView(QWidget):
         self.tile.setKeyboardTracking(False)
         self.tile.valueChanged.connect(lambda number: self.tile_chosen.emit(number - 1))
         self._report: StackReport | None = None
-        self._summary = ""
+        self.origin: Origin | None = None
         self._stale: set[Page] = set()
         gap = max(4, self.fontMetrics().height() // 3)
         row = QHBoxLayout()
@@ -81,7 +86,7 @@ class ResultView(QWidget):
             button.setText(name)
             button.setCheckable(True)
             button.setToolTip(TIPS[name])
-            button.setMinimumHeight(round(1.7 * self.fontMetrics().height()))
+            tall(button, 1.7)
             self.buttons.addButton(button, place)
             row.addWidget(button)
             self.stack.addWidget(page)
@@ -92,8 +97,21 @@ class ResultView(QWidget):
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
         self.remarks = note()
+        self.source = note()
+        self.source.show()
+        self.close_source = QPushButton("Close")
+        self.close_source.clicked.connect(self.closed)
+        self.band = QFrame()
+        self.band.setAutoFillBackground(True)
+        band = QHBoxLayout(self.band)
+        band.setContentsMargins(gap, gap // 2, gap // 2, gap // 2)
+        band.setSpacing(2 * gap)
+        band.addWidget(self.source, 1)
+        band.addWidget(self.close_source, 0, Qt.AlignmentFlag.AlignTop)
+        self.band.hide()
         layout.addLayout(row)
-        layout.addWidget(self.remarks)
+        layout.addWidget(Yielding(self.band))
+        layout.addWidget(Yielding(self.remarks))
         layout.addWidget(self.stack, 1)
         self.buttons.idClicked.connect(self._turn_to)
         self.show_page("Object")
@@ -115,9 +133,24 @@ class ResultView(QWidget):
             self.tile.setSuffix(f" of {self.tile.maximum()}")
             self.tile.setValue(1 if report is None else report.tile + 1)
         self._offer_tiles()
-        self._say(report.summary if report is not None else "")
+        self.summary.say(report.summary if report is not None else "")
         bullets(self.remarks, report.found.remarks if report is not None else (), colours().warning)
         self._draw()
+
+    def show_origin(self, origin: Origin | None) -> None:
+        """Say which file and which stack a saved result is of; None for one that was made here."""
+        self.origin = origin
+        self.band.setVisible(origin is not None)
+        if origin is not None:
+            self.source.setText(origin.sentence)
+            back = f"Go back to {origin.open_stack}" if origin.open_stack else "Show nothing"
+            self.close_source.setToolTip(f"{back}; {origin.file} stays as it is")
+        self.rings.show_origin(origin)
+        self._paint_band()
+
+    def _paint_band(self) -> None:
+        other = self.origin is not None and not self.origin.same
+        paint_band(self.band, colours().second if other else colours().accent)
 
     def _offer_tiles(self) -> None:
         """Where there are several, on the pages that show one."""
@@ -129,7 +162,7 @@ class ResultView(QWidget):
 
     def show_progress(self, text: str) -> None:
         """Say how far a reconstruction is."""
-        self._say(text)
+        self.summary.say(text)
 
     def start_over(self) -> None:
         """A new run: contrast is chosen again."""
@@ -157,6 +190,7 @@ class ResultView(QWidget):
         for page in self.pages.values():
             page.use_colours()
         self._paint_buttons()
+        self._paint_band()
         self.update()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -164,26 +198,12 @@ class ResultView(QWidget):
         super().showEvent(event)
         self._draw()
 
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Cut the summary to the room there is."""
-        super().resizeEvent(event)
-        self._say(self._summary)
-
-    def _say(self, text: str) -> None:
-        self._summary = text
-        taken = sum(button.sizeHint().width() for button in self.buttons.buttons())
-        taken += self.tile.sizeHint().width() if self.tile.isVisibleTo(self) else 0
-        room = max(0, self.width() - taken - 6 * self.fontMetrics().averageCharWidth())
-        self.summary.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
-        self.summary.setToolTip(text)
-
     def _page(self) -> Page:
         return list(self.pages.values())[self.stack.currentIndex()]
 
     def _turn_to(self, place: int) -> None:
         self.stack.setCurrentIndex(place)
         self._offer_tiles()
-        self._say(self._summary)
         self._paint_buttons()
         self._draw()
 

@@ -8,8 +8,9 @@ from PyQt6.QtCore import QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from ptychoui.gui.parts import Status, command_button, duration, gap_of, ink
-from ptychoui.gui.theme import colours, number_axes
+from ptychoui.gui.parts import Status, Yielding, by_font, command_button, duration, gap_of, ink
+from ptychoui.gui.theme import colours, dress_axes, number_axes
+from ptychoui.session.origin import Origin
 from ptychoui.session.stack_rings import RingsFound, RingsHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import RunState
@@ -33,8 +34,9 @@ class RingsPage(QWidget):
     def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._found: RingsFound | None = None
+        self._elsewhere = ""
         self.compare = command_button(compare)
-        self.compare.setFixedWidth(24 * self.fontMetrics().averageCharWidth())
+        by_font(self, lambda _: self.compare.setFixedWidth(24 * self.fontMetrics().averageCharWidth()))
         self.status = Status("Comparing halves")
         policy = self.status.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
@@ -71,7 +73,7 @@ class RingsPage(QWidget):
         layout.setSpacing(gap)
         layout.addLayout(head)
         layout.addWidget(self.plot, 1)
-        layout.addWidget(self.text)
+        layout.addWidget(Yielding(self.text, 2))
         self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
         self.show_history(RingsHistory(), None)
         self.use_colours()
@@ -90,10 +92,23 @@ class RingsPage(QWidget):
         if isinstance(history.end, Failed):
             self.text.setText(f"{history.end.message}. {history.end.hint}".strip(" ."))
         elif history.found is None:
-            self.text.setText(ABOUT)
+            self.text.setText(self._about)
         if history.found is not self._found or history.found is None:
             self._found = history.found
             self._draw()
+
+    def show_origin(self, origin: Origin | None) -> None:
+        """A result of another stack has no images here that could be compared."""
+        self._elsewhere = "" if origin is None or origin.same else origin.stack or "its stack"
+        self.compare.setVisible(not self._elsewhere)
+        if self._found is None:
+            self.text.setText(self._about)
+
+    @property
+    def _about(self) -> str:
+        if self._elsewhere:
+            return f"The file keeps no images: open {self._elsewhere} to compare two halves of its LEDs."
+        return ABOUT
 
     def show_report(self, report: StackReport | None) -> None:
         """The comparison has a history of its own."""
@@ -107,10 +122,7 @@ class RingsPage(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         c = colours()
-        self.plot.setBackground(c.plot)
-        for axis in ("left", "bottom"):
-            self.plot.getAxis(axis).setPen(c.line)
-            self.plot.getAxis(axis).setTextPen(c.muted)
+        dress_axes(self.plot)
         self.curve.setPen(pg.mkPen(c.accent, width=2))
         self.threshold.setPen(pg.mkPen(c.muted, width=1.2, style=Qt.PenStyle.DashLine))
         legend = self.plot.getPlotItem().legend

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.parts import Status, bullets, command_button, duration, gap_of, ink, note, scrolled, sentence
+from ptychoui.gui.parts import (
+    CommandRow,
+    Status,
+    Yielding,
+    bullets,
+    command_button,
+    duration,
+    gap_of,
+    ink,
+    note,
+    scrolled,
+    sentence,
+)
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
@@ -86,10 +98,6 @@ class RunPanel(QWidget):
         super().__init__(parent)
         gap = gap_of(self)
         self.buttons = {key: command_button(actions[key]) for key in ("train", "pause", "stop")}
-        buttons = QHBoxLayout()
-        buttons.setSpacing(gap)
-        for button in self.buttons.values():
-            buttons.addWidget(button, 1)
         paint_primary(self.buttons["train"])
         self.status = Status("Training", "Paused, saved")
         self.state, self.time_left = self.status.state, self.status.time_left
@@ -100,9 +108,9 @@ class RunPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        layout.addLayout(buttons)
+        layout.addWidget(CommandRow(self.buttons.values()))
         layout.addWidget(self.status)
-        layout.addWidget(self.feasibility)
+        layout.addWidget(Yielding(self.feasibility))
         layout.addWidget(area, 1)
         self.show_state(RunState.IDLE)
 

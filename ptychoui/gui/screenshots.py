@@ -109,7 +109,7 @@ def make(folder: Path) -> list[Path]:
     window.resize(1440, 900)
     window.panels.result.show_page("Object")
     window.calibrate()
-    until(lambda: bool(window.document.calibration.sentences))
+    until(lambda: bool(window.document.calibration.steps))
     shoot("calibrating")
     until(ended)
     shoot("calibrated")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.experiment import Geometry
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
+from ptychoui.gui.parts import Elided, by_font
 from ptychoui.optics.led_array import LedArray
 
 
@@ -33,13 +34,13 @@ class StackView(QWidget):
         self.second_contrast = ContrastBar("phase in radians", "phase (cyclic)", (-np.pi, np.pi), self)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("Image to show: arrow keys step through the LEDs")
+        by_font(self.slider, lambda slider: slider.setMinimumWidth(16 * slider.fontMetrics().averageCharWidth()))
         self.number = QSpinBox()
         self.number.setToolTip("Place of the image in the stack, from 0")
         self.each = QCheckBox("auto each image")
         self.each.setChecked(True)
         self.each.setToolTip("Choose the contrast for every image: dark-field images are some 50 times dimmer")
-        self.caption = QLabel()
-        self.caption.setMinimumWidth(30 * self.fontMetrics().averageCharWidth())
+        self.caption = Elided(least=12, usual=30)
         gap = max(4, self.fontMetrics().height() // 3)
         images = QHBoxLayout()
         images.setSpacing(gap)
@@ -140,7 +141,7 @@ class StackView(QWidget):
         data = self._data
         if data is None:
             self.panel.set_image(None, None)
-            self.caption.setText("")
+            self.caption.say("")
         elif isinstance(data, TrainingSet):
             amplitude, phase = np.abs(data.objects[place]), np.angle(data.objects[place])
             self.panel.set_image(amplitude, self._pixel_um)
@@ -148,14 +149,14 @@ class StackView(QWidget):
             self.contrast.set_images([amplitude])
             self.second_contrast.set_images([phase])
             source = data.source_names[int(data.sources[place])] if data.source_names else ""
-            self.caption.setText(f"object {place + 1} of {len(data.objects)}   {source}")
+            self.caption.say(f"object {place + 1} of {len(data.objects)}   {source}")
         else:
             image = data.images[place]
             self.panel.set_image(image, self._pixel_um)
             self.contrast.set_images([image])
             if self.each.isChecked():
                 self.contrast.auto()
-            self.caption.setText(self._led_text(int(data.led_numbers[place]), place, len(data.images)))
+            self.caption.say(self._led_text(int(data.led_numbers[place]), place, len(data.images)))
             self.led_shown.emit(int(data.led_numbers[place]))
 
     def _led_text(self, number: int, place: int, count: int) -> str:

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QPainter, QPen, QPolygonF
-from PyQt6.QtWidgets import QProxyStyle, QStyle, QStyleOption, QWidget
+from PyQt6.QtWidgets import QApplication, QProxyStyle, QStyle, QStyleOption, QWidget
 
-from ptychoui.gui.theme import blend, colours
+from ptychoui.gui.theme import blend, colours, text_scale
 
 CHECK, RADIO = QStyle.PrimitiveElement.PE_IndicatorCheckBox, QStyle.PrimitiveElement.PE_IndicatorRadioButton
+
+_M = QStyle.PixelMetric
+GROWING = frozenset(
+    {
+        _M.PM_SmallIconSize,
+        _M.PM_ButtonIconSize,
+        _M.PM_ToolBarIconSize,
+        _M.PM_TabBarIconSize,
+        _M.PM_TitleBarButtonIconSize,
+        _M.PM_IndicatorWidth,
+        _M.PM_IndicatorHeight,
+        _M.PM_ExclusiveIndicatorWidth,
+        _M.PM_ExclusiveIndicatorHeight,
+        _M.PM_ScrollBarExtent,
+        _M.PM_SliderThickness,
+        _M.PM_SliderLength,
+        _M.PM_SliderControlThickness,
+    }
+)
+"""What Fusion draws at one size however large the text is."""
+
+NARROW = "narrow"
+"""Property of a bar of tabs that has to fit a narrow panel."""
 
 
 class InstrumentStyle(QProxyStyle):
@@ -16,6 +39,27 @@ class InstrumentStyle(QProxyStyle):
 
     def __init__(self) -> None:
         super().__init__("Fusion")
+
+    def pixelMetric(
+        self, metric: QStyle.PixelMetric, option: QStyleOption | None = None, widget: QWidget | None = None
+    ) -> int:
+        """Icons, boxes and bars grow with the text."""
+        size = super().pixelMetric(metric, option, widget)
+        if metric == _M.PM_TabBarTabHSpace and widget is not None and widget.property(NARROW):
+            return size // 2
+        return round(size * text_scale()) if metric in GROWING else size
+
+    def drawControl(
+        self,
+        element: QStyle.ControlElement,
+        option: QStyleOption | None,
+        painter: QPainter | None,
+        widget: QWidget | None = None,
+    ) -> None:
+        """Draw the titles of docks in the size of all other text."""
+        if element == QStyle.ControlElement.CE_DockWidgetTitle and painter is not None:
+            painter.setFont(QApplication.font())
+        super().drawControl(element, option, painter, widget)
 
     def drawPrimitive(
         self,

@@ -73,6 +73,12 @@ LIGHT = Colours(
 )
 
 _current = DARK
+_text_scale = 1.0
+
+
+def text_scale() -> float:
+    """Size of the text relative to the desktop's; the style draws its icons and boxes as much larger."""
+    return _text_scale
 
 
 def colours() -> Colours:
@@ -101,6 +107,8 @@ def apply(app: QApplication, theme: str, font_scale: float = 1.0) -> Colours:
 
 def scale_font(app: QApplication, scale: float) -> None:
     """Set the text size relative to the desktop's; everything is laid out by font metrics."""
+    global _text_scale
+    _text_scale = scale
     base = app.property("ptychoui_base_point_size")
     if base is None:
         base = app.font().pointSizeF()
@@ -108,6 +116,8 @@ def scale_font(app: QApplication, scale: float) -> None:
     font = QFont(app.font())
     font.setPointSizeF(max(6.0, float(base) * scale))
     app.setFont(font)
+    for name in ("QDockWidgetTitle", "QTipLabel"):
+        app.setFont(font, name)
 
 
 def palette(c: Colours) -> QPalette:
@@ -183,6 +193,27 @@ def paint_primary(button: QWidget) -> None:
         palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.45)))
         palette.setColor(group, QPalette.ColorRole.ButtonText, QColor(c.text))
     button.setPalette(palette)
+
+
+def paint_band(band: QWidget, tone: str) -> None:
+    """Let a line of text stand out by its ground."""
+    palette = QPalette(QApplication.palette())
+    palette.setColor(QPalette.ColorRole.Window, QColor(blend(tone, colours().window, 0.75)))
+    band.setPalette(palette)
+
+
+def dress_axes(plot: pg.PlotWidget) -> None:
+    """Give a plot's ground and axes the colours and the text size of the theme."""
+    c = _current
+    font = QApplication.font()
+    plot.setBackground(c.plot)
+    for name in ("left", "bottom"):
+        axis = plot.getAxis(name)
+        axis.setPen(c.line)
+        axis.setTextPen(c.muted)
+        axis.setTickFont(font)
+        axis.label.setFont(font)
+        axis.showLabel(axis.label.isVisible())  # makes room for it
 
 
 def number_axes(plot: pg.PlotWidget, shown: bool) -> None:

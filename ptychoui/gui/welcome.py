@@ -6,6 +6,7 @@ from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QAction, QColor, QPalette
 from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from ptychoui.gui.parts import Scrolled, by_font
 from ptychoui.gui.theme import colours, paint_primary
 
 STEPS = (
@@ -51,22 +52,26 @@ class Welcome(QWidget):
             grid.addWidget(label, row, 1)
             self._notes.append(label)
         inner = QWidget()
-        inner.setMaximumWidth(92 * self.fontMetrics().averageCharWidth())
+        by_font(inner, lambda widget: widget.setMaximumWidth(92 * widget.fontMetrics().averageCharWidth()))
         column = QVBoxLayout(inner)
         column.setSpacing(line)
         column.addWidget(self.title)
         column.addWidget(self.lead)
         column.addSpacing(line)
         column.addLayout(grid)
+        whole = QWidget()
         across = QHBoxLayout()
         across.addStretch(1)
-        across.addWidget(inner, 6)
+        across.addWidget(inner, 12)
         across.addStretch(1)
+        centred = QVBoxLayout(whole)
+        centred.setContentsMargins(line, line, line, line)
+        centred.addStretch(2)
+        centred.addLayout(across)
+        centred.addStretch(3)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * line, 2 * line, 2 * line, 2 * line)
-        layout.addStretch(2)
-        layout.addLayout(across)
-        layout.addStretch(3)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(Scrolled(whole))
         self.use_colours()
 
     def use_colours(self) -> None:
@@ -83,7 +88,13 @@ def _button(action: QAction, text: str, line: int) -> QPushButton:
     button.setToolTip(action.toolTip())
     button.setIconSize(QSize(round(1.4 * line), round(1.4 * line)))
     button.setMinimumHeight(round(2.6 * line))
-    button.setMinimumWidth(22 * button.fontMetrics().averageCharWidth())
+
+    def widen(widget: QWidget) -> None:
+        metrics = widget.fontMetrics()
+        least = 22 * metrics.averageCharWidth(), metrics.horizontalAdvance(text) + 5 * metrics.height() // 2
+        widget.setMinimumWidth(max(least))
+
+    by_font(button, widen)
     button.clicked.connect(action.trigger)
 
     def follow() -> None:

@@ -17,6 +17,7 @@ from ptychoui.gui.dialogs import Files, ShortcutList, UnsavedQuestion
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.session.document import Document
+from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
 from ptychoui.session.stack_run import save_report
 
@@ -63,7 +64,8 @@ class WindowCommands(QMainWindow):
         """Name the document in the title bar."""
         document = self.document
         name = document.path.name if document.path else document.experiment.name
-        self.setWindowTitle(f"{name}[*] – ptychoui")
+        data = data_name(document.dataset)
+        self.setWindowTitle(f"{name}[*] – {data} – ptychoui" if data else f"{name}[*] – ptychoui")
         self.setWindowModified(document.dirty)
 
     def open_path(self, path: str) -> None:

@@ -20,12 +20,13 @@ from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
 from ptychoui.session.opening import OpenedRun
+from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_rings import RingsHistory
-from ptychoui.session.stack_run import StackHistory
+from ptychoui.session.stack_run import StackHistory, StackReport
 
 FloatArray = NDArray[np.float64]
 DEEPEST_UNDO = 200
@@ -65,6 +66,7 @@ class Document:
         self.history = RunHistory()
         self.plan = StackPlan()
         self.reconstruction = StackHistory()
+        self._own_reconstruction: StackHistory | None = None
         self.calibration = CalibrationHistory()
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
@@ -269,6 +271,26 @@ class Document:
         self.path, self._saved = target, self.experiment
         self.drop_recovery()
         return target
+
+    # Results that were saved -----------------------------------------------------------------------------
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the result that is shown comes from; None if it was made here."""
+        return origin(self.reconstruction.report, self.dataset, self.geometry)
+
+    def show_result(self, report: StackReport) -> None:
+        """Show a result that was saved; the reconstruction made here waits behind it."""
+        if self._own_reconstruction is None:
+            self._own_reconstruction = self.reconstruction
+        self.reconstruction, self.rings = StackHistory(), RingsHistory()
+        self.reconstruction.show(report)
+
+    def close_result(self) -> None:
+        """Go back from a saved result to what was made here, or to nothing."""
+        if self._own_reconstruction is not None:
+            self.reconstruction, self._own_reconstruction = self._own_reconstruction, None
+            self.rings = RingsHistory()
 
     # Recovery --------------------------------------------------------------------------------------------
 

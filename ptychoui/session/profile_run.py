@@ -19,6 +19,7 @@ from ptychoui.experiment import DataSource, Experiment, Geometry, Images
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import data_file, resources, sample_data, user_state
 from ptychoui.session.runs import leave_a_core
+from ptychoui.session.words import counted
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
@@ -223,7 +224,7 @@ def _said(plan: ProfilePlan, source: DataSource, dark: float | None) -> Images:
 
 def _size(stack: ImageStack) -> str:
     count, rows, columns = stack.images.shape
-    return f"{count} images of {columns} × {rows} pixels"
+    return f"{counted(count, 'image')} of {columns} × {rows} pixels"
 
 
 def _made(profile: Profile, sample: ImageStack, path: Path, step: int) -> ProfileMade:

@@ -13,6 +13,7 @@ from ptychoui.errors import DataError, NoGeometryError
 from ptychoui.experiment import Geometry, Reconstruct, Settings
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import tile_limits
+from ptychoui.session.words import counted
 
 USUAL_SIZE_PX = 256
 """A larger square is reconstructed on request only: its LEDs are seen under different angles, and it takes long."""
@@ -127,10 +128,13 @@ def _seen(
         )
     notes = []
     if not there.all():
-        notes.append(f"{np.count_nonzero(~there)} LEDs of the array have no image and are left out")
-    unused = np.count_nonzero(~np.isin(stack.led_numbers, leds.numbers))
+        absent = int(np.count_nonzero(~there))
+        have = "has no image and is" if absent == 1 else "have no image and are"
+        notes.append(f"{counted(absent, 'LED')} of the array {have} left out")
+    unused = int(np.count_nonzero(~np.isin(stack.led_numbers, leds.numbers)))
     if unused:
-        notes.append(f"{unused} images belong to no LED in use and are left out")
+        belong = "belongs to no LED in use and is" if unused == 1 else "belong to no LED in use and are"
+        notes.append(f"{counted(unused, 'image')} {belong} left out")
     return leds.select(there), square, point, notes
 
 
@@ -157,8 +161,9 @@ class StackForecast:
     def line(self) -> str:
         """The forecast in one line."""
         edge = self.object_px * self.object_pixel_um
+        leds = counted(self.leds, "LED")
         return (
-            f"{self.leds} LEDs, {self.size_px} × {self.size_px} px → {self.object_px} × {self.object_px} px of "
+            f"{leds}, {self.size_px} × {self.size_px} px → {self.object_px} × {self.object_px} px of "
             f"{self.object_pixel_um:.3g} µm ({edge:.3g} µm wide), about {self.memory_bytes / 1e6:.3g} MB"
         )
 

@@ -18,6 +18,7 @@ from ptychoui.optics import validation
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, StackTask, forecast, stack_task
+from ptychoui.session.words import counted
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Picture, Stopped
@@ -114,10 +115,10 @@ class StackReport:
     def summary(self) -> str:
         """One line."""
         edge = self.amplitude.shape[1] * self.found.object_pixel_um
-        passes = len(self.found.history)
+        passes = counted(len(self.found.history), "pass", "passes")
         name = f"{self.path.name}:  " if self.path is not None else ""
         return (
-            f"{name}residual {self.found.history[-1]:.3g} after {passes} {'pass' if passes == 1 else 'passes'}"
+            f"{name}residual {self.found.history[-1]:.3g} after {passes}"
             f"{'' if self.complete else ' (stopped)'},  {self.found.object_pixel_um:.3g} µm pixels,  {edge:.3g} µm wide"
         )
 

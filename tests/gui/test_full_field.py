@@ -34,7 +34,7 @@ def test_the_field_is_stopped_resumed_and_shown(tiled: MainWindow, qtbot: Any, t
     window.stop()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
     if window.controller.state is RunState.STOPPED:
-        assert "tiles are kept in field.h5.tiles" in window.panels.messages.messages[-1].text
+        assert "kept in field.h5.tiles" in window.panels.messages.messages[-1].text
     window.full_field()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
     report, result = window.document.reconstruction.report, window.panels.result

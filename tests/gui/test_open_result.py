@@ -81,6 +81,56 @@ def test_a_dropped_reconstruction_is_shown_beside_the_open_stack(window: MainWin
     assert window.panels.result.leds.measured.isVisible() and window.panels.result.leds.measured.image is not None
 
 
+def test_a_result_of_another_stack_is_told_from_the_open_one(
+    window: MainWindow, qtbot: Any, kept: Path, tmp_path: Path
+) -> None:
+    """The window says of which stack a saved result is, keeps it from the open stack's work, and goes back."""
+    stored = load_reconstruction(kept)
+    record = {**stored.record, "source": "/data/cells.mat", "data_sha256": "0" * 64}
+    other = save_reconstruction(tmp_path / "other.h5", replace(stored, record=record))
+    window.open_path(str(other))
+    shown(window, qtbot)
+    panels, result = window.panels, window.panels.result
+    assert "a saved reconstruction of cells.mat. No stack is open." in result.source.text()
+    assert panels.stack_run.stack.isHidden()
+    window.open_sample_stack()
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
+    assert result.band.isHidden() and panels.stack_run.stack.whole == "stack.ome.tif"
+    assert "stack.ome.tif" in panels.geometry.source.text() and "stack.ome.tif" in window.windowTitle()
+    window.controller.edit_plan("settings.passes", 2)
+    window.reconstruct()
+    qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
+    own = window.document.reconstruction.report
+    window.open_path(str(other))
+    qtbot.waitUntil(lambda: window.document.origin is not None, timeout=LONG)
+    assert not result.band.isHidden()
+    assert "other.h5: a saved reconstruction of cells.mat, not of the open stack" in result.source.text()
+    assert "those of stack.ome.tif" in result.source.text()
+    assert panels.progress.residual.text.text().startswith("other.h5: residual")
+    result.show_page("Resolution")
+    assert result.rings.compare.isHidden() and "open cells.mat" in result.rings.text.text()
+    # Back to what was made here, which was not lost.
+    result.close_source.click()
+    assert result.band.isHidden() and window.document.reconstruction.report is own
+    assert window.actions_by_key["save_result"].isEnabled() and not result.rings.compare.isHidden()
+    assert panels.progress.residual.text.text().startswith("Residual")
+    # Work on the open stack is never shown among the pages of the other.
+    window.controller.open(str(other))
+    qtbot.waitUntil(lambda: window.document.origin is not None, timeout=LONG)
+    window.compare_halves()
+    assert result.band.isHidden() and window.document.reconstruction.report is own
+    qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
+    window.controller.open(str(kept))
+    qtbot.waitUntil(lambda: window.document.origin is not None, timeout=LONG)
+    assert "of the open stack stack.ome.tif." in result.source.text() and not result.rings.compare.isHidden()
+    geometry = window.document.geometry
+    assert geometry is not None
+    edited = geometry.replace(microscope=geometry.microscope.replace(wavelength_um=0.6))
+    window.controller.edit_geometry(edited, "wavelength", "")
+    assert "made with another geometry" in result.source.text()
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
+
+
 def test_tiles_of_a_field_are_chosen_one_by_one(window: MainWindow, qtbot: Any, kept: Path, tmp_path: Path) -> None:
     stored = load_reconstruction(kept)
     names = ("zernike_waves", "illumination_na", "background", "light", "residual", "history", "gain")

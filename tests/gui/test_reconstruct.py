@@ -12,6 +12,7 @@ from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.gui import dialogs, theme
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.session import stack_run
+from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, asked_steps
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import RunState
 
@@ -300,7 +301,8 @@ def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: Mai
     assert window.panels.tabs.currentWidget() is window.panels.stack
     assert window.document.geometry == before and panel.take.isHidden()
     qtbot.waitUntil(lambda: finished(window), timeout=LONG)
-    assert "efinement: shift x" in panel.calibration.text() and "circles:" in panel.calibration.toolTip()
+    assert "In all: shift x" in panel.calibration.text() and panel.calibrated.whole == "Calibration of stack.ome.tif"
+    assert "Circles: taken" in panel.calibration.text() and "Circles: shift x" in panel.calibration.toolTip()
     assert not panel.take.isHidden() and window.document.geometry == before
     panel.take.click()
     after = window.document.geometry
@@ -329,14 +331,44 @@ def test_a_calibration_is_no_longer_offered_once_the_geometry_is_another(with_st
     qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
 
 
+def test_every_step_that_was_asked_for_is_accounted_for(with_stack: MainWindow) -> None:
+    """Ticked boxes stand beside the button; a step that was left out is shown as plainly as one that was taken."""
+    window, panel = with_stack, with_stack.panels.stack_run
+    for box in panel.boxes.values():
+        box.click()
+        assert box.isVisible() and not panel.area.isAncestorOf(box)
+    assert window.document.plan.tilt and window.document.plan.single_leds
+    history = window.document.calibration
+    history.take(CalibrationBegun(step=0, size_px=64, steps=5, asked=asked_steps(window.document.plan)))
+    history.take(CalibrationStep(step=1, sentence="circles: no change", accepted=True, name="circles"))
+    panel.show_calibration(history, True)
+    assert "Circles: taken<br>" in panel.calibration.text() and "Refinement: under way" in panel.calibration.text()
+    assert panel.calibration.text().count("to come") == 2 and panel.take.isHidden()
+    history.take(CalibrationStep(step=2, sentence="refinement: x", accepted=True, name="refinement", gain=0.5))
+    why = "it explains the images hardly better"
+    left = f"single LEDs: moved; left out, because {why}"
+    history.take(CalibrationStep(step=3, sentence="tilt: y", accepted=False, name="tilt", reason=why))
+    history.take(CalibrationStep(step=4, sentence=left, accepted=False, name="single LEDs", reason=why))
+    assert window.document.geometry is not None
+    history.take(Calibrated(step=5, geometry=window.document.geometry, residual=0.1, change="shift x +1 mm"))
+    panel.show_calibration(history, False)
+    text = panel.calibration.text()
+    assert "Refinement: taken, misfit 50 % smaller" in text and f"Single LEDs: left out, {why}" in text
+    assert "In all: shift x +1 mm." in text and "Single LEDs: moved; left out, because" in panel.calibration.toolTip()
+    assert not panel.take.isHidden() and "stack.ome.tif" in panel.take.toolTip()
+    panel.set_editable(False)
+    assert not any(box.isEnabled() for box in panel.boxes.values())
+
+
 def test_a_calibration_that_is_stopped_changes_nothing(with_stack: MainWindow, qtbot: Any) -> None:
     window = with_stack
     window.calibrate()
-    qtbot.waitUntil(lambda: bool(window.document.calibration.sentences), timeout=LONG)
+    qtbot.waitUntil(lambda: bool(window.document.calibration.steps), timeout=LONG)
     window.stop()
     qtbot.waitUntil(lambda: finished(window), timeout=LONG)
     assert window.document.calibration.found is None and window.panels.stack_run.take.isHidden()
     assert window.panels.stack_run.state.text() == "Stopped"
+    assert "Refinement: not done" in window.panels.stack_run.calibration.text()
     report = reconstruct(window, qtbot)
     assert report.complete
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,17 @@ def test_a_new_run_keeps_the_last_report(sample: ImageStack) -> None:
     assert history.report is kept and history.end is None and len(history.residual) == 0
 
 
+def test_one_led_is_not_many(sample: ImageStack) -> None:
+    fewer = replace(sample, images=sample.images[1:], led_numbers=sample.led_numbers[1:])
+    assert stack_task(fewer, sample.geometry, short()).notes == ("1 LED of the array has no image and is left out",)
+    two = replace(sample, images=sample.images[2:], led_numbers=sample.led_numbers[2:])
+    assert stack_task(two, sample.geometry, short()).notes == ("2 LEDs of the array have no image and are left out",)
+    renamed = replace(sample, led_numbers=np.append(sample.led_numbers[:-1], 500))
+    assert "1 image belongs to no LED in use and is left out" in stack_task(renamed, sample.geometry, short()).notes
+    alone = replace(sample, images=sample.images[40:41], led_numbers=sample.led_numbers[40:41])
+    assert forecast(alone, sample.geometry, short()).line.startswith("1 LED, ")
+
+
 def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -> None:
     from ptychoui.session.stack_calibration import CalibrationBegun, CalibrationStep, calibration_run
 
@@ -219,14 +231,27 @@ def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -
 
 def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
     """Tilt and single LEDs are chosen in the plan, and as many steps come as were announced."""
-    from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, calibration_run
+    from ptychoui.session.stack_calibration import (
+        Calibrated,
+        CalibrationBegun,
+        CalibrationHistory,
+        CalibrationStep,
+        calibration_run,
+    )
 
     asked = StackPlan(size_px=32, tilt=True, single_leds=True)
     told = list(calibration_run(sample, sample.geometry, asked, "cpu")(RunControl(), lambda: False))
     begun, *steps, found, finished = told
     assert isinstance(begun, CalibrationBegun) and isinstance(finished, Finished)
     assert begun.steps == len(steps) + 1 == 5
+    assert begun.asked == tuple(step.name for step in steps)
     assert all(isinstance(step, CalibrationStep) for step in steps)
     assert [step.sentence.partition(":")[0] for step in steps] == ["circles", "refinement", "tilt", "single LEDs"]
     assert isinstance(found, Calibrated)
-    assert (found.geometry.array.kind == "table") is steps[3].accepted
+    assert all(step.short.startswith("taken" if step.accepted else "left out, ") for step in steps)
+    assert steps[0].gain is None and all(step.gain is not None for step in steps[1:])
+    history = CalibrationHistory()
+    for event in told:
+        history.take(event)
+    assert [o.text for o in history.outcomes] == [step.short for step in steps]
+    assert bool(found.change) and (found.geometry.array.kind == "table") is steps[3].accepted
