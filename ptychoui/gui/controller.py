@@ -45,9 +45,9 @@ from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
-from ptychoui.session.words import counted
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
+from ptychoui.words import counted
 
 RECOVERY_DELAY_MS = 2000
 

@@ -12,7 +12,7 @@ from ptychoui.gui.luts import lut
 from ptychoui.gui.parts import Yielding
 from ptychoui.gui.theme import colours, dress_axes, number_axes
 from ptychoui.session.stack_run import StackReport
-from ptychoui.session.words import counted
+from ptychoui.words import counted
 
 
 class CoveragePage(QWidget):

@@ -24,7 +24,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.export.formats import FORMATS
 from ptychoui.export.quantise import quantise
 from ptychoui.gui.dialogs import Files
-from ptychoui.session.words import counted
+from ptychoui.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
 from ptychoui.session.judgement import Judgement
 from ptychoui.session.origin import data_name
-from ptychoui.session.words import counted
+from ptychoui.words import counted
 
 M, A = "geometry.microscope.", "geometry.array."
 MICROSCOPE = (

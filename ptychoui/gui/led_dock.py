@@ -14,7 +14,7 @@ from ptychoui.gui.parts import Elided, by_font
 from ptychoui.gui.pattern_strip import PatternStrip
 from ptychoui.gui.theme import colours
 from ptychoui.session.document import Document
-from ptychoui.session.words import counted
+from ptychoui.words import counted
 
 LOW_LINES = 20
 """Lines of text below which the panel leaves out what its tooltips say, too."""

@@ -30,8 +30,8 @@ from ptychoui.gui.pupil_page import largest_terms
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.gui.work_dialog import WorkDialog, button, button_row, lead
 from ptychoui.session.profile_run import ProfileHistory, ProfileMade, ProfilePlan, profile_path
-from ptychoui.session.words import counted
 from ptychoui.training.events import Failed
+from ptychoui.words import counted
 
 PARTS = ("dark", "blank", "sample", "sign", "measure", "result")
 TITLES = {

@@ -33,8 +33,8 @@ from ptychoui.session.origin import data_name
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_plan import StackForecast, StackPlan
 from ptychoui.session.stack_run import StackHistory
-from ptychoui.session.words import counted
 from ptychoui.session.worker import RunState
+from ptychoui.words import counted
 
 SETTINGS = (
     Field(name="settings.passes", label="Passes", kind="int"),

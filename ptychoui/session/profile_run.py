@@ -19,10 +19,10 @@ from ptychoui.experiment import DataSource, Experiment, Geometry, Images
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import data_file, resources, sample_data, user_state
 from ptychoui.session.runs import leave_a_core
-from ptychoui.session.words import counted
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
+from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.optics.profile import Profile

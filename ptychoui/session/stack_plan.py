@@ -13,7 +13,7 @@ from ptychoui.errors import DataError, NoGeometryError
 from ptychoui.experiment import Geometry, Reconstruct, Settings
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import tile_limits
-from ptychoui.session.words import counted
+from ptychoui.words import counted
 
 USUAL_SIZE_PX = 256
 """A larger square is reconstructed on request only: its LEDs are seen under different angles, and it takes long."""

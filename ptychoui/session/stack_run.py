@@ -18,10 +18,10 @@ from ptychoui.optics import validation
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, StackTask, forecast, stack_task
-from ptychoui.session.words import counted
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Picture, Stopped
+from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction

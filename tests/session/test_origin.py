@@ -7,7 +7,7 @@ import numpy as np
 
 from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.session.origin import Origin, data_name, origin
-from ptychoui.session.words import counted
+from ptychoui.words import counted
 
 
 class Stored:
