@@ -59,6 +59,7 @@ NOTICEABLY = 0.98
 """Share of the misfit that a tilt must leave at most: a small square hardly tells it from a shift and a stretch."""
 
 NO_BETTER = "it explains the images no better"
+HARDLY_BETTER = "it explains the images hardly better"
 
 EDGE_SAMPLES = 2.0
 """Distance of the direct light from the pupil's edge, in samples of the spectrum, below which an image is left out."""
@@ -207,16 +208,7 @@ def calibrate(
     candidates = [view.judged(_defocused(start, waves)) for waves in DEFOCUS_STARTS]
     before = min(candidates, key=lambda judged: judged.cost)
     start = before.work.geometry
-    refined, after, reason = start, before, NO_BETTER
-    try:
-        refined = _refine(start, view, before, RIGID, rounds)
-        moves = difference(start.array, refined.array)
-        if not (np.abs(moves) <= LIMITS).all():  # not a number is no pose either
-            raise GeometryError("it left the limits of what may change")
-        after = view.judged(refined)
-    except (GeometryError, SettingsError) as problem:
-        # A fit that ran away ends in a pose that no array has; what was known before it stays.
-        refined, after, reason = start, before, problem.message
+    refined, after, trouble = _refined(start, view, before, RIGID, rounds)
     better = after.cost < before.cost
     final = after if better else before
     steps.append(
@@ -228,7 +220,7 @@ def calibrate(
             change=difference(start.array, refined.array),
             accepted=better,
             geometry=refined if better else start,
-            reason=reason,
+            reason=trouble or NO_BETTER,
             defocus_waves=_defocus(refined) - _defocus(steps[0].geometry),
         )
     )
@@ -363,16 +355,24 @@ def _refine(
     return geometry
 
 
+def _refined(
+    start: Geometry, view: _View, before: _Judged, numbers: tuple[int, ...], rounds: tuple[int, ...]
+) -> tuple[Geometry, _Judged, str]:
+    """The geometry with the pose fitted and how it is judged; where the fit ran away what was given, and why."""
+    try:
+        refined = _refine(start, view, before, numbers, rounds)
+        moves = difference(start.array, refined.array)
+        if not (np.abs(moves) <= LIMITS).all():  # not a number is no pose either
+            raise GeometryError("it left the limits of what may change")
+        return refined, view.judged(refined), ""
+    except (GeometryError, SettingsError) as problem:
+        # A fit that ran away ends in a pose that no array has; what was known before it stays.
+        return start, before, problem.message
+
+
 def _tilt(geometry: Geometry, view: _View, judged: _Judged, rounds: tuple[int, ...]) -> tuple[Step, _Judged]:
     """The pose fitted with its tilt, if that explains the images noticeably better, and what is gone on with."""
-    refined, after, reason = geometry, judged, "it explains the images hardly better"
-    try:
-        refined = _refine(geometry, view, judged, TILTED, rounds)
-        if not (np.abs(difference(geometry.array, refined.array)) <= LIMITS).all():
-            raise GeometryError("it left the limits of what may change")
-        after = view.judged(refined)
-    except (GeometryError, SettingsError) as problem:
-        refined, reason = geometry, problem.message
+    refined, after, trouble = _refined(geometry, view, judged, TILTED, rounds)
     better = after.cost < NOTICEABLY * judged.cost
     step = Step(
         name="tilt",
@@ -382,7 +382,7 @@ def _tilt(geometry: Geometry, view: _View, judged: _Judged, rounds: tuple[int, .
         change=difference(geometry.array, refined.array),
         accepted=better,
         geometry=refined if better else geometry,
-        reason=reason,
+        reason=trouble or HARDLY_BETTER,
         defocus_waves=_defocus(refined) - _defocus(geometry),
     )
     return step, after if better else judged
@@ -399,7 +399,7 @@ def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) 
     for found in fit.run(passes):
         x = found.x
     shifts = fit.shifts(x)
-    refined, after, reason = geometry, judged, "it explains the images hardly better"
+    refined, after, reason = geometry, judged, HARDLY_BETTER
     try:
         refined = geometry.replace(array=shifted(geometry.array, shifts))
         after = view.judged(refined)
