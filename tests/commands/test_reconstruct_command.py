@@ -105,7 +105,10 @@ def test_ctrl_c_keeps_what_there_is(
 
 def ended(words: list[object], number: int, seen: bytes) -> tuple[int, str, str]:
     """A process that gets a signal once it has written ``seen`` to stderr; code, stdout, and stderr after that."""
-    command = [sys.executable, "-m", "ptychoui.cli", *(str(word) for word in words)]
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would the child of these tests.
+    heard = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heard}; from ptychoui.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, *(str(word) for word in words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stderr is not None
         said = b""
