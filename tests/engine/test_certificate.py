@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -85,13 +85,6 @@ def test_a_certificate_is_not_given_for_a_changed_input() -> None:
     problem.inputs["bias"].data += 1e-9  # behind torch's back, which counts what is written
     with pytest.raises(CertificateError):
         trace.backward(problem.cotangent, ())
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("threads")

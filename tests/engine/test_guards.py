@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -106,13 +105,6 @@ def test_types_must_be_cast_alike_on_both_ways() -> None:
     with torch.autocast("cpu", torch.bfloat16), pytest.raises(EngineError, match=r"another torch\.autocast"):
         trace.backward(X, ["w"])
     trace.backward(X, ["w"])
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("threads")
