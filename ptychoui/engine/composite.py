@@ -39,6 +39,7 @@ class Composite(Layer):
             raise EngineError("a composite layer needs at least one part", "give it a layer")
         self.layers = tuple(layers)
         self.name = " + ".join(layer.name for layer in self.layers) if name is None else name
+        self.kind = " + ".join(f"{type(layer).__name__} {layer.kind or layer.name}" for layer in self.layers)
         self.invertible = all(layer.invertible for layer in self.layers)
         efforts = [layer.effort for layer in self.layers]
         self.effort = Effort(*(sum(getattr(effort, kind.name) for effort in efforts) for kind in fields(Effort)))

@@ -77,6 +77,10 @@ class Layer(ABC):
     """One unroll as a map x -> h(x)."""
 
     name: str = "layer"
+    """For messages."""
+
+    kind: str = ""
+    """Layers of one class and kind take the same memory: one of them is measured for all. Empty: their name counts."""
 
     effort: Effort = Effort()
     """By default that of a layer with a graph: a backward pass takes twice the time of a forward pass."""

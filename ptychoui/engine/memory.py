@@ -107,12 +107,12 @@ class _Seen:
 def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> LayerCost:
     """Run a layer of every kind under every strategy, and up to three under ``store_all``, with the meter on.
 
-    Layers of one class and name are taken to be of one kind: alike in what they take. Of several kinds the largest
-    stands for the peak, the mean for what every further unroll adds.
+    Layers say of which kind they are. Of several kinds the largest stands for the peak, the mean for what every further
+    unroll adds.
     """
     kinds: dict[tuple[type, str], list[Layer]] = {}
     for layer in chain.layers:
-        kinds.setdefault((type(layer), layer.name), []).append(layer)
+        kinds.setdefault((type(layer), layer.kind or layer.name), []).append(layer)
     names = usable(chain)
     costs = [(len(alike), _probe_one(chain, alike[0], names, x, inputs, wanted)) for alike in kinds.values()]
     return replace(

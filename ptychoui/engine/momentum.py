@@ -31,6 +31,7 @@ class LearnedMomentum(Layer):
 
     def __init__(self, layer: Layer, index: int) -> None:
         self.name = f"{layer.name} with learned momentum"
+        self.kind = f"{type(layer).__name__} {layer.kind or layer.name}"
         self.effort = layer.effort
         self._layer, self._index = layer, index
 

@@ -128,6 +128,7 @@ class LeastSquares(Layer):
                 f"conjugate gradients cannot work with {most_iterations} iterations", "use for example 200"
             )
         self.name = f"least squares {index + 1}"
+        self.kind = f"least squares, operator {id(operator)}"  # another operator may take other memory
         self.operator, self.index = operator, index
         self.tolerance, self.most_iterations = tolerance, most_iterations
         self.measured, self.mu = measured, mu

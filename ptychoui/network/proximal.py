@@ -86,7 +86,7 @@ class WaveletProximal(Layer):
                 if most
                 else f"use a size that {2 ** max(levels, 1)} divides",
             )
-        self.name = f"wavelet proximal {index + 1}"
+        self.name, self.kind = f"wavelet proximal {index + 1}", f"{wavelet} of {levels} levels"
         self.size, self.index, self.wavelet, self.levels, self.width = size, index, wavelet, levels, width
         self.threshold = threshold
         self._coarse = size >> levels
@@ -256,6 +256,7 @@ class TotalVariationProximal(AutogradLayer):
         if iterations < 1:
             raise SettingsError(f"total variation cannot work with {iterations} iterations", "use for example 20")
         super().__init__(f"total variation {index + 1}", self._denoise)
+        self.kind = f"total variation, {iterations} iterations"
         self.index, self.iterations, self.threshold = index, iterations, threshold
 
     def _denoise(self, x: Tensor, inputs: Inputs) -> Tensor:

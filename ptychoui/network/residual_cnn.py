@@ -81,6 +81,7 @@ class ResidualCnn(AutogradLayer):
                 "use 1 or more of each",
             )
         super().__init__(f"{prefix}residual CNN", self._network, self._lipschitz)
+        self.kind = f"residual CNN, {convolutions} x {channels} channels, kernel {kernel}, bound {bound}"
         self.size, self.prefix, self.bound, self.complex_objects = size, prefix, bound, complex_objects
         ends = 2 if complex_objects else 1
         widths = [ends, *[channels] * (convolutions - 1), ends]

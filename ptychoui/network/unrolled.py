@@ -40,7 +40,7 @@ class GradientUnroll(Layer):
     """
 
     def __init__(self, physics: FourierPtychography, index: int, variance_floor: float) -> None:
-        self.name = f"gradient {index + 1}"
+        self.name, self.kind = f"gradient {index + 1}", "gradient"
         # Transforms per LED: see the table in `optics.forward`.
         self.effort = Effort(3, 5, both=6, stored=8) if physics.stream else Effort(2, 3, both=4, stored=4)
         self._physics, self._index, self._floor = physics, index, variance_floor

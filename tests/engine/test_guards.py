@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
-from engine.chains import STRATEGIES
+from engine.chains import STRATEGIES, optics_problem
 from torch import Tensor, nn
 
 from ptychoui.engine import (
     AutogradLayer,
     Chain,
     Checkpoint,
+    Composite,
     HeavyBall,
     Inverse,
     LearnedMomentum,
@@ -22,14 +25,17 @@ from ptychoui.engine import (
     Segments,
     StoreAll,
     measure,
+    memory,
     plan,
     predict,
     probe,
 )
-from ptychoui.engine.layer import Inputs
+from ptychoui.engine.layer import Inputs, Layer
 from ptychoui.engine.strategies import strategy
+from ptychoui.engine.strategy import LayerCost
 from ptychoui.engine.update import Update
 from ptychoui.errors import CertificateError, EngineError
+from ptychoui.network.proximal import TotalVariationProximal, WaveletProximal
 
 EVERY = (*STRATEGIES, "inverse")
 
@@ -211,6 +217,27 @@ def test_layers_of_every_kind_are_probed() -> None:
     for name in ("store_all", "checkpoint", "reversible"):
         assert predict(cost, chain, name) == pytest.approx(measure(chain, x, inputs, ["w"], name), rel=0.15), name
     assert measure(chain, x, inputs, ["w"], StoreAll()) == measure(chain, x, inputs, ["w"], "store_all")
+
+
+def test_unrolls_that_differ_in_their_number_alone_are_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their names every unroll would be a kind of its own, and planning a deep network would take minutes."""
+    probed: list[str] = []
+    real = memory._probe_one
+
+    def counted(chain: Chain, layer: Layer, *rest: Any) -> LayerCost:
+        probed.append(layer.name)
+        return real(chain, layer, *rest)
+
+    monkeypatch.setattr(memory, "_probe_one", counted)
+    problem = optics_problem(7, dtype=torch.float32)
+    layers = problem.chain(7, HeavyBall("7/8")).layers
+    for unrolls in (layers, [Composite([layer]) for layer in layers]):
+        probed.clear()
+        probe(Chain(unrolls, HeavyBall("7/8")), problem.x, problem.inputs, tuple(problem.inputs))
+        assert probed == [unrolls[0].name]
+    assert len({LearnedMomentum(layer, index).kind for index, layer in enumerate(layers)}) == 1
+    for numbered in (TotalVariationProximal, partial(WaveletProximal, 16)):
+        assert numbered(0).kind == numbered(1).kind and numbered(0).name != numbered(1).name
 
 
 def test_an_approximate_gradient_is_planned_on_request_only() -> None:
