@@ -60,6 +60,7 @@ def _add_train(commands: Any) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from ptychoui.experiment import load_experiment
     from ptychoui.training.control import RunControl
+    from ptychoui.training.truth import EMPTY
 
     use_threads(arguments)
     control = RunControl()
@@ -87,6 +88,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
         folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
         trainer = new_run(with_options(experiment, arguments), folder, control)
+        _show_truth(trainer)
     try:
         values = _follow(trainer, control)
     finally:
@@ -106,10 +108,28 @@ def _train(arguments: argparse.Namespace) -> int:
         scores = ""
         if "start_error" in values:
             scores = f": held-out complex error {values['start_error']:.3f} -> {values['complex_error']:.3f}"
+            if not values["complex_error"] < EMPTY:
+                scores += f", no better than an empty picture ({EMPTY:g})"
         if "held_out_loss" in values:
             scores += f", loss {values['held_out_loss_at_start']:.4f} -> {values['held_out_loss']:.4f}"
         print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
     return 0
+
+
+def _show_truth(trainer: Trainer) -> None:
+    """Draw what a measured stack is learned from into the run folder, so that it can be looked at before and after."""
+    problem = trainer.problem
+    if problem.field is None or trainer.folder is None:
+        return
+    from ptychoui.export.reconstruction_figures import write_truth
+    from ptychoui.training.examples import bands
+
+    guard, border = bands(problem.experiment, problem.field.window.size_px, problem.grids.tile_px)
+    path = write_truth(trainer.folder.path / "truth.png", problem.field, border + guard)
+    say(
+        f"note: what is learned from is drawn in {path}: amplitude residual {problem.field.amplitude_residual:.4f}, "
+        f"{problem.field.fitted_residual:.4f} with brightness and stray light fitted"
+    )
 
 
 def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
@@ -180,9 +200,10 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
     with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
         for event in trainer.run():
             if isinstance(event, Started):
-                bar.write(event.feasibility, file=sys.stderr)
                 for warning in event.warnings:
                     bar.write(f"warning: {warning}", file=sys.stderr)
+                values["warnings"] = list(event.warnings)
+                bar.write(event.feasibility, file=sys.stderr)
                 for note in event.notes:
                     bar.write(f"note: {note}", file=sys.stderr)
                 memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in event.predicted_bytes.items())

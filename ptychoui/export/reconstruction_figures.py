@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptychoui.data.files import write_atomic
 from ptychoui.data.results import StoredReconstruction
@@ -14,6 +15,8 @@ from ptychoui.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ptychoui.optics.explained_stack import ExplainedStack
 
 
 def write_figures(folder: str | Path, result: StoredReconstruction) -> tuple[Path, ...]:
@@ -29,13 +32,33 @@ def write_figures(folder: str | Path, result: StoredReconstruction) -> tuple[Pat
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot make {str(folder)!r}: {error.strerror}", "choose another folder") from None
-    figures = {"object": _object(result), "pupil": _pupil(result), "leds": _leds(result)}
+    figures = {
+        "object": object_figure(result.object, result.object_pixel_um),
+        "pupil": _pupil(result),
+        "leds": _leds(result),
+    }
     paths = []
     for name, figure in figures.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150)
-        paths.append(write_atomic(folder / f"{name}.png", buffer.getvalue()))
+        paths.append(_write(folder / f"{name}.png", figure))
     return tuple(paths)
+
+
+def write_truth(path: Path, field: ExplainedStack, held_out_from_px: int) -> Path:
+    """Write the object that a measured stack is learned from as a picture; scores are of what lies right of the line.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    pixel_um = field.microscope.pixel_size_um / field.upsampling
+    return _write(path, object_figure(field.object, pixel_um, held_out_from_px * field.microscope.pixel_size_um))
+
+
+def _write(path: Path, figure: Figure) -> Path:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return write_atomic(path, buffer.getvalue())
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -44,18 +67,21 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _object(result: StoredReconstruction) -> Figure:
-    rows, columns = result.object.shape
+def object_figure(object_: NDArray[np.complex64], pixel_um: float, line_um: float | None = None) -> Figure:
+    """Amplitude and phase of an object (row, column), pixels in um, with an upright line at a place in um."""
+    rows, columns = object_.shape
     figure = _figure(14, 1 + 6.4 * rows / columns)
-    amplitude = np.abs(result.object)
+    amplitude = np.abs(object_)
     # The phase of the whole means nothing; around its mean it wraps least.
-    phase = np.angle(result.object * np.exp(-1j * np.angle(result.object.mean())))
-    extent = (0, columns * result.object_pixel_um, rows * result.object_pixel_um, 0)
+    phase = np.angle(object_ * np.exp(-1j * np.angle(object_.mean())))
+    extent = (0, columns * pixel_um, rows * pixel_um, 0)
     both = ((amplitude, "amplitude", "gray"), (phase, "phase (rad)", "viridis"))
     for axes, (picture, title, colours) in zip(figure.subplots(1, 2), both, strict=True):
         low, high = np.quantile(picture, (0.002, 0.998))
         shown = axes.imshow(picture, cmap=colours, vmin=low, vmax=high, extent=extent)
         axes.set(title=title, xlabel="um")
+        if line_um is not None:
+            axes.axvline(line_um, color="tab:orange", lw=1)
         figure.colorbar(shown, ax=axes, shrink=0.8)
     return figure
 

@@ -11,7 +11,6 @@ from ptychoui.data.results import StoredReconstruction, is_reconstruction, load_
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.microscope import sampling
 from ptychoui.optics.objects import (
     IMAGES,
     combine,
@@ -19,6 +18,8 @@ from ptychoui.optics.objects import (
     objects_from_reconstruction,
     training_objects,
 )
+from ptychoui.optics.reconstruct_file import Window, central_window
+from ptychoui.optics.stack_model import object_upsampling, stack_sampling
 from ptychoui.words import counted
 
 SIMULATION = "simulation"
@@ -26,7 +27,6 @@ _Opened = TrainingSet | ImageStack | StoredReconstruction
 PIXEL_UM = 0.6
 OBJECT_PX = 160
 PER_SOURCE = 2
-FIELD_ITERATIONS = 40
 MARGIN_PX = 4
 """Border of a reconstructed field, in camera pixels, that is not used: light comes in from outside it."""
 GUARD_PX = 8
@@ -107,8 +107,19 @@ def _object_pixel(stack: _Opened, source: str) -> float:
         return stack.pixel_size_um
     if isinstance(stack, StoredReconstruction):
         return stack.object_pixel_um
+    return _geometry_of(stack, source).microscope.pixel_size_um / _upsampling(stack, source)
+
+
+def _window(stack: ImageStack) -> Window:
+    """The largest square in the middle of the images."""
+    return central_window(stack.images.shape[1:], min(stack.images.shape[1:]))
+
+
+def _upsampling(stack: ImageStack, source: str) -> int:
+    """Object pixels per camera pixel of a stack's reconstruction."""
     geometry = _geometry_of(stack, source)
-    return sampling(geometry.microscope, led_array(geometry.array), min(stack.images.shape[1:]), 0).object_pixel_um
+    grids = stack_sampling(geometry.microscope, led_array(geometry.array), _window(stack).size_px)
+    return object_upsampling(grids)
 
 
 def _largest_px(stack: _Opened, regions: int) -> int:
@@ -119,11 +130,8 @@ def _largest_px(stack: _Opened, regions: int) -> int:
         margin, guard = _borders_px(stack)
         rows, columns = (edge - 2 * margin for edge in stack.object.shape)
         return int(max(1, min(rows, (columns - (regions - 1) * guard) // regions)))
-    geometry = _geometry_of(stack, "")
-    side = min(stack.images.shape[1:])
-    grids = sampling(geometry.microscope, led_array(geometry.array), side, 0)
-    width = (side - 2 * MARGIN_PX - (regions - 1) * GUARD_PX) // regions
-    return max(1, int(width * grids.upsampling))
+    width = (_window(stack).size_px - 2 * MARGIN_PX - (regions - 1) * GUARD_PX) // regions
+    return max(1, width * _upsampling(stack, ""))
 
 
 def _borders_px(result: StoredReconstruction) -> tuple[int, int]:
@@ -161,29 +169,28 @@ def _geometry_of(stack: ImageStack, source: str) -> Geometry:
 
 def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, regions: int) -> TrainingSet:
     """Reconstruct a stack and cut it; the tiles are so large that ``edge`` pixels of the wanted size remain."""
-    from ptychoui.optics.all_at_once import all_at_once
-    from ptychoui.optics.reconstruct_file import image_places
+    from ptychoui.optics.explained_stack import explain_stack
 
     geometry = _geometry_of(stack, source)
-    leds = led_array(geometry.array)
-    side = min(stack.images.shape[1:])
-    grids = sampling(geometry.microscope, leds, side, 0)
-    images = stack.images[image_places(stack, leds, source), :side, :side]
-    result = all_at_once(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
+    result = explain_stack(stack, _window(stack))
+    own_pixel_um = geometry.microscope.pixel_size_um / result.upsampling
     found = objects_from_reconstruction(
         result.object,
-        grids.object_pixel_um,
-        round(edge * pixel_size_um / grids.object_pixel_um + 0.499),
+        own_pixel_um,
+        round(edge * pixel_size_um / own_pixel_um + 0.499),
         Path(source).name,
-        margin_px=int(MARGIN_PX * grids.upsampling),
+        margin_px=MARGIN_PX * result.upsampling,
         regions=regions,
-        guard_px=int(GUARD_PX * grids.upsampling),
+        guard_px=GUARD_PX * result.upsampling,
     )
-    note = f"reconstructed from {counted(len(leds), 'image')}, amplitude residual {result.amplitude_residual:.4f}"
+    note = (
+        f"reconstructed from {counted(len(result.leds), 'image')}, amplitude residual {result.amplitude_residual:.4f}, "
+        f"{result.fitted_residual:.4f} with brightness and stray light fitted"
+    )
     record = Provenance(
         source=source,
         layout=f"reconstruction of {stack.provenance.layout}",
         sha256=found.provenance.sha256,
-        notes=(*stack.provenance.notes, note, *found.provenance.notes),
+        notes=(*stack.provenance.notes, note, *result.remarks, *found.provenance.notes),
     )
     return replace(found, geometry=geometry, provenance=record)

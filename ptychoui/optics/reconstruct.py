@@ -218,7 +218,14 @@ class StackReconstruction:
         object_upsampling(grids, settings.upsampling)  # refuses what cannot be
         nolls = range(4, settings.zernike_terms + 1) if settings.pupil == "zernike" else ()
         self.model = StackModel(scope, self.leds, grids, images, nolls, settings.variance_floor, device=device)
-        self.spectrum, self.optics = self.model.start(), self.model.optics()
+        # Brightness and stray light start where the images put them: passes that began far off would give bright-field
+        # images the object's own light as stray light, and take it back only slowly.
+        self.optics = self.model.optics()
+        stray = self.model.stray_level() if settings.background else 0.0
+        self.spectrum = self.model.start(stray)
+        self.optics.background += stray
+        if settings.gain:
+            self.optics.log_gain += self.model.bright_field_gains(stray)
         self._curvature = curvature_per_um
         if curvature_per_um is not None:
             # Slow phases are hardly seen in the images: what is known of the light is where the object starts.
@@ -267,6 +274,12 @@ class StackReconstruction:
         )
 
     @property
+    def log_brightness(self) -> float:
+        """Logarithm of the median brightness of the bright field, in units of the light `object` was found with."""
+        bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(self.model.device)
+        return float(self.optics.log_gain[bright].median())
+
+    @property
     def object_pixel_um(self) -> float:
         """Pixel of `object` in um."""
         return self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling)
@@ -308,8 +321,7 @@ class StackReconstruction:
             fitted, crossed, light, power = self._residuals()
             # The object is known up to its scale: the one that explains all images best with LEDs of one brightness.
             scale = float(crossed.sum() / max(light.sum(), 1e-30))
-            bright = torch.from_numpy(self.leds.bright_field(self.geometry.microscope.objective_na)).to(model.device)
-            log_gain = optics.log_gain - optics.log_gain[bright].median()
+            log_gain = optics.log_gain - self.log_brightness
         waves = dict(self.geometry.microscope.zernike_waves)
         for noll, amount in zip(model.nolls, optics.zernike.tolist(), strict=True):
             waves[noll] = waves.get(noll, 0.0) + amount

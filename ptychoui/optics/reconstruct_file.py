@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -143,9 +143,17 @@ class WindowReconstruction:
         By default the central one of up to `LARGEST_PX`.
     leave_out
         Numbers of LEDs whose images are not used.
+    between
+        See `StackReconstruction`.
 
     Attributes
     ----------
+    images, leds
+        (LED, row, column) what is reconstructed, and the LEDs in the same order, as seen from the window's middle.
+    curvature_per_um
+        See `curvature`.
+    work
+        What does the passes.
     notes
         What was chosen for whoever asked for nothing, and what a calibration did.
     remarks
@@ -165,6 +173,7 @@ class WindowReconstruction:
         leave_out: Sequence[int] = (),
         calibrate: bool = False,
         device: torch.device | str = "cpu",
+        between: Callable[[], None] | None = None,
     ) -> None:
         shape = stack.images.shape[1:]
         self.window = central_window(shape) if window is None else window
@@ -178,28 +187,35 @@ class WindowReconstruction:
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
-        leds = leds_seen_from(geometry.array, point, leave_out)
+        self.leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
-        images = cut.images[image_places(stack, leds, stack.provenance.source)]
-        self._work = StackReconstruction(
-            geometry, images, settings, leds, device, curvature_per_um=curvature(geometry, point)
+        self.images = cut.images[image_places(stack, self.leds, stack.provenance.source)]
+        self.curvature_per_um = curvature(geometry, point)
+        self.work = StackReconstruction(
+            geometry,
+            self.images,
+            settings,
+            self.leds,
+            device,
+            between=between,
+            curvature_per_um=self.curvature_per_um,
         )
         self.seconds = time.perf_counter() - start
 
     def run(self) -> Iterator[PassDone]:
         """Do the passes; stop iterating to give up what is left. ``seconds`` counts what they take."""
         start, before = time.perf_counter(), self.seconds
-        for done in self._work.run():
+        for done in self.work.run():
             self.seconds = before + time.perf_counter() - start
             yield done
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object as it is now."""
-        return self._work.object()
+        return self.work.object()
 
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
-        result = self._work.result()
+        result = self.work.result()
         self.remarks = result.remarks
         record = record_of(self.stack, self.seconds, interrupted, [*self.notes, *result.remarks])
         return stored_tiles([result], [self.window], self.settings, record)

@@ -35,6 +35,15 @@ from ptychoui.optics.pupil_series import radial_order, zernike_powers
 SLACK_PX = 2
 """Samples by which a direction may be corrected before its window is cut out elsewhere."""
 
+DARK_SHARE = 0.02
+"""Share of a dark-field image's pixels that are taken to see stray light only."""
+
+LARGEST_SAMPLE = 2**22
+"""Pixels of an image that its percentile is taken from."""
+
+LARGEST_START = 10.0
+"""Largest brightness of an LED, over the others', that a reconstruction starts from."""
+
 CHUNK_BYTES = 2**22
 """Fields that are in work at a time on a CPU."""
 
@@ -397,8 +406,30 @@ class StackModel:
         spectrum: Tensor = torch.fft.fftshift(torch.fft.fft2(image.to(self.complex_dtype)))
         return spectrum.mul_((n / size) ** 2)
 
-    def start(self) -> Tensor:
+    def stray_level(self) -> float:
+        """Stray light that dark-field images show where the sample sends none, 0 without dark field.
+
+        A low percentile of each, and the median of these: dark structures are everywhere, scattering ones are not.
+        """
+        dark = np.flatnonzero(~self.leds.bright_field(self.microscope.objective_na))
+        if not len(dark):
+            return 0.0
+        lowest = [float(torch.quantile(image.flatten()[:LARGEST_SAMPLE], DARK_SHARE)) for image in self.amplitude[dark]]
+        return max(0.0, float(np.median(lowest)) ** 2 - self.floor)
+
+    def bright_field_gains(self, stray: float) -> Tensor:
+        """(L,) logarithm of brightness by the means of the bright-field images, which see one object; 0 elsewhere."""
+        found = torch.zeros(len(self), device=self.device, dtype=self.dtype)
+        bright = torch.from_numpy(self.leds.bright_field(self.microscope.objective_na)).to(self.device)
+        means = self.amplitude[bright].square().mean((1, 2)) - self.floor - stray
+        usual = means.median().clamp_min(self.floor)
+        found[bright] = (means / usual).clamp(1 / LARGEST_START, LARGEST_START).log()
+        return found
+
+    def start(self, stray: float = 0.0) -> Tensor:
         """Centred spectrum of a first estimate: the mean bright-field image's square root inside the objective's NA.
+
+        ``stray`` light is no light of the object.
 
         Raises
         ------
@@ -408,7 +439,7 @@ class StackModel:
         bright = np.flatnonzero(self.leds.bright_field(self.microscope.objective_na))
         if not len(bright):
             raise DataError("no LED lies in the bright field", "check the array's shift and the objective's NA")
-        mean = self.amplitude[bright].square().mean(0).sub_(self.floor).clamp_min_(0).sqrt_()
+        mean = self.amplitude[bright].square().mean(0).sub_(self.floor + stray).clamp_min_(0).sqrt_()
         tile, pad, size = self.grids.tile_px, self.grids.pad_px, self.grids.object_px
         place = (torch.arange(size, device=self.device) * (self.grids.span_px / size) - pad).round().long()
         place = place.clamp(0, tile - 1)

@@ -44,9 +44,7 @@ def in_double_precision(problem: Problem) -> Problem:
     physics = problem.physics
     return replace(
         problem,
-        physics=FourierPtychography(
-            problem.geometry.microscope, problem.leds, problem.grids, torch.float64, physics.device
-        ),
+        physics=FourierPtychography(problem.microscope, problem.leds, problem.grids, torch.float64, physics.device),
         measurement=MeasurementModel(
             problem.experiment.measurement, torch.from_numpy(problem.leds.gain.copy()).to(physics.device)
         ),

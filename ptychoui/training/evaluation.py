@@ -76,6 +76,7 @@ def rescore(trainer: Trainer, levels: NDArray[np.float64], exposures: NDArray[np
         levels=torch.from_numpy(levels.copy()).to(physics.device, physics.dtype),
         exposures=torch.from_numpy(exposures.copy()).to(physics.device, physics.dtype),
         step=trainer.parameters.step,
+        momentum=trainer.parameters.momentum,
     )
     everywhere = replace(problem, mask=torch.ones_like(problem.mask))
     return _means(evaluate(everywhere, trainer.network, other, problem.held_out))

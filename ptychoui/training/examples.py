@@ -10,17 +10,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
-from ptychoui.errors import DataError, PtychouiError
+from ptychoui.errors import DataError
 from ptychoui.experiment import Experiment, Geometry
-from ptychoui.optics.all_at_once import FieldReconstruction, all_at_once
+from ptychoui.optics.explained_stack import ExplainedStack, explain_stack
 from ptychoui.optics.led_array import LedArray
-from ptychoui.optics.microscope import Sampling, sampling
+from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.objects import resampled
+from ptychoui.optics.reconstruct_file import central_window
 from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
+from ptychoui.words import counted
 
-FIELD_ITERATIONS = 40
-"""Iterations of the reconstruction that serves as truth for a measured stack: later ones fit the misfit of the
-geometry (on the blood smear 200 instead of 60 lower the residual by 1 % and change the object by a tenth)."""
+EMPTY_SHARE = 0.4
+"""Contrast of a tile over the RMS of all tiles below which it shows next to nothing: losses and scores are relative
+to what there is to show, and such tiles would weigh most."""
+
+MOST_DRAWS = 20
+"""Places that are tried for each training tile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,91 +103,105 @@ def examples_of_objects(
 
 
 def examples_of_stack(
-    experiment: Experiment, geometry: Geometry, leds: LedArray, grids: Sampling, stack: ImageStack
+    experiment: Experiment, grids: Sampling, stack: ImageStack, field: ExplainedStack
 ) -> tuple[Examples, Examples, tuple[str, ...]]:
-    """Cut tiles from a measured stack; their truth is the reconstruction of the whole stack.
+    """Cut tiles from a measured stack; their truth is the reconstruction ``field`` of the window they lie in.
 
-    The field is divided by a vertical band as wide as the margin: tiles for training lie left of it, held-out tiles
+    The window is divided by a vertical band as wide as the margin: tiles for training lie left of it, held-out tiles
     right of it, so that they share no pixel.
     """
-    stack = _matched(stack, leds)
-    # The whole field is reconstructed on a square grid: the top left square of a longer image.
-    side, tile = min(stack.images.shape[1:]), grids.tile_px
-    rows = columns = side
-    guard = max(2, experiment.training.margin_px)
-    border = columns - guard - max(tile, round(experiment.training.holdout * columns))
-    if not stack.extent[1] > 0:
-        raise DataError("no pixel of the stack is above zero", "check the dark frame that was subtracted")
-    if border < tile or rows < tile:
-        largest = min(rows, (columns - guard) // 2)
-        raise DataError(
-            f"an image of {rows} x {columns} pixels is too small for separate training and held-out tiles of "
-            f"{tile} pixels",
-            f"set data.tile_px to at most {largest}" if largest >= 8 else "a stack for learning needs larger images",
-        )
-    # The whole field is not padded: light from beyond its edge has no image to answer for it, and a free border
-    # would fill with whatever explains the misfit.
-    full = sampling(geometry.microscope, leds, side, 0)
-    full = replace(full, upsampling=grids.upsampling)
-    result = _whole_field(geometry, leds, full, stack.images[:, :side, :side])
-    object_ = result.object[full.object_window(), full.object_window()]
+    side, tile = field.window.size_px, grids.tile_px
+    guard, border = bands(experiment, side, tile)
+    # The network's light is plane: what it reconstructs carries the curvature of the LEDs' light.
+    object_ = field.object * field.light
     margin, r = experiment.training.margin_px, grids.upsampling
     rng = np.random.default_rng(experiment.seed)
 
     def cut(places: list[tuple[int, int]], source: int) -> Examples:
-        images = np.stack([stack.crop(y, x, tile, tile).images for y, x in places])
-        truth = np.stack(
-            [
-                object_[(y + margin) * r : (y + tile - margin) * r, (x + margin) * r : (x + tile - margin) * r]
-                for y, x in places
-            ]
-        )
+        images = np.stack([field.images[:, y : y + tile, x : x + tile] for y, x in places])
+        truth = np.stack([truth_at(place) for place in places])
         return Examples(
             intensities=torch.from_numpy(images).clamp_min(0),
             truth=torch.from_numpy(np.ascontiguousarray(truth)),
             sources=np.full(len(places), source),
         )
 
-    limit_row, limit_column = side - tile, border - tile
-    places = [
-        (int(rng.integers(limit_row + 1)), int(rng.integers(limit_column + 1))) for _ in range(experiment.data.tiles)
+    def truth_at(place: tuple[int, int]) -> NDArray[np.complex64]:
+        rows, columns = (slice((p + margin) * r, (p + tile - margin) * r) for p in place)
+        return object_[rows, columns]
+
+    def contrast(place: tuple[int, int]) -> float:
+        return float(np.std(truth_at(place)))
+
+    steps = np.unique(np.linspace(0, side - tile, max(1, side // tile)).round().astype(int)).tolist()
+    usual = float(np.sqrt(np.mean([contrast((y, x)) ** 2 for y in steps for x in steps])))
+
+    def shows_something(place: tuple[int, int]) -> bool:
+        return contrast(place) >= EMPTY_SHARE * usual
+
+    draws = [
+        (int(rng.integers(side - tile + 1)), int(rng.integers(border - tile + 1)))
+        for _ in range(MOST_DRAWS * experiment.data.tiles)
     ]
-    held_columns = sorted({border + guard, min(columns, side) - tile})
-    held_rows = np.unique(np.linspace(0, side - tile, max(1, side // tile)).round().astype(int))
-    held = [(int(y), int(x)) for y in held_rows for x in held_columns if x + tile <= side]
-    note = (
-        f"full-stack reconstruction: amplitude residual {result.amplitude_residual:.4f}; "
+    # Where everything is empty, everything is taken, and the score of all LEDs one by one tells.
+    places = ([place for place in draws if shows_something(place)] or draws)[: experiment.data.tiles]
+    possible = [(y, x) for y in steps for x in sorted({border + guard, side - tile}) if x + tile <= side]
+    held = [place for place in possible if shows_something(place)] or possible
+    empty = len(possible) - len(held)
+    rows, columns = stack.images.shape[1:]
+    cut_from = "" if side == rows == columns else f"of the central {side} x {side} of {rows} x {columns} pixels "
+    notes = (
+        f"truth: the calibrated reconstruction {cut_from}from {counted(len(field.leds), 'image')}, amplitude residual "
+        f"{field.amplitude_residual:.4f}, {field.fitted_residual:.4f} with brightness and stray light fitted; both "
+        f"were taken out of the images, and the network has the brightness and the pupil that were found",
         f"{len(held)} held-out tiles right of column {border + guard}, {len(places)} training tiles left of {border}"
+        + (f"; {counted(empty, 'held-out tile')} with next to nothing to see left out" if empty else ""),
     )
-    return cut(places, 0), cut(held, 1), (note,)
+    return cut(places, 0), cut(held, 1), notes
 
 
-_LAST_FIELD: dict[tuple[object, ...], FieldReconstruction] = {}
+def bands(experiment: Experiment, side: int, tile: int) -> tuple[int, int]:
+    """Width of the band between training and held-out tiles, and the column where it begins.
+
+    Raises
+    ------
+    DataError
+        If the field is too small for both.
+    """
+    guard = max(2, experiment.training.margin_px)
+    border = side - guard - max(tile, round(experiment.training.holdout * side))
+    if border < tile:
+        largest = min(side, (side - guard) // 2)
+        raise DataError(
+            f"an image of {side} x {side} pixels is too small for separate training and held-out tiles of "
+            f"{tile} pixels",
+            f"set data.tile_px to at most {largest}" if largest >= 8 else "a stack for learning needs larger images",
+        )
+    return guard, border
 
 
-def _whole_field(
-    geometry: Geometry, leds: LedArray, grids: Sampling, images: NDArray[np.float32]
-) -> FieldReconstruction:
-    """Reconstruct a whole stack; the newest result is kept, because comparisons ask for it once per seed."""
-    key = (array_sha256(images), geometry.model_dump_json(), grids)
+_LAST_FIELD: dict[tuple[object, ...], ExplainedStack] = {}
+
+
+def explained_field(experiment: Experiment, geometry: Geometry, grids: Sampling, stack: ImageStack) -> ExplainedStack:
+    """The window of a stack that is learned from, reconstructed as ``ptychoui reconstruct`` does.
+
+    The newest result is kept, because comparisons ask for it once per seed.
+
+    Raises
+    ------
+    DataError
+        If the stack is dark, too small, or lacks images.
+    """
+    window = central_window(stack.images.shape[1:])
+    bands(experiment, window.size_px, grids.tile_px)
+    if not stack.extent[1] > 0:
+        raise DataError("no pixel of the stack is above zero", "check the dark frame that was subtracted")
+    if stack.geometry != geometry:
+        stack = replace(stack, geometry=geometry)
+    key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
-        found = all_at_once(geometry.microscope, leds, grids, images, iterations=FIELD_ITERATIONS)
+        found = explain_stack(stack, window, int(grids.upsampling))
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found
     return _LAST_FIELD[key]
-
-
-def _matched(stack: ImageStack, leds: LedArray) -> ImageStack:
-    """Bring a stack's images into the order of the array's LEDs."""
-    place = {int(number): index for index, number in enumerate(stack.led_numbers)}
-    missing = [int(n) for n in leds.numbers if int(n) not in place]
-    if missing:
-        raise PtychouiError(
-            f"the stack has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
-            "check the LED numbers of the geometry",
-        )
-    order = [place[int(n)] for n in leds.numbers]
-    if order == list(range(len(stack.images))):
-        return stack  # as it is: images of a large stack stay in their file
-    exposure = None if stack.exposure is None else stack.exposure[order]
-    return replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order], exposure=exposure)

@@ -14,14 +14,15 @@ from ptychoui.data.formats.geometry_file import PartialGeometry, given_of
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.design import starts
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Experiment, Geometry, Images
+from ptychoui.experiment import Experiment, Geometry, Images, Microscope
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.optics.explained_stack import ExplainedStack
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.measurement import MeasurementModel
 from ptychoui.optics.microscope import Sampling, good_padding, sampling
 from ptychoui.paths import data_file
-from ptychoui.training.examples import Examples, examples_of_objects, examples_of_stack
+from ptychoui.training.examples import Examples, examples_of_objects, examples_of_stack, explained_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,10 @@ class Problem:
 
     Attributes
     ----------
+    geometry, microscope
+        As given, and the microscope with the pupil that a measured stack was found to have.
+    leds
+        With the brightness that a measured stack was found to have.
     mask
         (M, LED) bool, which LEDs each row may light.
     training, held_out
@@ -38,10 +43,13 @@ class Problem:
         What ``truth`` is: the simulated object, or the full-stack reconstruction.
     notes, split
         What was assumed while reading the data, and how it was divided: sentences.
+    field
+        The window of a measured stack that examples were cut from.
     """
 
     experiment: Experiment
     geometry: Geometry
+    microscope: Microscope
     leds: LedArray
     grids: Sampling
     physics: FourierPtychography
@@ -53,6 +61,7 @@ class Problem:
     data_sha256: str
     notes: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
+    field: ExplainedStack | None = None
 
     @property
     def objective_na(self) -> float:
@@ -125,6 +134,7 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         geometry = experiment.geometry or dataset.geometry
     if geometry is None:
         raise GeometryError("the data carry no geometry", "give a TOML file with [microscope] and [array] (--geometry)")
+    microscope, field = geometry.microscope, None
     device = pick_device(experiment.engine.device)
     dtype = torch.float32 if experiment.engine.precision == "float32" else torch.float64
     leds = led_array(geometry.array)
@@ -140,7 +150,9 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         training, held_out, notes = examples_of_objects(experiment, geometry, leds, grids, dataset)
         reference = "simulated objects"
     else:
-        training, held_out, notes = examples_of_stack(experiment, geometry, leds, grids, dataset)
+        field = explained_field(experiment, geometry, grids, dataset)
+        training, held_out, notes = examples_of_stack(experiment, grids, dataset, field)
+        leds, microscope = field.leds, field.microscope
         reference = "full-stack reconstruction"
     complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
 
@@ -154,9 +166,10 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
     problem = Problem(
         experiment=experiment,
         geometry=geometry,
+        microscope=microscope,
         leds=leds,
         grids=grids,
-        physics=FourierPtychography(geometry.microscope, leds, grids, dtype, device),
+        physics=FourierPtychography(microscope, leds, grids, dtype, device),
         measurement=MeasurementModel(experiment.measurement, torch.from_numpy(leds.gain.copy()).to(device, dtype)),
         mask=torch.from_numpy(starts.band_masks(experiment.design, leds, geometry.microscope.objective_na)).to(device),
         training=place(training),
@@ -165,6 +178,7 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         data_sha256=dataset.provenance.sha256,
         notes=dataset.provenance.notes,
         split=notes,
+        field=field,
     )
     if experiment.network.step is not None:
         return problem

@@ -50,6 +50,7 @@ from ptychoui.training.step import (
     reconstruct_batch,
     start_parameters,
 )
+from ptychoui.training.truth import doubts
 
 
 class Trainer:
@@ -157,11 +158,11 @@ class Trainer:
             notes.append(self.chosen.sentence)
         judged = feasibility(*self.design_arrays(), problem.leds, problem.geometry, experiment.measurement)
         stable = largest_step(problem, self.parameters.levels, self.parameters.exposures)
-        warnings = list(judged.warnings)
+        warnings = [*doubts(problem, self._between), *judged.warnings]
         step = float(self.parameters.step.max())
         if step > stable:
-            warnings.insert(
-                0, f"the step size {step:g} is above the stable {stable:.2g} of this design: try {0.4 * stable:.2g}"
+            warnings.append(
+                f"the step size {step:g} is above the stable {stable:.2g} of this design: try {0.4 * stable:.2g}"
             )
         return Started(
             step=self.step,

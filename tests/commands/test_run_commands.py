@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from commands.calls import Call, interrupt_at
-from training.small import same_state
+from training.small import experiment_on_disk, same_state
 
 from ptychoui.export.formats import FORMATS
 from ptychoui.training.evaluation import load_run
@@ -170,6 +170,15 @@ def test_evaluate_on_what_does_not_fit(refused: Call, finished: Path, tmp_path: 
 
 
 # export --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("update", ["learned_momentum", "nesterov"])
+def test_export_of_every_update_rule(update: str, works: Call, tmp_path: Path) -> None:
+    """What quantising costs is told by the run's own network, its learned numbers included."""
+    path = experiment_on_disk(tmp_path, network={"update": update}, engine={"strategy": "checkpoint"})
+    works("train", path, "-o", tmp_path / "run", "--steps", 2)
+    values = works("export", tmp_path / "run", "--to", "json", "--bits", 8, "-o", tmp_path / "p.json", "--json")
+    assert values["complex_error_raw"] == pytest.approx(works("evaluate", tmp_path / "run", "--json")["complex_error"])
 
 
 @pytest.mark.parametrize("to", FORMATS)

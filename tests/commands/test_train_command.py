@@ -220,6 +220,21 @@ def test_data_alone_are_trained_on_with_settings_that_fit_them(
     assert load_experiment(Path(said["run_folder"]) / "experiment.toml").data.tile_px == 32
 
 
+def test_what_is_learned_from_is_drawn_and_a_score_is_called_what_it_is(
+    tmp_path: Path, lattice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images of noise: the first warning says so, and the last line does not look like progress."""
+    tifffile.imwrite(tmp_path / "s.tif", some_images(size=48), photometric="minisblack")
+    words = ("train", "--data", tmp_path / "s.tif", "--geometry", lattice, "-o", tmp_path / "run", "--steps", "1")
+    assert cli.main([str(word) for word in words]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.strip() for line in err.replace("\r", "\n").splitlines() if "step/s" not in line and line.strip()]
+    drawn = next(line for line in lines if "what is learned from is drawn in" in line)
+    assert "amplitude residual" in drawn and (tmp_path / "run" / "truth.png").stat().st_size > 10_000
+    assert lines[lines.index(drawn) + 1].startswith("warning: all 9 LEDs one by one reach a complex error of ")
+    assert re.search(r"-> [1-9]\.\d+, no better than an empty picture \(1\)", out)
+
+
 def test_what_data_alone_become_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--data", "sample:stack", "--steps", "0", "-o", str(tmp_path / "run")]) == 0
     assert "note: no experiment was given: 1 bright-field and 3 dark-field patterns, 30 unr" in capsys.readouterr().err

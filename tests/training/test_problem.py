@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +15,10 @@ from training.small import problem as small_problem
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
 from ptychoui.experiment import Geometry
+from ptychoui.optics.explained_stack import ExplainedStack
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.reconstruct_file import Window
 from ptychoui.training.problem import build_problem
 
 
@@ -84,7 +85,6 @@ def stack(rows: int, columns: int) -> ImageStack:
 @pytest.mark.parametrize(("rows", "columns"), [(32, 32), (48, 32), (32, 80), (32, 48)])
 def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pixel of a stack is numbered, so that tiles say where they were cut."""
-    from ptychoui.optics.all_at_once import FieldReconstruction
     from ptychoui.training import examples as module
 
     some = stack(rows, columns)
@@ -95,14 +95,23 @@ def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: p
         provenance=Provenance(source="test", layout="test", sha256=array_sha256(numbered)),
     )
 
-    def instant(_microscope: Any, _leds: Any, grids: Sampling, images: Any, **_settings: Any) -> FieldReconstruction:
-        blank = np.zeros((grids.object_px, grids.object_px), dtype=np.complex64)
-        window = grids.object_window()
-        r = int(grids.upsampling)
-        blank[window, window] = np.repeat(np.repeat(images[0], r, 0), r, 1)
-        return FieldReconstruction(object=blank, amplitude_residual=0.0, iterations=0)
+    def instant(stack: ImageStack, window: Window, upsampling: int) -> ExplainedStack:
+        cut = stack.crop(window.row, window.column, window.size_px, window.size_px).images
+        object_ = np.repeat(np.repeat(cut[0], upsampling, 0), upsampling, 1).astype(np.complex64)
+        assert stack.geometry is not None
+        return ExplainedStack(
+            object=object_,
+            light=np.ones_like(object_),
+            images=cut,
+            leds=led_array(stack.geometry.array),
+            microscope=stack.geometry.microscope,
+            window=window,
+            upsampling=upsampling,
+            amplitude_residual=0.0,
+            fitted_residual=0.0,
+        )
 
-    monkeypatch.setattr(module, "all_at_once", instant)
+    monkeypatch.setattr(module, "explain_stack", instant)
     found = build_problem(experiment(data={"tiles": 40}), some)
     seen = {
         name: set(getattr(found, name).intensities[:, 0].numpy().astype(int).ravel())
@@ -142,14 +151,11 @@ def test_stacks_that_do_not_fit_are_refused() -> None:
 
 def test_images_follow_the_led_numbers() -> None:
     some = stack(32, 32)
-    some = ImageStack(
-        images=some.images * np.arange(1, 10, dtype=np.float32)[:, None, None],
-        led_numbers=np.arange(9)[::-1].copy(),
-        geometry=some.geometry,
-    )
-    found = build_problem(experiment(data={"tiles": 2}), some)
-    mean = found.training.intensities.mean((0, 2, 3)).numpy()
-    assert np.all(np.diff(mean) < 0)
+    shuffled = np.random.default_rng(1).permutation(9)
+    other = replace(some, images=some.images[shuffled], led_numbers=some.led_numbers[shuffled])
+    first, second = (build_problem(experiment(data={"tiles": 2}), one) for one in (some, other))
+    assert torch.equal(first.training.intensities, second.training.intensities)
+    assert torch.equal(first.training.truth, second.training.truth)
 
 
 def test_a_margin_that_leaves_nothing_is_refused() -> None:

@@ -1,0 +1,59 @@
+"""Whether a measured stack can teach anything: what its own single-LED images show of the truth taken from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ptychoui.engine.strategy import Between
+from ptychoui.optics.all_at_once import AcceleratedDescent
+from ptychoui.training.objectives import complex_loss
+from ptychoui.training.problem import Problem
+
+TILES = 3
+"""Held-out tiles that are reconstructed: they tell a sound stack (errors of 0.1 to 0.5) from noise (1 and more)."""
+
+ITERATIONS = 40
+
+EMPTY = 1.0
+"""Complex error of a picture that shows nothing: the truth's mean everywhere."""
+
+POOR = 0.7
+"""Complex error from all LEDs one by one above which coded patterns cannot be expected to show the truth."""
+
+
+def one_by_one_error(problem: Problem, between: Between = lambda: None) -> float:
+    """Complex error over some held-out tiles reconstructed from all single-LED images, without added noise.
+
+    No coded design of the same LEDs sees more than these images do.
+    """
+    examples, device, missed, shown = problem.held_out, problem.physics.device, 0.0, 0.0
+    # As bright as they were recorded: a faint LED's image says little and must not count for more.
+    gain = problem.leds.gain
+    places = torch.linspace(0, len(examples) - 1, min(TILES, len(examples))).round().long().tolist()
+    for place in places:
+        images = examples.intensities[place].float().cpu().numpy() * gain[:, None, None].astype(np.float32)
+        work = AcceleratedDescent(problem.microscope, problem.leds, problem.grids, images, np.diag(gain), device=device)
+        for _iteration in work.run(ITERATIONS):
+            between()
+        truth = examples.truth[place][None]
+        contrast = float((truth - truth.mean()).abs().square().mean())
+        missed += contrast * float(complex_loss(problem.object_of(work.x).to(truth.dtype), truth))
+        shown += contrast
+    return float((missed / max(shown, 1e-30)) ** 0.5)
+
+
+def doubts(problem: Problem, between: Between = lambda: None) -> tuple[str, ...]:
+    """What should keep its owner from learning from a measured stack, worst first; none where objects are known."""
+    if problem.field is None:
+        return ()
+    found = list(problem.field.remarks)
+    error = one_by_one_error(problem, between)
+    if not error < POOR:
+        found.insert(
+            0,
+            f"all {len(problem.leds)} LEDs one by one reach a complex error of {error:.2f} on the held-out tiles "
+            f"({EMPTY:g} is an empty picture): this stack does not show what there is to learn; reconstruct and "
+            "calibrate it first, and look at the result",
+        )
+    return tuple(found)

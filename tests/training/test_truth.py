@@ -1,0 +1,69 @@
+"""A measured stack that shows nothing is not learned from without a word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from optics.test_explained_stack import off_stack
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.experiment import blank_experiment
+from ptychoui.training.events import Started
+from ptychoui.training.problem import Problem, build_problem
+from ptychoui.training.trainer import Trainer
+from ptychoui.training.truth import POOR, doubts, one_by_one_error
+
+
+@cache
+def sound() -> ImageStack:
+    return off_stack("brick")[0]
+
+
+def noise() -> ImageStack:
+    """The brightness of the sound stack, but no sample."""
+    images = sound().images
+    made = np.random.default_rng(0).gamma(4.0, images.mean((1, 2), keepdims=True) / 4, images.shape)
+    return replace(sound(), images=made.astype(np.float32))
+
+
+@cache
+def problem(sample: bool) -> Problem:
+    some = blank_experiment()
+    some = some.replace(
+        data=some.data.replace(tile_px=20, pad_px=6, tiles=4),
+        engine=some.engine.replace(device="cpu"),
+        network=some.network.replace(unrolls=4),
+        training=some.training.replace(margin_px=4, steps=0),
+    )
+    return build_problem(some, sound() if sample else noise())
+
+
+def test_all_leds_one_by_one_show_what_a_sound_stack_has_to_show() -> None:
+    assert one_by_one_error(problem(True)) < 0.6 < POOR
+    assert not any("one by one" in sentence for sentence in doubts(problem(True)))
+
+
+def test_noise_is_called_what_it_is_in_the_first_warning() -> None:
+    error = one_by_one_error(problem(False))
+    assert error > POOR
+    event = next(iter(Trainer(problem(False)).run()))
+    assert isinstance(event, Started)
+    assert event.warnings[0].startswith(f"all 81 LEDs one by one reach a complex error of {error:.2f}")
+
+
+def test_the_run_knows_the_brightness_and_the_pupil_that_were_found() -> None:
+    made = problem(True)
+    assert made.field is not None
+    assert made.microscope.zernike_waves[6] > 0.1 and not made.geometry.microscope.zernike_waves
+    assert np.array_equal(made.leds.gain, made.field.leds.gain) and np.ptp(made.leds.gain) > 0.5
+    assert np.allclose(made.measurement.gain.numpy(), made.leds.gain)
+
+
+def test_empty_tiles_are_left_out() -> None:
+    """Losses are relative to what there is to show: tiles of bare glass would weigh most."""
+    made = problem(True)
+    assert made.field is not None
+    contrast = made.training.truth.flatten(1).std(1)
+    assert float(contrast.min()) > 0.4 * float(contrast.max())
