@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 
 help:
 	@echo "make run    set up, then open the window and learn patterns on the sample data (headless without a screen)"
-	@echo "make test   set up, then lint, check types and imports, and run the tests"
+	@echo "make test   set up, then lint, check types and imports, and run the tests on all cores"
 	@echo "make setup  set up only: .venv, pinned packages, system libraries for Qt"
 	@echo "make slow   the tests that take minutes"
 	@echo "make samples  make sample_data again from its seed"
@@ -35,10 +35,10 @@ test: setup
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: setup
-	$(BIN)/python -m pytest --run-slow -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal --run-slow -m slow
 
 samples: setup
 	$(BIN)/ptychoui simulate -o sample_data --seed 0
