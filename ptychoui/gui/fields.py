@@ -8,22 +8,14 @@ from typing import Any, Literal
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPalette, QWheelEvent
-from PyQt6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QGridLayout,
-    QLabel,
-    QLineEdit,
-    QSizePolicy,
-    QSpinBox,
-    QWidget,
-)
+from PyQt6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from ptychoui.experiment import Experiment, Settings
+from ptychoui.gui.number_boxes import CountBox, NumberBox, NumbersLine
 from ptychoui.gui.parts import by_font
 from ptychoui.gui.theme import colours
 from ptychoui.session.edits import description_of
+from ptychoui.session.typed import LIST_RULE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,60 +34,6 @@ class Field:
     integers: bool = False
     automatic: bool = False
     empty: str = "automatic"
-
-
-class NumberBox(QDoubleSpinBox):
-    """A number as short as it can be written; the wheel scrolls the form, not the number."""
-
-    def __init__(self, unit: str, empty: str = "") -> None:
-        super().__init__()
-        self.setDecimals(9)
-        self.setRange(0.0 if empty else -1e12, 1e12)
-        if empty:
-            self.setSpecialValueText(empty)
-        self.setKeyboardTracking(False)
-        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        if unit:
-            self.setSuffix(f" {unit}")
-
-    def textFromValue(self, value: float) -> str:
-        """Six significant digits at most."""
-        return f"{value:.6g}"
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        """Change the number only where it has the focus."""
-        _wheel(self, event)
-
-
-class CountBox(QSpinBox):
-    """A whole number."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.setRange(-(2**31), 2**31 - 1)
-        self.setKeyboardTracking(False)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        if unit:
-            self.setSuffix(f" {unit}")
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        """Change the number only where it has the focus."""
-        _wheel(self, event)
-
-
-def _wheel(box: QSpinBox | QDoubleSpinBox, event: QWheelEvent | None) -> None:
-    if event is None:
-        return
-    if box.hasFocus():
-        base = QSpinBox if isinstance(box, QSpinBox) else QDoubleSpinBox
-        base.wheelEvent(box, event)
-    else:
-        event.ignore()
 
 
 class ChoiceBox(QComboBox):
@@ -136,6 +74,8 @@ class Form(QWidget):
         for line, field in enumerate(fields):
             editor = self._editor(field)
             tip = description_of(field.name, root)
+            if field.kind == "numbers":
+                tip = f"{tip}\n{LIST_RULE}"
             label = QLabel(field.label)
             error = QLabel()
             error.setWordWrap(True)
@@ -162,9 +102,9 @@ class Form(QWidget):
             if editor is None or (value is None and not self._fields[name].automatic):
                 continue
             with QSignalBlocker(editor):
-                if isinstance(editor, QDoubleSpinBox):
+                if isinstance(editor, NumberBox):
                     editor.setValue(float(value or 0.0))
-                elif isinstance(editor, QSpinBox):
+                elif isinstance(editor, CountBox):
                     editor.setValue(int(value))
                 elif isinstance(editor, QComboBox):
                     at = editor.findData(str(value))
@@ -174,8 +114,8 @@ class Form(QWidget):
                         editor.setEditText(str(value))
                 elif isinstance(editor, QCheckBox):
                     editor.setChecked(bool(value))
-                elif isinstance(editor, QLineEdit):
-                    editor.setText(", ".join(f"{v:g}" for v in value))
+                elif isinstance(editor, NumbersLine):
+                    editor.set_values(value)
 
     def set_choices(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
         """Offer other values of a choice, as (value, text)."""
@@ -215,14 +155,16 @@ class Form(QWidget):
     def _editor(self, field: Field) -> QWidget:
         name = field.name
         if field.kind == "float":
-            number = NumberBox(field.unit, field.empty if field.automatic else "")
+            number = NumberBox(field.unit, field.empty if field.automatic else "", field.integers)
             number.valueChanged.connect(
                 lambda value: self.edited.emit(name, None if field.automatic and value == 0 else value)
             )
+            number.refused.connect(lambda text: self.set_error(name, text))
             return number
         if field.kind == "int":
             count = CountBox(field.unit)
             count.valueChanged.connect(lambda value: self.edited.emit(name, value))
+            count.refused.connect(lambda text: self.set_error(name, text))
             return count
         if field.kind == "bool":
             check = QCheckBox()
@@ -241,17 +183,7 @@ class Form(QWidget):
                 )
             )
             return choice
-        line = QLineEdit()
-        line.setAlignment(Qt.AlignmentFlag.AlignRight)
-        line.editingFinished.connect(lambda: self._numbers_typed(name, line, field.integers))
+        line = NumbersLine(field.integers)
+        line.values_typed.connect(lambda values: self.edited.emit(name, values))
+        line.refused.connect(lambda text: self.set_error(name, text))
         return line
-
-    def _numbers_typed(self, name: str, line: QLineEdit, integers: bool) -> None:
-        parts = line.text().replace(";", ",").replace(",", " ").split()
-        try:
-            values = tuple(int(part) if integers else float(part) for part in parts)
-        except ValueError:
-            kind = "whole numbers" if integers else "numbers"
-            self.set_error(name, f"{line.text()!r} is not a list of {kind}: separate them by commas")
-            return
-        self.edited.emit(name, values)

@@ -13,10 +13,12 @@ from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
+from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
 from ptychoui.gui.dialogs import CloseFieldQuestion, CloseQuestion, CloseReconstructionQuestion, RecoveryQuestion
 from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
+from ptychoui.gui.number_boxes import commit_typing
 from ptychoui.gui.panels import Panels
 from ptychoui.gui.window_commands import WindowCommands
 from ptychoui.gui.work_dialog import WorkDialog
@@ -92,6 +94,16 @@ class MainWindow(WindowCommands):
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
         p.toast.details_asked.connect(self._show_details)
+        for bar in self.findChildren(ContrastBar):
+            for limit in (bar.low_box, bar.high_box):
+                limit.refused.connect(self._say_refusal)
+        for count in (p.stack.number, p.result.tile):
+            count.refused.connect(self._say_refusal)
+
+    def _say_refusal(self, why: str) -> None:
+        """A box without a line below it refused what was typed."""
+        if why:
+            self.show_message(Message("warning", why))
 
     # Showing ---------------------------------------------------------------------------------------------
 
@@ -345,6 +357,7 @@ class MainWindow(WindowCommands):
         """Ask while a run is active, then stop, wait, save and go."""
         if event is None:
             return
+        commit_typing()
         if self.controller.state.active:
             answer = CLOSE_QUESTIONS.get(self.controller.task, CloseReconstructionQuestion).ask(self)
             if answer != "save":

@@ -9,7 +9,6 @@ from PyQt6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QPushButton,
-    QSpinBox,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.coverage_page import CoveragePage
 from ptychoui.gui.led_page import LedPage
+from ptychoui.gui.number_boxes import CountBox
 from ptychoui.gui.object_page import ObjectPage
 from ptychoui.gui.parts import Elided, Yielding, bullets, ink, note, tall
 from ptychoui.gui.profile_page import ProfilePage
@@ -70,10 +70,9 @@ class ResultView(QWidget):
         self.buttons = QButtonGroup(self)
         self.summary = Elided(least=0)
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.tile = QSpinBox()
+        self.tile = CountBox(arrows=True)
         self.tile.setPrefix("tile ")
         self.tile.setToolTip("Pupil, coverage and LEDs are those of this tile of the field")
-        self.tile.setKeyboardTracking(False)
         self.tile.valueChanged.connect(lambda number: self.tile_chosen.emit(number - 1))
         self._report: StackReport | None = None
         self.origin: Origin | None = None
