@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPalette, QWheelEvent
-from PyQt6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
+from PyQt6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
+from ptychoui.errors import SettingsError
 from ptychoui.experiment import Experiment, Settings
 from ptychoui.gui.number_boxes import CountBox, NumberBox, NumbersLine
-from ptychoui.gui.parts import by_font
+from ptychoui.gui.parts import by_font, sentence
 from ptychoui.gui.theme import colours
 from ptychoui.session.edits import description_of
-from ptychoui.session.typed import LIST_RULE
+from ptychoui.session.typed import LIST_RULE, typed_counts, typed_numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,19 @@ class Form(QWidget):
                 )
             )
             return choice
-        line = NumbersLine(field.integers)
-        line.values_typed.connect(lambda values: self.edited.emit(name, values))
-        line.refused.connect(lambda text: self.set_error(name, text))
+        line = NumbersLine()
+        line.editingFinished.connect(lambda: self._numbers_typed(name, line, field.integers))
+        line.textEdited.connect(lambda _: self.set_error(name, ""))
         return line
+
+    def _numbers_typed(self, name: str, line: QLineEdit, integers: bool) -> None:
+        if isinstance(line, NumbersLine) and line.untouched:
+            return
+        try:
+            values = typed_counts(line.text()) if integers else typed_numbers(line.text())
+        except SettingsError as error:
+            self.set_error(name, ". ".join(sentence(part) for part in (error.message, error.hint)) + ".")
+            if isinstance(line, NumbersLine):
+                line.put_back()
+            return
+        self.edited.emit(name, values)

@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import QAbstractSpinBox, QApplication, QDoubleSpinBox, QLin
 
 from ptychoui.errors import SettingsError
 from ptychoui.gui.parts import sentence
-from ptychoui.session.typed import typed_count, typed_counts, typed_number, typed_numbers
+from ptychoui.session.typed import typed_count, typed_number
 
 EXACT = 323
 """As many decimals as a double can have: Qt rounds every value to them."""
@@ -226,52 +226,30 @@ class CountBox(_Typed, QSpinBox):
 
 
 class NumbersLine(QLineEdit):
-    """Several numbers in one line.
+    """Several numbers in one line."""
 
-    Attributes
-    ----------
-    values_typed
-        A person typed another list: a tuple.
-    refused
-        The sentence why a text was not taken; empty once something else is typed.
-    """
-
-    values_typed = pyqtSignal(object)
-    refused = pyqtSignal(str)
-
-    def __init__(self, whole: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._whole = whole
         self._shown = ""
-        self.refusal = ""
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.textEdited.connect(self._forget)
-        self.editingFinished.connect(self.interpretText)
 
     def set_values(self, values: Sequence[float]) -> None:
         """Show a list."""
         self._shown = "; ".join(f"{value:g}" for value in values)
+        self.put_back()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the text is as it was shown: it stands for the values with all their digits."""
+        return self.text() == self._shown
+
+    def put_back(self) -> None:
+        """Show the list again that was there."""
         self.setText(self._shown)
 
     def interpretText(self) -> None:
-        """Take what was typed; a text that is as it was shown stands for the values with all their digits."""
-        text = self.text()
-        if text == self._shown:
-            return
-        try:
-            values = typed_counts(text) if self._whole else typed_numbers(text)
-        except SettingsError as error:
-            self.setText(self._shown)
-            self.refusal = ". ".join(sentence(part) for part in (error.message, error.hint)) + "."
-            self.refused.emit(self.refusal)
-            return
-        self._shown = text
-        self.values_typed.emit(values)
-
-    def _forget(self) -> None:
-        if self.refusal:
-            self.refusal = ""
-            self.refused.emit("")
+        """Take what was typed."""
+        self.editingFinished.emit()
 
 
 def commit_typing() -> None:

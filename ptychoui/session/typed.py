@@ -93,7 +93,10 @@ def typed_counts(text: str, unit: str = "") -> tuple[int, ...]:
     SettingsError
         If a part is not a whole number.
     """
-    return tuple(typed_count(part) for part in _parts(text, unit, whole=True))
+    try:
+        return tuple(typed_count(part) for part in _parts(text, unit, whole=True))
+    except SettingsError as error:
+        raise SettingsError(f"{_shown(text)} is no list of whole numbers: {error.message}", error.hint) from None
 
 
 def is_number(text: str) -> bool:
