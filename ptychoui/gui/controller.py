@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.errors import NoGeometryError, PtychouiError
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
@@ -26,13 +27,14 @@ from ptychoui.session import (
     stack_run,
     stored_report,
 )
-from ptychoui.session.document import Document
+from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.edits import with_value
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import (
+    GeometryWanted,
     Opened,
     OpenedData,
     OpenedExperiment,
@@ -93,7 +95,7 @@ class Controller(QObject):
     failed
         `Failed` of a run, after it was said.
     geometry_wanted
-        (path,) of data that say too little about the microscope.
+        `GeometryWanted` for data that say too little about the microscope.
     """
 
     document_changed = pyqtSignal(str)
@@ -106,7 +108,7 @@ class Controller(QObject):
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)
-    geometry_wanted = pyqtSignal(str)
+    geometry_wanted = pyqtSignal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -141,17 +143,21 @@ class Controller(QObject):
 
     # Opening ---------------------------------------------------------------------------------------------
 
-    def open(self, path: str, geometry: Geometry | None = None, may_replace: Callable[[], bool] = lambda: True) -> None:
-        """Open whatever the path holds, in the background; data without a geometry take the given one.
+    def open(self, path: str, given: GivenGeometry = None, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open whatever the path holds, in the background.
 
-        ``may_replace`` is asked before what is open is given up for what was read.
+        ``given`` is what a person said of the microscope of these data. ``may_replace`` is asked before what is open
+        is given up for what was read.
         """
         if self._refuse_while_running():
             return
-        given = geometry or self.document.experiment.geometry
 
-        def done(opened: Opened) -> None:
+        def done(opened: Opened | GeometryWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
+                return
+            if isinstance(opened, GeometryWanted):
+                self.say("warning", opened.message, "enter what is missing in the geometry form, then press the button")
+                self.geometry_wanted.emit(opened)
                 return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return
@@ -159,16 +165,7 @@ class Controller(QObject):
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
 
-        def refused(failure: Failed) -> None:
-            if failure.kind != NoGeometryError.__name__:
-                self.say("error", failure.message, failure.hint, failure.traceback_text)
-                return
-            self.say("warning", failure.message, "enter what is missing in the geometry form, then press the button")
-            self.geometry_wanted.emit(str(path))
-
-        self.desk.submit(
-            "open", lambda: opening.open_anything(path, given), done, f"Opening {Path(path).name}…", refused
-        )
+        self.desk.submit("open", lambda: opening.open_or_ask(path, given), done, f"Opening {Path(path).name}…")
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -199,9 +196,7 @@ class Controller(QObject):
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
         if not self._refuse_while_running():
-            experiment = self.document.experiment
-            data = experiment.data.replace(path=name, geometry=None)
-            self.open_experiment(experiment.replace(data=data, geometry=None))
+            self.open_experiment(experiment_on(name))
 
     def start_demo(self) -> None:
         """Load the sample experiment and train it."""
@@ -233,10 +228,7 @@ class Controller(QObject):
             self.load_data()
             self.say("info", f"Run with {counted(opened.step, 'step')} opened", "Resume takes it up where it was left")
         elif isinstance(opened, OpenedData):
-            experiment = document.experiment
-            data = experiment.data.replace(path=opened.path, geometry=None)
-            document.replace_experiment(experiment.replace(data=data, geometry=opened.geometry), None)
-            document.dataset = opened.dataset
+            document.take_data(opened)
             self.document_changed.emit("all")
             self.ask_judgement()
             for note in opened.dataset.provenance.notes:

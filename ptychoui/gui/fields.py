@@ -92,6 +92,11 @@ class Form(QWidget):
             grid.addWidget(error, 2 * line + 1, 0, 1, 2)
             self._editors[field.name], self._labels[field.name], self._errors[field.name] = editor, label, error
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the settings, in their order."""
+        return tuple(self._fields)
+
     def editor(self, name: str) -> QWidget:
         """Widget of a field."""
         return self._editors[name]
@@ -137,12 +142,19 @@ class Form(QWidget):
 
     def set_error(self, name: str, text: str) -> None:
         """Say below a field why its value was refused; an empty text takes it away."""
+        self._say(name, text, colours().error)
+
+    def set_note(self, name: str, text: str) -> None:
+        """Say below a field what is to be known of its value."""
+        self._say(name, text, colours().warning)
+
+    def _say(self, name: str, text: str, colour: str) -> None:
         error = self._errors[name]
         palette = error.palette()
-        palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().error))
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
         error.setPalette(palette)
         error.setText(text)
-        error.setVisible(bool(text))
+        error.setVisible(bool(text) and not self._editors[name].isHidden())
 
     def error(self, name: str) -> str:
         """The sentence below a field."""

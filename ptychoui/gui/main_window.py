@@ -11,6 +11,7 @@ from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShow
 from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.contrast_bar import ContrastBar
@@ -25,6 +26,7 @@ from ptychoui.gui.work_dialog import WorkDialog
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
+from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
@@ -79,12 +81,13 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
-        c.geometry_wanted.connect(self._offer_geometry)
+        c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
         c.desk.busy_changed.connect(p.show_busy)
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
+        p.geometry.answered.connect(self._open_answered)
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
@@ -112,7 +115,7 @@ class MainWindow(WindowCommands):
         panels.leds.show_design(document)
         if what != "design":
             panels.result.show_origin(document.origin)
-            panels.geometry.show_document(document)
+            panels.geometry.show_document(document, document.geometry_before, new=what == "all")
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
@@ -205,12 +208,16 @@ class MainWindow(WindowCommands):
         self.controller.edit_plan(name, value)
         self.panels.stack_run.show_document(self.document)
 
-    def _offer_geometry(self, path: str) -> None:
-        """Data without a geometry: the form holds what they are opened with."""
+    def _ask_geometry(self, wanted: GeometryWanted) -> None:
+        """Data without a geometry: the form asks for what they do not state."""
         dock, form = self.panels.docks["geometry"], self.panels.geometry
+        form.ask(wanted, self.document.geometry or self.document.geometry_before)
         dock.show()
         dock.raise_()
-        self.panels.toast.offer("Open with the form", lambda: self.controller.open(path, form.draft))
+        self.panels.toast.offer("Open with the form", form.answer)
+
+    def _open_answered(self, path: str, given: PartialGeometry) -> None:
+        self.controller.open(path, given, self.may_replace)
 
     def _show_details(self) -> None:
         dock = self.panels.docks["messages"]

@@ -19,7 +19,7 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
-from ptychoui.session.opening import OpenedRun
+from ptychoui.session.opening import OpenedData, OpenedRun
 from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
@@ -50,6 +50,12 @@ class Change:
     before: State
 
 
+def experiment_on(path: str) -> Experiment:
+    """A new experiment on data."""
+    blank = blank_experiment()
+    return blank.replace(data=blank.data.replace(path=path))
+
+
 class Document:
     """Experiment, dataset, design and run.
 
@@ -62,6 +68,7 @@ class Document:
         self._undo: list[Change] = []
         self._redo: list[Change] = []
         self.path: Path | None = None
+        self.geometry_before: Geometry | None = None
         self.dataset: ImageStack | TrainingSet | None = None
         self.history = RunHistory()
         self.plan = StackPlan()
@@ -241,9 +248,18 @@ class Document:
     # Files -----------------------------------------------------------------------------------------------
 
     def replace_experiment(self, experiment: Experiment, path: Path | None) -> None:
-        """Take another experiment: data, run and undo list start anew."""
+        """Take another experiment: data, run and undo list start anew.
+
+        Of what was open only its geometry is remembered, in ``geometry_before``, to be offered where one is asked for.
+        """
+        before = self.geometry or self.geometry_before
         self.__init__(experiment)  # type: ignore[misc]
-        self.path = path
+        self.path, self.geometry_before = path, before
+
+    def take_data(self, opened: OpenedData) -> None:
+        """Take other data, with settings of their own: nothing of what was open before acts on them."""
+        self.replace_experiment(experiment_on(opened.path).replace(geometry=opened.geometry), None)
+        self.dataset = opened.dataset
 
     def take_run(self, opened: OpenedRun) -> None:
         """Show a run folder: settings, history, newest design."""
