@@ -16,7 +16,14 @@ from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
-from ptychoui.gui.dialogs import CloseFieldQuestion, CloseQuestion, CloseReconstructionQuestion, RecoveryQuestion
+from ptychoui.gui.dialogs import (
+    CloseFieldQuestion,
+    CloseKeptQuestion,
+    CloseQuestion,
+    CloseReconstructionQuestion,
+    RecoveryQuestion,
+    UnfinishedQuestion,
+)
 from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
 from ptychoui.gui.number_boxes import commit_typing
@@ -30,6 +37,7 @@ from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
+from ptychoui.session.unfinished import left_behind
 from ptychoui.session.worker import RunState
 from ptychoui.training.events import Failed, Snapshot
 
@@ -38,6 +46,7 @@ JOIN_S = 30.0
 CLOSE_QUESTIONS: dict[str, type[CloseQuestion | CloseReconstructionQuestion]] = {
     "training": CloseQuestion,
     "field": CloseFieldQuestion,
+    "reconstruction": CloseKeptQuestion,
 }
 """What is asked when the window is closed in mid-run, by what it does; other work is lost."""
 
@@ -114,7 +123,7 @@ class MainWindow(WindowCommands):
         document, panels = self.document, self.panels
         panels.leds.show_design(document)
         if what != "design":
-            panels.result.show_origin(document.origin)
+            panels.result.show_origin(document.origin, document.of_another_geometry)
             panels.geometry.show_document(document, document.geometry_before, new=what == "all")
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
@@ -126,7 +135,7 @@ class MainWindow(WindowCommands):
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
-            panels.result.show_origin(document.origin)
+            panels.result.show_origin(document.origin, document.of_another_geometry)
             self._shown_report = document.reconstruction.report
             self._show_run()
             self._show_reconstruction()
@@ -151,7 +160,8 @@ class MainWindow(WindowCommands):
         elif task not in ("training", "reconstruction", "calibration") and active:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
-        panels.result.show_origin(self.document.origin)
+        panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
+        panels.result.show_remarks(not (active and task == "reconstruction"))
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
@@ -235,7 +245,8 @@ class MainWindow(WindowCommands):
         a["reconstruct"].setEnabled(idle and is_stack)
         for key in ("calibrate", "orientation", "rings", "field"):
             a[key].setEnabled(idle and is_stack)
-        a["save_result"].setEnabled(report is not None and report.stored is None)
+        recovered = self.controller.recovered_result is not None
+        a["save_result"].setEnabled(recovered or (report is not None and report.stored is None))
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
         a["pause"].setText("&Continue" if waiting else "&Pause")
@@ -275,6 +286,7 @@ class MainWindow(WindowCommands):
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
         self.preferences = self.preferences.with_recent(path)
+        save_preferences(self.preferences)  # now: a process that is killed saves nothing
         self._fill_menus()
 
     def restore_layout(self) -> None:
@@ -299,17 +311,30 @@ class MainWindow(WindowCommands):
             QTimer.singleShot(0, self.panels.share_out)
         self._shown_before = True
 
-    def offer_recovery(self) -> None:
-        """Once at the start: offer settings that the last session did not save."""
+    def offer_recovery(self) -> bool:
+        """Once at the start: offer what the last session left behind; True if something was taken up."""
+        taken = False
+        for work in left_behind():
+            answer = "later" if taken else UnfinishedQuestion.ask(self, work.sentence)
+            if answer == "take":
+                taken = True
+                self.controller.take_up(work)
+            elif answer == "drop":
+                work.drop()
+            else:
+                work.leave()
+        if taken:
+            return True
         found = Document.read_recovery()
         if found is None:
-            return
-        if RecoveryQuestion.ask(self):
-            self.document.mark_recovered(found)
-            self._show_document("all")
-            self.controller.load_data()
-        else:
+            return False
+        if not RecoveryQuestion.ask(self):
             Document.drop_recovery()
+            return False
+        self.document.mark_recovered(found)
+        self._show_document("all")
+        self.controller.load_data()
+        return True
 
     def _fill_menus(self) -> None:
         recent = self.filled_menus.get("@recent")
@@ -365,6 +390,7 @@ class MainWindow(WindowCommands):
         if event is None:
             return
         commit_typing()
+        decided = False  # whether a person said what becomes of unsaved settings
         if self.controller.state.active:
             answer = CLOSE_QUESTIONS.get(self.controller.task, CloseReconstructionQuestion).ask(self)
             if answer != "save":
@@ -376,6 +402,8 @@ class MainWindow(WindowCommands):
         elif not self.may_replace():
             event.ignore()
             return
+        else:
+            decided = True
         for dialog in self.findChildren(QDialog):
             dialog.close()
         self._wait_for_the_run()
@@ -385,7 +413,7 @@ class MainWindow(WindowCommands):
             window_layout=bytes(self.saveState().toBase64().data()).decode(),
         )
         save_preferences(self.preferences)
-        if self.document.dirty:
+        if self.document.dirty and not decided:
             with contextlib.suppress(PtychouiError, OSError):
                 self.document.write_recovery()
         else:

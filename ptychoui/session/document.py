@@ -19,7 +19,8 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
-from ptychoui.session.opening import OpenedData, OpenedRun
+from ptychoui.session.kept_design import KeptDesign, bring_beside, read_design, write_design
+from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
@@ -30,6 +31,8 @@ from ptychoui.session.stack_run import StackHistory, StackReport
 
 FloatArray = NDArray[np.float64]
 DEEPEST_UNDO = 200
+REFUSED = "refused"
+"""Key of an entry of the undo list that changed nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,9 @@ class Document:
         self.rings = RingsHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
+        self._saved_design = self.changed_design
+        self._run_levels: FloatArray | None = None
+        self._saved_report: StackReport | None = None
 
     # What it holds ---------------------------------------------------------------------------------------
 
@@ -87,6 +93,11 @@ class Document:
     def experiment(self) -> Experiment:
         """The settings."""
         return self._state.experiment
+
+    @property
+    def saved_experiment(self) -> Experiment:
+        """The settings as the file has them, or as they were when the document was new."""
+        return self._saved
 
     @property
     def geometry(self) -> Geometry | None:
@@ -97,8 +108,34 @@ class Document:
 
     @property
     def dirty(self) -> bool:
-        """True while settings differ from the file."""
-        return self.experiment != self._saved
+        """True while settings differ from the file, or patterns were changed by hand and not saved."""
+        return self.experiment != self._saved or self._design_is_edited
+
+    @property
+    def _design_is_edited(self) -> bool:
+        levels = self._state.levels
+        return levels is not None and not any(levels is kept for kept in (self._saved_design[0], self._run_levels))
+
+    @property
+    def unsaved_result(self) -> StackReport | None:
+        """The reconstruction that was made here and is in no file yet."""
+        report = self.own_report
+        return None if report is None or report.stored is not None or report is self._saved_report else report
+
+    @property
+    def own_report(self) -> StackReport | None:
+        """The reconstruction that was made here, though one from a file may be shown."""
+        return (self._own_reconstruction or self.reconstruction).report
+
+    @property
+    def of_another_geometry(self) -> bool:
+        """True if the reconstruction that is shown was made here, and the geometry has changed since."""
+        report = self.reconstruction.report
+        return report is not None and report.stored is None and report.geometry != self.geometry
+
+    def mark_result_saved(self, report: StackReport) -> None:
+        """A reconstruction is in a file, or given up."""
+        self._saved_report = report
 
     def leds(self) -> LedArray | None:
         """LEDs of the geometry; None without one, or where it is impossible."""
@@ -193,6 +230,7 @@ class Document:
         mask = starts.band_masks(self.experiment.design, leds, geometry.microscope.objective_na)
         if not mask[row, led]:
             name = starts.row_names(self.experiment.design)[row]
+            self._note_refusal(f"Refused level of LED {leds.numbers[led]}")
             raise SettingsError(
                 f"LED {leds.numbers[led]} cannot be lit in {name!r}: it lies in the other field or near the edge",
                 "choose a pattern of its own field",
@@ -206,6 +244,7 @@ class Document:
     def take_design(self, label: str, levels: FloatArray, exposures: FloatArray) -> None:
         """Put a learned or opened design in place of the present one."""
         self._change(label, replace(self._state, levels=levels, exposures=exposures), "")
+        self._run_levels = levels  # they are in the run's folder
 
     def reset_design(self) -> None:
         """Go back to the experiment's own start."""
@@ -223,14 +262,23 @@ class Document:
         return self._redo[-1].label if self._redo else ""
 
     def undo(self) -> str:
-        """Take the last change back and return its label."""
+        """Take the last change back and return its label; what was refused is taken back by doing nothing."""
+        if self._undo and self._undo[-1].key == REFUSED:
+            return self._undo.pop().label
         return self._step(self._undo, self._redo)
 
     def redo(self) -> str:
         """Bring the last undone change back and return its label."""
         return self._step(self._redo, self._undo)
 
+    def _note_refusal(self, label: str) -> None:
+        """Whoever undoes an edit that was refused does not mean the one before it."""
+        if not (self._undo and self._undo[-1].key == REFUSED):
+            self._undo.append(Change(label, REFUSED, self._state))
+
     def _change(self, label: str, after: State, key: str) -> None:
+        if self._undo and self._undo[-1].key == REFUSED:
+            self._undo.pop()
         if not (key and self._undo and self._undo[-1].key == key and not self._redo):
             self._undo.append(Change(label, key, self._state))
             del self._undo[:-DEEPEST_UNDO]
@@ -267,6 +315,7 @@ class Document:
         self.run_folder = opened.path
         self.history.take_lines(opened.lines)
         self._state = replace(self._state, levels=opened.levels, exposures=opened.exposures)
+        self._run_levels = opened.levels
 
     def begin_run(self, folder: Path | None, keep_history: bool = False) -> None:
         """Forget the last run's history, unless this run goes on from it."""
@@ -285,8 +334,48 @@ class Document:
             raise DataError("the experiment has no file name yet", "use Save as")
         write_atomic(target, to_toml(self.experiment))
         self.path, self._saved = target, self.experiment
+        self.keep_design()
         self.drop_recovery()
         return target
+
+    def keep_design(self, may_move: bool = True) -> None:
+        """Write patterns and run beside the experiment's file; a run in the hidden state folder moves beside it.
+
+        Not moved while it goes on (``may_move``).
+
+        Raises
+        ------
+        DataError
+            If that is not possible.
+        """
+        if self.path is None:
+            return
+        folder = self.run_folder
+        if folder is not None and may_move:
+            self.run_folder = folder = bring_beside(folder, self.path)
+        levels, exposures = self.changed_design
+        write_design(self.path, KeptDesign(levels=levels, exposures=exposures, run_folder=folder))
+        self._saved_design = self.changed_design
+
+    def take_kept_design(self) -> str:
+        """Show what lies beside the experiment's file; returns the name of its run, or nothing.
+
+        Raises
+        ------
+        PtychouiError
+            If it cannot be read; the experiment is as its settings say then.
+        """
+        if self.path is None:
+            return ""
+        kept = read_design(self.path)
+        self._state = replace(self._state, levels=kept.levels, exposures=kept.exposures)
+        self._saved_design = self.changed_design
+        if kept.run_folder is None or not (kept.run_folder / "run.json").exists():
+            return ""
+        run = open_run(kept.run_folder)
+        self.run_folder = kept.run_folder
+        self.history.take_lines(run.lines)
+        return kept.run_folder.name
 
     # Results that were saved -----------------------------------------------------------------------------
 
