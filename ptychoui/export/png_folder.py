@@ -12,8 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from ptychoui.data.files import make_folder, write_atomic
+from ptychoui.data.files import write_atomic
 from ptychoui.design.patterns import PatternSet
+from ptychoui.errors import DataError
 from ptychoui.export.options import Exported, Options
 
 SHEET_COLUMNS = 4
@@ -21,7 +22,10 @@ SHEET_COLUMNS = 4
 
 def write_png(patterns: PatternSet, folder: Path, options: Options) -> Exported:
     """Write one picture per pattern and ``contact_sheet.png`` into a folder, which is made if need be."""
-    make_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {str(folder)!r}: {error.strerror}", "choose another folder") from None
     paths = []
     for row, name in enumerate(patterns.row_names):
         figure = Figure(figsize=(6.4, 5.4), dpi=120, layout="constrained")

@@ -137,10 +137,13 @@ class ExportDialog(QDialog):
             text += f" With {self.bits.value()} bit the levels change by up to {lost:.2%} of their norm."
         else:
             text += " Levels are written as they are."
+        there = where.absolute().parent.is_dir()
+        if not there:
+            text = f"There is no folder {where.parent}: make it first, or check that its disk is there."
         self.summary.setText(text)
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         if save is not None:
-            save.setEnabled(bool(self.path.text().strip()))
+            save.setEnabled(there and bool(self.path.text().strip()))
 
     def _browse(self) -> None:
         row = FORMATS[self.formats.currentData()]

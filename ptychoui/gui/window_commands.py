@@ -10,7 +10,7 @@ from PyQt6.QtWidgets import QMainWindow
 
 from ptychoui import __version__
 from ptychoui.data.dataset import ImageStack
-from ptychoui.data.files import write_atomic
+from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.controller import Controller
@@ -122,7 +122,7 @@ class WindowCommands(QMainWindow):
 
     def _save(self, path: Path) -> bool:
         try:
-            saved = self.document.save(path)
+            saved = self.document.save(path, self.controller.state.active)
         except PtychouiError as error:
             self.show_message(Message("error", error.message, error.hint))
             return False
@@ -145,16 +145,16 @@ class WindowCommands(QMainWindow):
         if choice is None:
             return
 
+        def write() -> Any:
+            check_parent(choice.path)
+            return export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms)
+
         def done(exported: Any) -> None:
             where = exported.paths[0] if exported.paths else choice.path
             notes = ". ".join(note[:1].upper() + note[1:] for note in exported.notes)
             self.show_message(Message("info", f"Patterns written to {where}", notes))
 
-        self.controller.desk.submit(
-            "export",
-            lambda: export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms),
-            done,
-        )
+        self.controller.desk.submit("export", write, done)
 
     def undo(self) -> None:
         """Take back the last edit."""

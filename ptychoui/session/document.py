@@ -273,7 +273,7 @@ class Document:
 
     def _note_refusal(self, label: str) -> None:
         """Whoever undoes an edit that was refused does not mean the one before it."""
-        if not (self._undo and self._undo[-1].key == REFUSED):
+        if self._undo and self._undo[-1].key != REFUSED:
             self._undo.append(Change(label, REFUSED, self._state))
 
     def _change(self, label: str, after: State, key: str) -> None:
@@ -327,14 +327,14 @@ class Document:
         """Read an experiment file."""
         self.replace_experiment(load_experiment(path), path)
 
-    def save(self, path: Path | None = None) -> Path:
-        """Write the experiment's TOML file."""
+    def save(self, path: Path | None = None, running: bool = False) -> Path:
+        """Write the experiment's TOML file, and its patterns and run beside it; not moved while it is ``running``."""
         target = path or self.path
         if target is None:
             raise DataError("the experiment has no file name yet", "use Save as")
         write_atomic(target, to_toml(self.experiment))
         self.path, self._saved = target, self.experiment
-        self.keep_design()
+        self.keep_design(may_move=not running)
         self.drop_recovery()
         return target
 

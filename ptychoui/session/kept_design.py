@@ -45,7 +45,7 @@ def write_design(experiment: Path, kept: KeptDesign) -> None:
         If it cannot be written.
     """
     path = design_path(experiment)
-    if kept == KeptDesign():
+    if kept.levels is None and kept.exposures is None and kept.run_folder is None:
         path.unlink(missing_ok=True)
         return
     run = "" if kept.run_folder is None else os.path.relpath(kept.run_folder.resolve(), path.parent.resolve())
