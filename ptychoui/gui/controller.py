@@ -356,6 +356,7 @@ class Controller(QObject):
         folder = runs.run_folder_for(document.experiment, document.path)
         document.begin_run(folder)
         self._begin_unfinished("training", folder)
+        self._keep_design(running=True)
         levels, exposures = document.changed_design
         self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
 
@@ -366,6 +367,7 @@ class Controller(QObject):
             return
         document.begin_run(folder, keep_history=True)
         self._begin_unfinished("training", folder)
+        self._keep_design(running=True)
         steps = document.experiment.training.steps
         self._start(runs.resumed_run(folder, steps), "training", document.history)
 
@@ -651,14 +653,20 @@ class Controller(QObject):
         self.drop_unfinished("training")
         if folder is None or not (folder / "run.json").exists():
             return
-        try:
-            if document.path is not None and document.experiment == document.saved_experiment:
-                document.keep_design()
-        except (OSError, PtychouiError) as error:
-            self.say("warning", str(error))
+        self._keep_design()
         folder = document.run_folder or folder
         self.opened.emit(str(folder))
         self.say("quiet", f"The run is kept in {folder}", "it is among the recent files")
+
+    def _keep_design(self, running: bool = False) -> None:
+        """Write patterns and run down beside the experiment's file, where they belong to what is saved there."""
+        document = self.document
+        if document.experiment != document.saved_experiment:
+            return
+        try:
+            document.keep_design(running)
+        except (OSError, PtychouiError) as error:
+            self.say("warning", str(error))
 
     def take_up(self, work: Unfinished) -> None:
         """Open what another process left behind."""

@@ -334,14 +334,14 @@ class Document:
             raise DataError("the experiment has no file name yet", "use Save as")
         write_atomic(target, to_toml(self.experiment))
         self.path, self._saved = target, self.experiment
-        self.keep_design(may_move=not running)
+        self.keep_design(running)
         self.drop_recovery()
         return target
 
-    def keep_design(self, may_move: bool = True) -> None:
+    def keep_design(self, running: bool = False) -> None:
         """Write patterns and run beside the experiment's file; a run in the hidden state folder moves beside it.
 
-        Not moved while it goes on (``may_move``).
+        It does not move while it is ``running``.
 
         Raises
         ------
@@ -351,10 +351,13 @@ class Document:
         if self.path is None:
             return
         folder = self.run_folder
-        if folder is not None and may_move:
+        if folder is not None and not running:
             self.run_folder = folder = bring_beside(folder, self.path)
         levels, exposures = self.changed_design
-        write_design(self.path, KeptDesign(levels=levels, exposures=exposures, run_folder=folder))
+        write_design(
+            self.path,
+            KeptDesign(levels=levels, exposures=exposures, run_folder=folder, going_on=running and folder is not None),
+        )
         self._saved_design = self.changed_design
 
     def take_kept_design(self) -> str:
@@ -375,6 +378,9 @@ class Document:
         run = open_run(kept.run_folder)
         self.run_folder = kept.run_folder
         self.history.take_lines(run.lines)
+        if kept.going_on and run.levels is not None:  # it was killed
+            self._state = replace(self._state, levels=run.levels, exposures=run.exposures)
+            self._saved_design = self.changed_design
         return kept.run_folder.name
 
     # Results that were saved -----------------------------------------------------------------------------

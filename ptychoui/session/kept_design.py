@@ -24,11 +24,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDesign:
-    """Levels (row, LED) and exposures (row,) that differ from the experiment's start, or None; the newest run."""
+    """Levels (row, LED) and exposures (row,) that differ from the experiment's start, or None; the newest run.
+
+    While the run is ``going_on`` its folder knows newer levels.
+    """
 
     levels: FloatArray | None = None
     exposures: FloatArray | None = None
     run_folder: Path | None = None
+    going_on: bool = False
 
 
 def design_path(experiment: Path) -> Path:
@@ -53,6 +57,7 @@ def write_design(experiment: Path, kept: KeptDesign) -> None:
         "format": "ptychoui design",
         "version": 1,
         "run": Path(run).as_posix() if run else "",
+        "going_on": kept.going_on,
         "levels": None if kept.levels is None else kept.levels.tolist(),
         "exposures": None if kept.exposures is None else kept.exposures.tolist(),
     }
@@ -85,7 +90,7 @@ def read_design(experiment: Path) -> KeptDesign:
             f"{path.name} is damaged, so the learned patterns of {experiment.name} are not shown: {error}",
             "open the run folder beside it, or restore the file from a copy",
         ) from None
-    return KeptDesign(levels=levels, exposures=exposures, run_folder=run)
+    return KeptDesign(levels=levels, exposures=exposures, run_folder=run, going_on=bool(values.get("going_on", False)))
 
 
 def bring_beside(run_folder: Path, experiment: Path) -> Path:

@@ -198,6 +198,14 @@ def test_a_run_belongs_to_the_experiment_that_is_saved(window: MainWindow, qtbot
     assert again.document.history.step == 2 and again.actions_by_key["resume"].isEnabled()
     again.close()
     again.deleteLater()
+    # Whoever is killed in the next run finds what it had saved by the experiment's name, too.
+    window.document.keep_design(running=True)
+    killed = Document()
+    killed.load(path)
+    killed.take_kept_design()
+    shown = killed.design()
+    assert killed.run_folder == folder and shown is not None and np.allclose(shown[0], learned[0])
+    window.document.keep_design()
     # The folder can go to another place as a whole; a file that is damaged is said, and opens nothing else.
     (tmp_path / "elsewhere").mkdir()
     for name in ("mine.toml", "mine.toml.design.json", "runs"):
