@@ -14,6 +14,7 @@ from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
+from ptychoui.gui.kept_work import KeptWork
 from ptychoui.paths import resources
 from ptychoui.session import (
     field_run,
@@ -47,7 +48,6 @@ from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
-from ptychoui.session.unfinished import Kind, Unfinished
 from ptychoui.session.worker import MakeEvents, RunState, Worker
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 from ptychoui.words import counted
@@ -119,8 +119,7 @@ class Controller(QObject):
         self.jobs = JobQueue(self.mailbox)
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
-        self.unfinished: dict[str, Unfinished] = {}
-        """Work that would be lost with this process, by its kind."""
+        self.kept = KeptWork(self)
         self.task: Task = "training"
         self._measured_from: Geometry | None = None
         self._told: History = self.document.history
@@ -176,7 +175,7 @@ class Controller(QObject):
         """Take an experiment and load its data in the background; ``then`` runs once they are there."""
         if self._refuse_while_running():
             return
-        self._give_up()
+        self.kept.give_up()
         self.document.replace_experiment(experiment, path)
         run = ""
         try:
@@ -234,14 +233,14 @@ class Controller(QObject):
             document.show_result(opened.report)
             self.reconstruction_changed.emit()
         elif isinstance(opened, OpenedRun):
-            self._give_up()
+            self.kept.give_up()
             document.take_run(opened)
             self.document_changed.emit("all")
             self.run_changed.emit()
             self.load_data()
             self.say("info", f"Run with {counted(opened.step, 'step')} opened", "Resume takes it up where it was left")
         elif isinstance(opened, OpenedData):
-            self._give_up()
+            self.kept.give_up()
             document.take_data(opened)
             self.document_changed.emit("all")
             self.ask_judgement()
@@ -355,8 +354,8 @@ class Controller(QObject):
             return
         folder = runs.run_folder_for(document.experiment, document.path)
         document.begin_run(folder)
-        self._begin_unfinished("training", folder)
-        self._keep_design(running=True)
+        self.kept.begin("training", folder)
+        self.kept.write_design(running=True)
         levels, exposures = document.changed_design
         self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
 
@@ -366,8 +365,8 @@ class Controller(QObject):
         if folder is None or self.state.active:
             return
         document.begin_run(folder, keep_history=True)
-        self._begin_unfinished("training", folder)
-        self._keep_design(running=True)
+        self.kept.begin("training", folder)
+        self.kept.write_design(running=True)
         steps = document.experiment.training.steps
         self._start(runs.resumed_run(folder, steps), "training", document.history)
 
@@ -380,7 +379,7 @@ class Controller(QObject):
         document.close_result()
         document.reconstruction.begin()
         document.rings = RingsHistory()
-        kept = self._begin_unfinished("reconstruction")
+        kept = self.kept.begin("reconstruction")
         work = stack_run.stack_run(
             stack, document.geometry, document.plan, self._device, None if kept is None else kept.result
         )
@@ -406,11 +405,13 @@ class Controller(QObject):
         if stack is None:
             return
         document.field = FieldHistory()
+        self.kept.begin("field", output)
         work = field_run.field_run(stack, document.geometry, document.plan, output, self._device)
         self._start(work, "field", document.field)
 
     def _after_field(self, event: Any) -> None:
         field = self.document.field
+        self.kept.drop("field")
         if field.ready is not None:
             self.document.show_result(field.ready.report)
             self.say("info", f"The field is written to {field.ready.path}")
@@ -572,9 +573,7 @@ class Controller(QObject):
         joined = self.jobs.close(timeout_s) and joined
         self._recovery.stop()
         self.bridge.stop()
-        for work in self.unfinished.values():
-            work.leave()
-        self.unfinished.clear()
+        self.kept.leave()
         return joined
 
     def _take_events(self, run: int, events: list[Any]) -> None:
@@ -596,108 +595,15 @@ class Controller(QObject):
             self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
             self._after_edit("design")
         if self.task == "training":
-            self._keep_run()
+            self.kept.run_is_over()
         elif self.task == "reconstruction" and self.document.unsaved_result is None:
-            self.drop_unfinished("reconstruction")  # it failed or was stopped before its first pass
+            self.kept.drop("reconstruction")  # it failed or was stopped before its first pass
         if self.task == "field":
             self._after_field(event)
         if isinstance(event, Failed):
             level = "quiet" if self.task in IN_DIALOGS else "error"
             self.say(level, event.message, event.hint, event.traceback_text)
             self.failed.emit(event)
-
-    def _begin_unfinished(self, kind: Kind, run_folder: Path | None = None) -> Unfinished | None:
-        """Keep word of work that begins, for the next start if this process is killed."""
-        self.drop_unfinished(kind)
-        document = self.document
-        try:
-            self.unfinished[kind] = Unfinished.begin(kind, document.experiment, document.path, run_folder)
-        except (OSError, PtychouiError) as error:
-            self.say("warning", f"The work could not be found again after a crash: {error}", "save it in time")
-            return None
-        return self.unfinished[kind]
-
-    def drop_unfinished(self, kind: Kind) -> None:
-        """Work of a kind is saved or given up."""
-        if kind in self.unfinished:
-            self.unfinished.pop(kind).drop()
-
-    @property
-    def recovered_result(self) -> Path | None:
-        """The file of a reconstruction that another session left behind and that is open here."""
-        work = self.unfinished.get("reconstruction")
-        shown = self.document.reconstruction.report
-        return work.result if work is not None and shown is not None and shown.path == work.result else None
-
-    @property
-    def has_unsaved_result(self) -> bool:
-        """True if a reconstruction would be lost with the document."""
-        return self.document.unsaved_result is not None or self.recovered_result is not None
-
-    def result_saved(self) -> None:
-        """The reconstruction is in a file, or given up."""
-        report = self.document.unsaved_result
-        if report is not None:
-            self.document.mark_result_saved(report)
-        self.drop_unfinished("reconstruction")
-
-    def _give_up(self) -> None:
-        """What is open goes; what of it was not saved has been asked for."""
-        for kind in (*self.unfinished,):
-            self.unfinished.pop(kind).drop()
-        Document.drop_recovery()
-
-    def _keep_run(self) -> None:
-        """A run is over: say where it is, and write it down beside the experiment that it belongs to."""
-        document, folder = self.document, self.document.run_folder
-        self.drop_unfinished("training")
-        if folder is None or not (folder / "run.json").exists():
-            return
-        self._keep_design()
-        folder = document.run_folder or folder
-        self.opened.emit(str(folder))
-        self.say("quiet", f"The run is kept in {folder}", "it is among the recent files")
-
-    def _keep_design(self, running: bool = False) -> None:
-        """Write patterns and run down beside the experiment's file, where they belong to what is saved there."""
-        document = self.document
-        if document.experiment != document.saved_experiment:
-            return
-        try:
-            document.keep_design(running)
-        except (OSError, PtychouiError) as error:
-            self.say("warning", str(error))
-
-    def take_up(self, work: Unfinished) -> None:
-        """Open what another process left behind."""
-        self._give_up()
-        if work.kind == "training":
-            if work.run_folder is not None and (work.run_folder / "run.json").exists():
-                self.open(str(work.run_folder))
-            else:  # killed before anything was learned
-                self.document.mark_recovered(work.experiment)
-                self.document_changed.emit("all")
-                self.load_data()
-            work.drop()
-            return
-
-        def show(report: StackReport) -> None:
-            self.document.show_result(report)
-            self.reconstruction_changed.emit()
-
-        def loaded() -> None:
-            if work.result.exists():
-                self.desk.submit("take up", lambda: stored_report.open_report(work.result), show, "Opening…")
-
-        self.document.replace_experiment(work.experiment, None)
-        if work.path is None:
-            self.document.mark_recovered(work.experiment)
-            self._recovery.start()
-        else:
-            self.document.path = work.path
-        self.unfinished["reconstruction"] = work
-        self.document_changed.emit("all")
-        self.load_data(loaded)
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:
         if run == self.worker.run and isinstance(value, Picture):
@@ -712,6 +618,10 @@ class Controller(QObject):
         if state is not self._state:
             self._state = state
             self.state_changed.emit(state)
+
+    def keep_settings_soon(self) -> None:
+        """Write unsaved settings for the next start, a little later."""
+        self._recovery.start()
 
     # Helpers ------------------------------------------------------------------------------------------
 

@@ -245,7 +245,7 @@ class MainWindow(WindowCommands):
         a["reconstruct"].setEnabled(idle and is_stack)
         for key in ("calibrate", "orientation", "rings", "field"):
             a[key].setEnabled(idle and is_stack)
-        recovered = self.controller.recovered_result is not None
+        recovered = self.controller.kept.recovered_result is not None
         a["save_result"].setEnabled(recovered or (report is not None and report.stored is None))
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
@@ -318,7 +318,7 @@ class MainWindow(WindowCommands):
             answer = "later" if taken else UnfinishedQuestion.ask(self, work.sentence)
             if answer == "take":
                 taken = True
-                self.controller.take_up(work)
+                self.controller.kept.take_up(work)
             elif answer == "drop":
                 work.drop()
             else:

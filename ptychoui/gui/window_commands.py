@@ -60,13 +60,13 @@ class WindowCommands(QMainWindow):
 
     def may_lose_result(self) -> bool:
         """Ask what becomes of a reconstruction that is in no file yet; True if it may go."""
-        if not self.controller.has_unsaved_result:
+        if not self.controller.kept.has_unsaved_result:
             return True
         answer = ResultQuestion.ask(self)
         if answer == "save":
             return self._save_result(at_once=True)
         if answer == "discard":
-            self.controller.result_saved()
+            self.controller.kept.result_is_saved()
         return answer == "discard"
 
     def remember(self, path: str) -> None:
@@ -216,7 +216,7 @@ class WindowCommands(QMainWindow):
     def _save_result(self, at_once: bool = False) -> bool:
         """Write the reconstruction; False if it was not, or will be in the background."""
         controller, document = self.controller, self.document
-        report, stack, kept = document.own_report, document.dataset, controller.recovered_result
+        report, stack, kept = document.own_report, document.dataset, controller.kept.recovered_result
         if kept is None and (report is None or report.stored is not None or not isinstance(stack, ImageStack)):
             self.show_message(Message("warning", "There is no reconstruction to save", "reconstruct a stack first"))
             return False
@@ -232,7 +232,7 @@ class WindowCommands(QMainWindow):
             return save_report(name, report, stack)
 
         def done(path: Path) -> None:
-            controller.result_saved()
+            controller.kept.result_is_saved()
             self.remember(str(path))
             self.show_message(Message("info", f"Reconstruction written to {path}"))
 

@@ -19,7 +19,7 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
-from ptychoui.session.kept_design import KeptDesign, bring_beside, read_design, write_design
+from ptychoui.session.kept_design import KeptDesign, bring_beside, design_path, read_design, write_design
 from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
@@ -418,6 +418,8 @@ class Document:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, to_toml(self.experiment))
+        levels, exposures = self.changed_design
+        write_design(path, KeptDesign(levels=levels, exposures=exposures))
 
     @classmethod
     def read_recovery(cls) -> Experiment | None:
@@ -430,10 +432,14 @@ class Document:
     @classmethod
     def drop_recovery(cls) -> None:
         """Remove the recovery file."""
-        with contextlib.suppress(OSError):
-            cls.recovery_path().unlink()
+        for path in (cls.recovery_path(), design_path(cls.recovery_path())):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def mark_recovered(self, experiment: Experiment) -> None:
         """Take recovered settings; they count as unsaved."""
         self.replace_experiment(blank_experiment(), None)
         self._state = State(experiment=experiment)
+        with contextlib.suppress(PtychouiError):
+            kept = read_design(self.recovery_path())
+            self._state = State(experiment=experiment, levels=kept.levels, exposures=kept.exposures)

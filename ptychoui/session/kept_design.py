@@ -52,7 +52,12 @@ def write_design(experiment: Path, kept: KeptDesign) -> None:
     if kept.levels is None and kept.exposures is None and kept.run_folder is None:
         path.unlink(missing_ok=True)
         return
-    run = "" if kept.run_folder is None else os.path.relpath(kept.run_folder.resolve(), path.parent.resolve())
+    run = ""
+    if kept.run_folder is not None:
+        try:
+            run = os.path.relpath(kept.run_folder.resolve(), path.parent.resolve())
+        except ValueError:  # another drive
+            run = str(kept.run_folder.resolve())
     values: dict[str, Any] = {
         "format": "ptychoui design",
         "version": 1,

@@ -2,7 +2,7 @@
 
 Each is a folder in the user's state folder, locked by the process that works on it:
 
-    work.json           the kind of work, its settings as TOML, the experiment's file, the run folder
+    work.json           the kind of work, its settings as TOML, the experiment's file, where its own files are
     reconstruction.h5   the newest estimate of a reconstruction
     lock                held while the window lives: a killed process holds nothing
 
@@ -17,14 +17,14 @@ import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal, Self, get_args
 
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, migrate, to_toml
 from ptychoui.paths import user_state
 
-Kind = Literal["training", "reconstruction"]
+Kind = Literal["training", "reconstruction", "field"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +40,9 @@ class Unfinished:
     path
         The experiment's file; None if it was never saved.
     run_folder
-        Of a training.
+        Of a training; of a whole field the file that its tiles are to become.
+    taken_up
+        True where it was begun by another session.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class Unfinished:
     experiment: Experiment
     path: Path | None = None
     run_folder: Path | None = None
+    taken_up: bool = False
     _lock: IO[str] | None = None
 
     @classmethod
@@ -91,6 +94,8 @@ class Unfinished:
         if self.kind == "training":
             return f"A training of {name!r} was going on when the last session ended."
         data = Path(self.experiment.data.path).name
+        if self.kind == "field" and self.run_folder is not None:
+            return f"The whole field of {data} was being reconstructed into {self.run_folder.name}; its tiles are kept."
         if self.result.exists():
             return f"A reconstruction of {data} was not saved when the last session ended."
         return f"A reconstruction of {data} had just begun when the last session ended."
@@ -132,7 +137,8 @@ def left_behind() -> list[Unfinished]:
         try:
             told = json.loads(name.read_text(encoding="utf-8"))
             work = Unfinished(
-                kind="training" if told["kind"] == "training" else "reconstruction",
+                kind=told["kind"] if told["kind"] in get_args(Kind) else "reconstruction",
+                taken_up=True,
                 folder=name.parent,
                 experiment=Experiment(**migrate(tomllib.loads(told["experiment"]))),
                 path=Path(told["path"]) if told["path"] else None,

@@ -171,7 +171,7 @@ def test_kills_at_random_moments(kind: str, qapp: object, qtbot: Any, monkeypatc
             check_training(window, said)
         else:
             assert window.document.dataset is not None
-            if window.controller.recovered_result is not None:
+            if window.controller.kept.recovered_result is not None:
                 check_reconstruction(window)
         close(window)
         for work in left_behind():

@@ -261,3 +261,26 @@ def test_no_folder_is_made_on_a_disk_that_is_not_there(
     window.train()
     assert "no folder" in window.panels.messages.messages[-1].text.lower() and not window.controller.state.active
     assert not (tmp_path / "media").exists() and not (tmp_path / "gone").exists()
+
+
+def test_a_recovered_reconstruction_is_asked_about_wherever_it_is_shown(
+    reconstructed: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken up, put behind, and still not lost; settings changed after it began come back with it."""
+    window = reconstructed
+    window.controller.edit("training.steps", 77)
+    window.document.write_recovery()
+    window.controller.kept.leave()  # as a kill would
+    work = left_behind()
+    assert len(work) == 1
+    again = MainWindow(Preferences())
+    again.controller.kept.take_up(work[0])
+    qtbot.waitUntil(lambda: again.document.origin is not None, timeout=LONG)
+    assert again.document.experiment.training.steps == 77 and again.document.dirty
+    again.controller.close_result()
+    asked = answers(monkeypatch, "ResultQuestion", "cancel")
+    assert not again.close() and asked
+    answers(monkeypatch, "ResultQuestion", "discard")
+    assert again.close() and not left_behind()
+    again.deleteLater()
+    answers(monkeypatch, "ResultQuestion", "discard")
