@@ -78,7 +78,7 @@ class KeptWork:
         self.write_design()
         folder = document.run_folder or folder
         controller.opened.emit(str(folder))
-        controller.say("quiet", f"The run is kept in {folder}", "it is among the recent files")
+        controller.say("info", f"The run is kept in {folder}", "it is among the recent files")
 
     def write_design(self, running: bool = False) -> None:
         """Write patterns and run beside the experiment's file, where they belong to what is saved there."""
