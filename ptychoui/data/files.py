@@ -93,7 +93,7 @@ def check_target(path: str | Path, error: type[PtychouiError] = DataError) -> No
 
 
 def check_parent(path: str | Path, error: type[PtychouiError] = DataError) -> None:
-    """Refuse a folder to be made in one that is missing.
+    """Refuse a file or folder to be made in a folder that is missing.
 
     Raises
     ------
@@ -103,8 +103,8 @@ def check_parent(path: str | Path, error: type[PtychouiError] = DataError) -> No
     folder = Path(path)
     if not folder.absolute().parent.is_dir():
         raise error(
-            f"cannot make the folder {str(folder)!r}: there is no folder {str(folder.parent)!r}",
-            "make that folder first, or check that its disk is there",
+            f"{folder.name} cannot be written: there is no folder {str(folder.parent)!r}",
+            "make the folder first, or check that its disk is there",
         )
 
 

@@ -81,6 +81,8 @@ def main(argv_file: str | None = None, *, reset_layout: bool = False, demo: bool
 def _begin(window: MainWindow, argv_file: str | None, demo: bool) -> None:
     """Work that was left behind comes before what is asked for now."""
     if window.offer_recovery():
+        if argv_file is not None:
+            window.show_message(Message("info", f"{argv_file} was not opened", "open it once what was left is saved"))
         return
     if argv_file is not None:
         window.controller.open(argv_file)

@@ -94,6 +94,7 @@ class KeptWork:
         """Open what another process left behind."""
         controller, document = self._controller, self._controller.document
         if work.kind == "training" and work.run_folder is not None and (work.run_folder / "run.json").exists():
+            controller.opened.emit(str(work.run_folder))  # named, whatever becomes of the opening
             controller.open(str(work.run_folder))
             work.drop()
             return
