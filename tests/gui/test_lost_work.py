@@ -16,7 +16,7 @@ from ptychoui.paths import data_file, user_state
 from ptychoui.session import runs
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
-from ptychoui.session.kept_design import design_path
+from ptychoui.session.kept_design import KeptDesign, design_path, read_design, write_design
 from ptychoui.session.opening import demo_experiment
 from ptychoui.session.preferences import Preferences, load_preferences
 from ptychoui.session.unfinished import left_behind, unfinished_folder
@@ -198,14 +198,20 @@ def test_a_run_belongs_to_the_experiment_that_is_saved(window: MainWindow, qtbot
     assert again.document.history.step == 2 and again.actions_by_key["resume"].isEnabled()
     again.close()
     again.deleteLater()
-    # Whoever is killed in the next run finds what it had saved by the experiment's name, too.
-    window.document.keep_design(running=True)
-    killed = Document()
-    killed.load(path)
-    killed.take_kept_design()
-    shown = killed.design()
-    assert killed.run_folder == folder and shown is not None and np.allclose(shown[0], learned[0])
-    window.document.keep_design()
+    # The next run is written down beside the experiment when it begins, for one that is killed, and when it ends.
+    window.train()
+    assert read_design(path).going_on and window.document.run_folder != folder
+    idle(window, qtbot)
+    folder = window.document.run_folder
+    reopened = Document()
+    reopened.load(path)
+    reopened.take_kept_design()
+    levels = window.document.changed_design[0]
+    assert folder is not None and reopened.run_folder == folder and levels is not None
+    assert not read_design(path).going_on and np.array_equal(reopened.changed_design[0], levels)  # type: ignore[arg-type]
+    write_design(path, KeptDesign(run_folder=folder, going_on=True))
+    reopened.take_kept_design()
+    assert np.allclose(reopened.changed_design[0], levels)  # type: ignore[arg-type]
     # The folder can go to another place as a whole; a file that is damaged is said, and opens nothing else.
     (tmp_path / "elsewhere").mkdir()
     for name in ("mine.toml", "mine.toml.design.json", "runs"):
