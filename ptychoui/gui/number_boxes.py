@@ -30,9 +30,12 @@ else:
 class _Typed(_Box):
     """What both kinds of boxes share; the first base of each, before Qt's."""
 
+    # Qt asks for texts while it makes a box.
+    _unit = ""
+    refusal = ""
+    """Why the text typed last was not taken; empty if it was."""
+
     def _prepare(self, unit: str, arrows: bool) -> None:
-        self.refusal = ""
-        """Why the text typed last was not taken; empty if it was."""
         self._unit = unit
         self.setLocale(QLocale.c())
         self.setKeyboardTracking(False)
