@@ -105,3 +105,57 @@ def test_what_the_last_stack_knew_is_gone_from_the_window(window: MainWindow, qt
     assert window.document.geometry == demo_experiment().geometry and panel.take_over.isHidden()
     window.undo()
     assert window.document.geometry is None
+
+
+def seen(window: MainWindow) -> dict[str, Any]:
+    """All that a person reads of what is open."""
+    panels = window.panels
+    forms = [*panels.geometry.forms.values(), panels.run.form, panels.stack_run.form]
+    fields = {name: text_of(form.editor(name)) for form in forms for name in form.names}
+    hidden = {name: form.editor(name).isHidden() for form in forms for name in form.names}
+    errors = {name: form.error(name) for form in forms for name in form.names}
+    return {
+        "fields": fields,
+        "hidden": hidden,
+        "errors": errors,
+        "title": window.windowTitle(),
+        "source": panels.geometry.source.text(),
+        "document": (window.document.experiment, window.document.geometry, window.document.plan),
+        "commands": {key: action.isEnabled() for key, action in window.actions_by_key.items()},
+        "boxes": [box.isChecked() for box in panels.stack_run.boxes.values()],
+        "confirm": panels.geometry.confirm.isHidden(),
+    }
+
+
+def text_of(editor: Any) -> str:
+    for way in ("currentText", "text"):
+        if hasattr(editor, way):
+            return str(getattr(editor, way)()) + str(getattr(editor, "isChecked", lambda: "")())
+    raise AssertionError(editor)
+
+
+def test_the_second_of_two_is_seen_as_if_it_were_alone(window: MainWindow, qtbot: Any, tmp_path: Path) -> None:
+    geometry = usual_geometry()
+    paths = []
+    for name, rows, wavelength in (("first", 3, 0.47), ("second", 4, 0.63)):
+        array = geometry.array.replace(rows=rows, columns=rows)
+        own = geometry.replace(array=array, microscope=geometry.microscope.replace(wavelength_um=wavelength))
+        images = np.ones((rows**2, 16, 16), np.float32)
+        stack = ImageStack(images=images, led_numbers=np.arange(rows**2), geometry=own)
+        paths.append(save_hdf5(tmp_path / f"{name}.h5", stack))
+    alone = []
+    for path in paths:
+        fresh = MainWindow(window.preferences)
+        opened(fresh, qtbot, path)
+        alone.append(seen(fresh))
+        fresh.close()
+        fresh.deleteLater()
+    open_demo(window, qtbot)
+    for place in (0, 1, 0):
+        opened(window, qtbot, paths[place])
+        assert seen(window) == alone[place]
+        # What is done to one is not done to the next.
+        window.controller.edit("network.unrolls", 7 + place)
+        window.controller.edit_plan("tilt", True)
+        window.panels.geometry._edited(A + "height_mm", 55.5)
+        opened(window, qtbot, tmp_path / "first.h5" if place else tmp_path / "second.h5")
