@@ -181,3 +181,15 @@ def test_kills_at_random_moments(kind: str, qapp: object, qtbot: Any, monkeypatc
 def test_preferences_survive_a_kill(window: MainWindow) -> None:
     window.remember("/data/cells.tif")
     assert load_preferences().recent == ("/data/cells.tif",) and Preferences().recent == ()
+
+
+def test_closing_in_mid_reconstruction_keeps_what_was_found(window: MainWindow, qtbot: Any) -> None:
+    window.open_sample_stack()
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
+    window.controller.edit_plan("settings.passes", 5000)
+    window.reconstruct()
+    qtbot.waitUntil(lambda: window.document.reconstruction.last_pass is not None, timeout=LONG)
+    assert window.close()
+    (work,) = left_behind()
+    assert work.kind == "reconstruction" and work.result.exists() and "kept" in dialogs.CloseKeptQuestion.lost
+    work.drop()
