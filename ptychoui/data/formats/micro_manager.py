@@ -64,12 +64,12 @@ def load_metadata(path: Path, notes: list[str]) -> dict[str, Any]:
     raw = path.read_bytes()
     try:
         values = load_json(raw, path)
-    except DataError:
+    except DataError as error:
         try:
             values = json.loads(raw.decode("utf-8").rstrip().rstrip(",") + "}")
         except (ValueError, RecursionError):
             if b"LEDCoordX" in raw or b"FrameKey" in raw:
-                raise
+                raise error from None
             notes.append(f"{path.name} is not metadata of Micro-Manager: not used")
             return {}
     if isinstance(values, dict) and any(k == "Summary" or k.startswith(("FrameKey", "Metadata-")) for k in values):

@@ -98,9 +98,17 @@ def decoded(page: Any, path: Path, number: int) -> NDArray[Any]:
     stored = int(sum(page.databytecounts))
     claimed = math.prod(key.shape) * key.bitspersample // 8
     check_claim(path, f"page {number}", claimed, stored, packed=compression != 1)
-    if _tifffile_can(key, compression):
-        return np.asarray(page.asarray())
-    return _by_segments(page, key, compression, what)
+    handle = page.parent.filehandle
+    closed = handle.closed  # one of several files of a stack
+    if closed:
+        handle.open()
+    try:
+        if _tifffile_can(key, compression):
+            return np.asarray(page.asarray())
+        return _by_segments(page, key, compression, what)
+    finally:
+        if closed:
+            handle.close()
 
 
 def _framed(page: Any) -> Any:
@@ -152,22 +160,15 @@ def _by_segments(page: Any, key: Any, compression: int, what: str) -> NDArray[An
         raise DataError(f"{what} has {len(page.dataoffsets)} strips, expected {across * down * planes}", CUT)
     image = np.empty((planes, rows, columns, samples), dtype=np.dtype(key.dtype).newbyteorder("="))
     handle = page.parent.filehandle
-    closed = handle.closed
-    if closed:
-        handle.open()
-    try:
-        for place, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
-            handle.seek(offset)
-            data = handle.read(count)
-            plane, inside = divmod(place, across * down)
-            row, column = inside // across * height, inside % across * width
-            there = height if key.is_tiled else min(height, rows - row)
-            part = _segment(data, key, compression, (there, width, samples), what)
-            kept = part[: rows - row, : columns - column]
-            image[plane, row : row + kept.shape[0], column : column + kept.shape[1]] = kept
-    finally:
-        if closed:
-            handle.close()
+    for place, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        handle.seek(offset)
+        data = handle.read(count)
+        plane, inside = divmod(place, across * down)
+        row, column = inside // across * height, inside % across * width
+        there = height if key.is_tiled else min(height, rows - row)
+        part = _segment(data, key, compression, (there, width, samples), what)
+        kept = part[: rows - row, : columns - column]
+        image[plane, row : row + kept.shape[0], column : column + kept.shape[1]] = kept
     return image.reshape(key.shape)
 
 
