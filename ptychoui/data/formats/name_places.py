@@ -22,7 +22,7 @@ PAIR = re.compile(
 """A letter or word for an axis, a sign or hyphen, and a whole number."""
 AXES = {"column": "column", "col": "column", "c": "column", "x": "x", "row": "row", "r": "row", "y": "y"}
 BITS = re.compile(r"(?<![0-9a-z])([01]{4,})(?![0-9a-z])")
-UNUSED = re.compile(r"(?<![a-z])(na_?[xy]?|k_?[xy]|angle|theta|phi|deg|ring|row|col|column|mm|x|y)(?![a-z])")
+UNUSED = re.compile(r"(?<![a-z])(na(?:_?[xy])?|k_?[xy]|angle|theta|phi|deg|ring|row|col|column|mm|x|y)(?![a-z])")
 """Words by which names speak of an LED."""
 
 
