@@ -24,11 +24,11 @@ XML = '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicrosco
 
 
 def stack(most: int = 4000, dtype: Any = np.uint16, count: int = 25) -> np.ndarray:
-    """(25, 6, 8) counts up to ``most``; the middle image is the brightest, none is like another."""
+    """(25, 6, 8) counts up to ``most``; the middle image is the brightest, each fourth is dark, none is like another."""
     rng = np.random.default_rng(5)
     images = rng.random((count, 6, 8)) * 0.9 + 0.1
     middle = count // 2
-    images *= np.where(np.arange(count) == middle, 1, 0.5)[:, None, None]
+    images *= np.where(np.arange(count) == middle, 1, np.where(np.arange(count) % 4, 0.5, 0.05))[:, None, None]
     images[middle, 0, 0], images[0, 0, 0] = 1, 0
     return np.round(images * most).astype(dtype)
 

@@ -53,6 +53,7 @@ def write(folder: Path, names: list[str], images: np.ndarray) -> Path:
         ("x{x:+d}_y{y:+d}.tif", "x and y"),
         ("{bits}.png", "25 bits with one 1"),
         ("pattern_{bits}_01.tif", "25 bits with one 1"),
+        ("led{bits}_100.tif", "25 bits with one 1"),
     ],
 )
 @pytest.mark.parametrize(
@@ -150,6 +151,8 @@ def test_names_that_number_leds_in_another_order(tmp_path: Path) -> None:
     "names",
     [
         ["na_0.01.png", "na_0.05.png", "na_0.1.png", "na_0.15.png"],
+        ["0.png", "0.05.png"],
+        ["run 1.png", "run 1.1.png", "run 1.2.png"],
         ["na_0.png", "na_0.05.png", "na_0.1.png", "na_1.png"],
         ["run 1.8.png", "run 1.9.png", "run 1.10.png", "run 1.11.png"],
         ["2024.05.01_2.png", "2024.05.01_10.png", "2024.06.01_1.png"],

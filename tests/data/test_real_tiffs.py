@@ -214,6 +214,12 @@ def white_of_unknown_bits(folder: Path) -> Path:
     return plain(folder / "a.tif", (2500 - stack(2000)).astype(np.uint16), photometric="miniswhite")
 
 
+def white_of_a_bright_field(folder: Path) -> Path:
+    """All 16 bits are in use, but all images are bright: the same file might hold 14 bits."""
+    images = 65535 - np.random.default_rng(0).integers(0, 16384, (25, 6, 8)).astype(np.uint16)
+    return plain(folder / "a.tif", 65535 - images, photometric="miniswhite")
+
+
 def white_of_floats(folder: Path) -> Path:
     return plain(folder / "a.tif", 1 - stack(1, np.float32), photometric="miniswhite")
 
@@ -263,6 +269,7 @@ def damaged_lzw(folder: Path) -> Path:
         (palette_with_a_gamma, "palette that is no even ramp of greys", "one channel"),
         (half_transparent, "transparency that differs", "one channel"),
         (white_of_unknown_bits, "0 is white, but not which value is black", "bit_depth = 12"),
+        (white_of_a_bright_field, "0 is white, but not which value is black", "bit_depth"),
         (white_of_floats, "no meaning for float32", "black as 0"),
         (complex_field, "complex|kind that is not read", r"\|field\|\^2"),
         (mosaic, "raw pixels of a colour camera", "bayer ="),

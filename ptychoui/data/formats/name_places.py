@@ -21,7 +21,7 @@ PAIR = re.compile(
 )
 """A letter or word for an axis, a sign or hyphen, and a whole number."""
 AXES = {"column": "column", "col": "column", "c": "column", "x": "x", "row": "row", "r": "row", "y": "y"}
-BITS = re.compile(r"(?<![0-9a-z])([01]{4,})(?![0-9a-z])")
+BITS = re.compile(r"(?<![0-9.])[01]{3,}(?![0-9])")
 UNUSED = re.compile(r"(?<![a-z])(na(?:_?[xy])?|k_?[xy]|angle|theta|phi|deg|ring|row|col|column|mm|x|y)(?![a-z])")
 """Words by which names speak of an LED."""
 
@@ -120,13 +120,14 @@ def _origins(named: NamedPlaces, array: Array) -> list[tuple[int, int]]:
 
 
 def _bits(stems: list[str]) -> NamedPlaces | None:
-    found = [BITS.findall(stem) for stem in stems]
-    if any(len(words) != 1 or words[0].count("1") != 1 for words in found):
+    words = [max(BITS.findall(stem), key=len, default="") for stem in stems]
+    if any(word.count("1") != 1 for word in words):
         return None
-    words = [each[0] for each in found]
     places = tuple(word.index("1") for word in words)
     if len({len(word) for word in words}) != 1 or len(set(places)) != len(places) or len(places) < 2:
         return None
+    if len(places) < len(words[0]) < 5:
+        return None  # 010 and 001 may be plain numbers
     return NamedPlaces(words=f"{len(words[0])} bits with one 1", bits=places, length=len(words[0]))
 
 

@@ -21,16 +21,17 @@ SHOWN = 5
 
 def natural_key(name: str, decimals: bool = False) -> tuple[list[str | Fraction], str]:
     """Sort key in which the numbers inside a name count as numbers; equal names by their spelling."""
-    parts = re.split(r"([0-9]+(?:\.[0-9]+)?)" if decimals else r"([0-9]+)", name.lower())
+    parts = re.split(r"([0-9]+(?:\.[0-9]+)?)" if decimals else r"([0-9]+)", _stem(name.lower()))
     # Text and numbers alternate, so two keys always compare like with like.
     return [Fraction(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def have_decimals(names: Sequence[str]) -> bool:
     """Whether numbers with a point are decimals (0.1, 0.05) and not two counts (series 1.9, 1.10)."""
-    found = [match for name in names for match in DECIMAL.finditer(_stem(name))]
-    fractions = [match[1] for match in found]
-    if len({len(fraction) for fraction in fractions}) < 2:
+    found = [DECIMAL.findall(_stem(name)) for name in names]
+    fractions = [fraction for one in found for fraction in one]
+    whole = len({len(one) for one in found}) > 1  # some names have whole numbers instead
+    if not fractions or (len({len(fraction) for fraction in fractions}) < 2 and not whole):
         return False  # of one length both readings give one order
     return not any(len(fraction) > 1 and fraction.endswith("0") for fraction in fractions)
 

@@ -21,6 +21,8 @@ USED_BITS = (8, 10, 12, 14)
 """Bits of cameras whose values are stored in words of 16 bits."""
 NEARLY_FULL = 0.95
 """Share of the full scale that the darkest pixel of a stack reaches where white is 0."""
+DARK = 0.05
+"""Mean of a dark image against the brightest one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def light(
             "save it with black as 0 (photometric interpretation BlackIsZero)",
         )
     largest = int(max(image.max() for image in raw))
-    bits = _used_bits(largest, first.bits) if bits_said is None else bits_said
+    bits = _used_bits(raw, largest, first.bits) if bits_said is None else bits_said
     if bits is None or largest > 2**bits - 1:
         stated = f"[images] states {bits} bits" if bits_said else f"of {first.bits} bits not all are in use"
         raise DataError(
@@ -127,12 +129,20 @@ def light(
     return raw
 
 
-def _used_bits(largest: int, bits: int) -> int | None:
-    """Bits of which 0 is white, by the darkest pixel of the stack; None where it does not tell."""
+def _used_bits(raw: NDArray[Any], largest: int, bits: int) -> int | None:
+    """Bits of which 0 is white, by the darkest pixel of the stack; None where it does not tell.
+
+    Fewer bits than a pixel has are believed only if some images are dark then, as in the dark field: else all images
+    may be nearly white in all the bits.
+    """
     if bits <= 8 or largest >= 2 ** max(USED_BITS):
         return bits
     fits = next(used for used in USED_BITS if largest < 2**used)
-    return bits if fits >= bits else fits if largest >= NEARLY_FULL * (2**fits - 1) else None
+    if fits >= bits:
+        return bits
+    black = 2**fits - 1
+    means = [black - float(image.mean()) for image in raw]
+    return fits if largest >= NEARLY_FULL * black and min(means) <= DARK * max(means) else None
 
 
 def stack_of(

@@ -5,6 +5,7 @@ LZW and Zstandard are unpacked by the libtiff inside Pillow, which is given each
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 import struct
@@ -21,7 +22,8 @@ from ptychoui.data.formats.picture import Picture, looked_up, one_channel
 from ptychoui.errors import DataError
 
 LOSSY = {6, 7, 33003, 33004, 33005, 33007, 34712, 50001, 34927}
-BY_PILLOW = {5: 5, 50000: 50000, 34926: 50000}
+BY_PILLOW = {} if importlib.util.find_spec("imagecodecs") else {5: 5, 50000: 50000, 34926: 50000}
+"""Compressions that are unpacked here, and their number in libtiff; tifffile has no decoder of its own for them."""
 PALETTE, MOSAIC = 3, 32803
 GREY_KINDS = {0: 1, 1: 1, 2: 3, PALETTE: 1, MOSAIC: 1, 34892: 1}
 """Photometric interpretation -> samples that must be equal: grey, colour, palette, Bayer mosaic, linear raw."""
@@ -123,7 +125,7 @@ def _check_known(key: Any, compression: int, what: str) -> None:
             f"{what} is compressed by {name}, which changes the values: not read",
             "save the images with lossless compression (LZW, Deflate) or none",
         )
-    if compression != 1 and compression not in tifffile.TIFF.DECOMPRESSORS and compression not in BY_PILLOW:
+    if compression != 1 and compression not in BY_PILLOW and compression not in tifffile.TIFF.DECOMPRESSORS:
         raise DataError(
             f"{what} uses the compression {name}, which this installation cannot decode",
             "install imagecodecs (pip install imagecodecs), or save the images without compression",
@@ -143,7 +145,7 @@ def _check_known(key: Any, compression: int, what: str) -> None:
 
 
 def _tifffile_can(key: Any, compression: int) -> bool:
-    known = compression == 1 or compression in tifffile.TIFF.DECOMPRESSORS
+    known = compression not in BY_PILLOW
     packed = key.bitspersample not in WHOLE_BYTES and key.bitspersample != 1
     return known and not packed and key.predictor in (1, 2) and (key.predictor == 1 or key.samplesperpixel == 1)
 
@@ -178,7 +180,7 @@ def _segment(data: bytes, key: Any, compression: int, shape: tuple[int, int, int
     row_bytes = -(-columns * samples * bits // 8)
     if int(key.fillorder) == 2:
         data = np.packbits(np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")).tobytes()
-    if compression in BY_PILLOW and compression not in tifffile.TIFF.DECOMPRESSORS:
+    if compression in BY_PILLOW:
         data = _unpacked(data, BY_PILLOW[compression], rows * row_bytes, what)
     elif compression != 1:
         data = bytes(tifffile.TIFF.DECOMPRESSORS[compression](data, out=rows * row_bytes))
