@@ -52,6 +52,8 @@ def write(folder: Path, names: list[str], images: np.ndarray) -> Path:
         ("x{x}_y{y}.tif", "x and y"),  # coordinates, +y up
         ("x{x:+d}_y{y:+d}.tif", "x and y"),
         ("{bits}.png", "25 bits with one 1"),
+        ("c1 r{r}_c{c}.tif", "c and r"),  # of a channel c1
+        ("x_10x_C{c}R{r}.tif", "c and r"),
         ("pattern_{bits}_01.tif", "25 bits with one 1"),
         ("led{bits}_100.tif", "25 bits with one 1"),
     ],

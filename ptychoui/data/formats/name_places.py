@@ -22,7 +22,7 @@ PAIR = re.compile(
 """A letter or word for an axis, a sign or hyphen, and a whole number."""
 AXES = {"column": "column", "col": "column", "c": "column", "x": "x", "row": "row", "r": "row", "y": "y"}
 BITS = re.compile(r"(?<![0-9.])[01]{3,}(?![0-9])")
-UNUSED = re.compile(r"(?<![a-z])(na(?:_?[xy])?|k_?[xy]|angle|theta|phi|deg|ring|row|col|column|mm|x|y)(?![a-z])")
+UNUSED = re.compile(r"(?<![a-z])(na(?:_?[xy])?|k_?[xy]|angle|theta|phi|deg|ring|row|col|column|mm|x|y|r|c)(?![a-z])")
 """Words by which names speak of an LED."""
 
 
@@ -70,7 +70,9 @@ def led_words(names: Sequence[str]) -> str:
     if len(set(stems)) < 2:
         return ""
     found = [set(UNUSED.findall(re.sub(r"\d+", " ", stem))) for stem in stems]
-    return ", ".join(sorted(set.intersection(*found)))
+    words = set.intersection(*found)
+    # A single c or r may be a channel or a run.
+    return ", ".join(sorted(words)) if words & {"r", "c"} in ({"r", "c"}, set()) else ""
 
 
 def numbers_of_places(named: NamedPlaces, array: Array) -> list[int] | None:
@@ -132,15 +134,19 @@ def _bits(stems: list[str]) -> NamedPlaces | None:
 
 
 def _pairs(stems: list[str]) -> NamedPlaces | None:
-    found: list[dict[str, tuple[str, str, int]]] = []
-    for stem in stems:
-        one: dict[str, tuple[str, str, int]] = {}
-        for word, sign, digits in PAIR.findall(stem):
-            axis = AXES[word]
-            if axis in one:
-                return None
-            one[axis] = (word, sign, int(digits))
-        found.append(one)
+    found: list[dict[str, tuple[str, str, int]]] = [{} for _ in stems]
+    each = [PAIR.findall(stem) for stem in stems]
+    for axis in ("column", "x", "row", "y"):
+        mine = [[word for word in words if AXES[word[0]] == axis] for words in each]
+        if len({len(words) for words in mine}) != 1:
+            continue
+        columns = list(zip(*mine, strict=True))
+        # Of an axis that is named twice (channel c1, column c3) the one that varies is meant.
+        moving = [column for column in columns if len({(sign, number) for _, sign, number in column}) > 1]
+        chosen = moving if moving else columns[:1]
+        if len(chosen) == 1:
+            for one, (word, sign, digits) in zip(found, chosen[0], strict=True):
+                one[axis] = (word, sign, int(digits))
     axes = set.intersection(*(set(one) for one in found)) if found else set()
     pair = next((p for p in (("x", "y"), ("column", "row"), ("x", "row"), ("column", "y")) if set(p) <= axes), None)
     if pair is None or len(found) < 2:

@@ -17,8 +17,8 @@ from ptychoui.errors import DataError
 from ptychoui.words import counted
 
 GREY = "save the images as grey, one channel, before opening them"
-USED_BITS = (8, 10, 12, 14)
-"""Bits of cameras whose values are stored in words of 16 bits."""
+USED_BITS = (8, 10, 12, 14, 16, 20, 24)
+"""Bits of cameras, whose values are stored in words of 16 or 32 bits."""
 NEARLY_FULL = 0.95
 """Share of the full scale that the darkest pixel of a stack reaches where white is 0."""
 DARK = 0.05
@@ -135,10 +135,8 @@ def _used_bits(raw: NDArray[Any], largest: int, bits: int) -> int | None:
     Fewer bits than a pixel has are believed only if some images are dark then, as in the dark field: else all images
     may be nearly white in all the bits.
     """
-    if bits <= 8 or largest >= 2 ** max(USED_BITS):
-        return bits
-    fits = next(used for used in USED_BITS if largest < 2**used)
-    if fits >= bits:
+    fits = next((used for used in USED_BITS if used < bits and largest < 2**used), None)
+    if bits <= 8 or fits is None:
         return bits
     black = 2**fits - 1
     means = [black - float(image.mean()) for image in raw]
