@@ -23,13 +23,14 @@ from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_fr
 from ptychoui.data.formats.dark_frames import matched_dark_frames
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
-from ptychoui.data.formats.image_file import kind_of, read_picture
+from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
 from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
 from ptychoui.data.formats.names import natural_key as key_of_name
 from ptychoui.data.formats.names import natural_order, notes_on_names
 from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
+from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
 from ptychoui.words import counted
@@ -47,6 +48,10 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     """
     draft = draft or Draft(path=folder, layout="")
     files, dark_files = image_files(folder)
+    if draft.leds is None and not named_places([file.name for file in files]) and _is_ome_set(files, dark_files):
+        draft.path = files[0]
+        draft.notes.append(f"the headers of the {len(files)} files say in which order they belong together")
+        return read_tiff_stack(files[0], given, draft)
     draft.layout = draft.layout or f"folder of {kind_of(files[0])} files"
     first = read_picture(files[0])
     draft.tell_images(len(files), first.values.shape[0], first.values.shape[1], "the files")
@@ -80,6 +85,26 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         stated = [of_name(file.name) or one.exposure_ms for file, one in zip(dark_files, darks, strict=True)]
         dark = matched_dark_frames(frames, [file.name for file in dark_files], stated, exposure, count, draft)
     return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark, exposure=exposure)
+
+
+def _is_ome_set(files: list[Path], dark_files: list[Path]) -> bool:
+    """Whether the OME header of the first file spreads the planes of one stack over all of them.
+
+    Raises
+    ------
+    DataError
+        If there are dark frames beside them, which belong to no stack.
+    """
+    names = {file.name for file in files}
+    if len(files) < 2 or not is_tiff(files[0]) or not names <= ome_files(files[0]):
+        return False
+    if dark_files:
+        raise DataError(
+            f"the OME headers of the files in {files[0].parent.name} say in which order they belong together, and "
+            f"{dark_files[0].name} lies beside them",
+            f"move the dark frames away and state dark_level in [images] of a geometry, or open {files[0].name}",
+        )
+    return True
 
 
 def _in_led_order(files: list[Path], geometry: Geometry, draft: Draft) -> list[Path]:
@@ -168,9 +193,15 @@ def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft
                 draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
         elif frames:
             draft.notes.append(f"{metadata.name} names other files than those here: not used")
-    candidates.append(Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers"))
-    candidates.append(Acquisition(exposures_ms=[of_name(file.name) for file in files], source="the files' names"))
+    candidates.append(stated_by(files, pictures))
     return next((one for one in candidates if any(one.exposures_ms)), candidates[0])
+
+
+def stated_by(files: list[Path], pictures: list[Picture]) -> Acquisition:
+    """Exposures by the headers of single images, or by their names."""
+    headers = Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers")
+    names = Acquisition(exposures_ms=[of_name(file.name) for file in files], source="the files' names")
+    return headers if any(headers.exposures_ms) else names
 
 
 def read_image(path: Path) -> NDArray[Any]:

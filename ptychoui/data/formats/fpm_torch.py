@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
+from ptychoui.data.formats.acquisition import exposure_words
 from ptychoui.data.formats.draft import Draft, check_images
-from ptychoui.data.formats.folder import KINDS, read_files
+from ptychoui.data.formats.folder import KINDS, read_files, stated_by
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import read_picture
 from ptychoui.data.formats.led_table import Leds, is_number, load_json, numbers_of
@@ -74,7 +75,11 @@ def read_fpm_torch(path: Path, values: dict[str, Any], given: GivenGeometry) -> 
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
     raw = light(raw, pictures[0], draft.said.bit_depth or pictures[0].bits_said, path.name, draft.tell_scale)
-    return draft.finish(raw, geometry, sha256=digest.hexdigest())
+    found = stated_by(files, pictures)
+    exposure = found.relative(path.name, draft.said.exposures is not None, draft.notes)
+    if exposure is not None:
+        draft.tell("exposures stated", exposure_words(exposure), "", found.source)
+    return draft.finish(raw, geometry, sha256=digest.hexdigest(), exposure=exposure)
 
 
 def _coordinates(path: Path, dataset: dict[str, Any]) -> tuple[NDArray[np.float64], str]:

@@ -25,12 +25,18 @@ COLOURS = {"LA": 1, "RGB": 3, "RGBA": 3}
 OTHERS = {b"BM": "a BMP", b"GIF8": "a GIF", b"RIFF": "a WebP or another RIFF", b"\x89HDF": "an HDF5"}
 
 
+def is_tiff(path: Path) -> bool:
+    """Whether a file begins as a TIFF does."""
+    with path.open("rb") as file:
+        return file.read(4) in TIFF_MAGIC
+
+
 def kind_of(path: Path) -> str:
     """TIFF or PNG by the first bytes; by the name where they are of neither, so that an error can say so."""
+    if is_tiff(path):
+        return "TIFF"
     with path.open("rb") as file:
         start = file.read(8)
-    if start[:4] in TIFF_MAGIC:
-        return "TIFF"
     return "PNG" if start == PNG_MAGIC or path.suffix.lower() == ".png" else "TIFF"
 
 

@@ -151,16 +151,16 @@ def _pairs(stems: list[str]) -> NamedPlaces | None:
     pair = next((p for p in (("x", "y"), ("column", "row"), ("x", "row"), ("column", "y")) if set(p) <= axes), None)
     if pair is None or len(found) < 2:
         return None
-    columns = []
+    numbers: list[list[int]] = []
     for axis in pair:
         signs = {one[axis][1] for one in found}
         # A hyphen before every number is no sign.
         hyphen = signs == {"-"} and (len({one[axis][2] for one in found}) > 1)
-        columns.append([one[axis][2] * (-1 if one[axis][1] == "-" and not hyphen else 1) for one in found])
-    places = tuple(zip(*columns, strict=True))
+        numbers.append([one[axis][2] * (-1 if one[axis][1] == "-" and not hyphen else 1) for one in found])
+    places = tuple(zip(numbers[0], numbers[1], strict=True))
     if len(set(places)) != len(places):
         return None
-    signed = any(min(column) < 0 for column in columns)
+    signed = any(min(values) < 0 for values in numbers)
     if signed and pair != ("x", "y"):
         return None
     words = " and ".join(found[0][axis][0] for axis in pair)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ from ptychoui.data.formats.micro_manager import Frame, match_frames
 from ptychoui.data.formats.picture import GREY, Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.data.formats.tiff_decode import picture_of
-from ptychoui.data.formats.tiff_planes import Planes, chosen, ome_root, planes_of, tag_of
+from ptychoui.data.formats.tiff_planes import Planes, chosen, files_of_set, ome_root, place_in_set, planes_of, tag_of
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 from ptychoui.words import counted
@@ -62,6 +63,7 @@ def read_tiff_stack(
         draft.tell_images(len(wanted), key.imagelength, key.imagewidth, "the pages")
         _tell_axes(draft, planes, wanted, along)
         geometry = draft.complete(given)
+        draft.aside = _others_of_the_stack(path)
         check_images(draft, geometry)
         found = _acquisition(tiff, root, planes, wanted, frames, draft)
         draft.notes.extend(found.notes(found.source or "the header"))
@@ -100,14 +102,21 @@ def read_tiff_image(path: Path) -> Picture:
         if len(tiff.pages) != 1:
             raise DataError(
                 f"{path.name} has {counted(len(tiff.pages), 'page')}, expected one image per file",
-                "open the multi-page file itself, not its folder",
+                "open the multi-page file itself, not its folder; if the stack is split over several, join them first",
             )
         picture = picture_of(tiff.pages[0], path, 0)
-        root, one = ome_root(tiff.ome_metadata), dict[str, int]()
-        found = of_ome(root, [one]) if root is not None else Acquisition()
+        root = ome_root(tiff.ome_metadata)
+        place = None if root is None else place_in_set(root, path.name)
+        found = Acquisition() if root is None or place is None else of_ome(root, [place])
         own = of_frames([_page_metadata(tiff.pages[0])], "the pages' metadata")
         exposures = [*own.exposures_ms, *found.exposures_ms, _tag_exposure(tiff.pages[0])]
         return replace(picture, exposure_ms=next((value for value in exposures if value is not None), None))
+
+
+def ome_files(path: Path) -> set[str]:
+    """Names of the files over which the OME header of a TIFF spreads one stack."""
+    with _opened(path) as tiff:
+        return files_of_set(ome_root(tiff.ome_metadata))
 
 
 def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
@@ -148,6 +157,18 @@ def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
     written = write_atomic(path, write)
     write_atomic(sidecar_path(path), to_toml(stack.geometry))
     return written
+
+
+def _others_of_the_stack(path: Path) -> str:
+    """Files beside a stack whose names differ from its own by a number only, which may hold the rest of it."""
+
+    def apart_from_numbers(name: str) -> set[str]:
+        return {re.sub(r"\d+", "#", name), re.sub(r"(?:[-_.]|_X)\d+(?=\.)", "", name)}
+
+    own = apart_from_numbers(path.name)
+    beside = [file.name for file in path.parent.glob("*.tif*") if file != path]
+    others = sorted(name for name in beside if own & apart_from_numbers(name))
+    return f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''} beside it may hold others" if others else ""
 
 
 def _tell_axes(draft: Draft, planes: Planes, wanted: list[int], along: str) -> None:
@@ -241,8 +262,7 @@ def _tag_exposure(page: Any) -> float | None:
 
 
 def _tags(page: Any) -> Any:
-    handle = page.parent.filehandle
-    if handle.closed:
+    if page.parent.filehandle.closed or page.offset is None:  # of another file, or known by an index only
         return tifffile.TiffTags()
     return page.aspage().tags
 

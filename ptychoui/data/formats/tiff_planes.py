@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,12 @@ def planes_of(tiff: tifffile.TiffFile, path: Path, root: ElementTree.Element | N
         )
     pages = [page for one in series for page in one.pages]
     axes = _named([*([("P", len(series))] if len(series) > 1 else []), *_outer(series[0])], samples)
+    if kind == "mmstack" and all(page is None or page.parent is tiff for page in pages):
+        # The index names pages of this file: where their data lie is said by these, not by custom.
+        at = {page.offset: page for page in tiff.pages}
+        pages = [None if page is None else at.get(page.offset) for page in pages]
+    names = _channel_names(tiff, root)
+    axes = tuple(replace(a, labels=names) if a.name == "C" and len(names) == a.size else a for a in axes)
     planes = Planes(pages=tuple(pages), axes=axes, samples=samples, header=HEADERS[kind])
     if len(series) == 1 and len(pages) == 1 and planes.count > samples:
         if series[0].dataoffset is None or len(tiff.pages) > 1:
@@ -175,6 +181,17 @@ def _outer(series: Any) -> list[tuple[str, int]]:
     """Letter and length of the axes beside those of a page."""
     axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
     return [(name, int(size)) for name, size in zip(axes, shape, strict=True) if name not in "YXS"]
+
+
+def _channel_names(tiff: tifffile.TiffFile, root: ElementTree.Element | None) -> tuple[str, ...]:
+    """What the channels are called by OME or Micro-Manager."""
+    if root is not None:
+        image = next((e for e in root.iter() if tag_of(e) == "Pixels"), root)
+        names = [e.get("Name") for e in image.iter() if tag_of(e) == "Channel"]
+    else:
+        summary = (tiff.micromanager_metadata or {}).get("Summary")
+        names = summary.get("ChNames", []) if isinstance(summary, dict) else []
+    return tuple(str(name)[:20] for name in names) if isinstance(names, list) and all(names) else ()
 
 
 def _samples(page: Any) -> int:
@@ -255,6 +272,25 @@ def ome_root(text: str | None) -> ElementTree.Element | None:
         return None if text is None else ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
         return None
+
+
+def place_in_set(root: ElementTree.Element, name: str) -> dict[str, int] | None:
+    """Place of a file's plane by its OME header, which may speak of many files; None if it is not said."""
+    pixels = [e for e in root.iter() if tag_of(e) == "Pixels"]
+    if len(pixels) != 1:
+        return None
+    if all(pixels[0].get(f"Size{axis}", "1") == "1" for axis in "CZT"):
+        return {}
+    for data in pixels[0]:
+        if tag_of(data) == "TiffData" and any(e.get("FileName") == name for e in data):
+            first = {axis: data.get(f"First{axis}", "0") for axis in "CZT"}
+            return {axis: int(text) for axis, text in first.items()} if all(map(str.isdigit, first.values())) else None
+    return None
+
+
+def files_of_set(root: ElementTree.Element | None) -> set[str]:
+    """Names of the files over which an OME header spreads its planes."""
+    return set(_file_names(root))
 
 
 def tag_of(element: ElementTree.Element) -> str:
