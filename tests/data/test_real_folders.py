@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -382,3 +383,14 @@ def test_a_whole_stack_in_a_folder_of_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 25 pages, expected one image per file") as caught:
         read(tmp_path, WHOLE)
     assert "open the multi-page file itself" in caught.value.hint
+
+
+def test_colour_of_sixteen_bits_is_refused_and_not_cut_to_eight(tmp_path: Path) -> None:
+    rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in stack()[3])
+    head = (8).to_bytes(4, "big") + (6).to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
+    raw = b"\x89PNG\r\n\x1a\n"
+    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        raw += len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+    (tmp_path / "0.png").write_bytes(raw)
+    with pytest.raises(DataError, match="colour image of 16 bits per channel, which is not read"):
+        read(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +14,15 @@ import pytest
 import tifffile
 from real_files import (
     SNAKE,
+    TIMES,
     WHOLE,
     XML,
+    exposed,
     given,
     is_same,
     mapped,
     ome,
+    plain,
     read,
     rewritten,
     said,
@@ -247,3 +251,100 @@ def test_headers_that_cannot_be_followed(tmp_path: Path) -> None:
     rewritten(path, lambda text: text.replace('PlaneCount="25"', 'PlaneCount="2500000000"'))
     with pytest.raises(DataError, match="claims more than"):
         read(path)
+
+
+def test_a_stack_split_over_files_without_a_header(tmp_path: Path) -> None:
+    images = stack()
+    plain(tmp_path / "cells_1.tif", images[:10], metadata=None)
+    plain(tmp_path / "cells_2.tif", images[10:], metadata=None)
+    plain(tmp_path / "other.tif", images[10:], metadata=None)
+    with pytest.raises(DataError, match=r"10 images \(cells_2\.tif beside it may hold others\) but the array"):
+        read(tmp_path / "cells_1.tif")
+
+
+def test_a_folder_of_files_that_belong_together(tmp_path: Path) -> None:
+    """One plane in each file, as Bio-Formats writes them; the headers know the order, the names do not."""
+    images = stack()
+    names = [f"{chr(97 + (7 * t) % 25)}.ome.tif" for t in range(25)]
+    planes = "".join(
+        f'<TiffData FirstT="{t}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{t}</UUID></TiffData>'
+        f'<Plane TheT="{t}" TheC="0" TheZ="0" ExposureTime="{TIMES[t]}"/>'
+        for t, name in enumerate(names)
+    )
+    planes = "".join(sorted(re.findall(r"<TiffData.*?</TiffData>|<Plane .*?/>", planes), reverse=True))
+
+    def header(text: str, own: int) -> str:
+        text = re.sub(r"<TiffData.*?(/>|</TiffData>)", planes, text)
+        text = re.sub(r'(<OME [^>]*UUID=)"[^"]*"', rf'\1"urn:uuid:{own}"', text)
+        return re.sub(r'SizeT="\d+"', 'SizeT="25"', text)
+
+    for t, name in enumerate(names):
+        ome(tmp_path / name, images[t : t + 1])
+        rewritten(tmp_path / name, partial(header, own=t))
+    for path in (tmp_path, tmp_path / names[3]):
+        found = read(path)
+        assert is_same(found, exposed(images)) and "from 25 files in the order of the OME header" in said(found)
+    plain(tmp_path / "dark.tif", images[0])
+    with pytest.raises(DataError, match=r"say in which order they belong together, and dark\.tif lies beside them"):
+        read(tmp_path)
+    (tmp_path / "dark.tif").unlink()
+    # By names that state the LED, each file is an image of its own, with its own exposure.
+    for t, name in enumerate(names):
+        (tmp_path / name).rename(tmp_path / f"x{t % 5}_y{t // 5}.ome.tif")
+    found = read(tmp_path)
+    assert is_same(found, images) and "exposures" not in said(found)
+
+
+def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: int = 1) -> Path:
+    """A stack as Micro-Manager writes it: an index of (channel, slice, frame, position, offset) before the pages."""
+    count = len(images)
+    summary = {"MicroManagerVersion": "1.4.22", "Frames": count // channels, "Channels": channels, "Slices": 1}
+    summary |= {"Positions": 1, "Prefix": path.name.partition("_MMStack")[0], "ChNames": ["Red", "Blue"][:channels]}
+    summary |= {"SlicesFirst": True, "TimeFirst": False}
+    text = json.dumps(summary).encode()
+    first = 40 + len(text) + len(text) % 2
+    pixels = images[0].nbytes
+    notes = [json.dumps({"Exposure-ms": 10.0 + 30 * (plane % 2)}).encode().ljust(64) for plane in planes]
+    size = 162 + pixels + 64
+    offsets = [first + n * size for n in range(count)]
+    raw = bytearray(b"II*\0" + first.to_bytes(4, "little"))
+    index = first + count * size
+    for number in (54773648, index, 0, 0, 0, 0, 2355492, len(text)):
+        raw += number.to_bytes(4, "little")
+    raw += text.ljust(first - 40)
+    for n, plane in enumerate(planes):
+        data = offsets[n] + 162
+        entries = [(256, 4, 1, images.shape[2]), (257, 4, 1, images.shape[1]), (258, 3, 1, 16), (259, 3, 1, 1)]
+        entries += [(262, 3, 1, 1), (273, 4, 1, data), (277, 3, 1, 1), (278, 3, 1, images.shape[1])]
+        entries += [(279, 4, 1, pixels), (282, 4, 1, 1), (283, 4, 1, 1), (296, 3, 1, 1), (51123, 2, 64, data + pixels)]
+        raw += len(entries).to_bytes(2, "little")
+        for tag, kind, length, value in entries:
+            raw += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
+            raw += length.to_bytes(4, "little") + value.to_bytes(4, "little")
+        raw += (offsets[n + 1] if n + 1 < count else 0).to_bytes(4, "little")
+        raw += images[plane].tobytes() + notes[n]
+    raw += (3453623).to_bytes(4, "little") + count.to_bytes(4, "little")
+    for plane, offset in zip(planes, offsets, strict=True):
+        for number in (plane % channels, 0, plane // channels, 0, offset):
+            raw += number.to_bytes(4, "little")
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("planes", [list(range(25)), SNAKE, list(range(24, -1, -1))], ids=["stored", "snake", "newest"])
+def test_the_index_of_micro_manager(planes: list[int], tmp_path: Path) -> None:
+    images = stack()
+    found = read(micro_manager(tmp_path / "a_MMStack_Pos0.tif", images, planes))
+    assert is_same(found, exposed(images, [10 + 30 * (plane % 2) for plane in range(25)]))
+    assert ("in the order of the Micro-Manager header" in said(found)) == (planes != sorted(planes))
+    assert "divided out - from the pages' metadata" in said(found)
+
+
+def test_channels_of_micro_manager_are_asked_about(tmp_path: Path) -> None:
+    images = stack()
+    both = np.stack([images, images[::-1]], 1).reshape(50, 6, 8)
+    path = micro_manager(tmp_path / "a_MMStack_Pos0.tif", both, list(range(49, -1, -1)), channels=2)
+    with pytest.raises(DataError, match=r"T \(25\), C \(2: Red, Blue\)"):
+        read(path)
+    assert is_same(read(path, given(led_axis="T", indices={"C": 0})), images)
+    assert is_same(read(path, given(led_axis="T", indices={"C": 1})), images[::-1])
