@@ -62,11 +62,14 @@ def read_tiff_stack(
         key = planes.pages[0].keyframe
         draft.tell_images(len(wanted), key.imagelength, key.imagewidth, "the pages")
         _tell_axes(draft, planes, wanted, along)
+        found = _acquisition(tiff, root, planes, wanted, frames, draft)
+        draft.notes.extend(found.notes(found.source or "the header"))
+        exposure = found.relative(path.name, said.exposures is not None, draft.notes)
+        if exposure is not None:
+            draft.tell("exposures in the header", exposure_words(exposure), "", found.source)
         geometry = draft.complete(given)
         draft.aside = _others_of_the_stack(path)
         check_images(draft, geometry)
-        found = _acquisition(tiff, root, planes, wanted, frames, draft)
-        draft.notes.extend(found.notes(found.source or "the header"))
         numbers = [number // planes.samples for number in wanted]
         if planes.series is None:
             named = (
@@ -90,9 +93,6 @@ def read_tiff_stack(
         draft.notes.append(
             "the OME header could not be read, so its pixel size was not compared and the pages were taken as stored"
         )
-    exposure = found.relative(path.name, draft.said.exposures is not None, draft.notes)
-    if exposure is not None:
-        draft.tell("exposures in the header", exposure_words(exposure), "", found.source)
     return draft.finish(raw, geometry, sha256=digest, exposure=exposure)
 
 

@@ -173,7 +173,12 @@ def chosen(planes: Planes, said: Images, path: Path) -> tuple[list[int], str]:
     order = np.transpose(numbers[place], [kept.index(name) for name in along]) if along else numbers[place]
     rest = [f"{axis.name} = {fixed[axis.name]}" for axis in long if axis.name in fixed]
     return [int(number) for number in order.ravel()], " and ".join(
-        ([f"{' x '.join(along)} of the {planes.header or 'file'}"] if along else ["one plane"]) + rest
+        (
+            [f"{' x '.join(along)} of the {planes.header} header".replace("  header", " file")]
+            if along
+            else ["one plane"]
+        )
+        + rest
     )
 
 
