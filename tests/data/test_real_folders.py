@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from real_files import LEDS, SCOPE, TIMES, WHOLE, exposed, given, is_same, ome_exposures, plain, read, said, stack
 
 from ptychoui.data.formats.names import natural_order
@@ -394,3 +394,13 @@ def test_colour_of_sixteen_bits_is_refused_and_not_cut_to_eight(tmp_path: Path) 
     (tmp_path / "0.png").write_bytes(raw)
     with pytest.raises(DataError, match="colour image of 16 bits per channel, which is not read"):
         read(tmp_path)
+
+
+def test_a_gamma_of_png_files_is_named(tmp_path: Path) -> None:
+    images = stack(250, np.uint8)
+    for number, image in enumerate(images):
+        info = PngImagePlugin.PngInfo()
+        info.add(b"gAMA", (45455).to_bytes(4, "big"))
+        Image.fromarray(image).save(tmp_path / f"{number}.png", pnginfo=info)
+    found = read(tmp_path)
+    assert is_same(found, images) and "state a gamma of 0.45455, which was not used" in said(found)

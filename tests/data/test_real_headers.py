@@ -175,3 +175,41 @@ def test_what_micro_manager_writes_into_the_pages(tmp_path: Path) -> None:
             tiff.write(image, extratags=[(51123, 2, len(text), text, True)], metadata=None, photometric="minisblack")
     found = read(tmp_path / "a.tif")
     assert is_same(found, exposed(images)) and "a gain of 2" in said(found)
+
+
+def test_pixels_that_imagej_and_micro_manager_state(tmp_path: Path) -> None:
+    images = stack()
+    options = {"imagej": True, "resolution": (4.0, 4.0), "metadata": {"unit": "um", "axes": "TYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", images, **options)
+    assert "the pixel at the sample is 2 um in the geometry and 0.25 um in the data file" in said(
+        read(tmp_path / "a.tif")
+    )
+    path = ome(tmp_path / "b.ome.tif", images)
+    (tmp_path / "b_metadata.txt").write_text(json.dumps(frames_1_4([0.02] * 25, PixelSizeUm=0.5)))
+    assert "is 2 um in the geometry and 0.5 um in the data file" in said(read(path))
+    (tmp_path / "b_metadata.txt").write_text(json.dumps(frames_1_4([0.02] * 25, PixelSizeUm=0)))
+    assert "pixel at the sample" not in said(read(path))
+
+
+def test_slices_that_imagej_calls_by_their_files(tmp_path: Path) -> None:
+    """A stack made of files keeps their names, in the order in which they were taken in."""
+    images = stack()
+    by_letters = sorted(range(25), key=str)
+    names = [f"led_{n}.tif" for n in by_letters]
+    tifffile.imwrite(tmp_path / "a.tif", images[by_letters], imagej=True, metadata={"Labels": names, "axes": "TYX"})
+    assert "which is not the natural order of these names; they were taken as stored" in said(read(tmp_path / "a.tif"))
+    places = [f"image_x_{n % 5}_y_{n // 5}.tif" for n in range(25)]
+    order = sorted(range(25), key=places.__getitem__)
+    names = [places[n] for n in order]
+    tifffile.imwrite(tmp_path / "b.tif", images[order], imagej=True, metadata={"Labels": names, "axes": "TYX"})
+    found = read(tmp_path / "b.tif")
+    assert is_same(found, images) and "the LEDs were taken from the files' names (x and y)" in said(found)
+    with tifffile.TiffWriter(tmp_path / "c.tif") as tiff:
+        for n in order:
+            tag = (285, 2, 0, places[n], True)
+            tiff.write(images[n], extratags=[tag], metadata=None, photometric="minisblack")
+    assert is_same(read(tmp_path / "c.tif"), images)
+    plainly = [f"slice {n}" for n in range(25)]
+    tifffile.imwrite(tmp_path / "d.tif", images, imagej=True, metadata={"Labels": plainly, "axes": "TYX"})
+    found = read(tmp_path / "d.tif")
+    assert is_same(found, images) and "slices" not in said(found)

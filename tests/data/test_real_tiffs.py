@@ -326,3 +326,18 @@ def test_bits_of_a_byte_backwards(tmp_path: Path) -> None:
     raw[8 : 8 + 25 * 6 * 12] = np.packbits(np.unpackbits(data, bitorder="little"))
     raw.tofile(path)
     assert is_same(read(path), images)
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+def test_images_are_turned_as_their_header_says(turned: int, tmp_path: Path) -> None:
+    images = stack()
+    pages = [Image.fromarray(image) for image in images]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], tiffinfo={274: turned})
+    meant = []
+    for page in pages:  # Pillow shows a file of one page as its header says
+        page.save(tmp_path / "one.tif", tiffinfo={274: turned})
+        with Image.open(tmp_path / "one.tif") as shown:
+            meant.append(np.asarray(shown))
+    found = read(tmp_path / "a.tif")
+    assert is_same(found, np.array(meant))
+    assert ("turned as their header says" in said(found)) == (turned != 1)

@@ -49,11 +49,14 @@ class Acquisition:
         Which header states the exposures.
     stated
         What a camera may state -> its values, in the order in which they are found.
+    pixel_um
+        Pixel at the sample that Micro-Manager states.
     """
 
     exposures_ms: list[float | None] = field(default_factory=list)
     source: str = ""
     stated: dict[str, list[str]] = field(default_factory=dict)
+    pixel_um: float | None = None
 
     def state(self, name: str, value: object) -> None:
         """Keep a value under what it is, if its name is known."""
@@ -135,6 +138,7 @@ def of_frames(frames: Iterable[Mapping[str, Any] | None], source: str) -> Acquis
         for name, value in (frame or {}).items():
             value = value.get("PropVal", value.get("scalar")) if isinstance(value, dict) else value
             found.state(str(name), value)
+        found.pixel_um = found.pixel_um or positive((frame or {}).get("PixelSizeUm", (frame or {}).get("PixelSize_um")))
         scope = (frame or {}).get("ScopeData")
         for name, value in scope.items() if isinstance(scope, dict) else ():
             found.state(str(name), value.get("PropVal") if isinstance(value, dict) else value)

@@ -25,14 +25,14 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
 from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
-from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
+from ptychoui.data.formats.name_order import order_by_names
+from ptychoui.data.formats.name_places import named_places
 from ptychoui.data.formats.names import natural_key as key_of_name
-from ptychoui.data.formats.names import natural_order, notes_on_names
+from ptychoui.data.formats.names import natural_order
 from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
 from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
 from ptychoui.words import counted
 
 KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
@@ -61,7 +61,7 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         draft.aside = f"{counted(len(dark_files), 'file')} set aside as {dark_frames} by name: {some}"
     geometry = draft.complete(given)
     check_images(draft, geometry)
-    files = _in_led_order(files, geometry, draft)
+    files = [files[place] for place in order_by_names([file.name for file in files], geometry, draft)]
     digest = hashlib.sha256()
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
@@ -105,79 +105,6 @@ def _is_ome_set(files: list[Path], dark_files: list[Path]) -> bool:
             f"move the dark frames away and state dark_level in [images] of a geometry, or open {files[0].name}",
         )
     return True
-
-
-def _in_led_order(files: list[Path], geometry: Geometry, draft: Draft) -> list[Path]:
-    """The images in the order of the array's LEDs: by the places that their names state, or as they are."""
-    names = [file.name for file in files]
-    ends = f"{names[0]} to {names[-1]}"
-    natural = f"{counted(len(files), 'file')} in natural order, from {names[0]} to {names[-1]}"
-    named, array = named_places(names), geometry.array
-    numbers = None if named is None or draft.leds is not None else numbers_of_places(named, array)
-    listed = array.kind != "table" and array.led_numbers is not None
-    if named is not None and numbers is not None and not listed:
-        order = dict(zip(numbers, files, strict=True))
-        draft.tell("order of the images", f"by {named.words} in the names", "", named.orientation, assumed=True)
-        draft.notes.append(
-            f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
-            f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
-        )
-        return [order[number] for number in array.numbers()]
-    if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
-        raise DataError(
-            f"the names of the files in {draft.path.name} state LEDs ({named.words}: {_range_of(named.places)}) that "
-            f"are not those of the lattice of {array.rows} x {array.columns} in the geometry",
-            "correct rows and columns of the geometry, or list the LEDs in the natural order of the names as "
-            "array.led_numbers",
-        )
-    draft.tell("order of the images", ends, "", "natural order of the names", assumed=True)
-    fix = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
-    if named is not None and numbers is not None:
-        if list(numbers) != list(array.numbers()):
-            draft.notes.append(
-                f"the names state the LEDs ({named.words}), and array.led_numbers of the geometry states others for "
-                f"them, which were used; {names[0]} is LED {array.numbers()[0]}, by its name LED {numbers[0]}"
-            )
-    elif named is not None:
-        draft.notes.append(f"the names state LEDs ({named.words}), which were not used: {ends} in natural order; {fix}")
-    else:
-        said = notes_on_names(names)
-        words = led_words(names)
-        if words and not any("not used" in note for note in said):
-            said.append(f"the names speak of LEDs ({words}), of which only the natural order was used; {fix}")
-        draft.notes.extend(said)
-        _note_on_numbers(names, geometry, draft)
-    draft.notes.append(natural)
-    return files
-
-
-def _range_of(places: tuple[tuple[int, int], ...]) -> str:
-    if not places:
-        return "bits"
-    first, second = ([place[axis] for place in places] for axis in (0, 1))
-    return f"{min(first)} to {max(first)}, {min(second)} to {max(second)}"
-
-
-def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None:
-    """Say that names number the LEDs otherwise than the geometry lists them, or by two bare numbers."""
-    found = [re.findall(r"led[ _#-]?(\d{1,6})(?!\d|\.\d)", Path(name).stem.lower()) for name in names]
-    listed = geometry.array.numbers()
-    if all(len(one) == 1 for one in found):
-        numbers = [int(one[0]) for one in found]
-        if draft.leds is None and numbers != list(listed) and sorted(numbers) == sorted(listed):
-            draft.notes.append(
-                f"the names number the LEDs, and the geometry lists them in another order, which was used: {names[0]} "
-                f"is LED {listed[0]}, {names[-1]} is LED {listed[-1]}"
-            )
-        return
-    bare = [re.findall(r"(?<![0-9a-z])\d{1,4}(?![0-9a-z])", Path(name).stem.lower()) for name in names]
-    columns = list(zip(*bare, strict=True)) if len({len(one) for one in bare}) == 1 else []
-    moving = [column for column in columns if len(set(column)) > 1]
-    if len(moving) == 2 and len(set(moving[0])) * len(set(moving[1])) == len(names):
-        draft.notes.append(
-            f"the names hold two numbers, as row and column would be, but do not say which is which: the first was "
-            f"taken as the slow one, from {names[0]} to {names[-1]}"
-        )
 
 
 def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft: Draft) -> Acquisition:

@@ -77,19 +77,19 @@ def _png(path: Path) -> Picture:
         check_claim(path, "the image", width * height // 8, len(raw))
         with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
             if image.mode in GREY_MODES:
-                return Picture(values=np.asarray(image), bits=raw[24])
+                return Picture(values=np.asarray(image), bits=raw[24], says=_gamma(image))
             if image.mode == "P":
                 palette = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
                 _check_opaque(image, path)
                 values = looked_up(np.asarray(image), palette, path.name, any_greys=True)
-                return Picture(values=values, bits=8, palette=True)
+                return Picture(values=values, bits=8, palette=True, says=_gamma(image))
             if image.mode in COLOURS:
                 if raw[24] == 16:
                     raise DataError(
                         f"{path.name} is a colour image of 16 bits per channel, which is not read, expected grey", GREY
                     )
                 grey = _equal(np.asarray(image), COLOURS[image.mode], path)
-                return Picture(values=grey, bits=8, colour=image.mode != "LA")
+                return Picture(values=grey, bits=8, colour=image.mode != "LA", says=_gamma(image))
             raise DataError(
                 f"{path.name} is a colour or palette image (mode {image.mode}), expected grey",
                 "convert colour images to one channel first",
@@ -98,6 +98,16 @@ def _png(path: Path) -> Picture:
 
 def _equal(values: NDArray[Any], colours: int, path: Path) -> NDArray[Any]:
     return one_channel(values, colours, path.name)
+
+
+def _gamma(image: Image.Image) -> tuple[str, ...]:
+    """What a PNG says of the curve of its values."""
+    gamma = image.info.get("gamma")
+    if not isinstance(gamma, float) or gamma == 1:
+        return ()
+    return (
+        f"the PNG files state a gamma of {gamma:g}, which was not used: the values were taken as proportional to light",
+    )
 
 
 def _check_opaque(image: Image.Image, path: Path) -> None:

@@ -26,9 +26,10 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_matrix import state_info
 from ptychoui.data.formats.micro_manager import Frame, match_frames
+from ptychoui.data.formats.name_order import order_by_labels
 from ptychoui.data.formats.picture import GREY, Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import LINEAR
-from ptychoui.data.formats.tiff_decode import picture_of
+from ptychoui.data.formats.tiff_decode import orientation, picture_of
 from ptychoui.data.formats.tiff_planes import Planes, chosen, files_of_set, ome_root, place_in_set, planes_of, tag_of
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
@@ -36,6 +37,7 @@ from ptychoui.words import counted
 
 DNG_VERSION = 50706
 EXPOSURE_TIME = 33434
+PAGE_NAME = 285
 UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
 
 
@@ -60,7 +62,8 @@ def read_tiff_stack(
         planes = planes_of(tiff, path, root, said.led_axis == "pages")
         wanted, along = chosen(planes, said, path)
         key = planes.pages[0].keyframe
-        draft.tell_images(len(wanted), key.imagelength, key.imagewidth, "the pages")
+        size = (key.imagelength, key.imagewidth) if orientation(key) < 5 else (key.imagewidth, key.imagelength)
+        draft.tell_images(len(wanted), *size, "the pages")
         _tell_axes(draft, planes, wanted, along)
         found = _acquisition(tiff, root, planes, wanted, frames, draft)
         draft.notes.extend(found.notes(found.source or "the header"))
@@ -70,6 +73,11 @@ def read_tiff_stack(
         geometry = draft.complete(given)
         draft.aside = _others_of_the_stack(path)
         check_images(draft, geometry)
+        labels = _labels(tiff, meta, planes)
+        if labels:
+            order = order_by_labels([labels[number] for number in wanted], geometry, draft)
+            wanted = [wanted[place] for place in order]
+            exposure = None if exposure is None else exposure[order]
         numbers = [number // planes.samples for number in wanted]
         if planes.series is None:
             named = (
@@ -87,6 +95,8 @@ def read_tiff_stack(
         digest = _digest(path, planes)
     if shift := shifted_bits(raw):
         draft.tell_shift(shift)
+    if pixel := found.pixel_um or _imagej_pixel(key, meta):
+        conflict("the pixel at the sample", geometry.microscope.pixel_size_um, pixel, "um", draft.notes)
     if root is not None:
         _compare(root, geometry, draft.notes)
     elif ome:
@@ -192,7 +202,7 @@ def _block(planes: Planes, path: Path) -> tuple[NDArray[Any], Picture]:
     series, key = planes.series, planes.pages[0].keyframe
     if series.dataoffset + series.nbytes > path.stat().st_size:
         raise DataError(f"{path.name} is cut short: its images end beyond the file", "copy it again")
-    if key.samplesperpixel != 1 or int(key.photometric) not in (0, 1):
+    if key.samplesperpixel != 1 or int(key.photometric) not in (0, 1) or orientation(key) != 1:
         raise DataError(f"{path.name} is a stack of {key.photometric.name} images, expected grey", GREY)
     raw = np.asarray(series.asarray()).reshape(planes.count, key.imagelength, key.imagewidth)
     return raw, Picture(values=raw[0], white_is_zero=int(key.photometric) == 0, bits=key.bitspersample)
@@ -245,6 +255,17 @@ def _acquisition(
     return found
 
 
+def _labels(tiff: tifffile.TiffFile, meta: dict[str, Any], planes: Planes) -> list[str]:
+    """What the planes are called: slices of ImageJ, or the pages' names; nothing if not all have a name."""
+    labels = meta.get("Labels")
+    if labels is None and planes.series is None and PAGE_NAME in tiff.pages[0].aspage().tags:
+        tags = [_tags(page).get(PAGE_NAME) for page in planes.pages]
+        labels = [None if tag is None else tag.value for tag in tags]
+    if not isinstance(labels, list) or len(labels) != planes.count or not all(isinstance(v, str) and v for v in labels):
+        return []
+    return [label.splitlines()[0].strip() for label in labels]
+
+
 def _page_metadata(page: Any) -> dict[str, Any] | None:
     """What Micro-Manager wrote into a page."""
     tag = _tags(page).get("MicroManagerMetadata")
@@ -279,6 +300,16 @@ def _calibrated(raw: NDArray[Any], meta: dict[str, Any], draft: Draft) -> NDArra
     if slope == 1 and float(offset).is_integer() and raw.dtype.kind in "ui" and raw.dtype.itemsize < 4:
         return raw.astype(np.int32) + np.int32(offset)
     return np.asarray(raw.astype(np.float64) * slope + offset)
+
+
+def _imagej_pixel(key: Any, meta: dict[str, Any]) -> float | None:
+    """Pixel in um that ImageJ states by its unit and the resolution."""
+    unit = str(meta.get("unit", "")).replace("\\u00B5", "µ")
+    scale = {"micron": 1.0, "microns": 1.0}.get(unit, UM_PER_UNIT.get(unit))
+    tag = key.tags.get("XResolution")
+    if scale is None or tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2 or not all(tag.value):
+        return None
+    return float(scale * tag.value[1] / tag.value[0])
 
 
 def _digest(path: Path, planes: Planes) -> str:

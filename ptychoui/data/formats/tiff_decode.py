@@ -9,6 +9,7 @@ import importlib.util
 import io
 import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ BY_PILLOW = {} if importlib.util.find_spec("imagecodecs") else {5: 5, 50000: 500
 PALETTE, MOSAIC = 3, 32803
 GREY_KINDS = {0: 1, 1: 1, 2: 3, PALETTE: 1, MOSAIC: 1, 34892: 1}
 """Photometric interpretation -> samples that must be equal: grey, colour, palette, Bayer mosaic, linear raw."""
+TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    1: lambda image: image,
+    2: np.fliplr,
+    3: lambda image: image[::-1, ::-1],
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: np.rot90(image, 2).T,
+    8: np.rot90,
+}
+"""Orientation that a header states -> how the stored image is shown, its first row at the top."""
 WHOLE_BYTES = {8, 16, 32, 64}
 CUT = "the file is damaged or cut short: copy it again and compare its size"
 
@@ -59,6 +71,8 @@ def picture_of(page: Any, path: Path, number: int, sample: int = 0) -> Picture:
     values = one_channel(values, grey, what)
     if photometric == PALETTE:
         values = looked_up(values, np.asarray(key.colormap).T, what)
+    turned = orientation(key)
+    values = np.ascontiguousarray(TURNED[turned](values))
     most = key.tags.get("MaxSampleValue")
     most = most.value if most is not None and isinstance(most.value, int) else 0
     black = key.tags.get("BlackLevel")
@@ -70,13 +84,27 @@ def picture_of(page: Any, path: Path, number: int, sample: int = 0) -> Picture:
         colour=grey == 3,
         palette=photometric == PALETTE,
         mosaic=photometric == MOSAIC,
-        says=()
-        if black is None
-        else (
-            f"the TIFF states a black level of {black.value}, which was not subtracted: "
-            "state dark_level in [images] of a geometry if it is still in the values",
-        ),
+        says=_says(black, turned),
     )
+
+
+def _says(black: Any, turned: int) -> tuple[str, ...]:
+    found = []
+    if black is not None:
+        found.append(
+            f"the TIFF states a black level of {black.value}, which was not subtracted: state dark_level in [images] "
+            "of a geometry if it is still in the values"
+        )
+    if turned != 1:
+        found.append(f"the images were turned as their header says (Orientation {turned})")
+    return tuple(found)
+
+
+def orientation(key: Any) -> int:
+    """How a page is meant to be shown, 1 to 8; 1 is as it is stored."""
+    tag = key.tags.get("Orientation")
+    value = 1 if tag is None else tag.value
+    return int(value) if isinstance(value, int) and value in TURNED else 1
 
 
 def decoded(page: Any, path: Path, number: int) -> NDArray[Any]:

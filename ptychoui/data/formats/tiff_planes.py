@@ -171,15 +171,10 @@ def chosen(planes: Planes, said: Images, path: Path) -> tuple[list[int], str]:
     place = tuple(fixed.get(name, 0) if name not in along else slice(None) for name in names)
     kept = [name for name in names if name in along]
     order = np.transpose(numbers[place], [kept.index(name) for name in along]) if along else numbers[place]
-    rest = [f"{axis.name} = {fixed[axis.name]}" for axis in long if axis.name in fixed]
-    return [int(number) for number in order.ravel()], " and ".join(
-        (
-            [f"{' x '.join(along)} of the {planes.header} header".replace("  header", " file")]
-            if along
-            else ["one plane"]
-        )
-        + rest
-    )
+    header = f"the {planes.header} header" if planes.header else "the file"
+    words = [f"{' x '.join(along)} of {header}" if along else "one plane"]
+    words += [f"{axis.name} = {fixed[axis.name]}" for axis in long if axis.name in fixed]
+    return [int(number) for number in order.ravel()], " and ".join(words)
 
 
 def _outer(series: Any) -> list[tuple[str, int]]:
