@@ -337,6 +337,7 @@ def test_images_are_turned_as_their_header_says(turned: int, tmp_path: Path) -> 
     for page in pages:  # Pillow shows a file of one page as its header says
         page.save(tmp_path / "one.tif", tiffinfo={274: turned})
         with Image.open(tmp_path / "one.tif") as shown:
+            shown.load()
             meant.append(np.asarray(shown))
     found = read(tmp_path / "a.tif")
     assert is_same(found, np.array(meant))
