@@ -120,6 +120,10 @@ def test_numbers_of_the_user_win_over_names(tmp_path: Path) -> None:
     assert found.led_numbers.tolist() == numbers and "not used" not in said(found)
     found = read(folder, lattice(led_numbers=list(range(25))))
     assert "states others for them, which were used; x0_y0.tif is LED 0" in said(found)
+    found = read(folder, given(exposures=TIMES))
+    assert is_same(found, exposed(images)) and "in the order of the array's LEDs, not in that of the names" in said(
+        found
+    )
 
 
 @pytest.mark.parametrize(

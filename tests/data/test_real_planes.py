@@ -295,7 +295,7 @@ def test_a_folder_of_files_that_belong_together(tmp_path: Path) -> None:
     assert is_same(found, images) and "exposures" not in said(found)
 
 
-def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: int = 1) -> Path:
+def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: int = 1, gap: int = 0) -> Path:
     """A stack as Micro-Manager writes it: an index of (channel, slice, frame, position, offset) before the pages."""
     count = len(images)
     summary = {"MicroManagerVersion": "1.4.22", "Frames": count // channels, "Channels": channels, "Slices": 1}
@@ -305,7 +305,7 @@ def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: i
     first = 40 + len(text) + len(text) % 2
     pixels = images[0].nbytes
     notes = [json.dumps({"Exposure-ms": 10.0 + 30 * (plane % 2)}).encode().ljust(64) for plane in planes]
-    size = 162 + pixels + 64
+    size = 162 + gap + pixels + 64
     offsets = [first + n * size for n in range(count)]
     raw = bytearray(b"II*\0" + first.to_bytes(4, "little"))
     index = first + count * size
@@ -313,7 +313,7 @@ def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: i
         raw += number.to_bytes(4, "little")
     raw += text.ljust(first - 40)
     for n, plane in enumerate(planes):
-        data = offsets[n] + 162
+        data = offsets[n] + 162 + gap
         entries = [(256, 4, 1, images.shape[2]), (257, 4, 1, images.shape[1]), (258, 3, 1, 16), (259, 3, 1, 1)]
         entries += [(262, 3, 1, 1), (273, 4, 1, data), (277, 3, 1, 1), (278, 3, 1, images.shape[1])]
         entries += [(279, 4, 1, pixels), (282, 4, 1, 1), (283, 4, 1, 1), (296, 3, 1, 1), (51123, 2, 64, data + pixels)]
@@ -322,7 +322,7 @@ def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: i
             raw += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
             raw += length.to_bytes(4, "little") + value.to_bytes(4, "little")
         raw += (offsets[n + 1] if n + 1 < count else 0).to_bytes(4, "little")
-        raw += images[plane].tobytes() + notes[n]
+        raw += bytes(gap) + images[plane].tobytes() + notes[n]
     raw += (3453623).to_bytes(4, "little") + count.to_bytes(4, "little")
     for plane, offset in zip(planes, offsets, strict=True):
         for number in (plane % channels, 0, plane // channels, 0, offset):
@@ -334,7 +334,7 @@ def micro_manager(path: Path, images: np.ndarray, planes: list[int], channels: i
 @pytest.mark.parametrize("planes", [list(range(25)), SNAKE, list(range(24, -1, -1))], ids=["stored", "snake", "newest"])
 def test_the_index_of_micro_manager(planes: list[int], tmp_path: Path) -> None:
     images = stack()
-    found = read(micro_manager(tmp_path / "a_MMStack_Pos0.tif", images, planes))
+    found = read(micro_manager(tmp_path / "a_MMStack_Pos0.tif", images, planes, gap=4))
     assert is_same(found, exposed(images, [10 + 30 * (plane % 2) for plane in range(25)]))
     assert ("in the order of the Micro-Manager header" in said(found)) == (planes != sorted(planes))
     assert "divided out - from the pages' metadata" in said(found)

@@ -38,7 +38,14 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
             f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
             f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
         )
-        return [place_of[number] for number in array.numbers()]
+        order = [place_of[number] for number in array.numbers()]
+        listed_by_user = draft.said.exposures or draft.said.gains or draft.said.stray
+        if listed_by_user and len(set(listed_by_user)) > 1 and order != sorted(order):
+            draft.notes.append(
+                f"the values of each image in [images] of {draft.said_in} were taken in the order of the array's LEDs, not "
+                "in that of the names"
+            )
+        return order
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
         raise DataError(
             f"the names of the files in {draft.path.name} state LEDs ({named.words}: {_range_of(named.places)}) that "
