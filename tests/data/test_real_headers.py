@@ -206,9 +206,9 @@ def test_slices_that_imagej_calls_by_their_files(tmp_path: Path) -> None:
     assert is_same(found, images) and "the LEDs were taken from the files' names (x and y)" in said(found)
     with tifffile.TiffWriter(tmp_path / "c.tif") as tiff:
         for n in order:
-            tags = [(285, 2, 0, places[n], True), (33434, "2I", 1, (round(TIMES[n] * 1000), 1000), True)]
+            tags = [(285, 2, 0, places[n], True), (33434, "2I", 1, (10 + n, 1000), True)]
             tiff.write(images[n], extratags=tags, metadata=None, photometric="minisblack")
-    assert is_same(read(tmp_path / "c.tif"), exposed(images))
+    assert is_same(read(tmp_path / "c.tif"), exposed(images, [10 + n for n in range(25)]))
     plainly = [f"slice {n}" for n in range(25)]
     tifffile.imwrite(tmp_path / "d.tif", images, imagej=True, metadata={"Labels": plainly, "axes": "TYX"})
     found = read(tmp_path / "d.tif")

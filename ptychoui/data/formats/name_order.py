@@ -42,8 +42,8 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
         listed_by_user = draft.said.exposures or draft.said.gains or draft.said.stray
         if listed_by_user and len(set(listed_by_user)) > 1 and order != sorted(order):
             draft.notes.append(
-                f"the values of each image in [images] of {draft.said_in} were taken in the order of the array's LEDs, not "
-                "in that of the names"
+                f"the values of each image in [images] of {draft.said_in} were taken in the order of the array's LEDs, "
+                "not in that of the names"
             )
         return order
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
