@@ -245,6 +245,31 @@ def test_a_dark_frame_that_says_nothing(tmp_path: Path) -> None:
     assert is_same(found, images) and "taken for all" not in said(found)
 
 
+@pytest.mark.parametrize("style", ["led{n}_exp{t}ms.tif", "led{n} {t} ms.tif", "led{n}_{s}s.tif", "{n}-t{t}ms.tif"])
+def test_exposures_in_names_of_other_styles(style: str, tmp_path: Path) -> None:
+    images = stack()
+    names = [style.format(n=n, t=round(1000 * time), s=time) for n, time in enumerate(TIMES)]
+    assert is_same(read(write(tmp_path / "s", names, images)), exposed(images))
+
+
+def test_exposures_without_a_unit_and_dark_frames_that_differ(tmp_path: Path) -> None:
+    images = stack()
+    names = [f"led{n}_exp{round(1000 * time)}.tif" for n, time in enumerate(TIMES)]
+    folder = write(tmp_path / "s", names, images)
+    found = read(folder)
+    assert is_same(found, images) and "exposures without a unit (exp10, exp40), which were not used" in said(found)
+    assert "without a unit" not in said(read(folder, given(exposures=TIMES)))
+    darks(folder, {"dark_exp10.tif": 100, "dark_exp100.tif": 500})
+    with pytest.raises(DataError, match="dark frames of several exposures without a unit"):
+        read(folder)
+    (folder / "dark_exp10.tif").unlink()
+    (folder / "dark_exp100.tif").unlink()
+    darks(folder, {"dark_short.tif": 10, "dark_long.tif": 50})
+    assert "the dark frames differ more than noise does (10 to 50)" in said(read(folder))
+    darks(folder, {"dark_short.tif": 49})
+    assert "differ more" not in said(read(folder))
+
+
 def test_exposures_of_headers_and_of_micro_manager_in_a_folder(tmp_path: Path) -> None:
     images = stack()
     (tmp_path / "s").mkdir()

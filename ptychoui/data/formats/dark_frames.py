@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.formats.acquisition import without_unit
 from ptychoui.data.formats.draft import Draft
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
+UNLIKE = 0.1
+"""Share of their mean by which dark frames of one exposure do not differ."""
 UNITS_MS = (1.0, 1e3, 1e-3)
 """Units in which exposures that the user states may be: ms, s, us."""
 
@@ -50,6 +53,11 @@ def matched_dark_frames(
             f"{draft.path.name}: some dark frames state an exposure and others do not ({', '.join(names[:3])})",
             "name all of them alike, such as dark_10ms and dark_100ms, or keep those of one exposure",
         )
+    if bare := without_unit(names):
+        raise DataError(
+            f"{draft.path.name} has dark frames of several exposures without a unit ({', '.join(bare[:3])})",
+            "name them with their unit, such as dark_10ms and dark_100ms, or keep those of one exposure",
+        )
     # Of equal exposures in a unit of the user's own nothing is to be matched.
     alike = by_user is not None and min(by_user) == max(by_user)
     if len(known) < 2 and (alike or not _differ(known, of_images)):
@@ -57,6 +65,12 @@ def matched_dark_frames(
         which = "the dark frame" if len(frames) == 1 else f"the mean of {len(frames)} dark frames"
         draft.tell("dark frames", len(frames), "", f"{some}; their mean is subtracted")
         draft.notes.append(f"{which} ({mean.mean():.4g}) was subtracted")
+        levels = frames.mean(axis=(1, 2), dtype=np.float64)
+        if float(np.ptp(levels)) > max(UNLIKE * float(np.abs(levels).mean()), 2.0):
+            draft.notes.append(
+                f"the dark frames differ more than noise does ({levels.min():.4g} to {levels.max():.4g}): if they are "
+                "of several exposures, name them so (dark_10ms, dark_100ms), and each image gets its own"
+            )
         if not known and of_images is not None and not math.isclose(of_images.min(), of_images.max(), rel_tol=1e-6):
             draft.notes.append(
                 "the images have several exposures, and the dark frame does not say its own: it was taken for all"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames, of_name
+from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames, of_name, without_unit
 from ptychoui.data.formats.dark_frames import matched_dark_frames
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
@@ -121,6 +121,11 @@ def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft
         elif frames:
             draft.notes.append(f"{metadata.name} names other files than those here: not used")
     candidates.append(stated_by(files, pictures))
+    if draft.said.exposures is None and (bare := without_unit([file.name for file in files])):
+        draft.notes.append(
+            f"the names state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
+            "10ms, or state exposures in [images] of a geometry"
+        )
     return next((one for one in candidates if any(one.exposures_ms)), candidates[0])
 
 
