@@ -43,6 +43,13 @@ class Case:
     plain: bool = True
 
     @property
+    def meant(self) -> np.ndarray:
+        """(LED, row, column) float64 images as they should come back, up to one factor."""
+        images = self.images.astype(np.float64) - self.options.get("dark", 0)
+        times = self.options.get("times")
+        return images if times is None else images / (np.array(times) / max(times))[:, None, None]
+
+    @property
     def geometry(self) -> Geometry | PartialGeometry:
         """The geometry that is meant, with what the user says of the images."""
         whole = Geometry(microscope=SCOPE, array=self.array)  # type: ignore[arg-type]
@@ -84,6 +91,12 @@ def draw_images(draw: st.DrawFn, count: int, kind: str) -> np.ndarray:
     return np.round(values * top - (0.02 * top if signed else 0)).astype(kind)
 
 
+def draw_times(draw: st.DrawFn, count: int) -> list[float] | None:
+    """Exposures in ms: none, one, or several."""
+    kinds = st.sampled_from([None, [20.0] * count, [10.0 + 5 * (n % 3) for n in range(count)]])
+    return draw(kinds)
+
+
 def _case(case: Case, plain: bool = True, said: dict[str, Any] | None = None, **options: Any) -> Case:
     return Case(
         container=case.container,
@@ -119,7 +132,8 @@ def _grey(draw: st.DrawFn, case: Case) -> Case:
 
 
 def _tiff_case(draw: st.DrawFn, case: Case) -> Case:
-    return _case(_grey(draw, case), separate=draw(st.booleans()), one_by_one=draw(st.booleans()))
+    turned = draw(st.sampled_from([None, None, 1, 2, 3, 4]))
+    return _case(_grey(draw, case), separate=draw(st.booleans()), one_by_one=draw(st.booleans()), turned=turned)
 
 
 def _ome_case(draw: st.DrawFn, case: Case) -> Case:
@@ -140,11 +154,16 @@ def _ome_case(draw: st.DrawFn, case: Case) -> Case:
         st.sampled_from(["minisblack", "miniswhite"] if case.images.dtype.str[1:] == "u1" else ["minisblack"])
     )
     options = {"axis": axis, "extra": extra, "planes": kept, "photometric": photometric, "white": 255}
+    options |= {"times": draw_times(draw, count), "unit": draw(st.sampled_from(["s", "ms", "µs", None]))}
     return _case(case, plain, said, **options)
 
 
 def _imagej_case(draw: st.DrawFn, case: Case) -> Case:
-    return _case(case, axes=draw(st.sampled_from(["TZCYX", "ZTCYX", "TCZYX"])))
+    axis = draw(st.sampled_from("TZC"))
+    extra = draw(st.sampled_from([None, *(set("TZC") - {axis})])) if len(case.images) > 1 else None
+    asks = extra is not None and draw(st.booleans())
+    answer = {"indices": {extra: 1}, "led_axis": axis}
+    return _case(case, not asks, {} if asks or extra is None else answer, axis=axis, extra=extra)
 
 
 def _pillow_case(draw: st.DrawFn, case: Case) -> Case:
@@ -159,7 +178,9 @@ def _tiffs_case(draw: st.DrawFn, case: Case) -> Case:
 def _pngs_case(draw: st.DrawFn, case: Case) -> Case:
     mode = draw(st.sampled_from(["L", "L", "LA", "RGB", "RGBA", "P"] if case.images.dtype.str[1:] == "u1" else ["L"]))
     even = any(np.ptp(image) == 0 for image in case.images)
-    return _case(_names(draw, case, ".png"), mode in ("L", "LA", "P") or not even, mode=mode)
+    named = _names(draw, case, ".png")
+    without = {} if mode == "L" else {"dark": 0, "darks": {}}
+    return _case(named, mode in ("L", "LA", "P") or not even, mode=mode, **without)
 
 
 def _names(draw: st.DrawFn, case: Case, suffix: str) -> Case:
@@ -195,8 +216,29 @@ def _names(draw: st.DrawFn, case: Case, suffix: str) -> Case:
     plain = how in ("number", "padded") and before not in ("dark field ", "c1 ", "x_")
     if not unlike:
         names, plain = [f"led_{led}{suffix}" for led in range(count)], True
+    times = draw_times(draw, count)
+    suffix_of = [f"_{time:g}ms{suffix}" for time in times] if times else []
+    dark, darks = 0, {}
+    low = int(case.images.min()) if case.images.dtype.kind in "iu" else 0
+    if not after and times and before != "dark field ":
+        names = [name.removesuffix(suffix) + end for name, end in zip(names, suffix_of, strict=True)]
+        if low > 1 and draw(st.booleans()) and case.options.get("photometric", "minisblack") == "minisblack":
+            dark = low // 2
+            darks = {f"dark_{time:g}ms{suffix}": dark for time in {*times, 500.0}}
+    else:
+        times = None
     numbered = bool(case.array.get("serpentine") or case.array.get("order"))
-    return _case(case, plain, case.said, names=names, how=how if unlike else "number", numbered=numbered)
+    return _case(
+        case,
+        plain,
+        case.said,
+        names=names,
+        how=how if unlike else "number",
+        numbered=numbered,
+        times=times,
+        dark=dark,
+        darks=darks,
+    )
 
 
 def _mat_case(draw: st.DrawFn, case: Case) -> Case:
@@ -244,6 +286,9 @@ def _tiff_options(case: Case) -> tuple[np.ndarray, dict[str, Any]]:
 def _write_tiff(case: Case, folder: Path) -> Path:
     images, options = _tiff_options(case)
     path = folder / "a.tif"
+    if turned := case.options["turned"]:
+        options["extratags"] = [(274, "H", 1, turned, False)]
+        images = images[:, :: -1 if turned in (3, 4) else 1, :: -1 if turned in (2, 3) else 1]
     if options["photometric"] == "rgb":
         separate = case.options["separate"]
         images = np.stack([images] * 3, 1 if separate else -1)
@@ -283,6 +328,17 @@ def _write_ome(case: Case, folder: Path) -> Path:
         + f'IFD="{page}" PlaneCount="1"/>'
         for page, plane in enumerate(planes)
     )
+    if case.options["times"]:
+        unit = case.options["unit"]
+        scale = {"s": 1e-3, None: 1e-3, "ms": 1.0, "µs": 1e3}[unit]
+        for place, time in enumerate(case.options["times"]):
+            for other in range(2 if extra else 1):
+                where = {"T": 0, "C": 0, "Z": 0} | {axis: place} | ({extra: other} if extra else {})
+                the = " ".join(f'The{name}="{at}"' for name, at in where.items())
+                said = f' ExposureTimeUnit="{unit}"' if unit else ""
+                # Of the planes that are not meant another exposure is stated.
+                wrong = 3 if extra and other == 0 else 1
+                data += f'<Plane {the} ExposureTime="{time * scale * wrong:.9g}"{said}/>'
     with tifffile.TiffFile(path) as tiff:
         header = str(tiff.ome_metadata)
     tifffile.tiffcomment(path, re.sub(r"<TiffData.*?(/>|</TiffData>)", data, header).encode())
@@ -290,14 +346,18 @@ def _write_ome(case: Case, folder: Path) -> Path:
 
 
 def _write_imagej(case: Case, folder: Path) -> Path:
-    images = case.images.reshape(len(case.images), 1, 1, *case.images.shape[1:])
-    moved = {"TZCYX": images, "ZTCYX": images.swapaxes(0, 1), "TCZYX": images}[case.options["axes"]]
-    tifffile.imwrite(
-        folder / "a.tif",
-        moved,
-        imagej=True,
-        metadata={"axes": case.options["axes"].replace("ZT", "TZ").replace("CZ", "ZC")},
+    axis, extra = case.options["axis"], case.options["extra"]
+    images = case.images[None, None]
+    if extra:
+        images = np.stack([images[..., ::-1], images], 0)[:, 0]
+    # To ImageJ's own order of axes: time, slice, channel.
+    names = [extra or "", *(name for name in "TZC" if name not in (axis, extra)), axis]
+    names = [name for name in names if name]
+    images = images.reshape(
+        [len(case.images) if n == axis else 2 if n == extra else 1 for n in names] + [*images.shape[-2:]]
     )
+    moved = np.transpose(images, [names.index(name) for name in "TZC"] + [3, 4])
+    tifffile.imwrite(folder / "a.tif", moved, imagej=True, metadata={"axes": "TZCYX"})
     return folder / "a.tif"
 
 
@@ -321,6 +381,8 @@ def _write_tiffs(case: Case, folder: Path) -> Path:
         images = np.stack([images] * 3, -1)
     for name, image in zip(case.options["names"], images, strict=True):
         tifffile.imwrite(folder / name, image, **options)
+    for name, level in case.options["darks"].items():
+        tifffile.imwrite(folder / name, np.full_like(images[0], level), **options)
     return folder
 
 
@@ -336,6 +398,8 @@ def _write_pngs(case: Case, folder: Path) -> Path:
         else:
             made = Image.fromarray(image)
         made.save(folder / name)
+    for name, level in case.options["darks"].items():
+        Image.fromarray(np.full_like(case.images[0], level)).save(folder / name)
     return folder
 
 

@@ -353,3 +353,9 @@ def test_images_are_turned_as_their_header_says(turned: int, tmp_path: Path) -> 
     found = read(tmp_path / "a.tif")
     assert is_same(found, meant)
     assert ("turned as their header says" in said(found)) == (turned != 1)
+
+
+def test_images_that_are_turned_in_several_ways(tmp_path: Path) -> None:
+    plain(tmp_path / "a.tif", stack(), extratags=[(274, "H", 1, 3, True)])  # the first page only
+    with pytest.raises(DataError, match="turned otherwise than"):
+        read(tmp_path / "a.tif")

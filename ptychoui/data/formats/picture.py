@@ -43,6 +43,8 @@ class Picture:
         The numbers were looked up in a palette.
     mosaic
         The pixels are those of a colour filter array.
+    turned
+        Orientation that the file states and by which ``values`` were turned, 1 to 8.
     exposure_ms
         Exposure that the file's header states.
     says
@@ -56,6 +58,7 @@ class Picture:
     bits_said: int | None = None
     palette: bool = False
     mosaic: bool = False
+    turned: int = 1
     exposure_ms: float | None = None
     says: tuple[str, ...] = ()
 
@@ -178,6 +181,11 @@ def _check_alike(pictures: Sequence[tuple[str, Picture]], like: tuple[str, Pictu
     A black image in colour has equal channels, too, and says nothing of the others.
     """
     for name, picture in pictures:
+        if picture.turned != like[1].turned:
+            raise DataError(
+                f"{name} is turned otherwise than {like[0]} (Orientation {picture.turned} and {like[1].turned})",
+                "save all images of the stack in the same way",
+            )
         mine = (picture.white_is_zero, picture.palette, picture.mosaic)
         if mine != (like[1].white_is_zero, like[1].palette, like[1].mosaic):
             raise DataError(

@@ -84,6 +84,7 @@ def picture_of(page: Any, path: Path, number: int, sample: int = 0) -> Picture:
         colour=grey == 3,
         palette=photometric == PALETTE,
         mosaic=photometric == MOSAIC,
+        turned=turned,
         says=_says(black, turned),
     )
 
