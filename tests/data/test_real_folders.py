@@ -15,7 +15,8 @@ from PIL import Image, PngImagePlugin
 from real_files import LEDS, SCOPE, TIMES, WHOLE, exposed, given, is_same, ome_exposures, plain, read, said, stack
 
 from ptychoui.data.formats.names import natural_order
-from ptychoui.errors import DataError
+from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import DataError, NoGeometryError
 from ptychoui.experiment import Geometry
 
 SITES = [(row, column) for row in range(5) for column in range(5)]
@@ -433,3 +434,15 @@ def test_a_gamma_of_png_files_is_named(tmp_path: Path) -> None:
         Image.fromarray(image).save(tmp_path / f"{number}.png", pnginfo=info)
     found = read(tmp_path)
     assert is_same(found, images) and "state a gamma of 0.45455, which was not used" in said(found)
+
+
+def test_what_names_say_is_told_before_there_is_a_geometry(tmp_path: Path) -> None:
+    for names, words in (
+        ([f"x{c}_y{r}.tif" for r, c in SITES], "order of the images: by x and y in the names"),
+        ([f"led_na_{0.01 * n:g}.tif" for n in range(25)], "speak of LEDs (na)"),
+        ([f"led_{n}.tif" for n in range(26) if n != 7], "leave out 1 number (7)"),
+    ):
+        with pytest.raises(NoGeometryError) as caught:
+            open_dataset(write(tmp_path / words[:9], names, stack()))
+        report = caught.value.report
+        assert words in "\n".join(map(str, [*report["facts"], *report["notes"]]))  # type: ignore[misc]

@@ -25,7 +25,7 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
 from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
-from ptychoui.data.formats.name_order import order_by_names
+from ptychoui.data.formats.name_order import order_by_names, tell_names
 from ptychoui.data.formats.name_places import named_places
 from ptychoui.data.formats.names import natural_key as key_of_name
 from ptychoui.data.formats.names import natural_order
@@ -55,6 +55,7 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     draft.layout = draft.layout or f"folder of {kind_of(files[0])} files"
     first = read_picture(files[0])
     draft.tell_images(len(files), first.values.shape[0], first.values.shape[1], "the files")
+    tell_names([file.name for file in files], draft)
     if dark_files:
         some = f"{dark_files[0].name}{', ...' if len(dark_files) > 1 else ''}"
         dark_frames = "a dark frame" if len(dark_files) == 1 else "dark frames"

@@ -12,6 +12,28 @@ from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry
 from ptychoui.words import counted
 
+FIX = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
+
+
+def tell_names(names: list[str], draft: Draft) -> None:
+    """Record what the names of a folder's images say of their order, as far as it is known without a geometry."""
+    named = named_places(names)
+    if named is not None and draft.leds is None:
+        draft.tell("order of the images", f"by {named.words} in the names", "", named.orientation, assumed=True)
+        return
+    draft.tell("order of the images", f"{names[0]} to {names[-1]}", "", "natural order of the names", assumed=True)
+    if named is None:
+        said, words = notes_on_names(names), led_words(names)
+        if words and not any("not used" in note for note in said):
+            said.append(f"the names speak of LEDs ({words}), of which only the natural order was used; {FIX}")
+        draft.notes.extend(said)
+
+
+def _natural_after_all(names: list[str], draft: Draft) -> None:
+    """Record that places in the names were not used."""
+    draft.facts = [fact for fact in draft.facts if fact.name != "order of the images"]
+    draft.tell("order of the images", f"{names[0]} to {names[-1]}", "", "natural order of the names", assumed=True)
+
 
 def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[int]:
     """Place in ``names`` of each image, in the order of the array's LEDs: as the names state, or as they are.
@@ -33,17 +55,15 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
     listed = array.kind != "table" and array.led_numbers is not None
     if named is not None and numbers is not None and not listed:
         place_of = {number: place for place, number in enumerate(numbers)}
-        draft.tell("order of the images", f"by {named.words} in the names", "", named.orientation, assumed=True)
         draft.notes.append(
             f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
             f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
         )
         order = [place_of[number] for number in array.numbers()]
-        listed_by_user = draft.said.exposures or draft.said.gains or draft.said.stray
-        if listed_by_user and len(set(listed_by_user)) > 1 and order != sorted(order):
+        if len(set(draft.said.exposures or ())) > 1 and order != sorted(order):
             draft.notes.append(
-                f"the values of each image in [images] of {draft.said_in} were taken in the order of the array's LEDs, "
-                "not in that of the names"
+                f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in that "
+                "of the names"
             )
         return order
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
@@ -53,8 +73,8 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
             "correct rows and columns of the geometry, or list the LEDs in the natural order of the names as "
             "array.led_numbers",
         )
-    draft.tell("order of the images", ends, "", "natural order of the names", assumed=True)
-    fix = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
+    if named is not None:
+        _natural_after_all(names, draft)
     if named is not None and numbers is not None:
         if list(numbers) != list(array.numbers()):
             draft.notes.append(
@@ -62,13 +82,8 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
                 f"them, which were used; {names[0]} is LED {array.numbers()[0]}, by its name LED {numbers[0]}"
             )
     elif named is not None:
-        draft.notes.append(f"the names state LEDs ({named.words}), which were not used: {ends} in natural order; {fix}")
+        draft.notes.append(f"the names state LEDs ({named.words}), which were not used: {ends} in natural order; {FIX}")
     else:
-        said = notes_on_names(names)
-        words = led_words(names)
-        if words and not any("not used" in note for note in said):
-            said.append(f"the names speak of LEDs ({words}), of which only the natural order was used; {fix}")
-        draft.notes.extend(said)
         _note_on_numbers(names, geometry, draft)
     draft.notes.append(natural)
     return list(range(len(names)))
@@ -114,6 +129,7 @@ def order_by_labels(labels: list[str], geometry: Geometry, draft: Draft) -> list
         return stored
     if named_places(labels) is not None:
         natural = natural_order(labels)
+        tell_names(natural, draft)
         return [labels.index(natural[place]) for place in order_by_names(natural, geometry, draft)]
     if natural_order(labels) != labels:
         draft.notes.append(
