@@ -62,8 +62,8 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
         order = [place_of[number] for number in array.numbers()]
         if len(set(draft.said.exposures or ())) > 1 and order != sorted(order):
             draft.notes.append(
-                f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in that "
-                "of the names"
+                f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in "
+                "that of the names"
             )
         return order
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
