@@ -315,6 +315,8 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
         read(folder)
     plain(tmp_path / "stack.png", images)
     assert is_same(read(tmp_path / "stack.png"), images)
+    plain(tmp_path / "stack.jpg", images)
+    assert is_same(read(tmp_path / "stack.jpg"), images)
 
 
 def channels(image: np.ndarray, mode: str) -> Image.Image:

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 from real_files import (
+    WHOLE,
     given,
     is_same,
     plain,
@@ -359,3 +360,15 @@ def test_images_that_are_turned_in_several_ways(tmp_path: Path) -> None:
     plain(tmp_path / "a.tif", stack(), extratags=[(274, "H", 1, 3, True)])  # the first page only
     with pytest.raises(DataError, match="turned otherwise than"):
         read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "zstd", "lzma"])
+def test_even_images_that_shrink_to_nothing(compression: str, tmp_path: Path) -> None:
+    """A dark image of zeros is sound, however few bytes it takes."""
+    images = np.zeros((2, 1500, 1500), np.uint16)
+    images[1] = np.arange(1500)
+    pages = [Image.fromarray(image) for image in images]
+    path = tmp_path / "a.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression, strip_size=10**7)
+    two = WHOLE.replace(array=WHOLE.array.replace(rows=1, columns=2))
+    assert is_same(read(path, two), images)

@@ -159,12 +159,8 @@ def of_ome(root: ElementTree.Element, places: list[dict[str, int]]) -> Acquisiti
                 key = tuple(int(element.get(f"The{axis}", "0")) for axis in "TCZ")
                 planes[(position, key[0], key[1], key[2])] = element
     for place in places:
-        known = set(place) <= set("PTCZ")
-        plane = (
-            None
-            if not known
-            else planes.get((place.get("P", 0), place.get("T", 0), place.get("C", 0), place.get("Z", 0)))
-        )
+        at = (place.get("P", 0), place.get("T", 0), place.get("C", 0), place.get("Z", 0))
+        plane = planes.get(at) if set(place) <= set("PTCZ") else None
         found.exposures_ms.append(None if plane is None else _plane_exposure(plane))
     for element in root.iter():
         if tag_of(element) in ("Detector", "DetectorSettings", "Pixels"):

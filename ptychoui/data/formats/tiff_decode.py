@@ -39,6 +39,8 @@ TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     8: np.rot90,
 }
 """Orientation that a header states -> how the stored image is shown, its first row at the top."""
+DENSE, DENSE_BYTES = {5, 34925, 34926, 50000}, 2**26
+"""Compressions that shrink an even image by more than Deflate can, and the size of a page up to which they may."""
 WHOLE_BYTES = {8, 16, 32, 64}
 CUT = "the file is damaged or cut short: copy it again and compare its size"
 
@@ -128,7 +130,8 @@ def decoded(page: Any, path: Path, number: int) -> NDArray[Any]:
     _check_known(key, compression, what)
     stored = int(sum(page.databytecounts))
     claimed = math.prod(key.shape) * key.bitspersample // 8
-    check_claim(path, f"page {number}", claimed, stored, packed=compression != 1)
+    if compression not in DENSE or claimed > DENSE_BYTES:
+        check_claim(path, f"page {number}", claimed, stored, packed=compression != 1)
     handle = page.parent.filehandle
     closed = handle.closed  # one of several files of a stack
     if closed:
@@ -245,6 +248,11 @@ def _unpacked(data: bytes, compression: int, size: int, what: str) -> bytes:
     try:
         with Image.open(io.BytesIO(head + data), formats=["TIFF"]) as image:
             return image.tobytes()
+    except Image.DecompressionBombError:
+        raise DataError(
+            f"{what} keeps {size / 2**20:.4g} MiB in one compressed strip, too much to unpack here",
+            "install imagecodecs (pip install imagecodecs), or save the images without compression",
+        ) from None
     except (OSError, ValueError, SyntaxError) as error:
         reason = (str(error).splitlines() or [""])[0][:100]
         raise DataError(f"{what} is damaged: its compressed data cannot be unpacked ({reason})", CUT) from None
