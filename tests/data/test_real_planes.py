@@ -348,3 +348,16 @@ def test_channels_of_micro_manager_are_asked_about(tmp_path: Path) -> None:
         read(path)
     assert is_same(read(path, given(led_axis="T", indices={"C": 0})), images)
     assert is_same(read(path, given(led_axis="T", indices={"C": 1})), images[::-1])
+
+
+def test_lengths_that_micro_manager_cannot_mean(tmp_path: Path) -> None:
+    path = micro_manager(tmp_path / "a_MMStack_Pos0.tif", stack(), SNAKE)
+    whole = path.read_bytes()
+    for place in (36, 12):  # of the summary, and where the index lies
+        raw = bytearray(whole)
+        if place == 12:
+            place = int.from_bytes(whole[12:16], "little") + 4
+        raw[place : place + 4] = b"\xff\xff\xff\x7f"
+        path.write_bytes(raw)
+        with pytest.raises(DataError, match="claims more than the file holds"):
+            read(path)

@@ -285,10 +285,13 @@ def damaged_lzw(folder: Path) -> Path:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_not_grey_or_not_read(write: Callable[..., Path], words: str, hint: str, tmp_path: Path) -> None:
+def test_what_is_not_grey_or_not_read(
+    write: Callable[..., Path], words: str, hint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(DataError, match=words) as caught:
         read(write(tmp_path))
     assert re.search(hint, caught.value.hint), caught.value.hint
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_user_says_what_a_tiff_leaves_open(tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
+import os
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 """Orientation that a header states -> how the stored image is shown, its first row at the top."""
 DENSE, DENSE_BYTES = {5, 34925, 34926, 50000}, 2**26
 """Compressions that shrink an even image by more than Deflate can, and the size of a page up to which they may."""
+_TERMINAL = threading.Lock()
 WHOLE_BYTES = {8, 16, 32, 64}
 CUT = "the file is damaged or cut short: copy it again and compare its size"
 
@@ -246,7 +250,7 @@ def _unpacked(data: bytes, compression: int, size: int, what: str) -> bytes:
     head = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
     head += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries) + b"\0\0\0\0"
     try:
-        with Image.open(io.BytesIO(head + data), formats=["TIFF"]) as image:
+        with _without_output(), Image.open(io.BytesIO(head + data), formats=["TIFF"]) as image:
             return image.tobytes()
     except Image.DecompressionBombError:
         raise DataError(
@@ -256,3 +260,22 @@ def _unpacked(data: bytes, compression: int, size: int, what: str) -> bytes:
     except (OSError, ValueError, SyntaxError) as error:
         reason = (str(error).splitlines() or [""])[0][:100]
         raise DataError(f"{what} is damaged: its compressed data cannot be unpacked ({reason})", CUT) from None
+
+
+@contextmanager
+def _without_output() -> Iterator[None]:
+    """Keep libtiff from writing to the terminal, which it does by itself about damaged data."""
+    with _TERMINAL:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

@@ -10,7 +10,7 @@ import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -23,6 +23,7 @@ from ptychoui.words import counted
 HEADERS = {"ome": "OME", "imagej": "ImageJ", "shaped": "tifffile", "mmstack": "Micro-Manager", "ndtiff": "NDTiff"}
 """Kinds of series whose header maps planes to pages; of all others the pages are taken as they are stored."""
 MOST_PLANES = 2**20
+DAMAGED = "the file is damaged or cut short: copy it again and compare its size"
 AS_STORED = 'to take the pages as they are stored, write [images] led_axis = "pages" in a geometry'
 
 
@@ -332,8 +333,28 @@ def _whole(text: str, path: Path) -> bool:
     return True
 
 
+def _check_lengths(path: Path) -> None:
+    """Refuse lengths in Micro-Manager's header that the file does not have: tifffile takes memory for them at once."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order: Literal["little", "big"] = "big" if file.read(2) == b"MM" else "little"
+        file.seek(8)
+        numbers = [int.from_bytes(file.read(4), order) for _ in range(8)]
+        is_ndtiff = numbers[0] == 483729
+        summary = (numbers[3] if numbers[2] == 2355492 else numbers[4]) if is_ndtiff else numbers[7]
+        lengths = [summary]
+        for place, mark, bytes_each in () if is_ndtiff else ((1, 3453623, 20), (3, 347834724, 1), (5, 84720485, 1)):
+            for offset in (numbers[place], numbers[place] + 2**32):
+                file.seek(offset)
+                if int.from_bytes(file.read(4), order) == mark:
+                    lengths.append(int.from_bytes(file.read(4), order) * bytes_each)
+    if numbers[0] in (483729, 54773648) and max(lengths) > size:
+        raise DataError(f"{path.name}: its Micro-Manager header claims more than the file holds", DAMAGED)
+
+
 def _check_index(tiff: tifffile.TiffFile, path: Path) -> None:
     """Refuse an index of Micro-Manager whose numbers cannot be."""
+    _check_lengths(path)
     settings = tiff.micromanager_metadata or {}
     index, summary = settings.get("IndexMap"), settings.get("Summary")
     if index is None or not isinstance(summary, dict) or not len(index):
