@@ -174,6 +174,7 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
+        from ptychoui.optics.geometry_check import contradictions
         from ptychoui.optics.reconstruct import StackReconstruction, curvature
         from ptychoui.training.problem import pick_device
 
@@ -208,6 +209,9 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
                 if want_images():
                     yield _picture(work, done.number)
                 control.checkpoint()
+            work.contradictions = contradictions(
+                task.geometry, task.leds, task.images, task.field_point_um, where, control.checkpoint
+            )
         except StopRequested:
             stopped = True
         passes = len(work.history)
