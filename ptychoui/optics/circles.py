@@ -234,16 +234,22 @@ class Circles:
         sample = (np.bincount(self._ring, self._power.mean(0)) / rings)[self._ring]
         return self._misfit(nowhere, np.ones(3), np.maximum(sample, 1e-12).astype(np.float32))
 
-    def radius_scale(self, change: NDArray[np.float64]) -> float:
-        """Radius of the circles that explains the spectra best at a pose, over that of NA, wavelength and pixel."""
-        own, scales = self.radius, np.geomspace(0.6, 1.6, 50)
+    def scale(self, change: NDArray[np.float64], whole: bool) -> float:
+        """Size of the circles that explains the spectra best at a pose, over that of NA, wavelength and pixel.
+
+        Parameters
+        ----------
+        whole
+            Their places grow with them, as with wavelength and pixel; otherwise their radius alone, as with the NA.
+        """
+        own, scales = (self.radius, self._samples_per_na), np.geomspace(0.64, 1.5625, 29)
         misfits = []
         try:
-            for scale in scales:
-                self.radius = own * float(scale)
+            for scale in scales.tolist():
+                self.radius, self._samples_per_na = own[0] * scale, own[1] * (scale if whole else 1.0)
                 misfits.append(self.misfit(change, EDGES_PX[1]))
         finally:
-            self.radius = own
+            self.radius, self._samples_per_na = own
         return float(scales[int(np.argmin(misfits))])
 
     def fit(self, numbers: tuple[int, ...] = RIGID) -> CircleFit:

@@ -25,14 +25,15 @@ from ptychoui.optics.pose import VARIANTS, Variant, changes, directions, laid_ou
 from ptychoui.optics.pupil_series import radial_order
 from ptychoui.optics.reconstruct import StackReconstruction
 
-MOVED = 0.085
+MOVED = 0.075
 """Change of the LEDs' directions (RMS), over the objective's NA, from which circles contradict the geometry.
 
-Right geometries have up to .051 (measured and simulated stacks), half a pitch .17 to .3, a height off by a quarter .14.
+Right geometries have up to .066 (measured and simulated stacks), half a pitch .17 to .3, a height off by a quarter
+.08 to .15.
 """
 
-RADIUS = 0.07
-"""The same for the radius of the circles, as a share of it: right ones have up to .03."""
+SIZE = 0.07
+"""The same for the size of the circles, as a share of it: right ones have up to .03, wrong wavelengths .14 and more."""
 
 LAYOUT_PX = 64
 LAYOUT_PASSES = 5
@@ -67,8 +68,8 @@ def circle_findings(
     moves = directions(array, fit.change, field_point_um) - directions(array, np.zeros(6), field_point_um)
     bright = np.isin(np.array(array.numbers()), fit.led_numbers)
     moved = float(np.sqrt((moves[bright] ** 2).sum(1).mean())) / scope.objective_na
-    scale = circles.radius_scale(fit.change)
-    if abs(scale - 1) > RADIUS:
+    scale = max((circles.scale(fit.change, whole) for whole in (True, False)), key=lambda one: abs(np.log(one)))
+    if abs(scale - 1) > SIZE:
         found.append(
             Finding(
                 kind="circles",
