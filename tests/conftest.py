@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,10 +92,29 @@ def shared_data() -> Path:
     return folder
 
 
+def _figures() -> dict[str, float]:
+    return dict(getattr(sys.modules.get("optics.setups"), "FIGURES", {}))
+
+
+_OF_WORKERS: dict[str, float] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands what its tests measured to the process that prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = _figures()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Keep the largest deviation that any worker measured."""
+    for name, value in getattr(node, "workeroutput", {}).get("figures", {}).items():
+        _OF_WORKERS[name] = max(value, _OF_WORKERS.get(name, 0.0))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests measured."""
-    setups = sys.modules.get("optics.setups")
-    figures: dict[str, float] = getattr(setups, "FIGURES", {})
+    figures = _figures() | _OF_WORKERS
     if figures:
         terminalreporter.section("largest deviations")
         for name in sorted(figures):

@@ -268,10 +268,12 @@ def _add_export(commands: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.files import check_parent
     from ptychoui.export.formats import FORMATS, export_patterns
     from ptychoui.export.quantise import quantise
     from ptychoui.training.evaluation import load_run, rescore
 
+    check_parent(arguments.output)
     trainer = load_run(arguments.run_folder)
     patterns = trainer.patterns()
     exported = export_patterns(patterns, arguments.to, arguments.output, bits=arguments.bits)

@@ -92,6 +92,39 @@ def check_target(path: str | Path, error: type[PtychouiError] = DataError) -> No
         raise error(message.replace("was not written", "cannot be written"), hint) from problem
 
 
+def check_parent(path: str | Path, error: type[PtychouiError] = DataError) -> None:
+    """Refuse a file or folder to be made in a folder that is missing.
+
+    Raises
+    ------
+    PtychouiError
+        Of the class ``error``.
+    """
+    folder = Path(path)
+    if not folder.absolute().parent.is_dir():
+        raise error(
+            f"{folder.name} cannot be written: there is no folder {str(folder.parent)!r}",
+            "make the folder first, or check that its disk is there",
+        )
+
+
+def make_folder(path: str | Path, error: type[PtychouiError] = DataError) -> Path:
+    """Make a folder in one that exists: a missing one above it is a slip, or a disk that is not there.
+
+    Raises
+    ------
+    PtychouiError
+        Of the class ``error`` if the folder above it is missing, or it cannot be made.
+    """
+    folder = Path(path)
+    check_parent(folder, error)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise error(f"cannot make the folder {str(folder)!r}: {problem.strerror}", "choose another folder") from None
+    return folder
+
+
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal text; an unreadable file raises `DataError`."""
     try:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.files import write_atomic
+from ptychoui.data.files import make_folder, write_atomic
 from ptychoui.data.results import StoredReconstruction
-from ptychoui.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,11 +26,7 @@ def write_figures(folder: str | Path, result: StoredReconstruction) -> tuple[Pat
     DataError
         If the folder cannot be made or written.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make {str(folder)!r}: {error.strerror}", "choose another folder") from None
+    folder = make_folder(folder)
     figures = {
         "object": object_figure(result.object, result.object_pixel_um),
         "pupil": _pupil(result),

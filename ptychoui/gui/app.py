@@ -64,12 +64,7 @@ def main(argv_file: str | None = None, *, reset_layout: bool = False, demo: bool
     interrupt = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))
     if watchdog is not None:
         window.controller.bridge.start(watchdog)
-    if argv_file is not None:
-        QTimer.singleShot(0, lambda: window.controller.open(argv_file))
-    elif demo:
-        QTimer.singleShot(0, window.start_demo)
-    else:
-        QTimer.singleShot(0, window.offer_recovery)
+    QTimer.singleShot(0, lambda: _begin(window, argv_file, demo))
     code = app.exec()
     signal.signal(signal.SIGINT, interrupt)
     reports.clear()
@@ -81,6 +76,18 @@ def main(argv_file: str | None = None, *, reset_layout: bool = False, demo: bool
         # A thread that will not end would keep the process; everything is on disk already.
         os._exit(code)
     return code
+
+
+def _begin(window: MainWindow, argv_file: str | None, demo: bool) -> None:
+    """Work that was left behind comes before what is asked for now."""
+    if window.offer_recovery():
+        if argv_file is not None:
+            window.show_message(Message("info", f"{argv_file} was not opened", "open it once what was left is saved"))
+        return
+    if argv_file is not None:
+        window.controller.open(argv_file)
+    elif demo:
+        window.start_demo()
 
 
 def make_application() -> QApplication:

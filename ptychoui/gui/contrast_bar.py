@@ -19,10 +19,11 @@ from PyQt6.QtGui import (
     QPolygonF,
     QResizeEvent,
 )
-from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
 from ptychoui.gui import luts
 from ptychoui.gui.limits import auto_limits, decimals_for, finite_values, full_limits, widened
+from ptychoui.gui.number_boxes import NumberBox
 from ptychoui.gui.parts import by_font, gap_of
 from ptychoui.gui.theme import colours
 
@@ -57,7 +58,7 @@ class ContrastBar(QWidget):
         self._values = np.empty(0)
         self._untouched = True
         self.low, self.high = fixed or (0.0, 1.0)
-        self.low_box, self.high_box = self._box("Lower limit"), self._box("Upper limit")
+        self.low_box, self.high_box = LimitBox("Lower limit"), LimitBox("Upper limit")
         self.histogram = Histogram(self)
         self.histogram.setToolTip(f"Histogram of {quantity}: drag the handles, or between them to move both")
         self.auto_button = _button("Auto", "Limits at 0.1 and 99.9 % of the pixels shown, once")
@@ -196,7 +197,7 @@ class ContrastBar(QWidget):
         decimals = decimals_for(self.low, self.high)
         for box, value in ((self.low_box, self.low), (self.high_box, self.high)):
             with QSignalBlocker(box):
-                box.setDecimals(decimals)
+                box.decimals_shown = decimals
                 box.setValue(value)
                 box.show_number()
         self.histogram.update()
@@ -206,46 +207,37 @@ class ContrastBar(QWidget):
         self.set_limits(low, high)
 
     def _typed(self) -> None:
-        self.touched.emit()
         low, high = self.low_box.value(), self.high_box.value()
         if high > low:
+            self.touched.emit()
             self.low, self.high = low, high
             self.histogram.update()
             self.changed.emit(low, high)
+            return
+        box = self.low_box if low != self.low else self.high_box
+        self._show()
+        box.refuse("The lower limit must be below the upper one. Both stay as they are.")
 
     def _lut_chosen(self) -> None:
         self._swatch()
         self.histogram.update()
         self.lut_changed.emit(self.table)
 
-    def _box(self, tip: str) -> LimitBox:
-        box = LimitBox(tip)
-        box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        box.setRange(-1e12, 1e12)
-        box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-        box.setKeyboardTracking(False)
-        box.setAlignment(Qt.AlignmentFlag.AlignRight)
-        return box
 
-
-class LimitBox(QDoubleSpinBox):
+class LimitBox(NumberBox):
     """A limit with as many digits as there is room for; the tooltip has all of them."""
 
     def __init__(self, tip: str) -> None:
-        super().__init__()
+        self.decimals_shown = 2
+        super().__init__("")
         self._tip = tip
         self.setToolTip(tip)
 
     def textFromValue(self, value: float) -> str:
         """Fewer decimals, then a power of ten, rather than a number that is cut."""
-        exact = super().textFromValue(value)
-        texts = [exact, *(f"{value:.{digits}g}" for digits in (6, 5, 4, 3, 2, 1))]
+        texts = [f"{value:.{self.decimals_shown}f}", *(f"{value:.{digits}g}" for digits in (6, 5, 4, 3, 2, 1))]
         room = self.width() - self.fontMetrics().height()
         return next((text for text in texts if self.fontMetrics().horizontalAdvance(text) <= room), texts[-1])
-
-    def valueFromText(self, text: str | None) -> float:
-        """What is shown shortened stands for the number itself, unless somebody types."""
-        return self.value() if text == self.textFromValue(self.value()) else super().valueFromText(text)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Write the number anew."""

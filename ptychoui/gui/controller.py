@@ -9,10 +9,12 @@ from typing import Any, Literal, Protocol
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.errors import NoGeometryError, PtychouiError
+from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
+from ptychoui.gui.kept_work import KeptWork
 from ptychoui.paths import resources
 from ptychoui.session import (
     field_run,
@@ -26,13 +28,14 @@ from ptychoui.session import (
     stack_run,
     stored_report,
 )
-from ptychoui.session.document import Document
+from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.edits import with_value
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import (
+    GeometryWanted,
     Opened,
     OpenedData,
     OpenedExperiment,
@@ -93,7 +96,7 @@ class Controller(QObject):
     failed
         `Failed` of a run, after it was said.
     geometry_wanted
-        (path,) of data that say too little about the microscope.
+        `GeometryWanted` for data that say too little about the microscope.
     """
 
     document_changed = pyqtSignal(str)
@@ -106,7 +109,7 @@ class Controller(QObject):
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)
-    geometry_wanted = pyqtSignal(str)
+    geometry_wanted = pyqtSignal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -116,6 +119,7 @@ class Controller(QObject):
         self.jobs = JobQueue(self.mailbox)
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
+        self.kept = KeptWork(self)
         self.task: Task = "training"
         self._measured_from: Geometry | None = None
         self._told: History = self.document.history
@@ -141,17 +145,21 @@ class Controller(QObject):
 
     # Opening ---------------------------------------------------------------------------------------------
 
-    def open(self, path: str, geometry: Geometry | None = None, may_replace: Callable[[], bool] = lambda: True) -> None:
-        """Open whatever the path holds, in the background; data without a geometry take the given one.
+    def open(self, path: str, given: GivenGeometry = None, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open whatever the path holds, in the background.
 
-        ``may_replace`` is asked before what is open is given up for what was read.
+        ``given`` is what a person said of the microscope of these data. ``may_replace`` is asked before what is open
+        is given up for what was read.
         """
         if self._refuse_while_running():
             return
-        given = geometry or self.document.experiment.geometry
 
-        def done(opened: Opened) -> None:
+        def done(opened: Opened | GeometryWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
+                return
+            if isinstance(opened, GeometryWanted):
+                self.say("warning", opened.message, "enter what is missing in the geometry form, then press the button")
+                self.geometry_wanted.emit(opened)
                 return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return
@@ -159,16 +167,7 @@ class Controller(QObject):
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
 
-        def refused(failure: Failed) -> None:
-            if failure.kind != NoGeometryError.__name__:
-                self.say("error", failure.message, failure.hint, failure.traceback_text)
-                return
-            self.say("warning", failure.message, "enter what is missing in the geometry form, then press the button")
-            self.geometry_wanted.emit(str(path))
-
-        self.desk.submit(
-            "open", lambda: opening.open_anything(path, given), done, f"Opening {Path(path).name}…", refused
-        )
+        self.desk.submit("open", lambda: opening.open_or_ask(path, given), done, f"Opening {Path(path).name}…")
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -176,8 +175,17 @@ class Controller(QObject):
         """Take an experiment and load its data in the background; ``then`` runs once they are there."""
         if self._refuse_while_running():
             return
+        self.kept.give_up()
         self.document.replace_experiment(experiment, path)
+        run = ""
+        try:
+            run = self.document.take_kept_design()
+        except PtychouiError as error:
+            self.say("warning", error.message, error.hint)
         self.document_changed.emit("all")
+        if run:
+            self.run_changed.emit()
+            self.say("info", f"The patterns and the run {run} of this experiment are shown", "Resume takes it up")
         self.load_data(then)
 
     def load_data(self, then: Callable[[], None] | None = None, refused: Refused | None = None) -> None:
@@ -199,9 +207,7 @@ class Controller(QObject):
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
         if not self._refuse_while_running():
-            experiment = self.document.experiment
-            data = experiment.data.replace(path=name, geometry=None)
-            self.open_experiment(experiment.replace(data=data, geometry=None))
+            self.open_experiment(experiment_on(name))
 
     def start_demo(self) -> None:
         """Load the sample experiment and train it."""
@@ -227,16 +233,15 @@ class Controller(QObject):
             document.show_result(opened.report)
             self.reconstruction_changed.emit()
         elif isinstance(opened, OpenedRun):
+            self.kept.give_up()
             document.take_run(opened)
             self.document_changed.emit("all")
             self.run_changed.emit()
             self.load_data()
             self.say("info", f"Run with {counted(opened.step, 'step')} opened", "Resume takes it up where it was left")
         elif isinstance(opened, OpenedData):
-            experiment = document.experiment
-            data = experiment.data.replace(path=opened.path, geometry=None)
-            document.replace_experiment(experiment.replace(data=data, geometry=opened.geometry), None)
-            document.dataset = opened.dataset
+            self.kept.give_up()
+            document.take_data(opened)
             self.document_changed.emit("all")
             self.ask_judgement()
             for note in opened.dataset.provenance.notes:
@@ -344,8 +349,13 @@ class Controller(QObject):
         document = self.document
         if self.state.active:
             return
+        if document.path is not None and not document.path.parent.is_dir():
+            self.say("error", f"There is no folder {document.path.parent}", "save the experiment to another place")
+            return
         folder = runs.run_folder_for(document.experiment, document.path)
         document.begin_run(folder)
+        self.kept.begin("training", folder)
+        self.kept.write_design(running=True)
         levels, exposures = document.changed_design
         self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
 
@@ -355,6 +365,8 @@ class Controller(QObject):
         if folder is None or self.state.active:
             return
         document.begin_run(folder, keep_history=True)
+        self.kept.begin("training", folder)
+        self.kept.write_design(running=True)
         steps = document.experiment.training.steps
         self._start(runs.resumed_run(folder, steps), "training", document.history)
 
@@ -367,7 +379,10 @@ class Controller(QObject):
         document.close_result()
         document.reconstruction.begin()
         document.rings = RingsHistory()
-        work = stack_run.stack_run(stack, document.geometry, document.plan, self._device)
+        kept = self.kept.begin("reconstruction")
+        work = stack_run.stack_run(
+            stack, document.geometry, document.plan, self._device, None if kept is None else kept.result
+        )
         self._start(work, "reconstruction", document.reconstruction)
 
     def compare_halves(self) -> None:
@@ -390,11 +405,13 @@ class Controller(QObject):
         if stack is None:
             return
         document.field = FieldHistory()
+        self.kept.begin("field", output)
         work = field_run.field_run(stack, document.geometry, document.plan, output, self._device)
         self._start(work, "field", document.field)
 
     def _after_field(self, event: Any) -> None:
         field = self.document.field
+        self.kept.drop("field")
         if field.ready is not None:
             self.document.show_result(field.ready.report)
             self.say("info", f"The field is written to {field.ready.path}")
@@ -556,6 +573,7 @@ class Controller(QObject):
         joined = self.jobs.close(timeout_s) and joined
         self._recovery.stop()
         self.bridge.stop()
+        self.kept.leave()
         return joined
 
     def _take_events(self, run: int, events: list[Any]) -> None:
@@ -576,6 +594,10 @@ class Controller(QObject):
         if self.task == "training" and history.patterns is not None:
             self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
             self._after_edit("design")
+        if self.task == "training":
+            self.kept.run_is_over()
+        elif self.task == "reconstruction" and self.document.unsaved_result is None:
+            self.kept.drop("reconstruction")  # it failed or was stopped before its first pass
         if self.task == "field":
             self._after_field(event)
         if isinstance(event, Failed):
@@ -596,6 +618,10 @@ class Controller(QObject):
         if state is not self._state:
             self._state = state
             self.state_changed.emit(state)
+
+    def keep_settings_soon(self) -> None:
+        """Write unsaved settings for the next start, a little later."""
+        self._recovery.start()
 
     # Helpers ------------------------------------------------------------------------------------------
 

@@ -74,6 +74,51 @@ class CloseFieldQuestion(CloseReconstructionQuestion):
     lost = "Finished tiles are kept: reconstruct the field into the same file to go on."
 
 
+class CloseKeptQuestion(CloseReconstructionQuestion):
+    """Asked when the window is closed while a stack is reconstructed."""
+
+    lost = "What it has found so far is kept and offered at the next start."
+
+
+class ResultQuestion:
+    """Asked when a reconstruction would be lost that is in no file yet."""
+
+    @classmethod
+    def ask(cls, parent: QWidget) -> Literal["save", "discard", "cancel"]:
+        """Save, discard, or cancel."""
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            parent,
+            "Unsaved reconstruction",
+            "The reconstruction is finished and was not saved.",
+            buttons.Save | buttons.Discard | buttons.Cancel,
+            buttons.Save,
+        )
+        return {buttons.Save: "save", buttons.Discard: "discard"}.get(answer, "cancel")  # type: ignore[return-value]
+
+
+class UnfinishedQuestion:
+    """Asked at the start for work that the last session left behind."""
+
+    @classmethod
+    def ask(cls, parent: QWidget, sentence: str) -> Literal["take", "later", "drop"]:
+        """Take it up, ask again at the next start, or give it up for good."""
+        box = QMessageBox(parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Work was left behind")
+        box.setText(sentence)
+        box.setInformativeText("Take it up?")
+        take = box.addButton("Take it up", QMessageBox.ButtonRole.AcceptRole)
+        later = box.addButton("Later", QMessageBox.ButtonRole.RejectRole)
+        drop = box.addButton("Give it up", QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(take)
+        box.setEscapeButton(later)
+        box.exec()
+        clicked = box.clickedButton()
+        box.deleteLater()
+        return "take" if clicked is take else "drop" if clicked is drop else "later"
+
+
 class UnsavedQuestion:
     """Asked when settings would be lost."""
 

@@ -9,13 +9,11 @@ from PyQt6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +22,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.export.formats import FORMATS
 from ptychoui.export.quantise import quantise
 from ptychoui.gui.dialogs import Files
+from ptychoui.gui.number_boxes import CountBox, NumberBox
 from ptychoui.words import counted
 
 
@@ -48,12 +47,11 @@ class ExportDialog(QDialog):
         self.formats = QComboBox()
         for key, row in FORMATS.items():
             self.formats.addItem(f"{key} – {row.description}", key)
-        self.bits = QSpinBox()
+        self.bits = CountBox(arrows=True)
         self.bits.setToolTip("Bits of a drive level in the file")
-        self.frame = QDoubleSpinBox()
+        self.frame = NumberBox("ms", arrows=True)
         self.frame.setRange(0.001, 3_600_000)
         self.frame.setValue(100)
-        self.frame.setSuffix(" ms")
         self.frame.setToolTip("Time of one frame: exposures are given in frames")
         self.path = QLineEdit()
         self.path.setMinimumWidth(52 * self.fontMetrics().averageCharWidth())
@@ -80,6 +78,8 @@ class ExportDialog(QDialog):
         self.formats.currentIndexChanged.connect(self._format_chosen)
         self.bits.valueChanged.connect(self._describe)
         self.path.textChanged.connect(self._describe)
+        for box in (self.bits, self.frame):
+            box.refused.connect(self._say_refusal)
         self._format_chosen()
 
     @classmethod
@@ -99,6 +99,20 @@ class ExportDialog(QDialog):
             bits=self.bits.value() if self.bits.isEnabled() else None,
             frame_ms=self.frame.value(),
         )
+
+    def accept(self) -> None:
+        """Stay open where a number was not taken: what is written would not be what was typed."""
+        refused = [box for box in (self.bits, self.frame) if box.refusal]
+        for box in refused:
+            box.refusal = ""  # it has been read: the next click counts
+        if not refused:
+            super().accept()
+
+    def _say_refusal(self, why: str) -> None:
+        if why:
+            self.summary.setText(why)
+        else:
+            self._describe()
 
     def _format_chosen(self) -> None:
         row = FORMATS[self.formats.currentData()]
@@ -123,10 +137,13 @@ class ExportDialog(QDialog):
             text += f" With {self.bits.value()} bit the levels change by up to {lost:.2%} of their norm."
         else:
             text += " Levels are written as they are."
+        there = where.absolute().parent.is_dir()
+        if not there:
+            text = f"There is no folder {where.parent}: make it first, or check that its disk is there."
         self.summary.setText(text)
         save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         if save is not None:
-            save.setEnabled(bool(self.path.text().strip()))
+            save.setEnabled(there and bool(self.path.text().strip()))
 
     def _browse(self) -> None:
         row = FORMATS[self.formats.currentData()]

@@ -8,22 +8,15 @@ from typing import Any, Literal
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPalette, QWheelEvent
-from PyQt6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QGridLayout,
-    QLabel,
-    QLineEdit,
-    QSizePolicy,
-    QSpinBox,
-    QWidget,
-)
+from PyQt6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
+from ptychoui.errors import SettingsError
 from ptychoui.experiment import Experiment, Settings
-from ptychoui.gui.parts import by_font
+from ptychoui.gui.number_boxes import CountBox, NumberBox, NumbersLine
+from ptychoui.gui.parts import by_font, sentence
 from ptychoui.gui.theme import colours
 from ptychoui.session.edits import description_of
+from ptychoui.session.typed import LIST_RULE, typed_counts, typed_numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,60 +35,6 @@ class Field:
     integers: bool = False
     automatic: bool = False
     empty: str = "automatic"
-
-
-class NumberBox(QDoubleSpinBox):
-    """A number as short as it can be written; the wheel scrolls the form, not the number."""
-
-    def __init__(self, unit: str, empty: str = "") -> None:
-        super().__init__()
-        self.setDecimals(9)
-        self.setRange(0.0 if empty else -1e12, 1e12)
-        if empty:
-            self.setSpecialValueText(empty)
-        self.setKeyboardTracking(False)
-        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        if unit:
-            self.setSuffix(f" {unit}")
-
-    def textFromValue(self, value: float) -> str:
-        """Six significant digits at most."""
-        return f"{value:.6g}"
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        """Change the number only where it has the focus."""
-        _wheel(self, event)
-
-
-class CountBox(QSpinBox):
-    """A whole number."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.setRange(-(2**31), 2**31 - 1)
-        self.setKeyboardTracking(False)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        if unit:
-            self.setSuffix(f" {unit}")
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        """Change the number only where it has the focus."""
-        _wheel(self, event)
-
-
-def _wheel(box: QSpinBox | QDoubleSpinBox, event: QWheelEvent | None) -> None:
-    if event is None:
-        return
-    if box.hasFocus():
-        base = QSpinBox if isinstance(box, QSpinBox) else QDoubleSpinBox
-        base.wheelEvent(box, event)
-    else:
-        event.ignore()
 
 
 class ChoiceBox(QComboBox):
@@ -136,6 +75,8 @@ class Form(QWidget):
         for line, field in enumerate(fields):
             editor = self._editor(field)
             tip = description_of(field.name, root)
+            if field.kind == "numbers":
+                tip = f"{tip}\n{LIST_RULE}"
             label = QLabel(field.label)
             error = QLabel()
             error.setWordWrap(True)
@@ -151,6 +92,11 @@ class Form(QWidget):
             grid.addWidget(error, 2 * line + 1, 0, 1, 2)
             self._editors[field.name], self._labels[field.name], self._errors[field.name] = editor, label, error
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the settings, in their order."""
+        return tuple(self._fields)
+
     def editor(self, name: str) -> QWidget:
         """Widget of a field."""
         return self._editors[name]
@@ -162,9 +108,9 @@ class Form(QWidget):
             if editor is None or (value is None and not self._fields[name].automatic):
                 continue
             with QSignalBlocker(editor):
-                if isinstance(editor, QDoubleSpinBox):
+                if isinstance(editor, NumberBox):
                     editor.setValue(float(value or 0.0))
-                elif isinstance(editor, QSpinBox):
+                elif isinstance(editor, CountBox):
                     editor.setValue(int(value))
                 elif isinstance(editor, QComboBox):
                     at = editor.findData(str(value))
@@ -174,8 +120,8 @@ class Form(QWidget):
                         editor.setEditText(str(value))
                 elif isinstance(editor, QCheckBox):
                     editor.setChecked(bool(value))
-                elif isinstance(editor, QLineEdit):
-                    editor.setText(", ".join(f"{v:g}" for v in value))
+                elif isinstance(editor, NumbersLine):
+                    editor.set_values(value)
 
     def set_choices(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
         """Offer other values of a choice, as (value, text)."""
@@ -196,12 +142,19 @@ class Form(QWidget):
 
     def set_error(self, name: str, text: str) -> None:
         """Say below a field why its value was refused; an empty text takes it away."""
+        self._say(name, text, colours().error)
+
+    def set_note(self, name: str, text: str) -> None:
+        """Say below a field what is to be known of its value."""
+        self._say(name, text, colours().warning)
+
+    def _say(self, name: str, text: str, colour: str) -> None:
         error = self._errors[name]
         palette = error.palette()
-        palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().error))
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
         error.setPalette(palette)
         error.setText(text)
-        error.setVisible(bool(text))
+        error.setVisible(bool(text) and not self._editors[name].isHidden())
 
     def error(self, name: str) -> str:
         """The sentence below a field."""
@@ -215,14 +168,16 @@ class Form(QWidget):
     def _editor(self, field: Field) -> QWidget:
         name = field.name
         if field.kind == "float":
-            number = NumberBox(field.unit, field.empty if field.automatic else "")
+            number = NumberBox(field.unit, field.empty if field.automatic else "", field.integers)
             number.valueChanged.connect(
                 lambda value: self.edited.emit(name, None if field.automatic and value == 0 else value)
             )
+            number.refused.connect(lambda text: self.set_error(name, text))
             return number
         if field.kind == "int":
             count = CountBox(field.unit)
             count.valueChanged.connect(lambda value: self.edited.emit(name, value))
+            count.refused.connect(lambda text: self.set_error(name, text))
             return count
         if field.kind == "bool":
             check = QCheckBox()
@@ -241,17 +196,19 @@ class Form(QWidget):
                 )
             )
             return choice
-        line = QLineEdit()
-        line.setAlignment(Qt.AlignmentFlag.AlignRight)
+        line = NumbersLine()
         line.editingFinished.connect(lambda: self._numbers_typed(name, line, field.integers))
+        line.textEdited.connect(lambda _: self.set_error(name, ""))
         return line
 
     def _numbers_typed(self, name: str, line: QLineEdit, integers: bool) -> None:
-        parts = line.text().replace(";", ",").replace(",", " ").split()
+        if isinstance(line, NumbersLine) and line.untouched:
+            return
         try:
-            values = tuple(int(part) if integers else float(part) for part in parts)
-        except ValueError:
-            kind = "whole numbers" if integers else "numbers"
-            self.set_error(name, f"{line.text()!r} is not a list of {kind}: separate them by commas")
+            values = typed_counts(line.text()) if integers else typed_numbers(line.text())
+        except SettingsError as error:
+            self.set_error(name, ". ".join(sentence(part) for part in (error.message, error.hint)) + ".")
+            if isinstance(line, NumbersLine):
+                line.put_back()
             return
         self.edited.emit(name, values)

@@ -22,7 +22,8 @@ from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.gui.coverage_plot import CoveragePlot
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.parts import Elided, Yielding, bullets, gap_of, ink, scrolled, sentence
+from ptychoui.gui.number_boxes import commit_typing
+from ptychoui.gui.parts import Elided, Yielding, bullets, gap_of, ink, scrolled, sentence, tall
 from ptychoui.gui.style import NARROW
 from ptychoui.gui.theme import colours
 from ptychoui.optics.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
@@ -30,6 +31,8 @@ from ptychoui.paths import resources
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
 from ptychoui.session.judgement import Judgement
+from ptychoui.session.offered import answered, offered_geometry
+from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.origin import data_name
 from ptychoui.words import counted
 
@@ -150,14 +153,20 @@ class GeometryPanel(QWidget):
         (geometry, label, key for undo).
     preset_chosen
         Path of a geometry file that comes with the program.
+    answered
+        (path of the data that were asked about, `PartialGeometry`).
     """
 
     geometry_edited = pyqtSignal(object, str, str)
     preset_chosen = pyqtSignal(str)
+    answered = pyqtSignal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._draft = usual_geometry()
+        self._question: GeometryWanted | None = None
+        self._before: Geometry | None = None
+        self._taken_over: frozenset[str] = frozenset()
         self._advice: dict[str, tuple[Array | Microscope, str, str]] = {}
         self.source = QLabel()
         self.source.setWordWrap(True)
@@ -167,6 +176,13 @@ class GeometryPanel(QWidget):
         self.presets = QPushButton("Presets")
         self.presets.setToolTip("Geometries of published instruments; undo brings yours back")
         self.presets.setMenu(self._preset_menu())
+        self.confirm = tall(QPushButton("Open with these values"))
+        self.cancel = tall(QPushButton("Cancel"))
+        self.take_over = tall(QPushButton("Take over the geometry of before"))
+        self.take_over.setToolTip("The geometry that was open before; undo takes it back")
+        self.confirm.clicked.connect(self.answer)
+        self.cancel.clicked.connect(self.end_question)
+        self.take_over.clicked.connect(self._use_before)
         self.coverage = CoveragePlot()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -188,7 +204,13 @@ class GeometryPanel(QWidget):
         head.addWidget(self.source, 1)
         head.addWidget(self.presets, 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(head)
+        layout.addWidget(self.take_over)
         layout.addWidget(self.tabs, 1)
+        ends = QHBoxLayout()
+        ends.setSpacing(gap)
+        ends.addWidget(self.confirm, 1)
+        ends.addWidget(self.cancel)
+        layout.addLayout(ends)
         derived = QWidget()
         column = QVBoxLayout(derived)
         column.setContentsMargins(0, 0, 0, 0)
@@ -196,6 +218,7 @@ class GeometryPanel(QWidget):
         column.addWidget(self.numbers)
         column.addWidget(self.warnings)
         layout.addWidget(Yielding(derived))
+        self._document: Document | None = None
         self.show_document(None)
 
     def minimumSizeHint(self) -> QSize:
@@ -203,10 +226,23 @@ class GeometryPanel(QWidget):
         hint = super().minimumSizeHint()
         return QSize(max(hint.width(), 30 * self.fontMetrics().averageCharWidth()), hint.height())
 
-    def show_document(self, document: Document | None) -> None:
-        """Show the geometry of a document; without one the usual values wait to be edited."""
+    def show_document(self, document: Document | None, before: Geometry | None = None, new: bool = False) -> None:
+        """Show the geometry of a document; without one the usual values wait to be edited.
+
+        ``before`` is offered then: the geometry of what was open before. A ``new`` document ends a question.
+        """
+        self._document, self._before = document, before
+        if self._question is not None and not new:
+            return
+        self._question = None
         geometry = document.geometry if document is not None else None
+        for part in (self.confirm, self.cancel):
+            part.hide()
+        self.take_over.setVisible(geometry is None and before is not None)
+        self.presets.setVisible(True)
         if geometry is None:
+            if new:
+                self._draft = usual_geometry()
             self.source.setText("No geometry yet: open data, choose a preset or edit these values.")
             self.source.setToolTip("")
             self.coverage.set_geometry(None, 0.0)
@@ -224,6 +260,63 @@ class GeometryPanel(QWidget):
         for form in self.forms.values():
             form.clear_errors()
         self._fill()
+
+    def ask(self, wanted: GeometryWanted, before: Geometry | None) -> None:
+        """Ask for what data do not state; values of before are marked, and nothing counts before it is confirmed."""
+        self._question = wanted
+        self._draft, self._taken_over = offered_geometry(wanted, before)
+        name = Path(wanted.path).name
+        text = f"{name} is not open yet: it does not state what these fields ask for."
+        if self._taken_over:
+            text += " Values taken over from what was open before are marked: check them."
+        self.source.setText(text)
+        self.source.setToolTip(wanted.message)
+        self.take_over.hide()
+        self.presets.hide()  # whole geometries would replace what the data state
+        for part in (self.confirm, self.cancel):
+            part.show()
+        self.coverage.set_geometry(None, 0.0)
+        self.numbers.clear()
+        self._warn(())
+        self._fill()
+        self._mark_taken_over()
+        first = next((title for title, form in self.forms.items() if self._asked(form)), "Microscope")
+        self.tabs.setCurrentIndex(list(self.forms).index(first))
+
+    def answer(self) -> None:
+        """Say what the form says of the data that were asked about."""
+        if self._question is not None:
+            commit_typing()
+            asked = [_inner(name) for form in self.forms.values() for name in self._asked(form)]
+            self.answered.emit(self._question.path, answered(self._question, self._draft, asked))
+
+    def end_question(self) -> None:
+        """Go back to the document that is open."""
+        self._question, self._taken_over = None, frozenset()
+        self.show_document(self._document, self._before, new=True)
+
+    def _asked(self, form: Form) -> list[str]:
+        """Fields of a form that a question asks for."""
+        wanted = self._question
+        if wanted is None:
+            return list(form.names)
+        names = {f"geometry.{name}" for name in wanted.missing}
+        if wanted.asks_for_layout:
+            names |= {*shown_fields(self._draft.array), *self.forms["Pose"].names}
+        stated = {f"geometry.{name}" for name in wanted.stated}
+        return [name for name in form.names if name in names and name not in stated]
+
+    def _mark_taken_over(self) -> None:
+        for form in self.forms.values():
+            form.clear_errors()
+            for name in self._asked(form):
+                if _inner(name) in self._taken_over:
+                    form.set_note(name, "Taken over from what was open before: check it.")
+
+    def _use_before(self) -> None:
+        if self._before is not None:
+            self._draft = self._before
+            self.geometry_edited.emit(self._before, "Geometry of before", "")
 
     @property
     def draft(self) -> Geometry:
@@ -243,7 +336,8 @@ class GeometryPanel(QWidget):
         """The geometry is fixed while a run is active."""
         for form in self.forms.values():
             form.setEnabled(editable)
-        self.presets.setEnabled(editable)
+        for part in (self.presets, self.confirm, self.take_over):
+            part.setEnabled(editable)
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
@@ -307,10 +401,16 @@ class GeometryPanel(QWidget):
         self.forms["Array"].set_choices(A + "colour", [("", "middle of the LED"), *((name, name) for name in dies)])
         for form, fields in zip(self.forms.values(), (MICROSCOPE, ARRAY, POSE), strict=True):
             form.set_values({field.name: value_of(values.geometry, _inner(field.name)) for field in fields})
-        self.forms["Array"].show_fields(shown_fields(self._draft.array))
+        if self._question is None:
+            for title in ("Microscope", "Pose"):
+                self.forms[title].show_fields(self.forms[title].names)
+            self.forms["Array"].show_fields(shown_fields(self._draft.array))
+        else:
+            for form in self.forms.values():
+                form.show_fields(self._asked(form))
 
     def _edited(self, name: str, value: Any) -> None:
-        form = next(form for form in self.forms.values() if name in form._editors)
+        form = next(form for form in self.forms.values() if name in form.names)
         try:
             if name == A + "kind":
                 changed: Geometry = self._draft.replace(array=with_kind(self._draft.array, str(value)))
@@ -323,6 +423,12 @@ class GeometryPanel(QWidget):
             return
         form.set_error(name, "")
         self._draft = changed
+        if self._question is not None:
+            # What is open is not what is asked about.
+            self._taken_over -= {_inner(name)}
+            self._fill()
+            self._mark_taken_over()
+            return
         self.geometry_edited.emit(changed, name.rpartition(".")[2].replace("_", " "), name)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:

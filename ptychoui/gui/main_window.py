@@ -11,21 +11,33 @@ from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShow
 from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
+from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
-from ptychoui.gui.dialogs import CloseFieldQuestion, CloseQuestion, CloseReconstructionQuestion, RecoveryQuestion
+from ptychoui.gui.dialogs import (
+    CloseFieldQuestion,
+    CloseKeptQuestion,
+    CloseQuestion,
+    CloseReconstructionQuestion,
+    RecoveryQuestion,
+    UnfinishedQuestion,
+)
 from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
+from ptychoui.gui.number_boxes import commit_typing
 from ptychoui.gui.panels import Panels
 from ptychoui.gui.window_commands import WindowCommands
 from ptychoui.gui.work_dialog import WorkDialog
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
+from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
+from ptychoui.session.unfinished import left_behind
 from ptychoui.session.worker import RunState
 from ptychoui.training.events import Failed, Snapshot
 
@@ -34,6 +46,7 @@ JOIN_S = 30.0
 CLOSE_QUESTIONS: dict[str, type[CloseQuestion | CloseReconstructionQuestion]] = {
     "training": CloseQuestion,
     "field": CloseFieldQuestion,
+    "reconstruction": CloseKeptQuestion,
 }
 """What is asked when the window is closed in mid-run, by what it does; other work is lost."""
 
@@ -77,12 +90,13 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
-        c.geometry_wanted.connect(self._offer_geometry)
+        c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
         c.desk.busy_changed.connect(p.show_busy)
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
+        p.geometry.answered.connect(self._open_answered)
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
@@ -92,6 +106,16 @@ class MainWindow(WindowCommands):
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
         p.toast.details_asked.connect(self._show_details)
+        for bar in self.findChildren(ContrastBar):
+            for limit in (bar.low_box, bar.high_box):
+                limit.refused.connect(self._say_refusal)
+        for count in (p.stack.number, p.result.tile):
+            count.refused.connect(self._say_refusal)
+
+    def _say_refusal(self, why: str) -> None:
+        """A box without a line below it refused what was typed."""
+        if why:
+            self.show_message(Message("warning", why))
 
     # Showing ---------------------------------------------------------------------------------------------
 
@@ -99,8 +123,8 @@ class MainWindow(WindowCommands):
         document, panels = self.document, self.panels
         panels.leds.show_design(document)
         if what != "design":
-            panels.result.show_origin(document.origin)
-            panels.geometry.show_document(document)
+            panels.result.show_origin(document.origin, document.of_another_geometry)
+            panels.geometry.show_document(document, document.geometry_before, new=what == "all")
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
@@ -111,7 +135,7 @@ class MainWindow(WindowCommands):
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
-            panels.result.show_origin(document.origin)
+            panels.result.show_origin(document.origin, document.of_another_geometry)
             self._shown_report = document.reconstruction.report
             self._show_run()
             self._show_reconstruction()
@@ -136,7 +160,8 @@ class MainWindow(WindowCommands):
         elif task not in ("training", "reconstruction", "calibration") and active:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
-        panels.result.show_origin(self.document.origin)
+        panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
+        panels.result.show_remarks(not (active and task == "reconstruction"))
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
@@ -193,12 +218,16 @@ class MainWindow(WindowCommands):
         self.controller.edit_plan(name, value)
         self.panels.stack_run.show_document(self.document)
 
-    def _offer_geometry(self, path: str) -> None:
-        """Data without a geometry: the form holds what they are opened with."""
+    def _ask_geometry(self, wanted: GeometryWanted) -> None:
+        """Data without a geometry: the form asks for what they do not state."""
         dock, form = self.panels.docks["geometry"], self.panels.geometry
+        form.ask(wanted, self.document.geometry or self.document.geometry_before)
         dock.show()
         dock.raise_()
-        self.panels.toast.offer("Open with the form", lambda: self.controller.open(path, form.draft))
+        self.panels.toast.offer("Open with the form", form.answer)
+
+    def _open_answered(self, path: str, given: PartialGeometry) -> None:
+        self.controller.open(path, given, self.may_replace)
 
     def _show_details(self) -> None:
         dock = self.panels.docks["messages"]
@@ -216,7 +245,8 @@ class MainWindow(WindowCommands):
         a["reconstruct"].setEnabled(idle and is_stack)
         for key in ("calibrate", "orientation", "rings", "field"):
             a[key].setEnabled(idle and is_stack)
-        a["save_result"].setEnabled(report is not None and report.stored is None)
+        recovered = self.controller.kept.recovered_result is not None
+        a["save_result"].setEnabled(recovered or (report is not None and report.stored is None))
         a["pause"].setEnabled(state in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED))
         waiting = state in (RunState.PAUSED, RunState.PAUSING)
         a["pause"].setText("&Continue" if waiting else "&Pause")
@@ -256,6 +286,7 @@ class MainWindow(WindowCommands):
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
         self.preferences = self.preferences.with_recent(path)
+        save_preferences(self.preferences)  # now: a process that is killed saves nothing
         self._fill_menus()
 
     def restore_layout(self) -> None:
@@ -280,17 +311,30 @@ class MainWindow(WindowCommands):
             QTimer.singleShot(0, self.panels.share_out)
         self._shown_before = True
 
-    def offer_recovery(self) -> None:
-        """Once at the start: offer settings that the last session did not save."""
+    def offer_recovery(self) -> bool:
+        """Once at the start: offer what the last session left behind; True if something was taken up."""
+        taken = False
+        for work in left_behind():
+            answer = "later" if taken else UnfinishedQuestion.ask(self, work.sentence)
+            if answer == "take":
+                taken = True
+                self.controller.kept.take_up(work)
+            elif answer == "drop":
+                work.drop()
+            else:
+                work.leave()
+        if taken:
+            return True
         found = Document.read_recovery()
         if found is None:
-            return
-        if RecoveryQuestion.ask(self):
-            self.document.mark_recovered(found)
-            self._show_document("all")
-            self.controller.load_data()
-        else:
+            return False
+        if not RecoveryQuestion.ask(self):
             Document.drop_recovery()
+            return False
+        self.document.mark_recovered(found)
+        self._show_document("all")
+        self.controller.load_data()
+        return True
 
     def _fill_menus(self) -> None:
         recent = self.filled_menus.get("@recent")
@@ -345,6 +389,8 @@ class MainWindow(WindowCommands):
         """Ask while a run is active, then stop, wait, save and go."""
         if event is None:
             return
+        commit_typing()
+        decided = False  # whether a person said what becomes of unsaved settings
         if self.controller.state.active:
             answer = CLOSE_QUESTIONS.get(self.controller.task, CloseReconstructionQuestion).ask(self)
             if answer != "save":
@@ -356,6 +402,8 @@ class MainWindow(WindowCommands):
         elif not self.may_replace():
             event.ignore()
             return
+        else:
+            decided = True
         for dialog in self.findChildren(QDialog):
             dialog.close()
         self._wait_for_the_run()
@@ -365,7 +413,7 @@ class MainWindow(WindowCommands):
             window_layout=bytes(self.saveState().toBase64().data()).decode(),
         )
         save_preferences(self.preferences)
-        if self.document.dirty:
+        if self.document.dirty and not decided:
             with contextlib.suppress(PtychouiError, OSError):
                 self.document.write_recovery()
         else:

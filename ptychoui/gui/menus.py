@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QAction, QKeySequence
 from PyQt6.QtWidgets import QMainWindow, QMenu, QToolBar
 
 from ptychoui.gui.commands import COMMANDS, MENUS, TOOLBAR
 from ptychoui.gui.icons import icon
+from ptychoui.gui.number_boxes import commit_typing
 from ptychoui.gui.parts import by_font
 
 
@@ -28,12 +31,18 @@ def make_actions(window: QMainWindow) -> dict[str, QAction]:
         if command.checkable:
             action.toggled.connect(method)
         else:
-            action.triggered.connect(lambda _=False, method=method: method())
+            action.triggered.connect(lambda _=False, method=method: _do(method))
         # Menus alone do not carry shortcuts when the menu bar is hidden.
         window.addAction(action)
         actions[command.key] = action
     set_icons(actions)
     return actions
+
+
+def _do(method: Callable[[], object]) -> None:
+    """Do what was asked for with what a person sees, though the field that is typed into has the focus yet."""
+    commit_typing()
+    method()
 
 
 def set_icons(actions: dict[str, QAction]) -> None:

@@ -30,6 +30,7 @@ from ptychoui.gui.pupil_page import largest_terms
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.gui.work_dialog import WorkDialog, button, button_row, lead
 from ptychoui.session.profile_run import ProfileHistory, ProfileMade, ProfilePlan, profile_path
+from ptychoui.session.typed import is_number, typed_number
 from ptychoui.training.events import Failed
 from ptychoui.words import counted
 
@@ -283,7 +284,7 @@ class ProfileGuide(WorkDialog):
         """What is asked for now."""
         return ProfilePlan(
             output=Path(self.output.text().strip()).expanduser(),
-            dark=self.dark.text,
+            dark=repr(typed_number(self.dark.text)) if is_number(self.dark.text) else self.dark.text,
             blank=self.blank.text,
             sample=self.sample.text if self.other_sample.isChecked() else "",
             sign=self.signs.checkedId() - 1,
@@ -319,7 +320,7 @@ class ProfileGuide(WorkDialog):
     def _problem(self) -> str:
         """What is wrong with the page in front; empty if nothing."""
         if self.part == "dark" and self.dark.text:
-            return "" if _is_number(self.dark.text) else _missing(self.dark.text)
+            return "" if is_number(self.dark.text) else _missing(self.dark.text)
         if self.part == "blank" and self.blank.text:
             return _missing(self.blank.text)
         if self.part == "sample" and self.other_sample.isChecked():
@@ -480,14 +481,6 @@ class _Outcome(QWidget):
         for label in self._heads:
             ink(label, colours().muted)
         ink(self.notes, colours().muted)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _missing(name: str) -> str:

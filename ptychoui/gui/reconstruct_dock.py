@@ -50,9 +50,9 @@ SETTINGS = (
     ),
     Field(name="settings.gain", label="Fit LED brightness", kind="bool"),
     Field(name="settings.background", label="Fit stray light", kind="bool"),
-    Field(name="size_px", label="Square, edge", unit="px", automatic=True),
-    Field(name="center_column_px", label="Centre, column", unit="px", automatic=True, empty="middle"),
-    Field(name="center_row_px", label="Centre, row", unit="px", automatic=True, empty="middle"),
+    Field(name="size_px", label="Square, edge", unit="px", automatic=True, integers=True),
+    Field(name="center_column_px", label="Centre, column", unit="px", automatic=True, integers=True, empty="middle"),
+    Field(name="center_row_px", label="Centre, row", unit="px", automatic=True, integers=True, empty="middle"),
 )
 
 CALIBRATED = {"tilt": "Tilt", "single_leds": "Single LEDs"}

@@ -9,7 +9,6 @@ from PyQt6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QPushButton,
-    QSpinBox,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.coverage_page import CoveragePage
 from ptychoui.gui.led_page import LedPage
+from ptychoui.gui.number_boxes import CountBox
 from ptychoui.gui.object_page import ObjectPage
 from ptychoui.gui.parts import Elided, Yielding, bullets, ink, note, tall
 from ptychoui.gui.profile_page import ProfilePage
@@ -70,10 +70,9 @@ class ResultView(QWidget):
         self.buttons = QButtonGroup(self)
         self.summary = Elided(least=0)
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.tile = QSpinBox()
+        self.tile = CountBox(arrows=True)
         self.tile.setPrefix("tile ")
         self.tile.setToolTip("Pupil, coverage and LEDs are those of this tile of the field")
-        self.tile.setKeyboardTracking(False)
         self.tile.valueChanged.connect(lambda number: self.tile_chosen.emit(number - 1))
         self._report: StackReport | None = None
         self.origin: Origin | None = None
@@ -137,10 +136,21 @@ class ResultView(QWidget):
         bullets(self.remarks, report.found.remarks if report is not None else (), colours().warning)
         self._draw()
 
-    def show_origin(self, origin: Origin | None) -> None:
-        """Say which file and which stack a saved result is of; None for one that was made here."""
+    def show_remarks(self, shown: bool) -> None:
+        """What was said of a result is not said of the one that is being made."""
+        remarks = self._report.found.remarks if self._report is not None and shown else ()
+        bullets(self.remarks, remarks, colours().warning)
+
+    def show_origin(self, origin: Origin | None, other_geometry: bool = False) -> None:
+        """Say which file and which stack a saved result is of; None for one that was made here.
+
+        ``other_geometry``: it was made here, with a geometry that has been changed since.
+        """
         self.origin = origin
-        self.band.setVisible(origin is not None)
+        self.band.setVisible(origin is not None or other_geometry)
+        self.close_source.setVisible(origin is not None)
+        if origin is None and other_geometry:
+            self.source.setText("This reconstruction was made with another geometry than the one shown.")
         if origin is not None:
             self.source.setText(origin.sentence)
             back = f"Go back to {origin.open_stack}" if origin.open_stack else "Show nothing"
@@ -149,7 +159,7 @@ class ResultView(QWidget):
         self._paint_band()
 
     def _paint_band(self) -> None:
-        other = self.origin is not None and not self.origin.same
+        other = self.origin is None or not self.origin.same
         paint_band(self.band, colours().second if other else colours().accent)
 
     def _offer_tiles(self) -> None:

@@ -143,6 +143,9 @@ class RunPanel(QWidget):
         elif not state.active:
             self.status.show_progress(0, 1, text)
         else:
+            # What was said of the run before is not said of this one.
+            self._show_feasibility("", ())
+            self.notes.hide()
             self.time_left.setText(text)
 
     def show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:

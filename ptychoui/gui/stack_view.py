@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QSpinBox, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.experiment import Geometry
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
+from ptychoui.gui.number_boxes import CountBox
 from ptychoui.gui.parts import Elided, by_font
 from ptychoui.optics.led_array import LedArray
 
@@ -35,7 +36,7 @@ class StackView(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("Image to show: arrow keys step through the LEDs")
         by_font(self.slider, lambda slider: slider.setMinimumWidth(16 * slider.fontMetrics().averageCharWidth()))
-        self.number = QSpinBox()
+        self.number = CountBox(arrows=True)
         self.number.setToolTip("Place of the image in the stack, from 0")
         self.each = QCheckBox("auto each image")
         self.each.setChecked(True)

@@ -10,10 +10,11 @@ from PyQt6.QtWidgets import QMainWindow
 
 from ptychoui import __version__
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.controller import Controller
-from ptychoui.gui.dialogs import Files, ShortcutList, UnsavedQuestion
+from ptychoui.gui.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.session.document import Document
@@ -50,11 +51,23 @@ class WindowCommands(QMainWindow):
         raise NotImplementedError
 
     def may_replace(self) -> bool:
-        """Ask what becomes of unsaved settings; True if they may go."""
-        if not self.document.dirty:
+        """Ask what becomes of unsaved settings and of an unsaved reconstruction; True if they may go."""
+        if self.document.dirty:
+            answer = UnsavedQuestion.ask(self)
+            if not (answer == "discard" or (answer == "save" and self.save())):
+                return False
+        return self.may_lose_result()
+
+    def may_lose_result(self) -> bool:
+        """Ask what becomes of a reconstruction that is in no file yet; True if it may go."""
+        if not self.controller.kept.has_unsaved_result:
             return True
-        answer = UnsavedQuestion.ask(self)
-        return answer == "discard" or (answer == "save" and self.save())
+        answer = ResultQuestion.ask(self)
+        if answer == "save":
+            return self._save_result(at_once=True)
+        if answer == "discard":
+            self.controller.kept.result_is_saved()
+        return answer == "discard"
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
@@ -109,7 +122,7 @@ class WindowCommands(QMainWindow):
 
     def _save(self, path: Path) -> bool:
         try:
-            saved = self.document.save(path)
+            saved = self.document.save(path, self.controller.state.active)
         except PtychouiError as error:
             self.show_message(Message("error", error.message, error.hint))
             return False
@@ -132,16 +145,16 @@ class WindowCommands(QMainWindow):
         if choice is None:
             return
 
+        def write() -> Any:
+            check_parent(choice.path)
+            return export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms)
+
         def done(exported: Any) -> None:
             where = exported.paths[0] if exported.paths else choice.path
             notes = ". ".join(note[:1].upper() + note[1:] for note in exported.notes)
             self.show_message(Message("info", f"Patterns written to {where}", notes))
 
-        self.controller.desk.submit(
-            "export",
-            lambda: export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms),
-            done,
-        )
+        self.controller.desk.submit("export", write, done)
 
     def undo(self) -> None:
         """Take back the last edit."""
@@ -161,7 +174,8 @@ class WindowCommands(QMainWindow):
 
     def reconstruct(self) -> None:
         """Reconstruct the open stack."""
-        self.controller.reconstruct()
+        if self.controller.state.active or self.may_lose_result():
+            self.controller.reconstruct()
 
     def full_field(self) -> None:
         """Reconstruct all of the images in tiles; the same file name goes on with what was stopped."""
@@ -197,19 +211,41 @@ class WindowCommands(QMainWindow):
 
     def save_result(self) -> None:
         """Write the reconstruction to a file."""
-        report, stack = self.document.reconstruction.report, self.document.dataset
-        if report is None or report.stored is not None or not isinstance(stack, ImageStack):
+        self._save_result()
+
+    def _save_result(self, at_once: bool = False) -> bool:
+        """Write the reconstruction; False if it was not, or will be in the background."""
+        controller, document = self.controller, self.document
+        report, stack, kept = document.own_report, document.dataset, controller.kept.recovered_result
+        if kept is None and (report is None or report.stored is not None or not isinstance(stack, ImageStack)):
             self.show_message(Message("warning", "There is no reconstruction to save", "reconstruct a stack first"))
-            return
-        start = f"{self.document.experiment.name}.reconstruction.h5"
+            return False
+        start = f"{document.experiment.name}.reconstruction.h5"
         name = Files.to_save(self, "Save reconstruction", start, "Reconstruction (*.h5)")
-        if name:
-            self.controller.desk.submit(
-                "save result",
-                lambda: save_report(name, report, stack),
-                lambda path: self.show_message(Message("info", f"Reconstruction written to {path}")),
-                "Saving the reconstruction…",
-            )
+        if not name:
+            return False
+
+        def write() -> Path:
+            if kept is not None:
+                return write_atomic(name, kept.read_bytes())
+            assert report is not None and isinstance(stack, ImageStack)
+            return save_report(name, report, stack)
+
+        def done(path: Path) -> None:
+            controller.kept.result_is_saved()
+            self.remember(str(path))
+            self.show_message(Message("info", f"Reconstruction written to {path}"))
+
+        if not at_once:
+            controller.desk.submit("save result", write, done, "Saving the reconstruction…")
+            return False
+        try:
+            done(write())
+        except (PtychouiError, OSError) as error:
+            message, hint = (error.message, error.hint) if isinstance(error, PtychouiError) else (str(error), "")
+            self.show_message(Message("error", message, hint))
+            return False
+        return True
 
     def pause_or_continue(self) -> None:
         """Pause a running run, or let a paused one go on."""

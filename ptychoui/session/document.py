@@ -19,7 +19,8 @@ from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
-from ptychoui.session.opening import OpenedRun
+from ptychoui.session.kept_design import KeptDesign, bring_beside, design_path, read_design, write_design
+from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
@@ -30,6 +31,8 @@ from ptychoui.session.stack_run import StackHistory, StackReport
 
 FloatArray = NDArray[np.float64]
 DEEPEST_UNDO = 200
+REFUSED = "refused"
+"""Key of an entry of the undo list that changed nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,12 @@ class Change:
     before: State
 
 
+def experiment_on(path: str) -> Experiment:
+    """A new experiment on data."""
+    blank = blank_experiment()
+    return blank.replace(data=blank.data.replace(path=path))
+
+
 class Document:
     """Experiment, dataset, design and run.
 
@@ -62,6 +71,7 @@ class Document:
         self._undo: list[Change] = []
         self._redo: list[Change] = []
         self.path: Path | None = None
+        self.geometry_before: Geometry | None = None
         self.dataset: ImageStack | TrainingSet | None = None
         self.history = RunHistory()
         self.plan = StackPlan()
@@ -73,6 +83,9 @@ class Document:
         self.rings = RingsHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
+        self._saved_design = self.changed_design
+        self._run_levels: FloatArray | None = None
+        self._saved_report: StackReport | None = None
 
     # What it holds ---------------------------------------------------------------------------------------
 
@@ -80,6 +93,11 @@ class Document:
     def experiment(self) -> Experiment:
         """The settings."""
         return self._state.experiment
+
+    @property
+    def saved_experiment(self) -> Experiment:
+        """The settings as the file has them, or as they were when the document was new."""
+        return self._saved
 
     @property
     def geometry(self) -> Geometry | None:
@@ -90,8 +108,34 @@ class Document:
 
     @property
     def dirty(self) -> bool:
-        """True while settings differ from the file."""
-        return self.experiment != self._saved
+        """True while settings differ from the file, or patterns were changed by hand and not saved."""
+        return self.experiment != self._saved or self._design_is_edited
+
+    @property
+    def _design_is_edited(self) -> bool:
+        levels = self._state.levels
+        return levels is not None and not any(levels is kept for kept in (self._saved_design[0], self._run_levels))
+
+    @property
+    def unsaved_result(self) -> StackReport | None:
+        """The reconstruction that was made here and is in no file yet."""
+        report = self.own_report
+        return None if report is None or report.stored is not None or report is self._saved_report else report
+
+    @property
+    def own_report(self) -> StackReport | None:
+        """The reconstruction that was made here, though one from a file may be shown."""
+        return (self._own_reconstruction or self.reconstruction).report
+
+    @property
+    def of_another_geometry(self) -> bool:
+        """True if the reconstruction that is shown was made here, and the geometry has changed since."""
+        report = self.reconstruction.report
+        return report is not None and report.stored is None and report.geometry != self.geometry
+
+    def mark_result_saved(self, report: StackReport) -> None:
+        """A reconstruction is in a file, or given up."""
+        self._saved_report = report
 
     def leds(self) -> LedArray | None:
         """LEDs of the geometry; None without one, or where it is impossible."""
@@ -186,6 +230,7 @@ class Document:
         mask = starts.band_masks(self.experiment.design, leds, geometry.microscope.objective_na)
         if not mask[row, led]:
             name = starts.row_names(self.experiment.design)[row]
+            self._note_refusal(f"Refused level of LED {leds.numbers[led]}")
             raise SettingsError(
                 f"LED {leds.numbers[led]} cannot be lit in {name!r}: it lies in the other field or near the edge",
                 "choose a pattern of its own field",
@@ -199,6 +244,7 @@ class Document:
     def take_design(self, label: str, levels: FloatArray, exposures: FloatArray) -> None:
         """Put a learned or opened design in place of the present one."""
         self._change(label, replace(self._state, levels=levels, exposures=exposures), "")
+        self._run_levels = levels  # they are in the run's folder
 
     def reset_design(self) -> None:
         """Go back to the experiment's own start."""
@@ -216,14 +262,23 @@ class Document:
         return self._redo[-1].label if self._redo else ""
 
     def undo(self) -> str:
-        """Take the last change back and return its label."""
+        """Take the last change back and return its label; what was refused is taken back by doing nothing."""
+        if self._undo and self._undo[-1].key == REFUSED:
+            return self._undo.pop().label
         return self._step(self._undo, self._redo)
 
     def redo(self) -> str:
         """Bring the last undone change back and return its label."""
         return self._step(self._redo, self._undo)
 
+    def _note_refusal(self, label: str) -> None:
+        """Whoever undoes an edit that was refused does not mean the one before it."""
+        if self._undo and self._undo[-1].key != REFUSED:
+            self._undo.append(Change(label, REFUSED, self._state))
+
     def _change(self, label: str, after: State, key: str) -> None:
+        if self._undo and self._undo[-1].key == REFUSED:
+            self._undo.pop()
         if not (key and self._undo and self._undo[-1].key == key and not self._redo):
             self._undo.append(Change(label, key, self._state))
             del self._undo[:-DEEPEST_UNDO]
@@ -241,9 +296,18 @@ class Document:
     # Files -----------------------------------------------------------------------------------------------
 
     def replace_experiment(self, experiment: Experiment, path: Path | None) -> None:
-        """Take another experiment: data, run and undo list start anew."""
+        """Take another experiment: data, run and undo list start anew.
+
+        Of what was open only its geometry is remembered, in ``geometry_before``, to be offered where one is asked for.
+        """
+        before = self.geometry or self.geometry_before
         self.__init__(experiment)  # type: ignore[misc]
-        self.path = path
+        self.path, self.geometry_before = path, before
+
+    def take_data(self, opened: OpenedData) -> None:
+        """Take other data, with settings of their own: nothing of what was open before acts on them."""
+        self.replace_experiment(experiment_on(opened.path).replace(geometry=opened.geometry), None)
+        self.dataset = opened.dataset
 
     def take_run(self, opened: OpenedRun) -> None:
         """Show a run folder: settings, history, newest design."""
@@ -251,6 +315,7 @@ class Document:
         self.run_folder = opened.path
         self.history.take_lines(opened.lines)
         self._state = replace(self._state, levels=opened.levels, exposures=opened.exposures)
+        self._run_levels = opened.levels
 
     def begin_run(self, folder: Path | None, keep_history: bool = False) -> None:
         """Forget the last run's history, unless this run goes on from it."""
@@ -262,15 +327,61 @@ class Document:
         """Read an experiment file."""
         self.replace_experiment(load_experiment(path), path)
 
-    def save(self, path: Path | None = None) -> Path:
-        """Write the experiment's TOML file."""
+    def save(self, path: Path | None = None, running: bool = False) -> Path:
+        """Write the experiment's TOML file, and its patterns and run beside it; not moved while it is ``running``."""
         target = path or self.path
         if target is None:
             raise DataError("the experiment has no file name yet", "use Save as")
         write_atomic(target, to_toml(self.experiment))
         self.path, self._saved = target, self.experiment
+        self.keep_design(running)
         self.drop_recovery()
         return target
+
+    def keep_design(self, running: bool = False) -> None:
+        """Write patterns and run beside the experiment's file; a run in the hidden state folder moves beside it.
+
+        It does not move while it is ``running``.
+
+        Raises
+        ------
+        DataError
+            If that is not possible.
+        """
+        if self.path is None:
+            return
+        folder = self.run_folder
+        if folder is not None and not running:
+            self.run_folder = folder = bring_beside(folder, self.path)
+        levels, exposures = self.changed_design
+        write_design(
+            self.path,
+            KeptDesign(levels=levels, exposures=exposures, run_folder=folder, going_on=running and folder is not None),
+        )
+        self._saved_design = self.changed_design
+
+    def take_kept_design(self) -> str:
+        """Show what lies beside the experiment's file; returns the name of its run, or nothing.
+
+        Raises
+        ------
+        PtychouiError
+            If it cannot be read; the experiment is as its settings say then.
+        """
+        if self.path is None:
+            return ""
+        kept = read_design(self.path)
+        self._state = replace(self._state, levels=kept.levels, exposures=kept.exposures)
+        self._saved_design = self.changed_design
+        if kept.run_folder is None or not (kept.run_folder / "run.json").exists():
+            return ""
+        run = open_run(kept.run_folder)
+        self.run_folder = kept.run_folder
+        self.history.take_lines(run.lines)
+        if kept.going_on and run.levels is not None:  # it was killed
+            self._state = replace(self._state, levels=run.levels, exposures=run.exposures)
+            self._saved_design = self.changed_design
+        return kept.run_folder.name
 
     # Results that were saved -----------------------------------------------------------------------------
 
@@ -307,6 +418,8 @@ class Document:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, to_toml(self.experiment))
+        levels, exposures = self.changed_design
+        write_design(path, KeptDesign(levels=levels, exposures=exposures))
 
     @classmethod
     def read_recovery(cls) -> Experiment | None:
@@ -319,10 +432,14 @@ class Document:
     @classmethod
     def drop_recovery(cls) -> None:
         """Remove the recovery file."""
-        with contextlib.suppress(OSError):
-            cls.recovery_path().unlink()
+        for path in (cls.recovery_path(), design_path(cls.recovery_path())):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def mark_recovered(self, experiment: Experiment) -> None:
         """Take recovered settings; they count as unsaved."""
         self.replace_experiment(blank_experiment(), None)
         self._state = State(experiment=experiment)
+        with contextlib.suppress(PtychouiError):
+            kept = read_design(self.recovery_path())
+            self._state = State(experiment=experiment, levels=kept.levels, exposures=kept.exposures)

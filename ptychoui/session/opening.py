@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.formats.geometry_file import GivenGeometry, given_of, load_whole_geometry
-from ptychoui.errors import DataError
+from ptychoui.errors import DataError, NoGeometryError
 from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
 from ptychoui.paths import data_file, resources
 
@@ -41,11 +41,36 @@ class OpenedGeometry:
 
 @dataclass(frozen=True, slots=True)
 class OpenedData:
-    """A dataset; ``geometry`` is the given one where the data had none of their own."""
+    """A dataset; ``geometry`` is the whole one where a person answered what the data do not state."""
 
     dataset: ImageStack | TrainingSet
     path: str
     geometry: Geometry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeometryWanted:
+    """Data that do not say enough about the microscope.
+
+    Attributes
+    ----------
+    message
+        What is missing, and what is stated, in words.
+    missing
+        Names of the settings to ask for, such as ``array.height_mm``.
+    stated
+        Setting -> value, of what the data and a geometry file beside them do state.
+    """
+
+    path: str
+    message: str
+    missing: tuple[str, ...]
+    stated: Mapping[str, Any]
+
+    @property
+    def asks_for_layout(self) -> bool:
+        """Whether the LEDs' places are to be entered."""
+        return "array.kind" in self.missing or "array.pitch_mm" in self.missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +95,33 @@ class OpenedReconstruction:
 Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction
 
 
-def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
-    """Open a path by what it holds; data that carry no geometry take the given one.
+def open_or_ask(path: str | Path, given: GivenGeometry = None) -> Opened | GeometryWanted:
+    """Open a path by what it holds, or say what must be known of the microscope first.
 
     Raises
     ------
+    PtychouiError
+        If it is none of the known kinds, or damaged.
+    """
+    try:
+        return open_anything(path, given)
+    except NoGeometryError as error:
+        stated = error.report.get("stated")
+        return GeometryWanted(
+            path=str(path),
+            message=error.message,
+            missing=error.missing,
+            stated=stated if isinstance(stated, dict) else {},
+        )
+
+
+def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:
+    """Open a path by what it holds; ``given`` is what a person said of the microscope of these very data.
+
+    Raises
+    ------
+    NoGeometryError
+        If data do not say enough about the microscope.
     PtychouiError
         If it is none of the known kinds, or damaged.
     """
@@ -93,7 +140,8 @@ def open_anything(path: str | Path, geometry: Geometry | None = None) -> Opened:
 
     if is_reconstruction(path):
         return OpenedReconstruction(open_report(path))
-    return _open_data(path, geometry)
+    dataset = _open_dataset(path, given)
+    return OpenedData(dataset, str(path), None if given is None else dataset.geometry)
 
 
 def open_run(path: Path) -> OpenedRun:
@@ -126,19 +174,6 @@ def demo_experiment() -> Experiment:
         return load_experiment(path)
     plain: dict[str, Any] = {"name": "first light"}
     return Experiment(**plain)
-
-
-def _open_data(path: Path, geometry: Geometry | None) -> OpenedData:
-    """Open data with their own geometry first: the given one belongs to what was open before."""
-    try:
-        dataset = _open_dataset(path, None)
-    except DataError:
-        if geometry is None:
-            raise
-        return OpenedData(_open_dataset(path, geometry), str(path), geometry)
-    if dataset.geometry is None and geometry is not None:
-        return OpenedData(_open_dataset(path, geometry), str(path), geometry)
-    return OpenedData(dataset, str(path))
 
 
 def _open_dataset(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:

@@ -175,6 +175,8 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
                 sample = replace(sample, geometry=geometry)
             sources["sample"] = sample.provenance.sha256
             yield ProfileNote(step=0, sentence=f"sample: {_size(sample)}")
+            if plan.sample and geometry is not None and sample.geometry == geometry:
+                yield ProfileNote(step=0, sentence="the sample has the geometry of the form: check that it is its own")
             control.checkpoint()
             blank = None
             if plan.blank:

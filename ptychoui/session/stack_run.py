@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.errors import StopRequested
+from ptychoui.errors import PtychouiError, StopRequested
 from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics import validation
 from ptychoui.session.history import Curve
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction
 
+LOG = logging.getLogger(__name__)
 FloatImage = NDArray[np.float32]
 
 REMEDY = "reconstruct a smaller square: set its edge in the form"
@@ -169,8 +171,17 @@ class StackHistory:
             self.end = event
 
 
-def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
-    """Return what a worker needs to reconstruct a stack; a stop keeps what the passes so far have found."""
+KEEP_EVERY_S = 3.0
+"""Seconds between two writings of the newest estimate, or ten times as long as one takes."""
+
+
+def stack_run(
+    stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto", keep: Path | None = None
+) -> MakeEvents:
+    """Return what a worker needs to reconstruct a stack; a stop keeps what the passes so far have found.
+
+    ``keep`` is a file for the newest estimate: whoever is killed loses some seconds of work.
+    """
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
@@ -200,7 +211,7 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
             device=where.type,
             notes=(*task.notes, *known.warnings),
         )
-        stopped = False
+        stopped, keep_at = False, 0.0
         try:
             first = time.monotonic()
             for done in work.run():
@@ -208,6 +219,10 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
                 yield PassEnded(step=done.number, residual=done.residual, seconds_left=left)
                 if want_images():
                     yield _picture(work, done.number)
+                if keep is not None and time.monotonic() >= keep_at:
+                    start = time.monotonic()
+                    _keep(keep, work, task, stack, start - began, False)
+                    keep_at = time.monotonic() + max(KEEP_EVERY_S, 10 * (time.monotonic() - start))
                 control.checkpoint()
             work.contradictions = contradictions(
                 task.geometry, task.leds, task.images, task.field_point_um, where, control.checkpoint
@@ -215,6 +230,8 @@ def stack_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
         except StopRequested:
             stopped = True
         passes = len(work.history)
+        if passes and keep is not None:
+            _keep(keep, work, task, stack, time.monotonic() - began, not stopped)
         if passes:
             yield StackReconstructed(step=passes, report=report(work, task, not stopped, time.monotonic() - began))
         yield Stopped(step=passes) if stopped else Finished(step=passes, seconds=time.monotonic() - began)
@@ -253,13 +270,34 @@ def save_report(path: str | Path, shown: StackReport, stack: ImageStack) -> Path
     DataError
         If the file cannot be written.
     """
+    return _save(path, shown.found, shown.square, shown.settings, stack, shown.seconds, shown.complete)
+
+
+def _keep(
+    path: Path, work: StackReconstruction, task: StackTask, stack: ImageStack, seconds: float, complete: bool
+) -> None:
+    """Write the newest estimate; where that is not possible the work goes on all the same."""
+    try:
+        _save(path, work.result(), task.square, task.settings, stack, seconds, complete)
+    except PtychouiError as error:
+        LOG.warning("the newest estimate was not kept: %s", error)
+
+
+def _save(
+    path: str | Path,
+    found: Reconstruction,
+    square: tuple[int, int, int],
+    settings: Reconstruct,
+    stack: ImageStack,
+    seconds: float,
+    complete: bool,
+) -> Path:
     from ptychoui.data.results import save_reconstruction
     from ptychoui.optics.reconstruct_file import Window, record_of, stored_tiles
 
-    row, column, size = shown.square
-    record = record_of(stack, shown.seconds, not shown.complete, shown.found.remarks)
-    window = Window(row=row, column=column, size_px=size)
-    stored = stored_tiles([shown.found], [window], shown.settings, record)
+    row, column, size = square
+    record = record_of(stack, seconds, not complete, found.remarks)
+    stored = stored_tiles([found], [Window(row=row, column=column, size_px=size)], settings, record)
     return save_reconstruction(path, stored)
 
 

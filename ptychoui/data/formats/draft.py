@@ -297,7 +297,7 @@ class Draft:
             values = leds.settings(values) | values
         missing = self._missing(values, leds)
         if missing:
-            raise self._no_geometry(missing)
+            raise self._no_geometry(missing, values)
         if leds is not None and leds.steps is not None:
             values.pop("array.pitch_mm", None)  # it went into the positions
         try:
@@ -321,7 +321,7 @@ class Draft:
             if setting in WORDS and isinstance(other, int | float) and isinstance(value, int | float):
                 conflict(f"the {WORDS[setting][0]}", float(other), float(value), WORDS[setting][1], self.notes)
 
-    def _no_geometry(self, missing: tuple[str, ...]) -> NoGeometryError:
+    def _no_geometry(self, missing: tuple[str, ...], stated_values: dict[str, Any]) -> NoGeometryError:
         """The error that says by name what is missing, and the lines that would say it."""
         words = [WORDS[name][0] if name in WORDS else name for name in missing]
         stated = [f"{f.name} {f.value:g} {f.unit}".rstrip() for f in self.facts if isinstance(f.value, float)]
@@ -333,7 +333,7 @@ class Draft:
             f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines_for(missing))} "
             f"and your own values; examples: {known}",
             missing,
-            self.report(),
+            self.report() | {"stated": stated_values},
         )
 
     def report(self) -> dict[str, Any]:
