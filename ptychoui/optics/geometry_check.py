@@ -122,8 +122,17 @@ class LayoutTest:
         return min(others) / max(min(self.residuals), 1e-12) - 1
 
     def finding(self) -> Finding | None:
-        """What is to be said of the layout given; nothing where none is clearly better."""
-        best, ratio = self.best, self.residuals[0] / max(min(self.residuals), 1e-12)
+        """What is to be said of the layout given; nothing where none is clearly better.
+
+        Its twin does not count: short reconstructions tell the sign of phase too weakly.
+        """
+        best, given = self.best, self.variants[0]
+        own = min(
+            residual
+            for residual, variant in zip(self.residuals, self.variants, strict=True)
+            if variant is not None and given is not None and variant in (given, given.twin)
+        )
+        ratio = own / max(min(self.residuals), 1e-12)
         if ratio < CLEARLY:
             return None
         return Finding(
