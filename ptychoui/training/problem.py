@@ -64,6 +64,11 @@ class Problem:
     field: ExplainedStack | None = None
 
     @property
+    def truth_made(self) -> str:
+        """How the truth was made of a measured stack, for a run's record; empty where objects are known."""
+        return "" if self.field is None else "calibrated"
+
+    @property
     def objective_na(self) -> float:
         """Numerical aperture of the objective."""
         return self.geometry.microscope.objective_na

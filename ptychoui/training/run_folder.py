@@ -60,8 +60,8 @@ class RunFolder:
         self._lock: IO[str] | None = None
 
     @classmethod
-    def create(cls, path: str | Path, experiment: Experiment, data_sha256: str) -> RunFolder:
-        """Make a new run.
+    def create(cls, path: str | Path, experiment: Experiment, data_sha256: str, truth: str = "") -> RunFolder:
+        """Make a new run; ``truth`` names how what it learns from was made of the data.
 
         Raises
         ------
@@ -83,6 +83,7 @@ class RunFolder:
             # The record first: wherever a kill comes, it says that the files beside it were left by a run.
             text = to_toml(experiment)
             record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
+            record |= {"truth": truth} if truth else {}
             folder._write_record(record | {"experiment": text})
             folder._write("experiment.toml", text.encode())
             folder._write("events.jsonl", b"")
