@@ -16,6 +16,7 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics.bright_field import bright_field_finding, stack_findings
+from ptychoui.optics.circles import Circles
 from ptychoui.optics.geometry_check import Finding, check_geometry, contradictions, of_leds, try_other_layouts
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS
@@ -241,3 +242,23 @@ def test_contradictions_of_some_leds_are_sentences() -> None:
     chosen = np.flatnonzero(leds.radius_na < 0.2)[::-1]
     said = contradictions(wrong, leds.select(chosen), stack.images[chosen])
     assert said and all(isinstance(one, str) for one in said)
+
+
+# Circles ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [1 / 1.2, 1.0, 1.2])
+def test_the_size_of_circles_tells_the_wavelength(factor: float) -> None:
+    """Their radius NA / lambda and their places s / lambda grow together: 1 / 1.2 of the wavelength is 1.2 too large."""
+    scope = _scope(wavelength_um=factor)(RIGHT).microscope
+    circles = Circles(scope, RIGHT.array, simulated("brick").images, coarse=True)
+    assert circles.scale(np.zeros(6), whole=True) == pytest.approx(factor, rel=0.05)
+    radius = circles.radius
+    circles.scale(np.zeros(6), whole=False)
+    assert circles.radius == radius
+
+
+def test_the_radius_of_circles_alone_tells_the_na() -> None:
+    scope = _scope(objective_na=1.25)(RIGHT).microscope
+    circles = Circles(scope, RIGHT.array, simulated("brick").images, coarse=True)
+    assert circles.scale(np.zeros(6), whole=False) == pytest.approx(0.8, rel=0.05)
