@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui import __version__
-from ptychoui.data.files import write_atomic
+from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import RunError, SettingsError
 from ptychoui.experiment import Experiment, load_experiment, migrate, to_toml
 from ptychoui.training.settled import differences
@@ -69,6 +69,9 @@ class RunFolder:
             If the folder holds a run already, or files that no run left; if it is in use, or cannot be written.
         """
         folder = cls(Path(path))
+        # Beside the working folder, runs/NAME may be the first of its kind.
+        if folder.path.is_absolute() and not os.path.lexists(folder.path.parent):
+            check_parent(folder.path, RunError)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
