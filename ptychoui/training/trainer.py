@@ -475,8 +475,9 @@ def new_run(
     folder: str | Path | None,
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda _sentence: None,
 ) -> Trainer:
-    """Set up a run; with a folder it is saved there.
+    """Set up a run; with a folder it is saved there. ``tell`` hears of what takes long.
 
     Raises
     ------
@@ -485,7 +486,7 @@ def new_run(
     """
     if folder is not None:
         RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
-    trainer = Trainer(build_problem(experiment), None, control, want_images)
+    trainer = Trainer(build_problem(experiment, tell=tell), None, control, want_images)
     if folder is not None:
         problem = trainer.problem
         # The geometry may have come with the data; the run keeps its own copy, so that nothing changes under it.
