@@ -12,7 +12,7 @@ import pytest
 import ptychoui
 
 PACKAGE = Path(ptychoui.__file__).parent
-QT = ("PyQt6", "pyqtgraph", "superqt")
+QT = ("PyQt6", "pyqtgraph")
 HEADLESS = sorted(
     ".".join(("ptychoui", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")

@@ -23,7 +23,6 @@ LIBRARIES = (
     "h5py",
     "tifffile",
     "pydantic",
-    "superqt",
 )
 
 

@@ -42,15 +42,15 @@ def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 
     def version(name: str) -> str:
-        if name == "superqt":
+        if name == "pydantic":
             raise importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     values = doctor.examine(screen=False)
-    assert not values["ok"] and values["versions"]["superqt"] is None
+    assert not values["ok"] and values["versions"]["pydantic"] is None
     text = doctor.as_text(values)
-    assert "superqt MISSING" in text and "[FAILED] all libraries are installed" in text
+    assert "pydantic MISSING" in text and "[FAILED] all libraries are installed" in text
 
 
 @pytest.mark.parametrize("name", ["sample_data", "resources"])
