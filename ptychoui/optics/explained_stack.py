@@ -85,8 +85,7 @@ def explain_stack(
     PtychouiError
         If window, images, LEDs and grids do not fit together.
     """
-    settings = Reconstruct(passes=PASSES, upsampling=upsampling)
-    work = WindowReconstruction(stack, settings, window, device=device, between=between)
+    work = WindowReconstruction(stack, Reconstruct(passes=PASSES), window, device=device, between=between)
     means = work.images.mean((1, 2), dtype=np.float64)
     contradiction = bright_field_finding(means, work.leds, work.work.geometry.microscope.objective_na)
     if contradiction is not None:
@@ -97,13 +96,13 @@ def explain_stack(
     gain = np.maximum(found.gain, BLIND)
     images = (work.images - found.background[:, None, None]) / gain[:, None, None]
     scope = found.geometry.microscope
-    times = round(scope.pixel_size_um / found.object_pixel_um)
+    times = upsampling or round(scope.pixel_size_um / found.object_pixel_um)
     tile = Sampling(
         tile_px=window.size_px, pad_px=0, pixel_size_um=scope.pixel_size_um, oversampling=1, upsampling=times
     )
     return ExplainedStack(
         # With the light that the median LED of the bright field gives.
-        object=(work.object() * np.exp(work.work.log_brightness / 2)).astype(np.complex64),
+        object=(work.object(times) * np.exp(work.work.log_brightness / 2)).astype(np.complex64),
         light=curved_light(scope, tile, work.curvature_per_um),
         images=images.astype(np.float32),
         leds=replace(work.leds, gain=gain),

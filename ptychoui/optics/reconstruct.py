@@ -306,9 +306,14 @@ class StackReconstruction:
         """Pixel of `object` in um."""
         return self.grids.pixel_size_um / object_upsampling(self.grids, self.settings.upsampling)
 
-    def object(self) -> NDArray[np.complex64]:
-        """(row, column) object under the images as it is now."""
-        found = np.asarray(self.model.object(self.spectrum, self.settings.upsampling).cpu().numpy())
+    def object(self, upsampling: int | None = None) -> NDArray[np.complex64]:
+        """(row, column) object under the images as it is now, in the settings' pixels or others.
+
+        Fewer pixels than the synthetic aperture needs are every second, third, ... of those that hold it.
+        """
+        times = object_upsampling(self.grids, self.settings.upsampling) if upsampling is None else upsampling
+        finer = -(-object_upsampling(self.grids) // times)
+        found = np.asarray(self.model.object(self.spectrum, finer * times).cpu().numpy())[::finer, ::finer]
         if self._curvature is not None:
             place = np.arange(len(found)) / len(found) - 0.5
             place *= self.grids.tile_px * self.grids.pixel_size_um

@@ -219,9 +219,9 @@ class WindowReconstruction:
             geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.between
         )
 
-    def object(self) -> NDArray[np.complex64]:
-        """(row, column) object as it is now."""
-        return self.work.object()
+    def object(self, upsampling: int | None = None) -> NDArray[np.complex64]:
+        """(row, column) object as it is now, with so many pixels for each of the camera's, by default the settings'."""
+        return self.work.object(upsampling)
 
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""

@@ -142,7 +142,7 @@ class StackFit:
         if FACTOR in unknown:
             block(FACTOR, pairs((light + 0.01 * light.max()).rsqrt() * 0.7))
         if ZERNIKE in unknown:
-            energy = float(power.sum())
+            energy = max(float(power.sum()), 1e-30)  # an object of nothing has no aberrations either
             block(ZERNIKE, torch.full((len(model.nolls),), ZERNIKE_CAUTION / (2 * np.pi * energy**0.5)).to(light))
         if GAIN in unknown:
             block(GAIN, (self._unit * 0.5 * amplitude.sum((1, 2)) + self._gain_prior).rsqrt())

@@ -38,6 +38,9 @@ SLACK_PX = 2
 DARK_SHARE = 0.02
 """Share of a dark-field image's pixels that are taken to see stray light only."""
 
+MOST_STRAY = 0.3
+"""Stray light that a reconstruction starts from is at most this share of the bright field."""
+
 LARGEST_SAMPLE = 2**22
 """Pixels of an image that its percentile is taken from."""
 
@@ -415,7 +418,10 @@ class StackModel:
         if not len(dark):
             return 0.0
         lowest = [float(torch.quantile(image.flatten()[:LARGEST_SAMPLE], DARK_SHARE)) for image in self.amplitude[dark]]
-        return max(0.0, float(np.median(lowest)) ** 2 - self.floor)
+        bright = torch.from_numpy(self.leds.bright_field(self.microscope.objective_na)).to(self.device)
+        # Where the dark field is as bright as the bright field, it is no stray light that makes it so.
+        most = MOST_STRAY * float(self.amplitude[bright].square().mean((1, 2)).median()) if bright.any() else 0.0
+        return min(max(0.0, float(np.median(lowest)) ** 2 - self.floor), most)
 
     def bright_field_gains(self, stray: float) -> Tensor:
         """(L,) logarithm of brightness by the means of the bright-field images, which see one object; 0 elsewhere."""

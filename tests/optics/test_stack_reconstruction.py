@@ -154,3 +154,22 @@ def test_an_aberration_is_found() -> None:
     assert found.zernike_waves[5] == pytest.approx(0.08, abs=0.01)
     assert found.zernike_waves[7] == pytest.approx(-0.05, abs=0.01)
     assert abs(found.zernike_waves[4]) < 0.015
+
+
+def test_images_that_are_all_alike_end_in_an_object_without_structure() -> None:
+    """Dark-field images as bright as the others are no stray light: nothing would be left of the object."""
+    geometry, images = simulated(np.ones(25), 0.0)
+    even = np.ones_like(images)
+    even[3] = 0.0
+    found = reconstruct(geometry, even, ALL.replace(passes=3))
+    assert np.isfinite(found.object).all() and np.isfinite(found.gain).all() and np.isfinite(found.background).all()
+
+
+def test_fewer_pixels_than_the_aperture_needs_are_every_second_one(result: Reconstruction) -> None:
+    geometry, images = simulated(np.ones(25), 0.002)
+    work = StackReconstruction(geometry, images, ALL)
+    list(work.run())
+    least = round(1.2 / work.object_pixel_um)
+    assert least >= 2
+    assert np.allclose(work.object(1), work.object(least)[::least, ::least])
+    assert work.object(least + 1).shape == ((least + 1) * 40,) * 2
