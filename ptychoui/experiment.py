@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
 from ptychoui.paths import resources, shipped
+from ptychoui.text import text_of
 
 SCHEMA_VERSION = 1
 QUIET: dict[str, Any] = {"quiet": True}
@@ -660,14 +661,15 @@ PathLike = Annotated[str | Path, "a file path"]
 
 
 def read_toml(path: PathLike) -> dict[str, Any]:
-    """Read a TOML file; a missing or broken one raises `SettingsError`."""
+    """Read a TOML file in UTF-8, or in UTF-16 or Latin-1; a missing or broken one raises `SettingsError`."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        found = text_of(Path(path).read_bytes())
+        if found is None:
+            hint = "give a text file with settings here; data go with --data"
+            raise SettingsError(f"{Path(path).name} is not a valid TOML file: it is no text", hint)
+        return tomllib.loads(found[0].replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise SettingsError(f"there is no file {str(path)!r}", "check the path") from None
-    except UnicodeDecodeError:
-        hint = "give a text file with settings here; data go with --data"
-        raise SettingsError(f"{Path(path).name} is not a valid TOML file: it is no text", hint) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{Path(path).name} is not a valid TOML file: {error}", "fix that line") from None
     except OSError as error:

@@ -33,7 +33,7 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
     """
     if is_reconstruction(path):
         return describe_reconstruction(path)
-    given = read_geometry(geometry_path) if geometry_path else None
+    given = read_geometry(geometry_path, for_data=True) if geometry_path else None
     try:
         dataset = open_dataset(path, given)
     except LedTableError as error:

@@ -84,13 +84,12 @@ def geometry_conflicts(used: Geometry, other: Geometry, name: str) -> list[str]:
     ]
 
 
-def conflict(what: str, used: float, stated: float, unit: str, notes: list[str]) -> None:
+def conflict(what: str, used: float, stated: float, unit: str, notes: list[str], where: str = "the data file") -> None:
     """Note a number of the data file that differs from the geometry's (which wins)."""
     if not math.isclose(used, stated, rel_tol=1e-3, abs_tol=1e-9):
         unit = f" {unit}" if unit else ""
         notes.append(
-            f"{what} is {used:g}{unit} in the geometry and {stated:g}{unit} in the data file; "
-            "the geometry's value was used"
+            f"{what} is {used:g}{unit} in the geometry and {stated:g}{unit} in {where}; the geometry's value was used"
         )
 
 

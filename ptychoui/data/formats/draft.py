@@ -144,6 +144,7 @@ class Draft:
             If settings are still missing; it carries their names and what was read.
         """
         own = self._beside(given)
+        given, own = self._whole(given), self._whole(own)
         for layer in (own, given):
             if isinstance(layer, PartialGeometry) and layer.images is not None:
                 stated = layer.images.model_dump(exclude_none=True)
@@ -162,14 +163,16 @@ class Draft:
         """Geometry of a file that stores one (or none), completed by a partial or replaced by a whole one."""
         if given is None:
             return stored
-        if isinstance(given, PartialGeometry) and given.images is not None:
-            self.notes.append(f"[images] of {given.source} was not used: the file holds finished intensities")
-        if isinstance(given, Geometry):
+        layer = self._whole(given)
+        assert layer is not None
+        if isinstance(layer, PartialGeometry) and layer.images is not None:
+            self.notes.append(f"[images] of {layer.source} was not used: the file holds finished intensities")
+        if isinstance(layer, Geometry):
             if stored is not None:
-                self.notes.extend(geometry_conflicts(given, stored, self.path.name))
-            return given
+                self.notes.extend(geometry_conflicts(layer, stored, self.path.name))
+            return layer
         self.values = flat_settings(stored) if stored is not None else {}
-        return self._merge([given])
+        return self._merge([layer])
 
     def finish(
         self,
@@ -258,7 +261,7 @@ class Draft:
             return None
         if given is None:
             self.notes.append(f"geometry read from {found.name}")
-            return read_geometry(found)
+            return read_geometry(found, for_data=True)
         try:
             other = read_geometry(found)
         except PtychouiError as error:
@@ -284,11 +287,13 @@ class Draft:
                 kept = {"array.pitch_mm"} if own_leds is None else set()
                 values = {name: value for name, value in values.items() if name not in LAYOUT - kept}
                 leds = own_leds
+            self.notes.extend(() if own_leds is None else own_leds.notes)
             values |= stated
         source = layers[-1] if layers else None
         name = source.source if isinstance(source, PartialGeometry) else "the geometry"
         self._compare(values, file_values)
         if leds is not None:
+            self._compare_height(leds, values.get("array.height_mm"))
             if leds.places_are_made and "array.height_mm" not in values:
                 self.notes.append(
                     f"the directions of the LEDs were made into positions on a flat array {TABLE_HEIGHT_MM:g} mm below "
@@ -313,6 +318,21 @@ class Draft:
         there = {"array.kind": "table", "array.positions_mm": True}
         found = missing_of(values | there | ({"array.height_mm": True} if leds.places_are_made else {}))
         return found + tuple(name for name in leds.needs() if values.get(name) is None and name not in found)
+
+    def _whole(self, layer: GivenGeometry) -> GivenGeometry:
+        """A geometry that is whole without what its table of LEDs says, which is noted."""
+        if not isinstance(layer, PartialGeometry) or layer.whole is None or layer.leds is None or layer.images:
+            return layer
+        self.notes.extend(layer.leds.notes)
+        self._compare_height(layer.leds, layer.whole.array.height_mm)
+        return layer.whole
+
+    def _compare_height(self, leds: Leds, used_mm: float | None) -> None:
+        """Note a height that LEDs state and the geometry does otherwise."""
+        if used_mm is not None and leds.height_mm is not None and leds.other_height(used_mm):
+            where = "the data file" if leds is self.leds else "the table of LEDs"
+            words, unit, _ = WORDS["array.height_mm"]
+            conflict(f"the {words}", used_mm, leds.height_mm, unit, self.notes, where)
 
     def _compare(self, used: dict[str, Any], stated: dict[str, Any] | None = None) -> None:
         """Note numbers that the geometry and the file state differently."""
