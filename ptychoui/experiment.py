@@ -21,6 +21,8 @@ from ptychoui.paths import resources, shipped
 from ptychoui.text import text_of
 
 SCHEMA_VERSION = 1
+UNITS = ("um", "mm", "nm", "deg")
+"""Units that end the names of settings."""
 QUIET: dict[str, Any] = {"quiet": True}
 """Marks settings that files leave out while they have their default, so that the files of simple arrays stay short."""
 
@@ -54,11 +56,24 @@ def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]
         hint = (field.description or "") if field else ""
         return f"the setting {name} is missing", hint or f"add a table [{where}], as the example files show"
     field = owner.model_fields.get(str(first["loc"][0])) if first["loc"] else None
-    value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+    value = "" if first["type"] == "value_error" else f" (got {first['input']!r}{_unit_and_range(owner, first)})"
     text = first["msg"].removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
     hint = (field.description or "") if field else ""
     return f"{name}: {text}{value}", hint or "the example experiments show how it is meant"
+
+
+def _unit_and_range(owner: type[BaseModel], problem: Any) -> str:
+    """Unit and range of a number that is out of its range, to stand behind it; empty for other problems."""
+    name = str(problem["loc"][-1]) if problem["loc"] else ""
+    field = owner.model_fields.get(name)
+    if field is None or problem["type"] not in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        return ""
+    unit = next((f" {unit}" for unit in UNITS if name.endswith(f"_{unit}")), "")
+    bounds = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    whole = f"; {low:g} to {high:g}{unit} are possible" if low is not None and high is not None else ""
+    return unit + whole
 
 
 class Microscope(Settings):
