@@ -12,7 +12,9 @@ from data import foreign_layouts as foreign
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.experiment import Geometry, Microscope
 from ptychoui.optics.led_array import led_array
+from ptychoui.optics.microscope import pupil_function
 
 
 def opened(path: str | Path, geometry: Any = None) -> ImageStack:
@@ -126,3 +128,96 @@ def test_places_that_contradict_the_directions_are_told(tmp_path: Path) -> None:
     read = opened(tmp_path / "a.mat")
     assert "na_calib and freqXY_calib differ by up to 0.25" in told(read) and "says the same" not in told(read)
     np.testing.assert_allclose(directions_of(read), directions * [-1.0, 1.0], atol=1e-9)
+
+
+# ---------------------------------------------------------------------------------- a pupil as an array
+
+PUPIL_PX = 64
+WAVES = {5: 0.15, 6: -0.08, 7: 0.11, 11: 0.05}
+
+
+def pupil_array(waves: dict[int, float], scope: dict[str, Any] | None = None) -> np.ndarray:
+    """(row, column) pupil as the forward model has it, the zero frequency in the middle."""
+    microscope = Microscope(**(foreign.MICROSCOPE | (scope or {})), zernike_waves=waves)
+    step = 1 / (PUPIL_PX * microscope.pixel_size_um)
+    frequency = (np.arange(PUPIL_PX) - PUPIL_PX // 2) * step
+    x, y = np.meshgrid(frequency, frequency)
+    return pupil_function(microscope, x, y, step)
+
+
+def uconn(path: Path, aberration: Any, shape: tuple[int, int] = (PUPIL_PX, PUPIL_PX)) -> Path:
+    images = np.random.default_rng(1).random((*shape, 9)) + 0.1
+    variables = {"imlow_HDR": images, "wlength": foreign.WAVELENGTH_UM * 1e-6, "aberration": aberration}
+    scipy.io.savemat(path / "u.mat", variables)
+    return path / "u.mat"
+
+
+ARRAY = {"kind": "lattice", "rows": 3, "columns": 3, "pitch_mm": 4.0, "height_mm": 90.0}
+
+
+def microscope_of(path: Path, **scope: Any) -> tuple[Microscope, str]:
+    read = opened(path, Geometry(microscope=foreign.MICROSCOPE | scope, array=ARRAY))  # type: ignore[arg-type]
+    assert read.geometry is not None
+    return read.geometry.microscope, told(read)
+
+
+@pytest.mark.parametrize("waves", [WAVES, {4: 0.9, 8: -0.3}, {5: 0.15}, {15: -0.2}, {4: -0.9, 6: 0.3}])
+def test_a_pupil_comes_back_as_its_zernike_terms(waves: dict[int, float], tmp_path: Path) -> None:
+    found, text = microscope_of(uconn(tmp_path, pupil_array(waves)))
+    for noll in range(4, 16):
+        assert found.zernike_waves.get(noll, 0.0) == pytest.approx(waves.get(noll, 0.0), abs=2e-3)
+    assert "the pupil was taken from the file's aberration: Zernike terms in waves RMS" in text
+    assert "waves RMS are left" in text
+
+
+def test_a_pupil_with_more_than_the_terms(tmp_path: Path) -> None:
+    """Noise, a piston, a tilt and an uneven amplitude change the terms little, and are told."""
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:PUPIL_PX, :PUPIL_PX] / PUPIL_PX - 0.5
+    pupil = pupil_array(WAVES) * np.exp(1j * (1.0 + 2 * x - 3 * y + 0.1 * rng.normal(size=x.shape))) * (1 + 3 * x)
+    found, text = microscope_of(uconn(tmp_path, pupil))
+    for noll in range(4, 16):
+        assert found.zernike_waves.get(noll, 0.0) == pytest.approx(WAVES.get(noll, 0.0), abs=5e-3)
+    assert "0.016 of 0.2 waves RMS are left" in text
+    assert "the amplitude of the file's aberration, which is uneven, was not used" in text
+
+
+def test_the_geometry_wins_over_the_pupil(tmp_path: Path) -> None:
+    path = uconn(tmp_path, pupil_array(WAVES))
+    found, text = microscope_of(path, zernike_waves={5: -0.3})
+    assert found.zernike_waves == {5: -0.3}
+    assert "the geometry's zernike_waves were used and not the file's aberration, which has Zernike terms" in text
+    found, text = microscope_of(path, zernike_waves=WAVES)
+    assert found.zernike_waves == WAVES and "aberration" not in text
+
+
+@pytest.mark.parametrize(
+    ("aberration", "words"),
+    [
+        (np.uint8(0), ""),
+        (0.0, ""),
+        (np.zeros((0, 0)), ""),
+        (np.zeros((PUPIL_PX, PUPIL_PX)), ""),
+        (0.5, "it is one number, not a complex pupil; give the pupil as microscope.zernike_waves"),
+        (0.5 + 1j, "it is one number, not a complex pupil"),
+        (np.ones((PUPIL_PX, PUPIL_PX)), "it is real, not a complex pupil"),
+        (np.exp(1j * np.ones((PUPIL_PX, 60))), r"it has the shape (64, 60), the images have 64 x 64 pixels"),
+        (np.exp(1j * np.ones((2, 3, 4))), r"it has the shape (2, 3, 4), the images"),
+        (np.full((PUPIL_PX, PUPIL_PX), np.nan + 1j), "it holds NaN or infinity"),
+        (
+            np.exp(2j * np.pi * np.random.default_rng(0).random((PUPIL_PX, PUPIL_PX))),
+            "4 to 15 do not describe its phase",
+        ),
+        (pupil_array({4: -2.5}), "4 to 15 do not describe its phase"),  # more than half a wave between pixels
+        (np.pad(np.full((2, 2), 1j), 31), "hardly anything of it lies inside the objective's NA of 0.1"),
+    ],
+)
+def test_what_is_no_pupil_is_named_and_never_refused(aberration: Any, words: str, tmp_path: Path) -> None:
+    found, text = microscope_of(uconn(tmp_path, aberration))
+    assert found.zernike_waves == {}
+    assert words in text and ("aberration was not used" in text) == bool(words)
+
+
+def test_a_flat_pupil_has_no_terms(tmp_path: Path) -> None:
+    found, text = microscope_of(uconn(tmp_path, np.exp(0.7j) * np.ones((PUPIL_PX, PUPIL_PX))))
+    assert found.zernike_waves == {} and "Zernike terms in waves RMS all below 0.005" in text

@@ -154,7 +154,7 @@ def _caltech(mat: MatFile, draft: Draft) -> NDArray[Any] | None:
         center = Center((raw.shape[0] // 2 + 1.0, raw.shape[1] // 2 + 1.0), "pixels counted from 1")
     else:
         rows, columns = np.delete(raw.shape, led_axis)
-        means = np.mean(raw, axis=tuple(np.delete((0, 1, 2), led_axis)), dtype=np.float64)
+        means = np.asarray(np.mean(raw, axis=tuple(np.delete((0, 1, 2), led_axis)), dtype=np.float64))
         center = center_of_places(places, means, radius, int(rows), int(columns))
     draft.tell(
         "centre of freqXY_calib", f"({center.at[0]:g}, {center.at[1]:g})", "px", center.source, assumed=center.assumed

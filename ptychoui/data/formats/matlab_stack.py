@@ -1,8 +1,9 @@
 """LED stacks in .mat files: the UConn layouts, and others that differ only in the name of the images.
 
 UConn (Smart Imaging Lab): ``imlow_HDR`` (row, column, LED), ``wlength`` [m], ``z`` defocus [m], ``theta``
-rotation of the array [deg], ``xint``, ``yint`` shift of the array [mm]. LED pitch, height and order and the
-objective are in the accompanying text only, so a geometry is needed.
+rotation of the array [deg], ``xint``, ``yint`` shift of the array [mm], ``aberration`` complex pupil (row, column) on
+the spectrum of an image, or 0 for none. LED pitch, height and order and the objective are in the accompanying text
+only, so a geometry is needed.
 
 UConn, Nature Protocols 2023: ``imageAmpSeq`` (row, column, LED) AMPLITUDES, ``kx``, ``ky`` (LED) wave numbers in
 rad/m, of which kx counts along the rows of the spectrum in the published program, ``imNum`` number of images.
@@ -23,8 +24,9 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
+from ptychoui.data.formats.pupil_array import NOLLS, fit_pupil
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Geometry, Microscope
 from ptychoui.words import counted
 
 IMAGE_NAMES = ("imlow_HDR", "imlow", "lowSeq", "I_low", "I")
@@ -67,7 +69,7 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     if amplitude and len(mat.shapes[name]) == 3:
         raw = _first_images(mat, raw, draft)
     images = led_axis_first(raw, len(geometry.array.numbers()), name, draft)
-    geometry = _with_facts_of_file(mat, geometry, draft.notes)
+    geometry = _with_facts_of_file(mat, geometry, (images.shape[1], images.shape[2]), draft.notes)
     return draft.finish(images, geometry, sha256=sha256_file(path), amplitude=amplitude)
 
 
@@ -148,7 +150,7 @@ def _example(name: str) -> str:
     return {"imlow_HDR": "uconn_bloodsmear", "lowSeq": "elfpie_usaf"}.get(name, "")
 
 
-def _with_facts_of_file(mat: MatFile, geometry: Geometry, notes: list[str]) -> Geometry:
+def _with_facts_of_file(mat: MatFile, geometry: Geometry, images_px: tuple[int, int], notes: list[str]) -> Geometry:
     """Fill what the geometry leaves open from the file, and note what the two state differently."""
     scope, pose = geometry.microscope, geometry.array.pose
     if (z := mat.scalar_or_none("z")) is not None:
@@ -157,8 +159,8 @@ def _with_facts_of_file(mat: MatFile, geometry: Geometry, notes: list[str]) -> G
         else:
             scope = scope.model_copy(update={"defocus_um": _in_range("z", z * 1e6, 2000, mat, "um")})
             notes.append(f"defocus of {z * 1e6:g} um taken from the data file")
-    if mat.scalar_or_none("aberration"):
-        notes.append("the file's aberration was not used: give the pupil as microscope.zernike_waves")
+    if "aberration" in mat:
+        scope = _with_pupil(mat, scope, images_px, notes)
     changes: dict[str, float] = {}
     if (theta := mat.scalar_or_none("theta")) is not None:
         if "rotation_deg" in pose.model_fields_set:
@@ -180,6 +182,53 @@ def _with_facts_of_file(mat: MatFile, geometry: Geometry, notes: list[str]) -> G
         notes.append(f"the array's pose taken from the data file: {told}")
     array = geometry.array.model_copy(update={"pose": pose.model_copy(update=changes)})
     return geometry.model_copy(update={"microscope": scope, "array": array})
+
+
+def _with_pupil(mat: MatFile, scope: Microscope, images_px: tuple[int, int], notes: list[str]) -> Microscope:
+    """The microscope with the pupil that the file states as an array; why it is not used is noted.
+
+    ``images_px`` is the size of an image, rows and columns; 0 in place of an array means that there is none.
+    """
+    unused = "the file's aberration was not used"
+    shape = mat.shapes["aberration"]
+    if math.prod(shape) == 0:
+        return scope
+    if shape not in (images_px, (1, 1)):
+        notes.append(f"{unused}: it has the shape {shape}, the images have {images_px[0]} x {images_px[1]} pixels")
+        return scope
+    pupil = mat.array("aberration")
+    if not np.any(pupil):
+        return scope
+    if pupil.dtype.kind != "c" or shape == (1, 1):
+        kind = "one number" if shape == (1, 1) else "real"
+        notes.append(f"{unused}: it is {kind}, not a complex pupil; give the pupil as microscope.zernike_waves")
+        return scope
+    if not np.isfinite(pupil).all():
+        notes.append(f"{unused}: it holds NaN or infinity")
+        return scope
+    found = fit_pupil(pupil, scope)
+    if found is None:
+        notes.append(f"{unused}: hardly anything of it lies inside the objective's NA of {scope.objective_na:g}")
+        return scope
+    left = f"{found.residual_waves:.2g} of {found.rms_waves:.2g} waves RMS are left"
+    if not found.explains or any(abs(waves) > 10 for waves in found.zernike_waves.values()):
+        notes.append(f"{unused}: Zernike terms 4 to 15 do not describe its phase ({left})")
+        return scope
+    terms = ", ".join(f"{noll}: {waves:.3g}" for noll, waves in found.zernike_waves.items() if abs(waves) >= 5e-3)
+    fit = f"Zernike terms in waves RMS {terms or 'all below 0.005'}; {left}"
+    if "zernike_waves" in scope.model_fields_set:
+        if _differ(scope.zernike_waves, found.zernike_waves):
+            notes.append(f"the geometry's zernike_waves were used and not the file's aberration, which has {fit}")
+        return scope
+    notes.append(f"the pupil was taken from the file's aberration: {fit}")
+    if found.amplitude_spread > 0.1:
+        notes.append("the amplitude of the file's aberration, which is uneven, was not used")
+    return scope.model_copy(update={"zernike_waves": found.zernike_waves})
+
+
+def _differ(waves: dict[int, float], others: dict[int, float]) -> bool:
+    """Whether Zernike terms differ by more than 0.005 waves in one of the terms that a file's pupil is fitted with."""
+    return any(abs(waves.get(noll, 0.0) - others.get(noll, 0.0)) > 5e-3 for noll in NOLLS)
 
 
 def _in_range(name: str, value: float, limit: float, mat: MatFile, unit: str) -> float:
