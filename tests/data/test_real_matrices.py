@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
 from data import foreign_layouts as foreign
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats import hdf5
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Microscope
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import pupil_function
@@ -221,3 +224,227 @@ def test_what_is_no_pupil_is_named_and_never_refused(aberration: Any, words: str
 def test_a_flat_pupil_has_no_terms(tmp_path: Path) -> None:
     found, text = microscope_of(uconn(tmp_path, np.exp(0.7j) * np.ones((PUPIL_PX, PUPIL_PX))))
     assert found.zernike_waves == {} and "Zernike terms in waves RMS all below 0.005" in text
+
+
+# ---------------------------------------------------------------------------------- cells, axes, structures, versions
+
+
+def cells_of(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A cell array of the images, in MATLAB's order of cells."""
+    cells = np.empty(len(images), dtype=object)
+    for place, image in enumerate(images):
+        cells[place] = image
+    return cells.reshape(shape, order="F")
+
+
+def cells_73(path: Path, name: str, images: list[np.ndarray], rest: dict[str, Any]) -> Path:
+    """A cell array as MATLAB 7.3 writes it: references to matrices with reversed axes in #refs#."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        group = file.create_group("#refs#")
+        references = np.empty((len(images), 1), dtype=h5py.ref_dtype)
+        for place, image in enumerate(images):
+            inner = group.create_dataset(f"c{place}", data=image.T)
+            references[place, 0] = inner.ref
+        file.create_dataset(name, data=references, dtype=h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
+        for key, value in rest.items():
+            file[key] = np.atleast_2d(value).T
+    with path.open("r+b") as raw:
+        raw.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+NINE = Geometry(microscope=foreign.MICROSCOPE, array=ARRAY)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (3, 3)])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("rows", [8, 9])
+def test_images_in_cells(shape: tuple[int, int], packed: bool, rows: int, tmp_path: Path) -> None:
+    images = np.random.default_rng(5).random((9, rows, 10)) + 0.1
+    variables = {"imlow_HDR": cells_of(images, shape), "wlength": 6.3e-7}
+    scipy.io.savemat(tmp_path / "u.mat", variables, do_compression=packed)
+    read = opened(tmp_path / "u.mat", NINE)
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    assert "cells: 9, each an image - from `imlow_HDR`; a cell array of rows and columns is taken column by" in told(
+        read
+    )
+
+
+def test_images_in_cells_of_version_73(tmp_path: Path) -> None:
+    images = np.random.default_rng(5).random((9, 8, 10)) + 0.1
+    read = opened(cells_73(tmp_path / "u.mat", "imlow_HDR", list(images), {"wlength": 6.3e-7}), NINE)
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    directions = {"na_calib": foreign.DIRECTIONS[:, ::-1], "na_cal": 0.1, "dpix_c": 3.69, "mag": 2.0, "lambda": 0.63}
+    read = opened(cells_73(tmp_path / "a.mat", "I_low", list(images), directions))
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    np.testing.assert_allclose(directions_of(read), foreign.DIRECTIONS, atol=1e-9)
+
+
+def refusal(path: str | Path, geometry: Any = NINE) -> str:
+    with pytest.raises(DataError) as caught:
+        open_dataset(path, geometry)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_cells_that_are_no_stack(tmp_path: Path) -> None:
+    images: list[Any] = [np.ones((8, 10)), np.ones((8, 11))]
+    different = "imlow_HDR is a cell array of matrices of different shapes: (8, 10), but (8, 11) in cell 2: not read"
+    for first, words in (
+        (images, different),
+        ([np.ones((8, 10)), "text"], "a cell array of something else than numbers"),
+    ):
+        cells = np.empty(2, dtype=object)
+        cells[:] = first
+        scipy.io.savemat(tmp_path / "u.mat", {"imlow_HDR": cells})
+        text = refusal(tmp_path / "u.mat")
+        assert words in text and "save it as one array of the axes row, column, LED" in text
+    assert different in refusal(cells_73(tmp_path / "c.mat", "imlow_HDR", images, {}))
+
+
+@pytest.mark.parametrize("name", ["imlow_HDR", "I_low"])
+def test_a_fourth_axis_is_asked_about(name: str, tmp_path: Path) -> None:
+    variables: dict[str, Any] = {"na_calib": foreign.DIRECTIONS[:, ::-1], "na_cal": 0.1} if name == "I_low" else {}
+    scipy.io.savemat(tmp_path / "u.mat", variables | {name: np.ones((8, 10, 3, 3))})
+    text = refusal(tmp_path / "u.mat")
+    assert f"{name} has 4 axes (8 x 10 x 3 x 3): which of them counts the LEDs is not said" in text
+    images = np.random.default_rng(5).random((9, 8, 10)) + 0.1
+    scipy.io.savemat(tmp_path / "u.mat", variables | {name: np.moveaxis(images, 0, 2)[:, :, None, :]})
+    read = opened(tmp_path / "u.mat", NINE)
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    assert "8 x 10 x 1 x 9" in told(read)
+
+
+def test_images_in_a_structure(tmp_path: Path) -> None:
+    images = np.random.default_rng(5).random((9, 8, 10)) + 0.1
+    inner = {"imlow_HDR": np.moveaxis(images, 0, 2), "wlength": 6.3e-7, "z": 1e-5}
+    scipy.io.savemat(tmp_path / "u.mat", {"data": inner, "note": "text"})
+    read = opened(tmp_path / "u.mat", NINE)
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    assert "place in the file: structure data" in told(read) and "defocus of 10 um taken" in told(read)
+    scipy.io.savemat(tmp_path / "u.mat", {"data": inner, "other": inner})
+    text = refusal(tmp_path / "u.mat")
+    assert (
+        "its structures hold images (data, other): save the one that is meant" in text and "'-struct', 'data'" in text
+    )
+    scipy.io.savemat(tmp_path / "u.mat", {"data": inner, "foo": 1.0})
+    assert "its structure holds images (data)" in (text := refusal(tmp_path / "u.mat")) and "'-struct', 'data'" in text
+    many = np.array([(np.ones((8, 10)),), (np.ones((8, 10)),)], dtype=[("img", object)])
+    scipy.io.savemat(tmp_path / "u.mat", {"I": many})
+    assert "I is an array of 2 structures: not read" in refusal(tmp_path / "u.mat")
+
+
+def test_version_4_is_told(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "old.mat", {"imlow": np.ones((8, 90)), "z": 1.0}, format="4")
+    text = refusal(tmp_path / "old.mat")
+    assert (
+        "is a MATLAB file of version 4, which holds tables of two axes and no stack: not read" in text and "-v7" in text
+    )
+
+
+def foreign_filter(path: Path, number: int, name: str = "ptychogram") -> Path:
+    """A PtyLab file whose images went through a filter that is not installed."""
+    with h5py.File(path, "r+") as target:
+        shape = target[name].shape
+        del target[name]
+        settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        settings.set_chunk((1, *shape[1:]))
+        settings.set_filter(number, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple(shape)
+        made = h5py.h5d.create(target.id, name.encode(), h5py.h5t.NATIVE_DOUBLE, space, settings)
+        for place in range(shape[0]):
+            made.write_direct_chunk((place, 0, 0), bytes(200), 0)
+    return path
+
+
+@pytest.mark.parametrize(("number", "words"), [(32001, "Blosc, "), (32015, "Zstandard, "), (32099, "")])
+def test_unsupported_incomplete_and_damaged_are_three_sentences(
+    number: int, words: str, tmp_path: Path, images: np.ndarray
+) -> None:
+    path = foreign_filter(foreign.ptylab(tmp_path, images), number)
+    text = refusal(path, None)
+    assert f"ptychogram is compressed with {words}HDF5 filter {number}, whose plug-in is not installed" in text
+    assert "install the Python package hdf5plugin, or save" in text and "damaged" not in text
+    whole = foreign.ptylab(tmp_path, images).read_bytes()
+    path.write_bytes(whole[:-100])
+    text = refusal(path, None)
+    assert f"is incomplete: {len(whole) - 100} of {len(whole)} bytes are there" in text and "copy it again" in text
+    path.write_bytes(whole[:8] + bytes(400) + whole[408:])
+    text = refusal(path, None)
+    assert "the file is damaged" in text and "incomplete" not in text and "compressed" not in text
+
+
+def test_an_incomplete_matlab_file(tmp_path: Path, uconn_variables: dict[str, Any]) -> None:
+    scipy.io.savemat(tmp_path / "u.mat", uconn_variables)
+    whole = (tmp_path / "u.mat").read_bytes()
+    (tmp_path / "u.mat").write_bytes(whole[:1000])
+    assert "is incomplete or damaged: a variable of" in refusal(tmp_path / "u.mat")
+
+
+def test_plug_ins_are_loaded_where_they_are_installed(
+    tmp_path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressed file of MATLAB 7.3 or HDF5 asks for the package before it gives up."""
+    asked = []
+    monkeypatch.setattr(hdf5, "_load_plugins", lambda: bool(asked.append(1)))
+    refusal(foreign_filter(foreign.ptylab(tmp_path, images), 32015), None)
+    assert asked
+
+
+# ---------------------------------------------------------------------------------- axes that MATLAB reverses
+
+
+def h5write(path: Path, variables: dict[str, Any]) -> Path:
+    """HDF5 as MATLAB's h5create and h5write make it: axes reversed, and no scalars."""
+    with h5py.File(path, "w") as file:
+        for name, value in variables.items():
+            file[name] = np.atleast_2d(value).T
+    return path
+
+
+def ptylab_variables(images: np.ndarray) -> dict[str, Any]:
+    return {
+        "ptychogram": images,
+        "encoder": -np.column_stack([foreign.Y_MM, foreign.X_MM]) * 1e-3,
+        "wavelength": foreign.WAVELENGTH_UM * 1e-6,
+        "dxd": foreign.CAMERA_UM * 1e-6,
+        "zled": foreign.HEIGHT_MM * 1e-3,
+        "magnification": foreign.MAGNIFICATION,
+        "NA": NA,
+    }
+
+
+@pytest.mark.parametrize("order", [(1, 2, 0), (0, 1, 2)], ids=["row, column, LED", "LED, row, column"])
+@pytest.mark.parametrize("size", [(8, 10), (10, 10), (9, 10)])
+def test_axes_that_matlab_reversed(order: tuple[int, int, int], size: tuple[int, int], tmp_path: Path) -> None:
+    images = np.random.default_rng(5).random((9, *size)) + 0.1
+    path = h5write(tmp_path / "s.h5", ptylab_variables(images) | {"ptychogram": images.transpose(order)})
+    read = opened(path)
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    np.testing.assert_allclose(directions_of(read), foreign.DIRECTIONS, atol=1e-9)
+    assert "written by MATLAB, which reverses the axes of arrays: encoder and images were turned back" in told(read)
+    assert f"images: 9 of {size[0]} x {size[1]} pixels" in told(read)
+
+
+def test_axes_that_nobody_reversed(tmp_path: Path) -> None:
+    """An encoder that lies in a file with scalars, which MATLAB does not write, says nothing of the images."""
+    images = np.random.default_rng(5).random((9, 8, 10)) + 0.1
+    path = foreign.ptylab(tmp_path, images)
+    with h5py.File(path, "r+") as file:
+        encoder = file["encoder"][()]
+        del file["encoder"]
+        file["encoder"] = encoder.T
+    read = opened(path)
+    np.testing.assert_allclose(read.images * read.unit_counts, images, rtol=1e-5)
+    assert "the images were not turned (if they lie on their side" in told(read)
+
+
+def test_matlab_without_an_encoder_is_noted(tmp_path: Path) -> None:
+    images = np.random.default_rng(5).random((9, 8, 10)) + 0.1
+    variables = ptylab_variables(images)
+    del variables["encoder"]
+    read = opened(h5write(tmp_path / "s.h5", variables | {"ptychogram": images.transpose(1, 2, 0)}), NINE)
+    assert read.images.shape == (9, 10, 8) and "the file looks written by MATLAB" in told(read)
+    bad = ptylab_variables(images)
+    bad["encoder"][3, 0] = np.nan
+    assert "encoder holds NaN or infinity" in refusal(h5write(tmp_path / "n.h5", bad), None)

@@ -26,7 +26,7 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
-from ptychoui.data.formats.matlab_stack import led_axis_first
+from ptychoui.data.formats.matlab_stack import led_axis_first, plain_shape, refuse_axes, stack_of, tell_shape
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
@@ -114,8 +114,10 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
         name = next((name for name in names if name in mat), None)
         if name is not None:
             draft.state(setting, mat.scalar(name), f"`{name}`")
-    shape = mat.shapes[layout.images]
-    draft.tell("shape in the file", " x ".join(map(str, shape)), "", f"`{layout.images}`")
+    tell_shape(mat, layout.images, draft)
+    shape = plain_shape(mat.shapes[layout.images])
+    if len(shape) > 3:
+        refuse_axes(mat, layout.images)
     if len(shape) != 3:
         raise DataError(f"{mat.path.name}: {layout.images} has the shape {shape}, expected (rows, columns, LEDs)")
     raw = None
@@ -127,8 +129,9 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
         _experiment(mat, draft)
     draft.tell_unused(mat.shapes)
     geometry = draft.complete(given)
-    raw = mat.array(layout.images) if raw is None else raw
-    images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft)
+    raw = stack_of(mat, layout.images) if raw is None else raw
+    last = mat.is_cells(layout.images)
+    images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft, last)
     return draft.finish(images, geometry, sha256=sha256_file(mat.path))
 
 
@@ -148,8 +151,8 @@ def _caltech(mat: MatFile, draft: Draft) -> NDArray[Any] | None:
     if not (radius > 0 and na > 0):
         raise DataError(f"{mat.path.name}: na_rp_cal = {radius:g} pixels and na_cal = {na:g} must be above 0")
     places = mat.pairs("freqXY_calib")
-    raw = mat.array("I_low")
-    led_axis = 0 if raw.shape[0] == len(places) != raw.shape[2] else 2
+    raw = stack_of(mat, "I_low")
+    led_axis = 0 if raw.shape[0] == len(places) != raw.shape[2] and not mat.is_cells("I_low") else 2
     if raw.shape[led_axis] != len(places):
         center = Center((raw.shape[0] // 2 + 1.0, raw.shape[1] // 2 + 1.0), "pixels counted from 1")
     else:

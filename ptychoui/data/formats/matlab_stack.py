@@ -12,7 +12,7 @@ rad/m, of which kx counts along the rows of the spectrum in the published progra
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +42,20 @@ SIDE_FACTS = (
 def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     """Read an LED stack from an opened .mat file; the geometry wins over what the file says."""
     path = mat.path
+    mat = _view(mat)
     name = image_name(mat)
     if name is None:
+        for wanted in (*IMAGE_NAMES, AMPLITUDES):
+            if wanted in mat.unread:
+                raise DataError(
+                    f"{path.name}: {wanted} is {mat.unread[wanted]}: not read",
+                    "save it as one array of the axes row, column, LED",
+                )
+            if wanted in mat:
+                refuse_axes(mat, wanted)
         raise DataError(
             f"{path.name} holds no LED images and no training set; found {', '.join(mat.shapes) or 'none'}",
-            f"images are expected as {', '.join((*IMAGE_NAMES, AMPLITUDES))} (row, column, LED), or objects as truth",
+            _hint_of_structures(mat),
         )
     amplitude = name == AMPLITUDES
     layout = {"imlow_HDR": "UConn .mat", AMPLITUDES: "UConn .mat (Nature Protocols)"}.get(
@@ -56,7 +65,9 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     if amplitude:
         draft.tell("pixel values", "amplitude, squared here", "", f"the name {AMPLITUDES}")
         _wave_numbers(mat, draft)
-    draft.tell("shape in the file", " x ".join(map(str, mat.shapes[name])), "", f"`{name}`")
+    if mat.prefix:
+        draft.tell("place in the file", f"structure {mat.prefix[:-1]}")
+    tell_shape(mat, name, draft)
     if (wavelength := mat.scalar_or_none("wlength")) is not None:
         draft.state("microscope.wavelength_um", wavelength * 1e6, "`wlength` [m]")
     for key, label, scale, unit in SIDE_FACTS:
@@ -64,22 +75,80 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
             draft.tell(label, float(value * scale), unit, f"`{key}`" + (" [m]" if scale != 1 else ""))
     draft.tell_unused(mat.shapes)
     geometry = draft.complete(given)
-    raw = mat.array(name)
-    raw = raw[..., None] if raw.ndim == 2 else raw
-    if amplitude and len(mat.shapes[name]) == 3:
+    raw = stack_of(mat, name)
+    if amplitude and raw.shape[2] > 1:
         raw = _first_images(mat, raw, draft)
-    images = led_axis_first(raw, len(geometry.array.numbers()), name, draft)
+    images = led_axis_first(raw, len(geometry.array.numbers()), name, draft, last=mat.is_cells(name))
     geometry = _with_facts_of_file(mat, geometry, (images.shape[1], images.shape[2]), draft.notes)
     return draft.finish(images, geometry, sha256=sha256_file(path), amplitude=amplitude)
 
 
+def _view(mat: MatFile) -> MatFile:
+    """The file, or the structure that holds all its numbers, images among them."""
+    inside = mat.inside(mat.structures()[0]) if len(mat.structures()) == 1 else mat
+    whole = len(inside.shapes) == len(mat.shapes) and image_name(inside) is not None
+    return inside if image_name(mat) is None and whole else mat
+
+
+def _hint_of_structures(mat: MatFile) -> str:
+    """What to do about images in structures beside other numbers."""
+    found = [name for name in mat.structures() if image_name(mat.inside(name)) is not None]
+    if not found:
+        return f"images are expected as {', '.join((*IMAGE_NAMES, AMPLITUDES))} (row, column, LED), or objects as truth"
+    holds = "structure holds" if len(found) == 1 else "structures hold"
+    return (
+        f"its {holds} images ({', '.join(found)[:80]}): save the one that is meant by itself, in MATLAB with "
+        f"save('NAME.mat', '-struct', '{found[0]}')"
+    )
+
+
 def image_name(mat: MatFile) -> str | None:
     """Name of the variable that holds the images, if there is one."""
-    return next((n for n in (*IMAGE_NAMES, AMPLITUDES) if n in mat and len(mat.shapes[n]) in (2, 3)), None)
+    names = (*IMAGE_NAMES, AMPLITUDES)
+    return next((n for n in names if n in mat and len(plain_shape(mat.shapes[n])) in (2, 3)), None)
 
 
-def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> NDArray[Any]:
+def plain_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape of more than three axes without those of one element."""
+    return shape if len(shape) <= 3 else tuple(size for size in shape if size != 1)
+
+
+def stack_of(mat: MatFile, name: str) -> NDArray[Any]:
+    """The images of a variable as three axes; one image is a stack of one."""
+    raw = mat.array(name)
+    if raw.ndim > 3:
+        raw = raw.reshape(plain_shape(raw.shape), order="F")
+    return raw[..., None] if raw.ndim == 2 else raw
+
+
+def refuse_axes(mat: MatFile, name: str) -> NoReturn:
+    """Refuse a variable of images whose axes are too many or too few."""
+    shape = mat.shapes[name]
+    raise DataError(
+        f"{mat.path.name}: {name} has {counted(len(shape), 'axis', 'axes')} ({' x '.join(map(str, shape))}): which of "
+        "them counts the LEDs is not said",
+        "save one stack of the axes row, column, LED: choose one colour, focus or repetition, and give a grid of LEDs "
+        "one axis, in the order of the LEDs",
+    )
+
+
+def tell_shape(mat: MatFile, name: str, draft: Draft) -> None:
+    """Record the shape of the images in the file, and that of a cell array."""
+    shape = mat.shapes[name]
+    draft.tell("shape in the file", " x ".join(map(str, shape)), "", f"`{name}`")
+    if mat.is_cells(name):
+        draft.tell(
+            "cells",
+            f"{shape[-1]}, each an image",
+            "",
+            f"`{name}`; a cell array of rows and columns is taken column by column, as MATLAB counts",
+        )
+
+
+def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft, last: bool = False) -> NDArray[Any]:
     """Bring (row, column, LED), MATLAB's custom, or (LED, row, column) to LED first, by the number of LEDs.
+
+    With ``last`` the LEDs are known to be on the last axis.
 
     Raises
     ------
@@ -89,6 +158,9 @@ def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft) -> ND
     path = draft.path
     if raw.ndim != 3:
         raise DataError(f"{path.name}: {name} has the shape {raw.shape}, expected three axes")
+    if last:
+        draft.tell_images(raw.shape[2], raw.shape[0], raw.shape[1], f"`{name}`")
+        return np.moveaxis(raw, 2, 0)
     first, last = raw.shape[0] == count, raw.shape[2] == count
     if draft.said.led_axis is not None:
         chosen = raw if draft.said.led_axis == "first" else np.moveaxis(raw, 2, 0)
