@@ -174,7 +174,7 @@ def _matlab_axes(file: h5py.File, path: Path, draft: Draft) -> bool:
         )
         return False
     encoder = numeric_dataset(file, "encoder", path)
-    return encoder.ndim == 2 and encoder.shape[0] == 2 < encoder.shape[1] and encoder.dtype.kind != "c"
+    return bool(encoder.ndim == 2 and encoder.shape[0] == 2 < encoder.shape[1] and encoder.dtype.kind != "c")
 
 
 def _turned(file: h5py.File, path: Path, draft: Draft) -> tuple[int, int, int]:
