@@ -87,6 +87,7 @@ class Draft:
     aside: str = ""
     said: Images = field(default_factory=Images)
     said_in: str = ""
+    filled: frozenset[str] = frozenset()
     example: str = ""  # name of a shipped geometry whose data look like these
 
     def state(self, setting: str, value: float | None, source: str, assumed: bool = False) -> None:
@@ -144,7 +145,11 @@ class Draft:
             If settings are still missing; it carries their names and what was read.
         """
         own = self._beside(given)
-        given, own = self._whole(given), self._whole(own)
+        preset = given if isinstance(given, PartialGeometry) and given.is_preset else None
+        given, own = None if preset else self._whole(given), self._whole(own)
+        if preset and isinstance(own, Geometry):
+            self.notes.append(f"the preset {preset.source} was not used: the geometry beside the data is whole")
+            preset = None
         for layer in (own, given):
             if isinstance(layer, PartialGeometry) and layer.images is not None:
                 stated = layer.images.model_dump(exclude_none=True)
@@ -157,13 +162,17 @@ class Draft:
                 self.notes.append("the geometry describes the LEDs: the positions in the data file were not used")
             return whole
         layers = [layer for layer in (own, given) if layer is not None]
-        return self._merge(layers)
+        return self._merge(layers, preset)
 
     def overlay(self, stored: Geometry | None, given: GivenGeometry) -> Geometry | None:
         """Geometry of a file that stores one (or none), completed by a partial or replaced by a whole one."""
         if given is None:
             return stored
-        layer = self._whole(given)
+        preset = given if isinstance(given, PartialGeometry) and given.is_preset else None
+        if preset and stored is not None:
+            self.notes.append(f"the preset {preset.source} was not used: the file states a whole geometry")
+            return stored
+        layer = preset.whole if preset else self._whole(given)
         assert layer is not None
         if isinstance(layer, PartialGeometry) and layer.images is not None:
             self.notes.append(f"[images] of {layer.source} was not used: the file holds finished intensities")
@@ -275,9 +284,11 @@ class Draft:
             self.notes.append(f"geometry completed from {found.name}")
         return other
 
-    def _merge(self, layers: list[Geometry | PartialGeometry]) -> Geometry:
-        """Settings of the file under those of the layers, the last on top."""
+    def _merge(self, layers: list[Geometry | PartialGeometry], preset: PartialGeometry | None = None) -> Geometry:
+        """Settings of the file under those of the layers, the last on top, and over those of a preset."""
         values, leds, file_values = dict(self.values), self.leds, dict(self.values)
+        if preset is not None:
+            values = self._filled(preset)
         for layer in layers:
             stated = flat_settings(layer) if isinstance(layer, Geometry) else dict(layer.values)
             own_leds = layer.leds if isinstance(layer, PartialGeometry) else None
@@ -318,6 +329,34 @@ class Draft:
         there = {"array.kind": "table", "array.positions_mm": True}
         found = missing_of(values | there | ({"array.height_mm": True} if leds.places_are_made else {}))
         return found + tuple(name for name in leds.needs() if values.get(name) is None and name not in found)
+
+    def _filled(self, preset: PartialGeometry) -> dict[str, Any]:
+        """Settings of the file, and those of a preset that it does not state."""
+        offered = dict(preset.values)
+        if REPLACES_LAYOUT & set(self.values):
+            offered = {name: value for name, value in offered.items() if name not in LAYOUT - {"array.pitch_mm"}}
+        if self.leds is not None:  # those of another array: of the preset's only what they need
+            needed = set(self.leds.needs())
+            if self.leds.height_mm is None and not self.leds.places_are_made:
+                needed.add("array.height_mm")
+            offered = {name: v for name, v in offered.items() if not name.startswith("array.") or name in needed}
+        filled = {name: value for name, value in offered.items() if name not in self.values}
+        self.filled = frozenset(filled)
+        for name, value in self.values.items():
+            other = offered.get(name)
+            if name in WORDS and isinstance(other, int | float) and not math.isclose(other, value, rel_tol=1e-3):
+                words, unit, _ = WORDS[name]
+                self.notes.append(
+                    f"the {words} is {value:g} {unit}".rstrip()
+                    + f" in the data file and {other:g} {unit}".rstrip()
+                    + f" in the preset {preset.source}; the data file's value was used"
+                )
+        if filled:
+            names = ", ".join(name.split(".", 1)[1] for name in filled)
+            self.tell(
+                f"filled in from {preset.source}", names, "", "a geometry that comes with the program", assumed=True
+            )
+        return filled | self.values
 
     def _whole(self, layer: GivenGeometry) -> GivenGeometry:
         """A geometry that is whole without what its table of LEDs says, which is noted."""

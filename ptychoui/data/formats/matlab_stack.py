@@ -79,7 +79,7 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     if amplitude and raw.shape[2] > 1:
         raw = _first_images(mat, raw, draft)
     images = led_axis_first(raw, len(geometry.array.numbers()), name, draft, last=mat.is_cells(name))
-    geometry = _with_facts_of_file(mat, geometry, (images.shape[1], images.shape[2]), draft.notes)
+    geometry = _with_facts_of_file(mat, geometry, (images.shape[1], images.shape[2]), draft)
     return draft.finish(images, geometry, sha256=sha256_file(path), amplitude=amplitude)
 
 
@@ -222,20 +222,25 @@ def _example(name: str) -> str:
     return {"imlow_HDR": "uconn_bloodsmear", "lowSeq": "elfpie_usaf"}.get(name, "")
 
 
-def _with_facts_of_file(mat: MatFile, geometry: Geometry, images_px: tuple[int, int], notes: list[str]) -> Geometry:
-    """Fill what the geometry leaves open from the file, and note what the two state differently."""
-    scope, pose = geometry.microscope, geometry.array.pose
+def _with_facts_of_file(mat: MatFile, geometry: Geometry, images_px: tuple[int, int], draft: Draft) -> Geometry:
+    """Fill what the geometry leaves open from the file, and note what the two state differently.
+
+    What only a preset filled in is open, too.
+    """
+    scope, pose, notes = geometry.microscope, geometry.array.pose, draft.notes
+    stated = {name for name in scope.model_fields_set if f"microscope.{name}" not in draft.filled}
+    stated |= {name for name in pose.model_fields_set if f"array.pose.{name}" not in draft.filled}
     if (z := mat.scalar_or_none("z")) is not None:
-        if "defocus_um" in scope.model_fields_set:
+        if "defocus_um" in stated:
             conflict("the defocus", scope.defocus_um, z * 1e6, "um", notes)
         else:
             scope = scope.model_copy(update={"defocus_um": _in_range("z", z * 1e6, 2000, mat, "um")})
             notes.append(f"defocus of {z * 1e6:g} um taken from the data file")
     if "aberration" in mat:
-        scope = _with_pupil(mat, scope, images_px, notes)
+        scope = _with_pupil(mat, scope, images_px, "zernike_waves" in stated, notes)
     changes: dict[str, float] = {}
     if (theta := mat.scalar_or_none("theta")) is not None:
-        if "rotation_deg" in pose.model_fields_set:
+        if "rotation_deg" in stated:
             conflict("the array's rotation", pose.rotation_deg, theta, "deg", notes)
         else:
             changes["rotation_deg"] = _in_range("theta", theta, 360, mat, "deg")
@@ -245,21 +250,24 @@ def _with_facts_of_file(mat: MatFile, geometry: Geometry, images_px: tuple[int, 
     if x is not None and y is not None:
         turned = (x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle))
         for key, value in zip(("shift_x_mm", "shift_y_mm"), turned, strict=True):
-            if key in pose.model_fields_set:
+            if key in stated:
                 conflict(f"the array's {key[:7].replace('_', ' ')}", getattr(pose, key), value, "mm", notes)
             else:
                 changes[key] = _in_range(key[6] + "int", value, 200, mat, "mm")
-    if any(changes.values()):
+    if any(value != getattr(pose, key) for key, value in changes.items()):
         told = ", ".join(f"{key} = {value:g}" for key, value in changes.items())
         notes.append(f"the array's pose taken from the data file: {told}")
     array = geometry.array.model_copy(update={"pose": pose.model_copy(update=changes)})
     return geometry.model_copy(update={"microscope": scope, "array": array})
 
 
-def _with_pupil(mat: MatFile, scope: Microscope, images_px: tuple[int, int], notes: list[str]) -> Microscope:
+def _with_pupil(
+    mat: MatFile, scope: Microscope, images_px: tuple[int, int], is_stated: bool, notes: list[str]
+) -> Microscope:
     """The microscope with the pupil that the file states as an array; why it is not used is noted.
 
-    ``images_px`` is the size of an image, rows and columns; 0 in place of an array means that there is none.
+    ``images_px`` is the size of an image, rows and columns; 0 in place of an array means that there is none. With
+    ``is_stated`` the geometry's Zernike terms win.
     """
     unused = "the file's aberration was not used"
     shape = mat.shapes["aberration"]
@@ -288,7 +296,7 @@ def _with_pupil(mat: MatFile, scope: Microscope, images_px: tuple[int, int], not
         return scope
     terms = ", ".join(f"{noll}: {waves:.3g}" for noll, waves in found.zernike_waves.items() if abs(waves) >= 5e-3)
     fit = f"Zernike terms in waves RMS {terms or 'all below 0.005'}; {left}"
-    if "zernike_waves" in scope.model_fields_set:
+    if is_stated:
         if _differ(scope.zernike_waves, found.zernike_waves):
             notes.append(f"the geometry's zernike_waves were used and not the file's aberration, which has {fit}")
         return scope
