@@ -15,7 +15,9 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry, given_of, read_geometry, with_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.errors import NoGeometryError
 from ptychoui.experiment import DataSource, Experiment, Geometry, load_geometry
+from ptychoui.optics.info import as_text, describe
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import resources
 
@@ -103,3 +105,32 @@ def test_experiments_keep_what_their_data_state(smear: Path) -> None:
     assert isinstance(given, PartialGeometry) and given.is_preset
     assert opened(smear, given)[0].microscope.wavelength_um == pytest.approx(0.53)
     assert with_geometry(Experiment(), PRESET).geometry == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("layout", "partial", "shown", "hidden"),
+    [
+        ("uconn", "", ['kind = "spiral"', "count = 225", "pitch_mm = 4.0"], ["rows", "columns"]),
+        ("uconn", "[array]\ncount = 225\n", ['kind = "spiral"', "pitch_mm = 4.0"], ["rows", "count ="]),
+        ("uconn", "[array]\nring_counts = [1, 8]\n", ['kind = "rings"', "ring_radii_mm"], ["pitch_mm", "ring_counts"]),
+        ("elfpie", "", ['kind = "rings"' if load_geometry("elfpie_usaf").array.kind == "rings" else "kind ="], []),
+        ("tiff", "", ['kind = "lattice"', "rows = 15", "columns = 15", "pitch_mm"], ["count"]),
+        ("tiff", "[array]\ncount = 225\n", ['kind = "spiral"'], ["rows"]),
+        ("tiff", "[array]\ndome_radius_mm = 60.0\n", ['kind = "dome"', "ring_counts"], ["dome_radius_mm", "rows"]),
+    ],
+)
+def test_the_lines_that_are_asked_for_are_those_of_the_layout(
+    layout: str, partial: str, shown: list[str], hidden: list[str], tmp_path: Path, uconn_variables: dict[str, Any]
+) -> None:
+    path = tmp_path / "s"
+    if layout == "tiff":
+        tifffile.imwrite(path, np.ones((9, 8, 8), np.uint16), photometric="minisblack")
+    else:
+        name = {"uconn": "imlow_HDR", "elfpie": "lowSeq"}[layout]
+        scipy.io.savemat(path, {name: uconn_variables["imlow_HDR"]}, appendmat=False)
+    (tmp_path / "g.toml").write_text(partial or "[microscope]\nobjective_na = 0.1\n")
+    with pytest.raises(NoGeometryError) as caught:
+        open_dataset(path, tmp_path / "g.toml")
+    values = describe(str(path), str(tmp_path / "g.toml"))
+    for lines in (caught.value.hint, "\n".join(values["lines"]), as_text(values).partition("with --geometry:")[2]):
+        assert all(line in lines for line in shown) and not any(f"{line}" in lines for line in hidden)

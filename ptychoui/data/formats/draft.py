@@ -22,6 +22,7 @@ from ptychoui.data.formats.common import (
     sidecar_path,
 )
 from ptychoui.data.formats.geometry_file import (
+    KIND_NEEDS,
     LAYOUT,
     REPLACES_LAYOUT,
     GivenGeometry,
@@ -33,7 +34,7 @@ from ptychoui.data.formats.geometry_file import (
 )
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Geometry, Images
+from ptychoui.experiment import Geometry, Images, load_geometry
 
 WORDS = {
     "microscope.objective_na": ("objective's NA", "", "0.1"),
@@ -387,31 +388,48 @@ class Draft:
         said = f"; it does say {', '.join(stated)}" if stated else ""
         where = f"{self.path.name}/geometry.toml" if self.path.is_dir() else sidecar_path(self.path).name
         known = f"--geometry {self.example}" if self.example else "ptychoui presets"
+        lines = lines_for(missing, self._likely_kind(stated_values), stated_values)
         return NoGeometryError(
             f"{self.path.name} does not say the {', the '.join(words)}{said}; missing: {', '.join(missing)}",
-            f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines_for(missing))} "
+            f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines)} "
             f"and your own values; examples: {known}",
             missing,
-            self.report() | {"stated": stated_values},
+            self.report() | {"stated": stated_values, "lines": lines},
         )
+
+    def _likely_kind(self, stated: dict[str, Any]) -> str:
+        """Kind of the array that what is stated, or else the example of such data, speaks of."""
+        for kind, mark in (("dome", "dome_radius_mm"), ("rings", "ring_radii_mm"), ("rings", "ring_counts")):
+            if f"array.{mark}" in stated:
+                return kind
+        if "array.count" in stated or "array.spiral_steps" in stated:
+            return "spiral"
+        if self.example and "array.rows" not in stated and "array.columns" not in stated:
+            return load_geometry(self.example).array.kind
+        return "lattice"
 
     def report(self) -> dict[str, Any]:
         """What was read, as plain values."""
         return {"layout": self.layout, "images": self.images, "facts": list(self.facts), "notes": list(self.notes)}
 
 
-def lines_for(missing: tuple[str, ...]) -> list[str]:
-    """Lines of TOML that state the missing settings, with values that show how they are written."""
+def lines_for(missing: tuple[str, ...], kind: str = "lattice", stated: Iterable[str] = ()) -> list[str]:
+    """Lines of TOML that state the missing settings, with values that show how they are written.
+
+    Where the layout is missing they show that of ``kind``, without what is ``stated``.
+    """
     lines = []
     for table in ("microscope", "array"):
         names = [name for name in missing if name.startswith(f"{table}.")]
-        if "array.kind" in names:  # a lattice needs these too
-            names += [name for name in ("array.rows", "array.columns") if name not in names]
+        if "array.kind" in names:  # an array of that kind needs these too
+            needs = [f"array.{name}" for name in KIND_NEEDS[kind]]
+            names = [name for name in names if name != "array.pitch_mm" or name in needs]
+            names += [name for name in needs if name not in names and name not in set(stated)]
         if names:
             lines.append(f"[{table}]")
-            lines += [
-                f"{name.removeprefix(f'{table}.')} = {WORDS[name][2] if name in WORDS else '...'}" for name in names
-            ]
+            for name in names:
+                value = f'"{kind}"' if name == "array.kind" else WORDS[name][2] if name in WORDS else "..."
+                lines.append(f"{name.removeprefix(f'{table}.')} = {value}")
     return lines
 
 
