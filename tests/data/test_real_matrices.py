@@ -280,6 +280,13 @@ def test_images_in_cells_of_version_73(tmp_path: Path) -> None:
     np.testing.assert_allclose(directions_of(read), foreign.DIRECTIONS, atol=1e-9)
 
 
+def test_cells_count_their_own_axis(tmp_path: Path) -> None:
+    """Eight cells of nine rows are no nine images."""
+    cells = cells_of(np.ones((8, 9, 10)), (1, 8))
+    scipy.io.savemat(tmp_path / "u.mat", {"imlow_HDR": cells})
+    assert "holds 8 images but the array in the geometry has 9 LEDs" in refusal(tmp_path / "u.mat")
+
+
 def refusal(path: str | Path, geometry: Any = NINE) -> str:
     with pytest.raises(DataError) as caught:
         open_dataset(path, geometry)

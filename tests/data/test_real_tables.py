@@ -242,3 +242,69 @@ def test_toml_in_the_encodings_of_editors(encoding: str, end: str, tmp_path: Pat
     text = '# Höhe in mm, Pixel in µm\n[array]\npositions_file = "Präparat.csv"\nheight_mm = 80.0\n'
     (tmp_path / "g.toml").write_bytes(text.replace("\n", end).encode(encoding))
     assert read_toml(tmp_path / "g.toml") == {"array": {"positions_file": "Präparat.csv", "height_mm": 80.0}}
+
+
+# ---------------------------------------------------------------------------------- any table
+
+UNITS_MM = {"um": 1e-3, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3, "inch": 25.4}
+STYLES = ("{0}_{1}", "{0} [{1}]", "{0} ({1})", "{0}/{1}", "{0} in {1}", "{0}-position [{1}]", "LED {0} ({1})")
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_table_comes_back_or_is_refused(seed: int, tmp_path: Path) -> None:
+    """Separators, decimals, units, names, orders of columns, quotes, comments and encodings at random."""
+    rng = np.random.default_rng(seed)
+
+    def one_of(choices: Any) -> Any:
+        return choices[rng.integers(len(choices))]
+
+    separator = one_of([",", ";", "\t", " "])
+    decimal = "." if separator == "," else one_of([".", ","])
+    count = int(rng.integers(1, 30))
+    numbers = rng.choice(1000, count, replace=False)
+    values = np.round(rng.uniform(-80, 80, (count, 2)), 3)
+    values[0] = 77.125, -3.5  # not all within half a millimetre
+    unit = one_of(list(UNITS_MM))
+    style = one_of(STYLES[:1] if separator == " " else STYLES)
+    columns = {
+        "x": style.format("x", unit),
+        "y": style.format("Y", unit),
+        "n": one_of(["number", "Nummer", "id", "LED"]),
+    }
+    columns |= {"b": "brightness", "t": "remark"}
+    order = [str(name) for name in rng.permutation(list(columns))[: len(columns)]]
+    quote = '"' if rng.random() < 0.3 else ""
+
+    def line(cells: dict[str, str]) -> str:
+        return separator.join(f"{quote}{cells[name]}{quote}" for name in order)
+
+    lines = ["# a comment, of somebody"] * int(rng.integers(0, 3)) + [line(columns)]
+    for number, (x, y) in zip(numbers, values / UNITS_MM[unit], strict=True):
+        x_text, y_text = (f"{value:.9g}".replace(".", decimal) for value in (x, y))
+        lines.append(line({"n": str(number), "x": x_text, "y": y_text, "b": f"0{decimal}5", "t": "ok"}))
+    (tmp_path / "t.csv").write_bytes(one_of(["\n", "\r\n"]).join(lines).encode(one_of(ENCODINGS)))
+    leds, _ = read_led_table(tmp_path / "t.csv")
+    assert leds.numbers == tuple(numbers.tolist())
+    assert leds.positions_mm is not None
+    np.testing.assert_allclose(leds.positions_mm[:, :2], values, atol=1e-6)
+    assert not leds.positions_mm[:, 2].any() and any("brightness" in note and "remark" in note for note in leds.notes)
+
+
+def test_damaged_tables_end_in_a_table_or_a_sentence(tmp_path: Path) -> None:
+    wholes = [case if isinstance(case, bytes) else case.encode() for case in CASES.values()]
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        raw = bytearray(wholes[seed % len(wholes)])
+        for _ in range(rng.integers(1, 6)):
+            place = int(rng.integers(len(raw)))
+            if rng.random() < 0.5:
+                raw[place] = rng.integers(256)
+            else:
+                raw[place:place] = [b",", b";", b"\n", b'"', b"#", b"nan", b"1e400", b"\xff\xfe"][rng.integers(8)]
+        (tmp_path / "t.csv").write_bytes(bytes(raw))
+        try:
+            leds, _ = read_led_table(tmp_path / "t.csv")
+            assert len(leds) > 0
+        except DataError as error:
+            assert error.message and "\n" not in str(error)
