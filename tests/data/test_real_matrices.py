@@ -455,3 +455,37 @@ def test_matlab_without_an_encoder_is_noted(tmp_path: Path) -> None:
     bad = ptylab_variables(images)
     bad["encoder"][3, 0] = np.nan
     assert "encoder holds NaN or infinity" in refusal(h5write(tmp_path / "n.h5", bad), None)
+
+
+# ---------------------------------------------------------------------------------- units and encodings
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-9])
+def test_wave_numbers_in_another_unit_are_no_bundle_on_the_axis(scale: float, tmp_path: Path) -> None:
+    path = foreign.uconn_amplitudes(tmp_path, np.ones((9, 8, 10)))
+    variables = {name: value for name, value in scipy.io.loadmat(path).items() if not name.startswith("_")}
+    variables["kx"], variables["ky"] = variables["kx"] * scale, variables["ky"] * scale
+    scipy.io.savemat(path, variables)
+    (tmp_path / "geometry.toml").write_text(foreign.SCOPE_TOML)
+    text = refusal(path, None)
+    assert "all LEDs lie within an illumination NA of" in text and "wave numbers in rad/m" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_scripts_and_settings_in_other_encodings(encoding: str, tmp_path: Path, images: np.ndarray) -> None:
+    folder = foreign.waller(tmp_path, images)
+    script = folder / "SystemSetup.m"
+    script.write_bytes(script.read_text().replace("%6.5um", "%6.5\N{MICRO SIGN}m").encode(encoding))
+    np.testing.assert_allclose(directions_of(opened(folder)), foreign.expected_directions("waller"), atol=1e-9)
+    config = foreign.fpm_torch(tmp_path, images)
+    config.write_bytes(config.read_text().replace("Leech", "\N{MICRO SIGN}-Pr\xe4parat").encode(encoding))
+    np.testing.assert_allclose(directions_of(opened(config)), foreign.DIRECTIONS, atol=1e-3)
+
+
+def test_many_axes_of_hdf5_are_asked_about(tmp_path: Path, images: np.ndarray) -> None:
+    path = foreign.ptylab(tmp_path, images)
+    with h5py.File(path, "r+") as file:
+        del file["ptychogram"]
+        file["ptychogram"] = np.ones((3, 3, 8, 10))
+    text = refusal(path, None)
+    assert "ptychogram has the shape (3, 3, 8, 10), expected (LEDs, rows, columns)" in text and "one stack" in text

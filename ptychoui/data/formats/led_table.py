@@ -24,6 +24,7 @@ JSON_KEYS = ("led_position_list_cartesian", "led_position_list_na", "led_list")
 TABLE_HEIGHT_MM = 100.0
 """Height at which LEDs known by their directions only are placed: on a flat array any height gives the directions."""
 LARGEST_MM = 5000.0
+LEAST_NA = 1e-4
 LARGEST_TABLE = 2**26
 
 
@@ -141,6 +142,11 @@ def _on_plane(cosines: NDArray[np.float64], height_mm: float) -> NDArray[np.floa
             f"{int(beyond.argmax())} of the table with {sine[beyond.argmax()]:.4g}",
             "direction cosines lie below 1: check the unit and the wavelength",
         )
+    if len(sine) > 1 and 0 < sine.max() < LEAST_NA:
+        raise DataError(
+            f"all LEDs lie within an illumination NA of {sine.max():.2g} of the axis, which no array has",
+            "check the unit of the directions: direction cosines, or wave numbers in rad/m",
+        )
     flat = height_mm * cosines / np.sqrt(1 - sine**2)[:, None]
     return np.column_stack([flat, np.zeros(len(flat))])
 
@@ -172,7 +178,7 @@ def read_led_table(path: Path) -> tuple[Leds, str]:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror}", "check the path of the LED table") from None
     found = text_of(raw)
     if found is not None and found[0].lstrip()[:1] in ("{", "["):
-        return led_table_of(load_json(found[0].encode(), path), path)
+        return led_table_of(load_json(raw, path), path)
     if found is None or not found[0].strip():
         raise DataError(f"{path.name} is {'empty' if not raw else 'no text'}, not a table of LED positions", WANTED)
     table = read_led_text(found[0], path, found[1])
@@ -225,8 +231,11 @@ def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
 
 def load_json(raw: bytes, path: Path) -> Any:
     """Decode JSON; what is wrong is told with its line, also the trailing commas that some programs write."""
+    found = text_of(raw)
+    if found is None:
+        raise DataError(f"{path.name} is not valid JSON: it is no text", "copy the file again")
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return json.loads(found[0])
     except json.JSONDecodeError as error:
         before = error.doc[: error.pos].rstrip()
         after = error.doc[error.pos :].lstrip()[:1]
@@ -241,8 +250,8 @@ def load_json(raw: bytes, path: Path) -> Any:
             f"column {error.colno}",
             "correct that line, or copy the file again",
         ) from None
-    except (UnicodeDecodeError, RecursionError, ValueError):
-        raise DataError(f"{path.name} is not valid JSON in UTF-8", "copy the file again") from None
+    except (RecursionError, ValueError):
+        raise DataError(f"{path.name} is not valid JSON", "copy the file again") from None
 
 
 def numbers_of(value: Any, count: int, what: str) -> list[float]:

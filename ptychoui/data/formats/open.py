@@ -26,6 +26,7 @@ from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.data.formats.waller_folder import read_waller_folder, setup_script
 from ptychoui.data.results import is_reconstruction
 from ptychoui.errors import DataError, LedTableError
+from ptychoui.text import text_of
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -95,7 +96,7 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
         with parsing(path, "table of LEDs"):
             leds, said = read_led_table(path)
             raise _table_error(path, "; ".join([said, *leds.notes]), len(leds))
-    if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+    if (text := text_of(start)) is not None and text[0].lstrip()[:1] in ("{", "["):
         with parsing(path, "JSON file"):
             return _open_json(path, geometry)
     raise DataError(*(refused_file(path, start) or (f"{path.name} is of an unknown kind", f"ptychoui reads {LAYOUTS}")))

@@ -225,7 +225,10 @@ def _images(
     if len(shape) == 3:
         shape = tuple(shape[axis] for axis in turned)
     if len(shape) != 3 or 0 in shape:
-        raise DataError(f"{path.name}: ptychogram has the shape {shape}, expected (LEDs, rows, columns)")
+        raise DataError(
+            f"{path.name}: ptychogram has the shape {shape}, expected (LEDs, rows, columns)",
+            "save one stack: choose one colour, focus or repetition, and give a grid of LEDs one axis, in their order",
+        )
     if draft.leds is not None and given is None and len(draft.leds) != shape[0] and len(draft.leds) == shape[2]:
         raise DataError(
             f"{path.name}: ptychogram has the shape {shape}, its last axis has the {len(draft.leds)} LEDs",
