@@ -25,6 +25,8 @@ $(STAMP): pyproject.toml constraints.txt resources/system-libraries.sh
 	  || { echo "Python cannot make a virtual environment; try: sudo apt-get install python3-venv"; exit 1; }
 	@echo "Installing pinned packages into $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	@echo "Compiling the loops over LEDs for this processor (half a minute)"
+	@$(BIN)/python -c "from ptychoui.optics.compiled import prepare; prepare('complex64'); prepare('complex128')"
 	@touch $@
 
 run: setup

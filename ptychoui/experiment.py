@@ -542,7 +542,19 @@ class Training(Settings):
 class Images(Settings):
     """What a user says of the images of a data file; left out: what the file says, or the custom of its layout."""
 
-    led_axis: Literal["first", "last"] | None = Field(None, description="axis of the LEDs in a .mat file: first, last")
+    led_axis: str | None = Field(
+        None,
+        pattern=r"^(first|last|pages|[A-Z0-9]{1,4})$",
+        description="axis of the LEDs: first or last of a .mat file; of a TIFF the letter that its header gives it "
+        "(T, Z, C, ...), several where rows and columns of LEDs are axes of their own, the slowest first, or pages to "
+        "take the pages as they are stored",
+    )
+    indices: dict[str, Annotated[int, Field(ge=0)]] | None = Field(
+        None, description="place, from 0, on every other axis of a TIFF whose images are meant: indices = {C = 0}"
+    )
+    bit_depth: int | None = Field(
+        None, ge=1, le=32, description="bits that the camera used, where a TIFF stores white as 0"
+    )
     values: Literal["intensity", "amplitude"] | None = Field(
         None, description="what a pixel holds: intensity or amplitude (squared when it is read)"
     )

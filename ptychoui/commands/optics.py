@@ -73,6 +73,12 @@ def _add_reconstruct(commands: Any) -> None:
         "--without", type=int, nargs="+", default=[], metavar="LED", help="numbers of LEDs to leave out"
     )
     parser.add_argument("--calibrate", action="store_true", help="correct the array's pose by the images first")
+    parser.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="do not look for contradictions between images and geometry afterwards, which takes a few seconds",
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     add_threads(parser)
     parser.add_argument("--figures", metavar="FOLDER", help="write PNGs of object, pupil and LEDs")
@@ -163,7 +169,10 @@ def _one_window(
 
     window = _window(arguments)
     work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
-    result = work.stored(_passes(work, settings.passes))
+    interrupted = _passes(work, settings.passes)
+    if arguments.check and not interrupted:
+        work.check()
+    result = work.stored(interrupted)
     for remark in work.remarks:
         say(f"note: {remark}")
     return result

@@ -87,7 +87,7 @@ def _train(arguments: argparse.Namespace) -> int:
         from ptychoui.training.trainer import new_run
 
         folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
-        trainer = new_run(with_options(experiment, arguments), folder, control)
+        trainer = new_run(with_options(experiment, arguments), folder, control, tell=say)
         _show_truth(trainer)
     try:
         values = _follow(trainer, control)

@@ -34,6 +34,9 @@ FIRST_REACH = 1e-5
 PROBE = 1e-4
 """Relative change of the output by which the size of a direction is found."""
 
+KINKED = 0.1
+"""Share of a point that is exactly zero from which it is moved a little before derivatives are compared."""
+
 START = "first estimate"
 """Name of the chain's input among the others."""
 
@@ -59,6 +62,7 @@ def directional_deviation(
     EngineError
         If x is not in double precision: differences of rounded numbers would show nothing.
     """
+    x = off_kinks(x, generator)
     products = products_of(chain, x, inputs, cotangent, wanted, strategy)
     return max(each.relative for each in deviations(chain, x, inputs, cotangent, products, generator).values())
 
@@ -85,6 +89,19 @@ class Deviation:
 
     relative: float
     size: float
+
+
+def off_kinks(x: Tensor, generator: torch.Generator) -> Tensor:
+    """The point, or one beside it where much of it is exactly zero.
+
+    There layers with kinks, such as ReLU, have no derivative: products are right there and differences are not. A first
+    estimate is often zero outside the sample, or altogether.
+    """
+    if float((x == 0).double().mean()) < KINKED:
+        return x
+    size = float(x.abs().square().mean().sqrt()) or 1.0
+    noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+    return x + 1e-2 * size * noise
 
 
 def products_of(

@@ -331,7 +331,7 @@ class Controller(QObject):
         if self._measured_from is not None and self.document.geometry != self._measured_from:
             # Taking it would put the old wavelength, NA and pose back over what was changed since.
             self._measured_from = None
-            self._forget_calibration()
+            self.forget_measured()
         self.document_changed.emit(what)
         self.ask_judgement()
         self._recovery.start()
@@ -489,7 +489,7 @@ class Controller(QObject):
             self.say("error", failure.message, failure.hint, failure.traceback_text)
 
         self.edit_experiment(label, profile_run.with_profile(document.experiment, path))
-        self._forget_calibration()
+        self.forget_measured()
         self.load_data(
             lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
         )
@@ -510,10 +510,21 @@ class Controller(QObject):
         if self._refuse_while_running():
             return False
         self.edit_geometry(geometry, label, "")
-        self._forget_calibration()
+        self.forget_measured()
         return True
 
-    def _forget_calibration(self) -> None:
+    @property
+    def untaken(self) -> tuple[str, Geometry, str] | None:
+        """A geometry that was measured and not taken: what it is, in words, itself, and what taking it is called."""
+        document = self.document
+        if (found := document.calibration.found) is not None and found.geometry != document.geometry:
+            return "A calibration is finished", found.geometry, "Calibration"
+        layouts = document.orientation.found
+        if layouts is not None and layouts.sure and not any(layout.present for layout in layouts.layouts[:2]):
+            return "Another layout of the array was found", layouts.layouts[0].geometry, "Orientation"
+        return None
+
+    def forget_measured(self) -> None:
         """A calibration and a test of layouts belong to the geometry that they started from."""
         self.document.calibration, self.document.orientation = CalibrationHistory(), OrientationHistory()
         self.reconstruction_changed.emit()

@@ -97,6 +97,26 @@ class ResultQuestion:
         return {buttons.Save: "save", buttons.Discard: "discard"}.get(answer, "cancel")  # type: ignore[return-value]
 
 
+class UntakenQuestion:
+    """Asked when a geometry that was measured would be lost: nobody has taken it, and it is in no file."""
+
+    @classmethod
+    def ask(cls, parent: QWidget, what: str) -> Literal["take", "discard", "cancel"]:
+        """Take it into the geometry, discard it, or cancel."""
+        box = QMessageBox(parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Geometry not taken")
+        box.setText(f"{what} and was not taken into the geometry.")
+        take = box.addButton("Take it", QMessageBox.ButtonRole.AcceptRole)
+        discard = box.addButton(QMessageBox.StandardButton.Discard)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(take)
+        box.exec()
+        clicked = box.clickedButton()
+        box.deleteLater()
+        return "take" if clicked is take else "discard" if clicked is discard else "cancel"
+
+
 class UnfinishedQuestion:
     """Asked at the start for work that the last session left behind."""
 

@@ -14,7 +14,7 @@ from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
 from ptychoui.gui.controller import Controller
-from ptychoui.gui.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion
+from ptychoui.gui.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
 from ptychoui.gui.messages import Message
 from ptychoui.gui.panels import Panels
 from ptychoui.session.document import Document
@@ -51,12 +51,30 @@ class WindowCommands(QMainWindow):
         raise NotImplementedError
 
     def may_replace(self) -> bool:
-        """Ask what becomes of unsaved settings and of an unsaved reconstruction; True if they may go."""
+        """Ask what becomes of a geometry nobody took, of unsaved settings and of an unsaved reconstruction.
+
+        True if they may go.
+        """
+        if not self._may_lose_measured():
+            return False
         if self.document.dirty:
             answer = UnsavedQuestion.ask(self)
             if not (answer == "discard" or (answer == "save" and self.save())):
                 return False
         return self.may_lose_result()
+
+    def _may_lose_measured(self) -> bool:
+        """Ask what becomes of a calibration, or of a layout that was found, that nobody took; True if it may go."""
+        untaken = self.controller.untaken
+        if untaken is None:
+            return True
+        what, geometry, label = untaken
+        answer = UntakenQuestion.ask(self, what)
+        if answer == "take":
+            return self.controller.take_geometry(geometry, label)
+        if answer == "discard":
+            self.controller.forget_measured()
+        return answer == "discard"
 
     def may_lose_result(self) -> bool:
         """Ask what becomes of a reconstruction that is in no file yet; True if it may go."""

@@ -238,10 +238,13 @@ class _LinearisedSolve(Linearisation):
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """Re<a, b> of each object: (B, N, N) -> (B, 1, 1) real."""
+    """Re<a, b> of each object, image or volume: (B, ...) -> (B, 1, ...) real.
+
+    Over all axes of an object: where the operator couples slices, steps of single slices would not converge.
+    """
     product = a.conj() * b if a.is_complex() else a * b
     real = product.real if product.is_complex() else product
-    return real.sum((-2, -1), keepdim=True)
+    return real.sum(tuple(range(1, real.ndim)), keepdim=True)
 
 
 def _name(tensor: Tensor) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.experiment import Microscope, Reconstruct
+from ptychoui.optics.bright_field import bright_field_finding
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.reconstruct import curved_light
@@ -86,6 +87,10 @@ def explain_stack(
     """
     settings = Reconstruct(passes=PASSES, upsampling=upsampling)
     work = WindowReconstruction(stack, settings, window, device=device, between=between)
+    means = work.images.mean((1, 2), dtype=np.float64)
+    contradiction = bright_field_finding(means, work.leds, work.work.geometry.microscope.objective_na)
+    if contradiction is not None:
+        work.work.contradictions = (contradiction.sentence,)
     for _done in work.run():
         pass
     found = work.work.result()

@@ -13,6 +13,7 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import describe_reconstruction, is_reconstruction
 from ptychoui.errors import LedTableError, NoGeometryError
 from ptychoui.experiment import Geometry
+from ptychoui.optics.bright_field import stack_findings
 from ptychoui.optics.led_array import led_array, limit_notes
 from ptychoui.optics.microscope import derived_numbers, field_of_leds
 from ptychoui.words import counted
@@ -84,6 +85,7 @@ def _described(path: str, dataset: ImageStack | TrainingSet, given: GivenGeometr
         values["derived"] = asdict(derived_numbers(geometry))
         if isinstance(dataset, ImageStack):
             values["notes"] += limit_notes(geometry.array)
+            values["warnings"] = [one.sentence for one in stack_findings(dataset, geometry)]
         if leds:
             values["leds"] = led_rows(geometry)
     return values
@@ -118,6 +120,8 @@ _UNITS = {
     "cutoff_lp_per_mm": ("cut-off", "lp/mm"),
     "neighbour_overlap": ("pupil overlap of neighbouring LEDs", ""),
     "led_count": ("LEDs", ""),
+    "nearest_led": ("LED nearest to the optical axis", ""),
+    "nearest_led_mm": ("its distance from the axis", "mm"),
     "bright_field_leds": ("bright-field LEDs", ""),
     "dark_field_leds": ("dark-field LEDs", ""),
     "edge_leds": ("of these in the guard band", ""),
@@ -189,7 +193,7 @@ def as_text(values: dict[str, Any]) -> str:
         if name == "cutoff_lp_per_mm":
             usaf = f"{derived['usaf_group']}-{derived['usaf_element']}"
             lines.append(f"  {'finest USAF 1951 pattern below it':<42}{usaf:>10} group-element")
-    lines += [f"warning: {warning}" for warning in derived["warnings"]]
+    lines += [f"warning: {warning}" for warning in (*values.get("warnings", ()), *derived["warnings"])]
     if "leds" in values:
         lines.append(
             f"{'LED':>6}{'x mm':>10}{'y mm':>10}{'z mm':>9}{'NA x':>9}{'NA y':>9}{'NA':>8}  field   brightness"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Geometry, Microscope
+from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.zernike import zernike
 
@@ -255,6 +255,8 @@ class Derived:
 
     Attributes
     ----------
+    nearest_led, nearest_led_mm
+        Number of the LED nearest to the optical axis, and its distance from it in the plane of the sample.
     bright_field_leds, dark_field_leds, edge_leds
         All LEDs are bright or dark field; those within ``guard_na`` of the objective NA are counted again as edge.
     usaf_group, usaf_element
@@ -268,6 +270,8 @@ class Derived:
     """
 
     led_count: int
+    nearest_led: int
+    nearest_led_mm: float
     bright_field_leds: int
     dark_field_leds: int
     edge_leds: int
@@ -318,8 +322,12 @@ def derived_numbers(geometry: Geometry, tile_px: int | None = None, guard_na: fl
     cutoff = 1e3 * synthetic_na / microscope.wavelength_um
     group, element = usaf_element(cutoff)
     limits = tile_limits(geometry)
+    from_axis_mm = np.hypot(*leds.positions_mm[:, :2].T)
+    nearest = int(np.argmin(from_axis_mm))
     return Derived(
         led_count=len(leds),
+        nearest_led=int(leds.numbers[nearest]),
+        nearest_led_mm=float(from_axis_mm[nearest]),
         bright_field_leds=int(bright.sum()),
         dark_field_leds=int((~bright).sum()),
         edge_leds=field_of_leds(leds, microscope.objective_na, guard_na).count("edge"),
@@ -343,6 +351,7 @@ def derived_numbers(geometry: Geometry, tile_px: int | None = None, guard_na: fl
         tile_limit_px=int(limits.smallest_um / microscope.pixel_size_um),
         warnings=(
             *_sampling_warnings(microscope),
+            *_centre_warnings(geometry.array),
             *_led_warnings(microscope, leds, guard_na),
             *_tile_warnings(geometry, limits, illumination_na, tile_px),
         ),
@@ -362,6 +371,23 @@ def _sampling_warnings(microscope: Microscope) -> list[str]:
             "intensities are aliased; the model integrates over the pixel, never interpolate such images"
         ]
     return []
+
+
+def _centre_warnings(array: Array) -> list[str]:
+    """Warn of a spiral that fills an even square: its start, which lies on the axis by default, is not its middle."""
+    side = math.isqrt(array.count or 0)
+    if array.kind != "spiral" or side % 2 or side**2 != array.count or not array.pitch_mm:
+        return []
+    if array.center_row is not None or array.center_column is not None or array.spiral_start is not None:
+        return []
+    pose = array.pose
+    if pose.shift_x_mm or pose.shift_y_mm:
+        return []
+    return [
+        f"the start of the spiral is taken to lie on the optical axis; its {side} x {side} LEDs have no middle one, so "
+        f"that the panel's middle then lies {array.pitch_mm / 2:g} mm off in both directions: if the panel itself is "
+        "centred, state array.pose.shift_x_mm and shift_y_mm"
+    ]
 
 
 def _led_warnings(microscope: Microscope, leds: LedArray, guard_na: float) -> list[str]:

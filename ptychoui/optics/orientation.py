@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
-from ptychoui.optics.circles import Circles
+from ptychoui.experiment import Array, Geometry, Reconstruct
+from ptychoui.optics.circles import near_circles
+from ptychoui.optics.geometry_check import CLEARLY, known_sign, settings_of, try_other_layouts
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS, Variant, half_turn, laid_out
 from ptychoui.optics.reconstruct import reconstruct
@@ -41,13 +41,18 @@ class Orientation:
     ----------
     variants, residuals
         The eight layouts, as changes of the one given, and their amplitude residuals, in ascending order but for
-        twins that are tied.
+        twins that are tied, and behind a pair that was ``fitted``.
     array
         The array laid out the best way.
     pair_margin
         By what share the best residual of any other pair of twins is larger than the best one's.
     twin_margin
         By what share the twin's residual is larger: near zero the images do not tell the sign of the phase.
+    fitted
+        True if the pair was decided by short reconstructions with brightness and stray light fitted, whose margin
+        ``pair_margin`` then is: without them several layouts were about as good.
+    known
+        What the geometry states that tells twins apart, in words; empty where it states nothing.
     """
 
     variants: tuple[Variant, ...]
@@ -55,6 +60,8 @@ class Orientation:
     array: Array
     pair_margin: float
     twin_margin: float
+    fitted: bool = False
+    known: str = ""
 
     @property
     def sure(self) -> bool:
@@ -62,14 +69,28 @@ class Orientation:
         return self.pair_margin >= SURE
 
     @property
+    def sign_rests_on(self) -> str:
+        """What the half turn, and with it the sign of the phase, was decided by, and how far to trust it."""
+        if self.known:
+            return f"{self.known} of the geometry: with another sign of it the twin is the right one"
+        return (
+            "nothing that the geometry states: a sample out of focus, or another error of the model, may decide for "
+            "the wrong twin as well, so check the sign of the phase with a sample that you know"
+        )
+
+    @property
     def sentence(self) -> str:
         """The result for people."""
         best = f"{'best' if self.sure else 'perhaps the best'} layout: {self.variants[0]}"
         pair = f"the next pair is {worse(self.pair_margin)}"
+        if self.fitted:
+            pair += " with brightness and stray light fitted"
         if not self.sure:
             pair += " - too little to be sure: check the layout with a sample that you know"
+            if self.variants[0] != VARIANTS[0]:
+                pair += f"; not applied; to try it: {settings_of(self.array)}"
         if self.twin_margin >= SURE:
-            twin = f"its twin, turned by half a turn, is {worse(self.twin_margin)}"
+            twin = f"its twin, turned by half a turn, is {worse(self.twin_margin)}, which rests on {self.sign_rests_on}"
         else:
             almost = "as good" if self.twin_margin < TIED else f"only {worse(self.twin_margin)}"
             twin = (
@@ -130,7 +151,7 @@ def try_layouts(
     found: list[tuple[float, Variant]] = []
     for variant in [variant for variant in VARIANTS if variant.twin not in VARIANTS[: VARIANTS.index(variant)]]:
         # One pose for both twins: then they differ by the sign alone.
-        array = _near(geometry.microscope, laid_out(geometry.array, variant), crop, field_point_um)
+        array = near_circles(geometry.microscope, laid_out(geometry.array, variant), crop, field_point_um)
         for one, there in ((variant, array), (variant.twin, half_turn(array, field_point_um))):
             leds = led_array(there, field_point_um)
             result = reconstruct(geometry.replace(array=there), crop, settings, leds, device, between)
@@ -139,24 +160,29 @@ def try_layouts(
     found.sort(key=lambda pair: pair[0])
     if found[1][1] == VARIANTS[0] == found[0][1].twin and found[1][0] < (1 + TIED) * found[0][0]:
         found[:2] = found[1], found[0]
+    margin, fitted = _pair_margin(found), False
+    if margin < SURE:
+        test = try_other_layouts(geometry, images, field_point_um, device, between, numbering=False)
+        if test.margin >= CLEARLY - 1:
+            chosen = test.variants[test.best]
+            assert chosen is not None
+            found.sort(key=lambda one: (one[1] not in (chosen, chosen.twin), one[0]))
+            margin, fitted = test.margin, True
     residuals, variants = tuple(value for value, _ in found), tuple(variant for _, variant in found)
     best, twin = variants[0], variants[0].twin
-    other = next(value for value, variant in found if variant not in (best, twin))
     yield Orientation(
         variants=variants,
         residuals=residuals,
         array=laid_out(geometry.array, best),
-        pair_margin=other / min(residuals[0], residuals[variants.index(twin)]) - 1,
+        pair_margin=margin,
         twin_margin=max(0.0, residuals[variants.index(twin)] / residuals[0] - 1),
+        fitted=fitted,
+        known=known_sign(geometry.microscope),
     )
 
 
-def _near(
-    microscope: Microscope, array: Array, images: NDArray[np.float32], field_point_um: tuple[float, float]
-) -> Array:
-    """The array with the pose that circles in the images show, or as it is where they show none."""
-    try:
-        found = Circles(microscope, array, images, field_point_um).fit()
-    except DataError:  # too few bright-field images
-        return array
-    return found.array if found.seen and found.after < found.before and not found.at_limit else array
+def _pair_margin(found: list[tuple[float, Variant]]) -> float:
+    """By what share the best residual of any other pair is larger than that of the best one."""
+    best = found[0][1]
+    other = next(value for value, variant in found if variant not in (best, best.twin))
+    return other / min(value for value, variant in found if variant in (best, best.twin)) - 1

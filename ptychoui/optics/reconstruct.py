@@ -25,6 +25,9 @@ from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, s
 POOR = 0.1
 """Residual, brightness and stray light fitted, from which something about the geometry is likely to be wrong."""
 
+UNEXPLAINED = 0.02
+"""Structured part of the residual from which a result is called not explained: right geometries have up to .015."""
+
 ERRATIC = 0.36
 """Standard deviation of the logarithm of brightness among LEDs of about the same angle, weighted by the images'
 amplitude, that calls for a remark.
@@ -43,7 +46,7 @@ ALIKE = 12
 BLACK = 1e-6
 """Mean of an image, 1 = open field, below which misfits are no longer shares of it."""
 
-VEILED = 0.05
+VEILED = 0.1
 """Stray light of a bright-field image, in units of its open field, that calls for a remark."""
 
 LEAST_PX = 16
@@ -97,6 +100,10 @@ class Reconstruction:
         The same with the fitted brightness and stray light.
     history
         Residual after each pass.
+    structured_residual
+        The part of ``fitted_residual`` in which neighbouring pixels agree: what noise does not explain.
+    contradictions
+        In what images and geometry contradict each other, where that was checked: sentences, see `geometry_check`.
     """
 
     object: NDArray[np.complex64]
@@ -114,11 +121,20 @@ class Reconstruction:
     fitted_residual: float
     history: tuple[float, ...]
     geometry: Geometry
+    structured_residual: float = 0.0
+    contradictions: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What should make its owner doubt it, in sentences."""
-        found = []
+        found = list(self.contradictions)
+        if self.fitted_residual < POOR and self.structured_residual > UNEXPLAINED:
+            noise = self.fitted_residual - self.structured_residual
+            found.append(
+                f"not explained: {self.structured_residual:.1%} of the light is left over as structure, where noise "
+                f"accounts for {noise:.1%}: calibrate (ptychoui calibrate), and check the orientation, wavelength and "
+                "NA; more coherent light or a smaller square help where LEDs are large or their light is broad"
+            )
         if not self.fitted_residual < POOR:
             found.append(
                 f"the model leaves {self.fitted_residual:.0%} of the light unexplained: check wavelength, pixel, "
@@ -189,6 +205,11 @@ class StackReconstruction:
         (2, 2) change of the light's direction with place, see `curvature`: its phase belongs to the light and not to
         the object. By default the light is plane and its curvature is found in the object.
 
+    Attributes
+    ----------
+    contradictions
+        What a check of the geometry found, to be kept with the result.
+
     Raises
     ------
     DataError, GeometryError
@@ -234,6 +255,7 @@ class StackReconstruction:
             self.spectrum = torch.fft.fftshift(torch.fft.fft2(whole))
         self.model.between = between
         self.history: list[float] = []
+        self.contradictions: tuple[str, ...] = ()
 
     @property
     def grids(self) -> Sampling:
@@ -318,7 +340,7 @@ class StackReconstruction:
         """Everything that is known by now."""
         model, optics = self.model, self.optics
         with torch.no_grad():
-            fitted, crossed, light, power = self._residuals()
+            fitted, crossed, light, power, agreeing = self._residuals()
             # The object is known up to its scale: the one that explains all images best with LEDs of one brightness.
             scale = float(crossed.sum() / max(light.sum(), 1e-30))
             log_gain = optics.log_gain - self.log_brightness
@@ -341,6 +363,8 @@ class StackReconstruction:
             fitted_residual=float(fitted.sum() / power.sum()),
             history=tuple(self.history),
             geometry=self.geometry,
+            structured_residual=float(max(0.0, agreeing.sum()) / power.sum()),
+            contradictions=self.contradictions,
         )
 
     def _pupil(self, optics: Optics) -> NDArray[np.complex64]:
@@ -356,7 +380,9 @@ class StackReconstruction:
             return np.asarray(self.model.pupils(centred)[0].cpu().numpy()).astype(np.complex64)
 
     def _residuals(self) -> tuple[NDArray[np.float64], ...]:
-        """Of every LED (L,): squared misfit, and sums of A |g|, |g|^2 and A^2 with amplitudes |g| at one brightness."""
+        """Of every LED (L,): squared misfit, sums of A |g|, |g|^2 and A^2 with amplitudes |g| at one brightness, and
+        products of neighbouring misfits.
+        """
         model, optics = self.model, self.optics
         pupils = model.pupils(optics)
         rows: list[Tensor] = []
@@ -368,7 +394,10 @@ class StackReconstruction:
             gain, stray = optics.log_gain[part].exp()[:, None, None], optics.background[part][:, None, None]
             misfit = (gain * light + stray).clamp_min(0).sqrt() - measured
             sums = (misfit.square(), measured * light.sqrt(), light, measured.square())
-            rows.append(torch.stack([one.sum((1, 2)) for one in sums]))
+            # Products of neighbours: noise has none on average, structure has nearly the squares.
+            beside = (misfit[:, :, 1:] * misfit[:, :, :-1]).sum((1, 2)) + (misfit[:, 1:] * misfit[:, :-1]).sum((1, 2))
+            size = misfit.shape[-1]
+            rows.append(torch.stack([*(one.sum((1, 2)) for one in sums), beside * (size / (size - 1) / 2)]))
         return tuple(torch.cat(rows, 1).double().cpu().numpy())
 
 

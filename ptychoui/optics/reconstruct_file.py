@@ -150,8 +150,8 @@ class WindowReconstruction:
     ----------
     images, leds
         (LED, row, column) what is reconstructed, and the LEDs in the same order, as seen from the window's middle.
-    curvature_per_um
-        See `curvature`.
+    field_point_um, curvature_per_um
+        The window's middle, see `Window.field_point_um`, and `curvature` there.
     work
         What does the passes.
     notes
@@ -187,6 +187,7 @@ class WindowReconstruction:
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
+        self.field_point_um = point
         self.leds = leds_seen_from(geometry.array, point, leave_out)
         start = time.perf_counter()
         self.images = cut.images[image_places(stack, self.leds, stack.provenance.source)]
@@ -208,6 +209,15 @@ class WindowReconstruction:
         for done in self.work.run():
             self.seconds = before + time.perf_counter() - start
             yield done
+
+    def check(self) -> None:
+        """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``remarks``."""
+        from ptychoui.optics.geometry_check import contradictions
+
+        geometry = self.work.geometry
+        self.work.contradictions = contradictions(
+            geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.between
+        )
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object as it is now."""

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, array_sha256, release
-from ptychoui.data.files import json_text, write_atomic
+from ptychoui.data.files import json_text, make_folder, write_atomic
 from ptychoui.data.results import StoredReconstruction, load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError, GeometryError, RunError
 from ptychoui.experiment import Geometry, Reconstruct, to_toml
@@ -204,7 +204,7 @@ class FieldReconstruction:
     def _prepare(self, resume: bool) -> None:
         name, mine = self.folder / "fingerprint.json", self._fingerprint()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder, RunError)
             for leftover in self.folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
             theirs = json.loads(name.read_text(encoding="utf-8")) if name.exists() else None

@@ -142,14 +142,15 @@ def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geomet
         for variant, residual in zip(test.variants, test.residuals, strict=True)
     )
     verdict = (
-        f"Sure but for half a turn: all other layouts explain the images at least {worse(test.pair_margin)}."
+        f"Sure but for half a turn: all other layouts explain the images at least {worse(test.pair_margin)}"
+        f"{' with brightness and stray light fitted' if test.fitted else ''}."
         if test.sure
         else f"Not sure: another layout explains the images only {worse(test.pair_margin)}. Check it with a sample "
         "that you know."
     )
     twin = f"The twin of the best one, turned by half a turn, is {worse(test.twin_margin)}"
     sign = (
-        f"{twin}: the half turn is known, too, and with it whether the phase rises or falls."
+        f"{twin}, which rests on {test.sign_rests_on}."
         if test.twin_margin >= SURE
         else f"{twin}, too little to tell the two apart: a known defocus or a sample of known sign does, and with it "
         "whether the phase rises or falls."

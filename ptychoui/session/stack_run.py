@@ -185,6 +185,7 @@ def stack_run(
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
+        from ptychoui.optics.geometry_check import contradictions
         from ptychoui.optics.reconstruct import StackReconstruction, curvature
         from ptychoui.training.problem import pick_device
 
@@ -223,6 +224,9 @@ def stack_run(
                     _keep(keep, work, task, stack, start - began, False)
                     keep_at = time.monotonic() + max(KEEP_EVERY_S, 10 * (time.monotonic() - start))
                 control.checkpoint()
+            work.contradictions = contradictions(
+                task.geometry, task.leds, task.images, task.field_point_um, where, control.checkpoint
+            )
         except StopRequested:
             stopped = True
         passes = len(work.history)

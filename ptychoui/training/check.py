@@ -19,7 +19,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from ptychoui.engine.check import ALLOWED, deviations, products_of
+from ptychoui.engine.check import ALLOWED, deviations, off_kinks, products_of
 from ptychoui.engine.planner import Option
 from ptychoui.engine.strategy import Strategy
 from ptychoui.errors import CertificateError
@@ -90,6 +90,8 @@ def check_products(
     )
     engine = problem.experiment.engine
     network, inputs, x = _measured(double, way, of_double, widened)
+    given, x = x, off_kinks(x, generator)
+    moved = None if x is given else x
     cotangent = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
     products = products_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(way, engine, DRIFT))
     names = list(products.of)
@@ -98,6 +100,7 @@ def check_products(
     _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
     if problem.physics.dtype != torch.float64:
         network, inputs, x = _measured(problem, way, parameters, examples)
+        x = x if moved is None else moved.to(x)
         single = products_of(network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED))
         apart = {name: float((single.of[name] - products.of[name]).norm()) / found[name].size for name in among}
         _refuse(apart, "those in double precision", SINGLE_TOLERANCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError
 from ptychoui.experiment import Experiment, Geometry
-from ptychoui.optics.explained_stack import ExplainedStack, explain_stack
+from ptychoui.optics.explained_stack import PASSES, ExplainedStack, explain_stack
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.objects import resampled
@@ -183,7 +184,13 @@ def bands(experiment: Experiment, side: int, tile: int) -> tuple[int, int]:
 _LAST_FIELD: dict[tuple[object, ...], ExplainedStack] = {}
 
 
-def explained_field(experiment: Experiment, geometry: Geometry, grids: Sampling, stack: ImageStack) -> ExplainedStack:
+def explained_field(
+    experiment: Experiment,
+    geometry: Geometry,
+    grids: Sampling,
+    stack: ImageStack,
+    tell: Callable[[str], None] = lambda _sentence: None,
+) -> ExplainedStack:
     """The window of a stack that is learned from, reconstructed as ``ptychoui reconstruct`` does.
 
     The newest result is kept, because comparisons ask for it once per seed.
@@ -201,6 +208,7 @@ def explained_field(experiment: Experiment, geometry: Geometry, grids: Sampling,
         stack = replace(stack, geometry=geometry)
     key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
+        tell(f"reconstructing what is learned from: {PASSES} passes over {counted(len(stack.images), 'image')}")
         found = explain_stack(stack, window, int(grids.upsampling))
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -64,6 +65,11 @@ class Problem:
     field: ExplainedStack | None = None
 
     @property
+    def truth_made(self) -> str:
+        """How the truth was made of a measured stack, for a run's record; empty where objects are known."""
+        return "" if self.field is None else "calibrated"
+
+    @property
     def objective_na(self) -> float:
         """Numerical aperture of the objective."""
         return self.geometry.microscope.objective_na
@@ -120,8 +126,12 @@ def said_of_images(experiment: Experiment) -> Images | None:
     return given.images if isinstance(given, PartialGeometry) else None
 
 
-def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | None = None) -> Problem:
-    """Open the data of an experiment and make its operators and examples.
+def build_problem(
+    experiment: Experiment,
+    dataset: ImageStack | TrainingSet | None = None,
+    tell: Callable[[str], None] = lambda _sentence: None,
+) -> Problem:
+    """Open the data of an experiment and make its operators and examples; ``tell`` hears of what takes long.
 
     Raises
     ------
@@ -150,7 +160,7 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         training, held_out, notes = examples_of_objects(experiment, geometry, leds, grids, dataset)
         reference = "simulated objects"
     else:
-        field = explained_field(experiment, geometry, grids, dataset)
+        field = explained_field(experiment, geometry, grids, dataset, tell)
         training, held_out, notes = examples_of_stack(experiment, grids, dataset, field)
         leds, microscope = field.leds, field.microscope
         reference = "full-stack reconstruction"

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui import __version__
-from ptychoui.data.files import write_atomic
+from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import RunError, SettingsError
 from ptychoui.experiment import Experiment, load_experiment, migrate, to_toml
 from ptychoui.training.settled import differences
@@ -60,8 +60,8 @@ class RunFolder:
         self._lock: IO[str] | None = None
 
     @classmethod
-    def create(cls, path: str | Path, experiment: Experiment, data_sha256: str) -> RunFolder:
-        """Make a new run.
+    def create(cls, path: str | Path, experiment: Experiment, data_sha256: str, truth: str = "") -> RunFolder:
+        """Make a new run; ``truth`` names how what it learns from was made of the data.
 
         Raises
         ------
@@ -69,6 +69,9 @@ class RunFolder:
             If the folder holds a run already, or files that no run left; if it is in use, or cannot be written.
         """
         folder = cls(Path(path))
+        # Beside the working folder, runs/NAME may be the first of its kind.
+        if folder.path.is_absolute() and not os.path.lexists(folder.path.parent):
+            check_parent(folder.path, RunError)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -83,6 +86,7 @@ class RunFolder:
             # The record first: wherever a kill comes, it says that the files beside it were left by a run.
             text = to_toml(experiment)
             record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
+            record |= {"truth": truth} if truth else {}
             folder._write_record(record | {"experiment": text})
             folder._write("experiment.toml", text.encode())
             folder._write("events.jsonl", b"")

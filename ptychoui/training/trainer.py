@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -474,8 +475,9 @@ def new_run(
     folder: str | Path | None,
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda _sentence: None,
 ) -> Trainer:
-    """Set up a run; with a folder it is saved there.
+    """Set up a run; with a folder it is saved there. ``tell`` hears of what takes long.
 
     Raises
     ------
@@ -484,13 +486,13 @@ def new_run(
     """
     if folder is not None:
         RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
-    trainer = Trainer(build_problem(experiment), None, control, want_images)
+    trainer = Trainer(build_problem(experiment, tell=tell), None, control, want_images)
     if folder is not None:
         problem = trainer.problem
         # The geometry may have come with the data; the run keeps its own copy, so that nothing changes under it.
         data = experiment.data.replace(images=said_of_images(experiment))
         kept = experiment.replace(geometry=problem.geometry, data=data)
-        trainer.folder = RunFolder.create(folder, kept, problem.data_sha256)
+        trainer.folder = RunFolder.create(folder, kept, problem.data_sha256, problem.truth_made)
     return trainer
 
 
@@ -522,7 +524,7 @@ def resume_run(
             raise RunError(
                 f"the data of {run.path} have changed since the run was started", "restore them or start a new run"
             )
-        trainer = Trainer(problem, run, control, want_images)
+        trainer = Trainer(_of_other_truth(problem, run), run, control, want_images)
         saved = run.load()
         if saved is not None:
             trainer.restore(saved)
@@ -533,6 +535,17 @@ def resume_run(
         run.close()
         raise
     return trainer
+
+
+def _of_other_truth(problem: Problem, run: RunFolder) -> Problem:
+    """The problem with a warning if the run began with another truth, so that its scores jump from here on."""
+    if problem.field is None or run.record().get("truth") == problem.truth_made:
+        return problem
+    warning = (
+        "this run began when what is learned from a stack was reconstructed otherwise: losses and scores before and "
+        "after this point are of different truths; start a new run to compare them"
+    )
+    return replace(problem, field=replace(problem.field, remarks=(warning, *problem.field.remarks)))
 
 
 def _picture(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from engine.chains import TanhLayer, optics_problem, tanh_problem
 from optics.setups import figure
 from torch import Tensor
 
-from ptychoui.engine.check import START, deviations, directional_deviation, products_of
+from ptychoui.engine.check import START, deviations, directional_deviation, off_kinks, products_of
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import Checkpoint
@@ -18,6 +18,7 @@ from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
 from ptychoui.engine.update import HeavyBall, Plain
 from ptychoui.errors import EngineError
+from ptychoui.network.residual_cnn import ResidualCnn
 
 
 def deviation(problem: Any, chain: Chain, name: str = "reversible", seed: int = 0) -> float:
@@ -146,3 +147,21 @@ def test_differences_in_single_precision_are_refused() -> None:
     with pytest.raises(EngineError, match="double precision") as error:
         relative(Affine(), dtype=torch.float32)
     assert error.value.hint
+
+
+def test_right_products_of_kinked_layers_pass_at_a_point_that_is_zero() -> None:
+    """A first estimate of nothing lies on the kink of every ReLU without biases: one-sided slopes are no derivative."""
+    size, channels = 8, 4
+    generator = torch.Generator().manual_seed(0)
+    layer = ResidualCnn(size, channels=channels, convolutions=3)
+    inputs = layer.initial_weights(generator, torch.float64, last=1.0)
+    x = torch.zeros(2, size, size, dtype=torch.complex128)
+    cotangent = torch.randn(x.shape, dtype=x.dtype, generator=generator)
+    chain = Chain([layer] * 3, Plain())
+    found = directional_deviation(chain, x, inputs, cotangent, tuple(inputs), strategy("store_all"), generator)
+    assert figure("check of products on a CNN at zero", found) < 1e-6
+
+
+def test_a_point_away_from_zero_stays_where_it_is() -> None:
+    x = torch.ones(4, dtype=torch.float64)
+    assert off_kinks(x, torch.Generator()) is x

@@ -34,6 +34,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogs.CloseReconstructionQuestion, "ask", classmethod(lambda cls, parent: "save"))
     monkeypatch.setattr(dialogs.UnsavedQuestion, "ask", classmethod(lambda cls, parent: "discard"))
     monkeypatch.setattr(dialogs.ResultQuestion, "ask", classmethod(lambda cls, parent: "discard"))
+    monkeypatch.setattr(dialogs.UntakenQuestion, "ask", classmethod(lambda cls, parent, what: "discard"))
     monkeypatch.setattr(dialogs.UnfinishedQuestion, "ask", classmethod(lambda cls, parent, sentence: "later"))
     monkeypatch.setattr(dialogs.RecoveryQuestion, "ask", classmethod(lambda cls, parent: True))
     for name in ("to_open", "folder_to_open", "to_save", "folder_to_save"):

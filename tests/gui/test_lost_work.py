@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from stepwise_run import StepwiseRun, started
 
+from ptychoui.experiment import Geometry
 from ptychoui.gui import dialogs
 from ptychoui.gui.export_dialog import ExportDialog
 from ptychoui.gui.main_window import MainWindow
@@ -19,6 +20,8 @@ from ptychoui.session.edits import with_value
 from ptychoui.session.kept_design import KeptDesign, design_path, read_design, write_design
 from ptychoui.session.opening import demo_experiment
 from ptychoui.session.preferences import Preferences, load_preferences
+from ptychoui.session.stack_calibration import Calibrated
+from ptychoui.session.stack_orientation import Layout, OrientationFound
 from ptychoui.session.unfinished import left_behind, unfinished_folder
 from ptychoui.training.events import Finished
 
@@ -290,3 +293,52 @@ def test_a_recovered_reconstruction_is_asked_about_wherever_it_is_shown(
     assert again.close() and not left_behind()
     again.deleteLater()
     answers(monkeypatch, "ResultQuestion", "discard")
+
+
+# Geometries that were measured -----------------------------------------------------------------------
+
+
+def _shifted(window: MainWindow) -> Geometry:
+    geometry = window.document.geometry
+    assert geometry is not None
+    array = geometry.array
+    return geometry.replace(array=array.replace(pose=array.pose.replace(shift_x_mm=1.25)))
+
+
+@pytest.mark.parametrize("kind", ["calibration", "orientation"])
+def test_a_geometry_that_nobody_took_is_asked_about(
+    kind: str, window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.open_sample_stack()
+    qtbot.waitUntil(lambda: window.document.dataset is not None, timeout=LONG)
+    idle(window, qtbot)
+    document, before = window.document, window.document.geometry
+    assert window.controller.untaken is None
+
+    def measured() -> None:
+        if kind == "calibration":
+            document.calibration.take(Calibrated(step=1, geometry=_shifted(window), residual=0.01))
+        else:
+            names = ("flip x", "flip y", "as it is")
+            layouts = tuple(
+                Layout(name=n, residual=0.01, worse=0.0, present=n == "as it is", geometry=_shifted(window))
+                for n in names
+            )
+            found = OrientationFound(step=8, layouts=layouts, sure=True, verdict="", sign="")
+            document.orientation.take(found)
+
+    measured()
+    asked: list[str] = []
+    answer = "cancel"
+    ask = classmethod(lambda cls, parent, what: asked.append(what) or answer)
+    monkeypatch.setattr(dialogs.UntakenQuestion, "ask", ask)
+    assert not window.may_replace() and len(asked) == 1 and document.geometry == before
+    answer = "take"
+    monkeypatch.setattr(dialogs.UnsavedQuestion, "ask", classmethod(lambda cls, parent: "cancel"))
+    assert not window.may_replace()  # what was taken is unsaved, which is asked about in turn
+    assert document.geometry is not None and document.geometry.array.pose.shift_x_mm == 1.25
+    document.undo()
+    assert document.geometry == before
+    measured()
+    answer = "discard"
+    assert window.may_replace() and window.may_replace() and len(asked) == 3  # discarded once and for all

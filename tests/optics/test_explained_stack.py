@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from optics.setups import figure
+from optics.test_geometry_check import MEASURED, measured
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.experiment import Geometry, Measurement, Reconstruct
@@ -93,3 +95,16 @@ def test_its_window_lies_in_the_middle_of_longer_images() -> None:
     found = explain_stack(wide, central_window(wide.images.shape[1:]))
     assert (found.window.row, found.window.column, found.window.size_px) == (0, 20, 64)
     assert found.images.shape == (81, 64, 64) and found.object.shape == (64 * found.upsampling,) * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", MEASURED)
+def test_of_measured_stacks_it_is_what_reconstruct_shows(which: str, shared_data: Path) -> None:
+    stack = measured(shared_data, which)
+    window = central_window(stack.images.shape[1:], 128)
+    found = explain_stack(stack, window)
+    work = WindowReconstruction(stack, Reconstruct(), window)
+    list(work.run())
+    shown = work.stored().object
+    correlation = abs(np.vdot(found.object, shown)) / (np.linalg.norm(found.object) * np.linalg.norm(shown))
+    assert 1 - figure(f"truth of the {which} stack: 1 - correlation with reconstruct", 1 - float(correlation)) > 0.95

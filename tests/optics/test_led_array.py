@@ -187,3 +187,10 @@ def test_a_pitch_outside_its_range_is_refused(pitch: float) -> None:
 def test_a_lattice_without_pitch_says_what_it_needs() -> None:
     with pytest.raises(SettingsError, match="also needs pitch_mm"):
         lattice(pitch_mm=None)
+
+
+def test_the_bright_field_ends_at_the_objectives_na() -> None:
+    """One LED just inside and one just outside: sin(angle) = x / sqrt(x^2 + h^2)."""
+    inside, outside = (100.0 * na / np.sqrt(1 - na**2) for na in (0.0999, 0.1001))
+    array = Array(kind="table", height_mm=100.0, positions_mm=((inside, 0.0, 0.0), (0.0, outside, 0.0)))
+    assert led_array(array).bright_field(0.1).tolist() == [True, False]

@@ -362,3 +362,16 @@ def test_changed_data_and_changed_shapes_are_refused(tmp_path: Path) -> None:
         resume_run(tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     resume_run(tmp_path / "run").folder.close()  # type: ignore[union-attr]
+
+
+def test_a_run_on_a_disk_that_is_not_there_makes_no_folders(tmp_path: Path) -> None:
+    absent = tmp_path / "media" / "disk" / "run"
+    with pytest.raises(RunError, match="there is no folder"):
+        RunFolder.create(absent, experiment(), "sha")
+    assert not (tmp_path / "media").exists()
+
+
+def test_the_first_run_makes_the_folder_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    RunFolder.create("runs/mine", experiment(), "sha").close()
+    assert (tmp_path / "runs" / "mine" / "run.json").is_file()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from optics.test_explained_stack import off_stack
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.native import save_hdf5
 from ptychoui.experiment import blank_experiment
 from ptychoui.training.events import Started
 from ptychoui.training.problem import Problem, build_problem
-from ptychoui.training.trainer import Trainer
+from ptychoui.training.trainer import Trainer, new_run, resume_run
 from ptychoui.training.truth import POOR, doubts, one_by_one_error
 
 
@@ -67,3 +70,27 @@ def test_empty_tiles_are_left_out() -> None:
     assert made.field is not None
     contrast = made.training.truth.flatten(1).std(1)
     assert float(contrast.min()) > 0.4 * float(contrast.max())
+
+
+def test_a_run_that_began_with_another_truth_says_so(tmp_path: Path) -> None:
+    """Runs of earlier versions learned from a reconstruction without pupil, brightness and stray light."""
+    path = save_hdf5(tmp_path / "stack.h5", sound())
+    some = problem(True).experiment.replace(data=problem(True).experiment.data.replace(path=str(path)))
+    trainer = new_run(some, tmp_path / "run")
+    assert trainer.folder is not None
+    list(trainer.run())
+    trainer.folder.close()
+    assert _first_warning(tmp_path / "run") is None
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record.pop("truth") == "calibrated"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    said = _first_warning(tmp_path / "run")
+    assert said is not None and said.startswith("this run began when what is learned from a stack was")
+
+
+def _first_warning(folder: Path) -> str | None:
+    trainer = resume_run(folder)
+    event = next(iter(trainer.run()))
+    assert isinstance(event, Started) and trainer.folder is not None
+    trainer.folder.close()
+    return next((one for one in event.warnings if "this run began" in one), None)

@@ -89,6 +89,8 @@ class Draft:
     said: Images = field(default_factory=Images)
     said_in: str = ""
     filled: frozenset[str] = frozenset()
+    own: Geometry | PartialGeometry | None = None
+    looked_beside: bool = False
     example: str = ""  # name of a shipped geometry whose data look like these
 
     def state(self, setting: str, value: float | None, source: str, assumed: bool = False) -> None:
@@ -137,6 +139,29 @@ class Draft:
                 "state exposures and dark_level in [images] of a geometry"
             )
 
+    def said_of(self, given: GivenGeometry) -> Images:
+        """What the geometry beside the data and the one given say of the images."""
+        self._own(given)
+        return self.said
+
+    def check_mosaic(self, mosaic: bool) -> None:
+        """Refuse the pixels of a colour filter array whose colours are not stated."""
+        if mosaic and self.said.bayer is None:
+            raise DataError(
+                f"{self.path.name} holds raw pixels of a colour camera, whose pattern is not stated",
+                'state it in a geometry: [images] bayer = "RGGB" colour = "green"',
+            )
+
+    def tell_scale(self, what: str, why: str) -> None:
+        """Record how stored values became light."""
+        self.tell("grey values", what, "", why)
+
+    def tell_shift(self, bits: int) -> None:
+        """Record that the values lie at the top of their words."""
+        self.tell(
+            "bits in use", 16 - bits, "", f"all values are multiples of {2**bits}; dark_level is in the file's unit"
+        )
+
     def complete(self, given: GivenGeometry) -> Geometry:
         """Whole geometry: what is given wins over the geometry file beside the data, which wins over the data.
 
@@ -145,16 +170,12 @@ class Draft:
         NoGeometryError
             If settings are still missing; it carries their names and what was read.
         """
-        own = self._beside(given)
+        own = self._own(given)
         preset = given if isinstance(given, PartialGeometry) and given.is_preset else None
         given, own = None if preset else self._whole(given), self._whole(own)
         if preset and isinstance(own, Geometry):
             self.notes.append(f"the preset {preset.source} was not used: the geometry beside the data is whole")
             preset = None
-        for layer in (own, given):
-            if isinstance(layer, PartialGeometry) and layer.images is not None:
-                stated = layer.images.model_dump(exclude_none=True)
-                self.said, self.said_in = Images(**(self.said.model_dump() | stated)), layer.source
         if isinstance(given, Geometry) or (given is None and isinstance(own, Geometry)):
             whole = given if isinstance(given, Geometry) else own
             assert isinstance(whole, Geometry)
@@ -217,7 +238,8 @@ class Draft:
             self.tell("pixel values", kind, "", source if said.values else "the custom of the layout", not said.values)
         if said.exposures is not None:
             self.tell("exposures", f"{len(said.exposures)}, divided out", "", source)
-            exposure = np.array(said.exposures, dtype=np.float64)
+            stated, exposure = exposure, np.array(said.exposures, dtype=np.float64)
+            self._compare_exposures(exposure, stated, source)
         for name, values in (("brightness of LEDs", said.gains), ("stray light", said.stray)):
             if values is not None:
                 self.tell(name, f"{len(values)} values, removed", "", source)
@@ -242,6 +264,16 @@ class Draft:
             stray=None if said.stray is None else np.array(said.stray, dtype=np.float64),
         )
 
+    def _compare_exposures(self, used: NDArray[np.float64], stated: NDArray[np.float64] | None, source: str) -> None:
+        """Note exposures of the file that are in other proportions than those used; their unit does not matter."""
+        if stated is None or len(stated) != len(used) or not (used > 0).all():
+            return
+        if not np.allclose(used / used.max(), stated / stated.max(), rtol=1e-3):
+            self.notes.append(
+                f"the exposures of {source} differ from those in the file ({stated.min():g} to {stated.max():g}): "
+                f"{source} was used"
+            )
+
     def _pick_colour(
         self, raw: NDArray[Any], geometry: Geometry, bayer: str, colour: str, source: str
     ) -> tuple[NDArray[Any], Geometry]:
@@ -263,6 +295,17 @@ class Draft:
         )
         picked = np.stack([bayer_channel(image, bayer, colour) for image in raw])
         return picked, geometry.replace(microscope=scope.replace(camera_pixel_um=2 * scope.camera_pixel_um))
+
+    def _own(self, given: GivenGeometry) -> Geometry | PartialGeometry | None:
+        """The geometry file beside the data, read once, after taking over what it and ``given`` say of the images."""
+        if not self.looked_beside:
+            self.looked_beside = True
+            self.own = self._beside(given)
+            for layer in (self.own, given):
+                if isinstance(layer, PartialGeometry) and layer.images is not None:
+                    stated = layer.images.model_dump(exclude_none=True)
+                    self.said, self.said_in = Images(**(self.said.model_dump() | stated)), layer.source
+        return self.own
 
     def _beside(self, given: GivenGeometry) -> Geometry | PartialGeometry | None:
         """The geometry file beside the data."""

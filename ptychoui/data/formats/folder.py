@@ -1,90 +1,147 @@
 """A folder of TIFF or PNG files in natural order (image_2 before image_10), one image per LED.
 
-Files whose name starts with "dark" are dark frames; those that start with "darkfield" are not.
+Names that state column and row, or one bit of many, give the order instead. Files whose name starts with "dark" are
+dark frames; those that start with "darkfield" are not.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.common import (
-    check_claim,
-    parsing,
-)
+from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames, of_name, without_unit
+from ptychoui.data.formats.dark_frames import matched_dark_frames
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
-from ptychoui.data.formats.names import notes_on_names
+from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
+from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
+from ptychoui.data.formats.name_order import order_by_names, tell_names
+from ptychoui.data.formats.name_places import named_places
+from ptychoui.data.formats.names import natural_key as key_of_name
+from ptychoui.data.formats.names import natural_order
+from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
-from ptychoui.data.formats.tiff import read_tiff_image
+from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
 KINDS = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 DARK = re.compile(r"dark(?!\W*_*field)", re.IGNORECASE)
 """Names of dark frames; an image under dark-field illumination is none."""
-END_OF_PNG = b"IEND\xaeB`\x82"
-GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L"}
 
 
 def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) -> ImageStack:
     """Read the images of a folder; the geometry is the one given or ``geometry.toml`` in the folder.
 
-    Files whose name starts with "dark", but not "darkfield", are dark frames: their mean is taken off every image.
-    ``draft`` holds what other files in the folder say.
+    Files whose name starts with "dark", but not "darkfield", are dark frames: their mean is taken off every image, or
+    those of each exposure off the images of that exposure. ``draft`` holds what other files in the folder say.
     """
     draft = draft or Draft(path=folder, layout="")
     files, dark_files = image_files(folder)
-    draft.layout = draft.layout or f"folder of {KINDS[files[0].suffix.lower()]} files"
-    first = read_image(files[0])
-    draft.tell_images(len(files), first.shape[0], first.shape[1], "the files")
-    draft.tell(
-        "order of the images", f"{files[0].name} to {files[-1].name}", "", "natural order of the names", assumed=True
-    )
-    draft.notes.extend(notes_on_names([file.name for file in files]))
+    if draft.leds is None and not named_places([file.name for file in files]) and _is_ome_set(files, dark_files):
+        draft.path = files[0]
+        draft.notes.append(f"the headers of the {len(files)} files say in which order they belong together")
+        return read_tiff_stack(files[0], given, draft)
+    draft.layout = draft.layout or f"folder of {kind_of(files[0])} files"
+    first = read_picture(files[0])
+    draft.tell_images(len(files), first.values.shape[0], first.values.shape[1], "the files")
+    tell_names([file.name for file in files], draft)
     if dark_files:
         some = f"{dark_files[0].name}{', ...' if len(dark_files) > 1 else ''}"
-        draft.tell("dark frames", len(dark_files), "", f"{some}; their mean is subtracted")
         dark_frames = "a dark frame" if len(dark_files) == 1 else "dark frames"
         draft.aside = f"{counted(len(dark_files), 'file')} set aside as {dark_frames} by name: {some}"
     geometry = draft.complete(given)
     check_images(draft, geometry)
+    files = [files[place] for place in order_by_names([file.name for file in files], geometry, draft)]
     digest = hashlib.sha256()
-    raw = read_files(files, digest)
-    draft.notes.append(f"{counted(len(files), 'file')} in natural order, from {files[0].name} to {files[-1].name}")
+    raw, pictures = read_files(files, digest)
+    draft.check_mosaic(pictures[0].mosaic)
+    draft.notes.extend(pictures[0].says)
+    found = _acquisition(folder, files, pictures, draft)
+    draft.notes.extend(found.notes(found.source or "the header"))
+    count, darks = len(raw), list[Picture]()
+    if dark_files:
+        frames, darks = read_files(dark_files, digest, first)
+        raw = np.concatenate([raw, frames])
+    bits = draft.said.bit_depth or found.bits() or pictures[0].bits_said
+    raw = light(raw, pictures[0], bits, folder.name, draft.tell_scale)
+    raw, frames = raw[:count], raw[count:]
+    if shift := shifted_bits(raw):
+        draft.tell_shift(shift)
+    exposure = found.relative(folder.name, draft.said.exposures is not None, draft.notes)
+    if exposure is not None:
+        draft.tell("exposures stated", exposure_words(exposure), "", found.source)
     dark = None
     if dark_files:
-        frame = read_files(dark_files, digest, first).mean(axis=0, dtype=np.float64)
-        dark = [frame] * len(raw)
-        which = "the dark frame" if len(dark_files) == 1 else f"the mean of {len(dark_files)} dark frames"
-        draft.notes.append(f"{which} ({frame.mean():.4g}) was subtracted")
-    return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark)
+        stated = [of_name(file.name) or one.exposure_ms for file, one in zip(dark_files, darks, strict=True)]
+        dark = matched_dark_frames(frames, [file.name for file in dark_files], stated, exposure, count, draft)
+    return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark, exposure=exposure)
 
 
-def read_files(files: list[Path], digest: hashlib._Hash, like: NDArray[Any] | None = None) -> NDArray[Any]:
-    """(file, row, column) of files that must have one size and type (that of ``like``, or of the first)."""
-    first = read_image(files[0])
-    like, name = (first, files[0].name) if like is None else (like, "the first image")
-    raw = np.empty((len(files), *like.shape), dtype=like.dtype)
-    for place, file in enumerate(files):
-        image = first if place == 0 else read_image(file)
-        if image.shape != like.shape or image.dtype != like.dtype:
-            raise DataError(
-                f"{file.name} is {image.shape} {image.dtype}, {name} is {like.shape} {like.dtype}",
-                "all images of a stack must have the same size and type",
-            )
-        raw[place] = image
-        digest.update(f"{file.name}\0{sha256_file(file)}\n".encode())
-    return raw
+def _is_ome_set(files: list[Path], dark_files: list[Path]) -> bool:
+    """Whether the OME header of the first file spreads the planes of one stack over all of them.
+
+    Raises
+    ------
+    DataError
+        If there are dark frames beside them, which belong to no stack.
+    """
+    names = {file.name for file in files}
+    if len(files) < 2 or not is_tiff(files[0]) or not names <= ome_files(files[0]):
+        return False
+    if dark_files:
+        raise DataError(
+            f"the OME headers of the files in {files[0].parent.name} say in which order they belong together, and "
+            f"{dark_files[0].name} lies beside them",
+            f"move the dark frames away and state dark_level in [images] of a geometry, or open {files[0].name}",
+        )
+    return True
+
+
+def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft: Draft) -> Acquisition:
+    """What the metadata in the folder, the headers or the names say of the exposures."""
+    candidates = []
+    if metadata := metadata_beside(folder):
+        frames = list(frames_of(load_metadata(metadata, draft.notes)))
+        by_file = {frame.file: frame.values for frame in frames if frame.file}
+        if by_file.keys() & {file.name for file in files}:
+            found = of_frames([by_file.get(file.name) for file in files], metadata.name)
+            candidates.append(found)
+            if fields := named_leds(frames):
+                draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
+        elif frames:
+            draft.notes.append(f"{metadata.name} names other files than those here: not used")
+    candidates.append(stated_by(files, pictures))
+    if draft.said.exposures is None and (bare := without_unit([file.name for file in files])):
+        draft.notes.append(
+            f"the names state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
+            "10ms, or state exposures in [images] of a geometry"
+        )
+    return next((one for one in candidates if any(one.exposures_ms)), candidates[0])
+
+
+def stated_by(files: list[Path], pictures: list[Picture]) -> Acquisition:
+    """Exposures by the headers of single images, or by their names."""
+    headers = Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers")
+    names = Acquisition(exposures_ms=[of_name(file.name) for file in files], source="the files' names")
+    return headers if any(headers.exposures_ms) else names
+
+
+def read_image(path: Path) -> NDArray[Any]:
+    """One grey image, TIFF or PNG, with 0 as black: (row, column)."""
+    picture = read_picture(path)
+    one = light(np.array(picture.values[None]), picture, picture.bits_said, path.name, lambda _what, _why: None)
+    return np.asarray(one[0])
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -94,9 +151,16 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
             f for f in folder.iterdir() if f.suffix.lower() in KINDS and not f.name.startswith(".") and f.is_file()
         ]
         names = sorted({f.suffix.lower() for f in folder.iterdir() if f.suffix.lower() in RAW_SUFFIXES})
+        kinds = {kind_of(f) for f in files}
+        inner = [] if files else _folders_with_images(folder)
     except OSError as error:
         raise DataError(f"cannot read the folder {str(folder)!r}: {error.strerror}", "check its permissions") from None
-    kinds = {KINDS[f.suffix.lower()] for f in files}
+    if inner:
+        listed = ", ".join(repr(f"{folder.name}/{name}") for name in inner[:3]) + (", ..." if len(inner) > 3 else "")
+        raise DataError(
+            f"the folder {folder.name!r} holds no TIFF or PNG files itself; they are one folder further down",
+            f"open {listed}" if len(inner) == 1 else f"open one of {listed}",
+        )
     if not kinds:
         found = f", but {', '.join(names)} files" if names else ""
         raise DataError(
@@ -107,41 +171,36 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
             f"the folder {folder.name!r} holds both TIFF and PNG files ({len(files)} in all)",
             "keep the images of the stack in a folder of their own",
         )
-    files = sorted(files, key=natural_key)
-    dark = [file for file in files if DARK.match(file.name)]
-    images = [file for file in files if not DARK.match(file.name)]
+    dark = {file.name: file for file in files if DARK.match(file.name)}
+    images = {file.name: file for file in files if not DARK.match(file.name)}
     if not images:
         raise DataError(f"the folder {folder.name!r} holds dark frames only", "add the images of the LEDs")
-    return images, dark
+    return [images[name] for name in natural_order(list(images))], [dark[name] for name in natural_order(list(dark))]
 
 
-def natural_key(file: Path) -> tuple[list[str | int], str]:
+def _folders_with_images(folder: Path) -> list[str]:
+    """Folders inside a folder that hold images, in natural order."""
+    inner = [f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")]
+    return natural_order([f.name for f in inner if any(g.suffix.lower() in KINDS for g in f.iterdir())])
+
+
+def natural_key(file: Path) -> tuple[list[str | Fraction], str]:
     """Sort key in which the numbers inside a name count as numbers; equal names by their spelling."""
-    parts = re.split(r"([0-9]+)", file.name.lower())
-    # Text and numbers alternate, so two keys always compare like with like.
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], file.name
+    return key_of_name(file.name)
 
 
-def read_image(path: Path) -> NDArray[Any]:
-    """Read one grey image, TIFF or PNG: (row, column)."""
-    return _png(path) if path.suffix.lower() == ".png" else read_tiff_image(path)
+def read_files(
+    files: list[Path], digest: hashlib._Hash, like: Picture | None = None
+) -> tuple[NDArray[Any], list[Picture]]:
+    """(file, row, column) of files that must be of one kind (that of ``like``, or of the first), and what each says."""
+    pictures: list[Picture] = []
 
+    def read() -> Iterator[tuple[str, Picture]]:
+        for file in files:
+            picture = read_picture(file)
+            digest.update(f"{file.name}\0{sha256_file(file)}\n".encode())
+            pictures.append(replace(picture, values=picture.values[:0]))
+            yield file.name, picture
 
-def _png(path: Path) -> NDArray[Any]:
-    """Read a grey PNG, 8 or 16 bits: (row, column)."""
-    with parsing(path, "PNG file"):
-        raw = path.read_bytes()
-        if raw[:8] != b"\x89PNG\r\n\x1a\n":
-            raise DataError(f"{path.name} is not a PNG file", "save it again as PNG")
-        if END_OF_PNG not in raw:
-            raise DataError(f"{path.name} is cut short: the end of the PNG is missing", "copy the file again")
-        width, height = int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
-        # At least one bit per pixel: enough to refuse a damaged header before memory is taken.
-        check_claim(path, "the image", width * height // 8, len(raw))
-        with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
-            if image.mode not in GREY_MODES:
-                raise DataError(
-                    f"{path.name} is a colour or palette image (mode {image.mode}), expected grey",
-                    "convert colour images to one channel first",
-                )
-            return np.asarray(image)
+    raw, _ = stack_of(read(), len(files), None if like is None else ("the first image", like))
+    return raw, pictures

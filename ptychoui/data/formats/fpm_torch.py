@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
+from ptychoui.data.formats.acquisition import exposure_words
 from ptychoui.data.formats.draft import Draft, check_images
-from ptychoui.data.formats.folder import KINDS, read_files, read_image
+from ptychoui.data.formats.folder import KINDS, read_files, stated_by
 from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.image_file import read_picture
 from ptychoui.data.formats.led_table import Leds, is_number, load_json, numbers_of
+from ptychoui.data.formats.picture import light
 from ptychoui.data.formats.refusals import refused_image
 from ptychoui.errors import DataError
 
@@ -63,14 +66,20 @@ def read_fpm_torch(path: Path, values: dict[str, Any], given: GivenGeometry) -> 
     draft.state("microscope.defocus_um", _number(setup, "z0", path) or None, "`setup.z0`")
     _leds(path, setup, coordinates, source, draft)
     files = _files(path, values, coordinates, draft)
-    first = read_image(files[0])
-    rows, columns = first.shape
+    rows, columns = read_picture(files[0]).values.shape
     draft.tell_images(len(files), rows, columns, f"`file_pattern` {dataset['file_pattern']}")
     draft.tell("axis of the LEDs", "files", "", f"one file for each of {len(files)} LEDs of {source}")
     geometry = draft.complete(given)
     check_images(draft, geometry)
     digest = hashlib.sha256(sha256_file(path).encode())
-    return draft.finish(read_files(files, digest), geometry, sha256=digest.hexdigest())
+    raw, pictures = read_files(files, digest)
+    draft.check_mosaic(pictures[0].mosaic)
+    raw = light(raw, pictures[0], draft.said.bit_depth or pictures[0].bits_said, path.name, draft.tell_scale)
+    found = stated_by(files, pictures)
+    exposure = found.relative(path.name, draft.said.exposures is not None, draft.notes)
+    if exposure is not None:
+        draft.tell("exposures stated", exposure_words(exposure), "", found.source)
+    return draft.finish(raw, geometry, sha256=digest.hexdigest(), exposure=exposure)
 
 
 def _coordinates(path: Path, dataset: dict[str, Any]) -> tuple[NDArray[np.float64], str]:

@@ -163,6 +163,11 @@ def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft, last:
         return np.moveaxis(raw, 2, 0)
     first, last = raw.shape[0] == count, raw.shape[2] == count
     if draft.said.led_axis is not None:
+        if draft.said.led_axis not in ("first", "last"):
+            raise DataError(
+                f"{path.name}: led_axis = {draft.said.led_axis!r} is not an axis of a .mat file",
+                'write led_axis = "first" or "last"',
+            )
         chosen = raw if draft.said.led_axis == "first" else np.moveaxis(raw, 2, 0)
         draft.tell("axis of the LEDs", draft.said.led_axis, "", f"[images] of {draft.said_in}")
         draft.tell_images(len(chosen), chosen.shape[1], chosen.shape[2], f"`{name}`")

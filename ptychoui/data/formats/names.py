@@ -6,20 +6,54 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 
 from ptychoui.words import counted
 
 NUMBER = re.compile(r"((?:(?<![0-9])[-+])?[0-9]+)")
 """A number with its sign; what stands between two digits is no sign but a hyphen."""
+DECIMAL = re.compile(r"(?<![0-9.])[0-9]+\.([0-9]+)(?![0-9.])")
+"""A number with a point, and its decimal places."""
 SHOWN = 5
 """So many names or numbers are listed at most."""
+
+
+def natural_key(name: str, decimals: bool = False) -> tuple[list[str | Fraction], str]:
+    """Sort key in which the numbers inside a name count as numbers; equal names by their spelling."""
+    parts = re.split(r"([0-9]+(?:\.[0-9]+)?)" if decimals else r"([0-9]+)", _stem(name.lower()))
+    # Text and numbers alternate, so two keys always compare like with like.
+    return [Fraction(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def have_decimals(names: Sequence[str]) -> bool:
+    """Whether numbers with a point are decimals (0.1, 0.05) and not two counts (series 1.9, 1.10)."""
+    found = [DECIMAL.findall(_stem(name)) for name in names]
+    fractions = [fraction for one in found for fraction in one]
+    whole = len({len(one) for one in found}) > 1  # some names have whole numbers instead
+    if not fractions or (len({len(fraction) for fraction in fractions}) < 2 and not whole):
+        return False  # of one length both readings give one order
+    return not any(len(fraction) > 1 and fraction.endswith("0") for fraction in fractions)
+
+
+def natural_order(names: Sequence[str]) -> list[str]:
+    """Names in natural order: image_2 before image_10, 0.05 before 0.1."""
+    decimals = have_decimals(names)
+    return sorted(names, key=lambda name: natural_key(name, decimals))
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 def notes_on_names(names: Sequence[str]) -> list[str]:
     """Sentences about names, in the order in which their images were taken, that may not be that of the LEDs."""
     if len(names) < 2:
         return []
+    if have_decimals(names):
+        keys = [natural_key(name, True)[0] for name in names]
+        twins = [(one, two) for (one, a), (two, b) in pairwise(zip(names, keys, strict=True)) if a == b]
+        return [f"{one} and {two} have the same number: both were taken as images of LEDs" for one, two in twins[:1]]
     parts = [NUMBER.split(name.lower()) for name in names]
     columns = _columns(parts)
     if columns is None:

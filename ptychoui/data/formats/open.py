@@ -13,12 +13,13 @@ from ptychoui.data.formats.folder import read_folder
 from ptychoui.data.formats.fpm_torch import is_fpm_torch, read_fpm_torch
 from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
 from ptychoui.data.formats.imaged import is_imaged, read_imaged
-from ptychoui.data.formats.leb_epfl import metadata_beside, read_leb_stack
+from ptychoui.data.formats.leb_epfl import read_tiff_with_metadata
 from ptychoui.data.formats.led_table import is_led_csv, is_led_json, led_table_of, load_json, read_led_table
 from ptychoui.data.formats.matlab import open_mat
 from ptychoui.data.formats.matlab_directions import find_direction_layout, read_direction_stack
 from ptychoui.data.formats.matlab_stack import image_name, read_matlab_stack
 from ptychoui.data.formats.matlab_training import read_matlab_training
+from ptychoui.data.formats.micro_manager import metadata_beside
 from ptychoui.data.formats.native import is_native, read_native
 from ptychoui.data.formats.ptylab import is_ptylab, read_aidukas, read_ptylab, sections
 from ptychoui.data.formats.refusals import refused_file, refused_hdf5, refused_image
@@ -85,7 +86,7 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
     if start[:4] in TIFF_MAGIC:
         metadata = metadata_beside(path)
         with parsing(path, "TIFF file"):
-            return read_leb_stack(path, metadata, geometry) if metadata else read_tiff_stack(path, geometry)
+            return read_tiff_with_metadata(path, metadata, geometry) if metadata else read_tiff_stack(path, geometry)
     is_matlab = start.startswith(b"MATLAB ") and b" MAT-file" in start
     if is_matlab:
         with parsing(path, "MATLAB file"):

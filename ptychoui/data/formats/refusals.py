@@ -31,6 +31,8 @@ LINEAR = "convert it to 16-bit grey TIFF with linear values, one colour channel,
 def refused_image(path: Path, start: bytes) -> tuple[str, str] | None:
     """Raw camera files, OpenEXR and JPEG, by content and, where that is a TIFF's, by name."""
     kind = RAW_SUFFIXES.get(path.suffix.lower())
+    if start and kind in ("JPEG", "OpenEXR"):
+        kind = None  # these are known by their content; raw formats may be TIFF files inside
     if start.startswith(b"\x76\x2f\x31\x01"):
         kind = "OpenEXR"
     elif start.startswith(b"\xff\xd8\xff"):

@@ -1,13 +1,16 @@
-"""Multi-page TIFF and OME-TIFF: one page per LED, with the geometry in a file beside it."""
+"""TIFF stacks, also OME and ImageJ: one plane per LED, with the geometry in a file beside it."""
 
 from __future__ import annotations
 
-import io
+import hashlib
 import logging
+import math
+import re
 import uuid
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,58 +20,113 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, array_sha256
 from ptychoui.data.files import sha256_file, write_atomic
-from ptychoui.data.formats.common import (
-    check_claim,
-    check_count,
-    conflict,
-    parsing,
-    sidecar_path,
-)
-from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames, of_ome, positive
+from ptychoui.data.formats.common import check_count, conflict, parsing, sidecar_path
+from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_matrix import state_info
+from ptychoui.data.formats.micro_manager import Frame, match_frames
+from ptychoui.data.formats.name_order import order_by_labels
+from ptychoui.data.formats.picture import GREY, Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import LINEAR
+from ptychoui.data.formats.tiff_decode import orientation, picture_of
+from ptychoui.data.formats.tiff_planes import Planes, chosen, files_of_set, ome_root, place_in_set, planes_of, tag_of
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 from ptychoui.words import counted
 
 DNG_VERSION = 50706
+EXPOSURE_TIME = 33434
+PAGE_NAME = 285
 UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
 
 
-def read_tiff_stack(path: Path, given: GivenGeometry, draft: Draft | None = None) -> ImageStack:
-    """Read a multi-page TIFF whose pages are the images of the LEDs, in the array's order.
+def read_tiff_stack(
+    path: Path, given: GivenGeometry, draft: Draft | None = None, frames: Sequence[Frame] = ()
+) -> ImageStack:
+    """Read the planes of a TIFF as the images of the LEDs, in the array's order.
 
-    ``draft`` holds what files beside the TIFF say of it.
+    ``draft`` and ``frames`` hold what files beside the TIFF say of it.
     """
     draft = draft or Draft(path=path, layout="")
     with _opened(path, draft.notes) as tiff:
         if DNG_VERSION in tiff.pages[0].aspage().tags:
             raise DataError(f"{path.name} is a DNG file, a raw camera format: not read", LINEAR)
         ome = tiff.ome_metadata
+        root = ome_root(ome)
+        meta = tiff.imagej_metadata or {}
         if draft.leds is None:
-            state_info(draft, (tiff.imagej_metadata or {}).get("Info"))
+            state_info(draft, meta.get("Info"))
         draft.layout = draft.layout or ("OME-TIFF" if ome else "multi-page TIFF")
-        count, *size = _shape(tiff, path)
-        draft.tell_images(count, size[0], size[1], "the pages")
-        order = "one page for each LED, in the " + ("order of the LED indices" if draft.leds else "array's order")
-        draft.tell("axis of the LEDs", "pages", "", order, assumed=True)
+        said = draft.said_of(given)
+        planes = planes_of(tiff, path, root, said.led_axis == "pages")
+        wanted, along = chosen(planes, said, path)
+        key = planes.pages[0].keyframe
+        size = (key.imagelength, key.imagewidth) if orientation(key) < 5 else (key.imagewidth, key.imagelength)
+        draft.tell_images(len(wanted), *size, "the pages")
+        _tell_axes(draft, planes, wanted, along)
+        found = _acquisition(tiff, root, planes, wanted, frames, draft)
+        draft.notes.extend(found.notes(found.source or "the header"))
+        exposure = found.relative(path.name, said.exposures is not None, draft.notes)
+        if exposure is not None:
+            draft.tell("exposures in the header", exposure_words(exposure), "", found.source)
         geometry = draft.complete(given)
-        raw = _pages(tiff, path, geometry)
-    if ome:
-        _compare_pixel(ome, geometry, draft.notes)
-    return draft.finish(raw, geometry, sha256=sha256_file(path))
+        draft.aside = _others_of_the_stack(path)
+        check_images(draft, geometry)
+        labels = _labels(tiff, meta, planes)
+        if labels:
+            order = order_by_labels([labels[number] for number in wanted], geometry, draft)
+            wanted = [wanted[place] for place in order]
+            exposure = None if exposure is None else exposure[order]
+        numbers = [number // planes.samples for number in wanted]
+        if planes.series is None:
+            named = (
+                (f"{path.name}: page {page}", picture_of(planes.pages[page], path, page, number % planes.samples))
+                for page, number in zip(numbers, wanted, strict=True)
+            )
+            raw, first = stack_of(named, len(wanted))
+        else:
+            raw, first = _block(planes, path)
+            raw = raw[wanted]
+        draft.check_mosaic(first.mosaic)
+        draft.notes.extend(first.says)
+        raw = light(raw, first, draft.said.bit_depth or found.bits() or first.bits_said, path.name, draft.tell_scale)
+        raw = _calibrated(raw, meta, draft)
+        digest = _digest(path, planes)
+    if shift := shifted_bits(raw):
+        draft.tell_shift(shift)
+    if pixel := found.pixel_um or _imagej_pixel(key, meta):
+        conflict("the pixel at the sample", geometry.microscope.pixel_size_um, pixel, "um", draft.notes)
+    if root is not None:
+        _compare(root, geometry, draft.notes)
+    elif ome:
+        draft.notes.append(
+            "the OME header could not be read, so its pixel size was not compared and the pages were taken as stored"
+        )
+    return draft.finish(raw, geometry, sha256=digest, exposure=exposure)
 
 
-def read_tiff_image(path: Path) -> NDArray[Any]:
-    """Read a TIFF of one grey page: (row, column), in the file's own type."""
+def read_tiff_image(path: Path) -> Picture:
+    """Read a TIFF of one grey page."""
     with _opened(path) as tiff:
         if len(tiff.pages) != 1:
             raise DataError(
                 f"{path.name} has {counted(len(tiff.pages), 'page')}, expected one image per file",
-                "open the multi-page file itself, not its folder",
+                "open the multi-page file itself, not its folder; if the stack is split over several, join them first",
             )
-        return _page(tiff.pages[0], path, 0)
+        picture = picture_of(tiff.pages[0], path, 0)
+        root = ome_root(tiff.ome_metadata)
+        place = None if root is None else place_in_set(root, path.name)
+        found = Acquisition() if root is None or place is None else of_ome(root, [place])
+        own = of_frames([_page_metadata(tiff.pages[0])], "the pages' metadata")
+        exposures = [*own.exposures_ms, *found.exposures_ms, _tag_exposure(tiff.pages[0])]
+        return replace(picture, exposure_ms=next((value for value in exposures if value is not None), None))
+
+
+def ome_files(path: Path) -> set[str]:
+    """Names of the files over which the OME header of a TIFF spreads one stack."""
+    with _opened(path) as tiff:
+        return files_of_set(ome_root(tiff.ome_metadata))
 
 
 def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
@@ -111,76 +169,180 @@ def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
     return written
 
 
-def _shape(tiff: tifffile.TiffFile, path: Path) -> tuple[int, int, int]:
-    """Pages, rows and columns as the headers say."""
-    if _is_long_imagej(tiff):
-        shape = tiff.series[0].shape
-        return int(shape[0]), int(shape[1]), int(shape[2])
-    shape = tiff.pages[0].aspage().shape
-    return len(tiff.pages), int(shape[0]), int(shape[1] if len(shape) > 1 else 1)
+def _others_of_the_stack(path: Path) -> str:
+    """Files beside a stack whose names differ from its own by a number only, which may hold the rest of it."""
+
+    def apart_from_numbers(name: str) -> set[str]:
+        return {re.sub(r"\d+", "#", name), re.sub(r"(?:[-_.]|_X)\d+(?=\.)", "", name)}
+
+    own = apart_from_numbers(path.name)
+    beside = [file.name for file in path.parent.glob("*.tif*") if file != path]
+    others = sorted(name for name in beside if own & apart_from_numbers(name))
+    return f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''} beside it may hold others" if others else ""
 
 
-def _is_long_imagej(tiff: tifffile.TiffFile) -> bool:
-    """ImageJ writes a stack above 4 GiB as one page followed by bare images."""
-    return bool(len(tiff.pages) == 1 and tiff.is_imagej and len(tiff.series) == 1 and len(tiff.series[0].shape) == 3)
+def _tell_axes(draft: Draft, planes: Planes, wanted: list[int], along: str) -> None:
+    """Say which planes were taken, and in which order."""
+    one = len([axis for axis in planes.axes if axis.size > 1]) < 2
+    order = "one page for each LED, in the " + ("order of the LED indices" if draft.leds else "array's order")
+    by_user = draft.said.led_axis is not None or draft.said.indices is not None
+    source = f"[images] of {draft.said_in}" if by_user else order
+    draft.tell("axis of the LEDs", "pages" if one else along, "", source, assumed=not by_user)
+    offsets = [page.offset for page in planes.pages if page is not None]
+    parents = {id(page.parent) for page in planes.pages}
+    if planes.header and (len(parents) > 1 or offsets != sorted(offsets)):
+        files = f" from {len(parents)} files" if len(parents) > 1 else ""
+        draft.notes.append(f"the planes were taken{files} in the order of the {planes.header} header, not as stored")
+    if len(wanted) < planes.count:
+        draft.notes.append(f"{len(wanted)} of {planes.count} planes were used ({along})")
 
 
-def _pages(tiff: tifffile.TiffFile, path: Path, geometry: Geometry) -> NDArray[Any]:
-    """(LED, row, column) of all pages; the count is checked before anything is read."""
-    pages = tiff.pages
-    if _is_long_imagej(tiff):
-        series = tiff.series[0]
-        check_count(series.shape[0], geometry, path.name)
-        if series.dataoffset is None or series.dataoffset + series.nbytes > path.stat().st_size:
-            raise DataError(f"{path.name} is cut short: its images end beyond the file", "copy it again")
-        return np.asarray(series.asarray())
-    check_count(len(pages), geometry, path.name)
-    first = _page(pages[0], path, 0)
-    raw = np.empty((len(pages), *first.shape), dtype=first.dtype)
-    for number, page in enumerate(pages):
-        image = _page(page, path, number)
-        if image.shape != first.shape or image.dtype != first.dtype:
-            raise DataError(
-                f"{path.name}: page {number} is {image.shape} {image.dtype}, page 0 is {first.shape} {first.dtype}",
-                "all images of a stack must have the same size and type",
+def _block(planes: Planes, path: Path) -> tuple[NDArray[Any], Picture]:
+    """All planes of a file that keeps them in one block behind its only page."""
+    series, key = planes.series, planes.pages[0].keyframe
+    if series.dataoffset + series.nbytes > path.stat().st_size:
+        raise DataError(f"{path.name} is cut short: its images end beyond the file", "copy it again")
+    if key.samplesperpixel != 1 or int(key.photometric) not in (0, 1) or orientation(key) != 1:
+        raise DataError(f"{path.name} is a stack of {key.photometric.name} images, expected grey", GREY)
+    raw = np.asarray(series.asarray()).reshape(planes.count, key.imagelength, key.imagewidth)
+    return raw, Picture(values=raw[0], white_is_zero=int(key.photometric) == 0, bits=key.bitspersample)
+
+
+def _acquisition(
+    tiff: tifffile.TiffFile,
+    root: ElementTree.Element | None,
+    planes: Planes,
+    wanted: list[int],
+    frames: Sequence[Frame],
+    draft: Draft,
+) -> Acquisition:
+    """What the headers of the images say: Micro-Manager's, those of the pages, or OME."""
+    places = planes.places(wanted)
+    candidates = []
+    if frames:
+        matched = match_frames(frames, places, planes.count)
+        if matched is None:
+            draft.notes.append(
+                f"the metadata beside the file list {counted(len(frames), 'frame')}, the file holds "
+                f"{counted(planes.count, 'plane')}: they could not be matched and were not used"
             )
-        raw[number] = image
-    return raw
-
-
-def _page(page: Any, path: Path, number: int) -> NDArray[Any]:
-    """Read one grey page after its claims were checked against the file's size."""
-    page = page.aspage()
-    if page.samplesperpixel != 1 or len(page.shape) != 2 or page.dtype is None:
-        raise DataError(
-            f"{path.name}: page {number} has the shape {page.shape} ({page.photometric.name}), expected grey",
-            "convert colour images to one channel first",
+        else:
+            candidates.append(of_frames([frame.values for frame in matched], "the metadata beside the file"))
+    if root is not None and planes.header == "OME":
+        candidates.append(of_ome(root, places))
+    if planes.series is None:
+        pages = [planes.pages[number // planes.samples] for number in wanted]
+        if tiff.is_micromanager:
+            candidates.append(of_frames(map(_page_metadata, pages), "the pages' metadata"))
+        if EXPOSURE_TIME in tiff.pages[0].aspage().tags:
+            times = [_tag_exposure(page) for page in pages]
+            candidates.append(Acquisition(exposures_ms=times, source="the pages' ExposureTime"))
+    info = (tiff.imagej_metadata or {}).get("Info")
+    if isinstance(info, str) and "exposure" in info.lower() and not any(any(c.exposures_ms) for c in candidates):
+        draft.notes.append(
+            "ImageJ's Info speaks of exposures, which were not used: if they differ, state exposures in [images] of a "
+            "geometry"
         )
-    size = path.stat().st_size
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count > 0]
-    if len(ends) != len(page.databytecounts) or not ends or max(ends) > size:
-        raise DataError(f"{path.name} is cut short: page {number} ends beyond the file", "copy it again")
-    packed = page.compression != tifffile.COMPRESSION.NONE
-    check_claim(path, f"page {number}", int(page.nbytes), int(sum(page.databytecounts)), packed)
-    return np.asarray(page.asarray())
+    found = next((one for one in candidates if any(one.exposures_ms)), candidates[0] if candidates else Acquisition())
+    for other in candidates:
+        for what, values in other.stated.items():
+            found.stated.setdefault(what, values)
+        both = [(a, b) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=False) if a and b]
+        if any(not math.isclose(a, b, rel_tol=1e-3) for a, b in both):
+            draft.notes.append(
+                f"{found.source} and {other.source} state different exposures: those of {found.source} were used"
+            )
+    return found
 
 
-def _compare_pixel(ome: str, geometry: Geometry, notes: list[str]) -> None:
-    """Note an OME pixel size that differs from the geometry's."""
-    try:
-        root = ElementTree.parse(io.StringIO(ome)).getroot()
-        pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
-        text = None if pixels is None else pixels.get("PhysicalSizeX")
-        if pixels is None or text is None:
-            return
-        unit = pixels.get("PhysicalSizeXUnit", "µm")
-        scale = UM_PER_UNIT.get(unit)
-        if scale is None:
-            notes.append(f"the OME pixel size of {text} {unit} was not compared: unknown unit")
-            return
-        conflict("the pixel at the sample", geometry.microscope.pixel_size_um, float(text) * scale, "um", notes)
-    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
-        notes.append("the OME header could not be read, so its pixel size was not compared")
+def _labels(tiff: tifffile.TiffFile, meta: dict[str, Any], planes: Planes) -> list[str]:
+    """What the planes are called: slices of ImageJ, or the pages' names; nothing if not all have a name."""
+    labels = meta.get("Labels")
+    if labels is None and planes.series is None and PAGE_NAME in tiff.pages[0].aspage().tags:
+        tags = [_tags(page).get(PAGE_NAME) for page in planes.pages]
+        labels = [None if tag is None else tag.value for tag in tags]
+    if not isinstance(labels, list) or len(labels) != planes.count or not all(isinstance(v, str) and v for v in labels):
+        return []
+    return [label.splitlines()[0].strip() for label in labels]
+
+
+def _page_metadata(page: Any) -> dict[str, Any] | None:
+    """What Micro-Manager wrote into a page."""
+    tag = _tags(page).get("MicroManagerMetadata")
+    return tag.value if tag is not None and isinstance(tag.value, dict) else None
+
+
+def _tag_exposure(page: Any) -> float | None:
+    """Exposure in ms by the page's own tag ExposureTime, which is in seconds."""
+    tag = _tags(page).get(EXPOSURE_TIME)
+    value = None if tag is None else tag.value
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[0] / value[1] if value[1] else None
+    seconds = positive(value)
+    return None if seconds is None else seconds * 1e3
+
+
+def _tags(page: Any) -> Any:
+    if page.parent.filehandle.closed or page.offset is None:  # of another file, or known by an index only
+        return tifffile.TiffTags()
+    return page.aspage().tags
+
+
+def _calibrated(raw: NDArray[Any], meta: dict[str, Any], draft: Draft) -> NDArray[Any]:
+    """Values by ImageJ's calibration, by which it keeps signed numbers: value = c0 + c1 * stored."""
+    function, offset, slope = meta.get("cf"), meta.get("c0", 0), meta.get("c1", 1)
+    if function is None or (offset, slope) == (0, 1):
+        return raw
+    if function != 0 or not all(isinstance(v, int | float) and math.isfinite(v) for v in (offset, slope)) or slope == 0:
+        draft.notes.append(f"ImageJ's calibration (function {function}) was not used: the stored values were taken")
+        return raw
+    draft.tell("calibration of the values", f"{offset:g} + {slope:g} * stored", "", "ImageJ's header")
+    if slope == 1 and float(offset).is_integer() and raw.dtype.kind in "ui" and raw.dtype.itemsize < 4:
+        return raw.astype(np.int32) + np.int32(offset)
+    return np.asarray(raw.astype(np.float64) * slope + offset)
+
+
+def _imagej_pixel(key: Any, meta: dict[str, Any]) -> float | None:
+    """Pixel in um that ImageJ states by its unit and the resolution."""
+    unit = str(meta.get("unit", "")).replace("\\u00B5", "µ")
+    scale = {"micron": 1.0, "microns": 1.0}.get(unit, UM_PER_UNIT.get(unit))
+    tag = key.tags.get("XResolution")
+    if scale is None or tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2 or not all(tag.value):
+        return None
+    return float(scale * tag.value[1] / tag.value[0])
+
+
+def _digest(path: Path, planes: Planes) -> str:
+    """Hash of the file, or of all files in which the planes lie."""
+    files = sorted({str(page.parent.filehandle.path) for page in planes.pages})
+    if len(files) < 2:
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{Path(file).name}\0{sha256_file(Path(file))}\n".encode())
+    return digest.hexdigest()
+
+
+def _compare(root: ElementTree.Element, geometry: Geometry, notes: list[str]) -> None:
+    """Note what an OME header says of the microscope and the geometry says otherwise."""
+    scope = geometry.microscope
+    stated = [
+        ("Pixels", "PhysicalSizeX", "µm", "the pixel at the sample", scope.pixel_size_um, "um"),
+        ("Objective", "NominalMagnification", "", "the magnification", scope.magnification, ""),
+        ("Objective", "LensNA", "", "the objective's NA", scope.objective_na, ""),
+        ("Channel", "EmissionWavelength", "nm", "the wavelength", scope.wavelength_um, "um"),
+    ]
+    for tag, name, usual, what, used, shown in stated:
+        units = {(e.get(name), e.get(f"{name}Unit", usual)) for e in root.iter() if tag_of(e) == tag and e.get(name)}
+        if len(units) != 1:
+            continue
+        text, unit = units.pop()
+        scale = UM_PER_UNIT.get(unit) if usual else 1.0
+        value = positive(text)
+        if scale is None or value is None:
+            notes.append(f"{what} of {text} {unit} in the OME header was not compared: unknown unit")
+        else:
+            conflict(what, used, value * scale, shown, notes)
 
 
 @contextmanager

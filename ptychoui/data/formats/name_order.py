@@ -1,0 +1,140 @@
+"""The order of images by their names: of files in a folder, or of the slices of a stack that ImageJ made of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
+from ptychoui.data.formats.names import natural_order, notes_on_names
+from ptychoui.errors import DataError
+from ptychoui.experiment import Geometry
+from ptychoui.words import counted
+
+FIX = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
+
+
+def tell_names(names: list[str], draft: Draft) -> None:
+    """Record what the names of a folder's images say of their order, as far as it is known without a geometry."""
+    named = named_places(names)
+    if named is not None and draft.leds is None:
+        draft.tell("order of the images", f"by {named.words} in the names", "", named.orientation, assumed=True)
+        return
+    draft.tell("order of the images", f"{names[0]} to {names[-1]}", "", "natural order of the names", assumed=True)
+    if named is None:
+        said, words = notes_on_names(names), led_words(names)
+        if words and not any("not used" in note for note in said):
+            said.append(f"the names speak of LEDs ({words}), of which only the natural order was used; {FIX}")
+        draft.notes.extend(said)
+
+
+def _natural_after_all(names: list[str], draft: Draft) -> None:
+    """Record that places in the names were not used."""
+    draft.facts = [fact for fact in draft.facts if fact.name != "order of the images"]
+    draft.tell("order of the images", f"{names[0]} to {names[-1]}", "", "natural order of the names", assumed=True)
+
+
+def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[int]:
+    """Place in ``names`` of each image, in the order of the array's LEDs: as the names state, or as they are.
+
+    Parameters
+    ----------
+    names
+        In natural order.
+
+    Raises
+    ------
+    DataError
+        If the names state places that are not those of the geometry's lattice.
+    """
+    ends = f"{names[0]} to {names[-1]}"
+    natural = f"{counted(len(names), 'file')} in natural order, from {names[0]} to {names[-1]}"
+    named, array = named_places(names), geometry.array
+    numbers = None if named is None or draft.leds is not None else numbers_of_places(named, array)
+    listed = array.kind != "table" and array.led_numbers is not None
+    if named is not None and numbers is not None and not listed:
+        place_of = {number: place for place, number in enumerate(numbers)}
+        draft.notes.append(
+            f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
+            f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
+        )
+        order = [place_of[number] for number in array.numbers()]
+        if len(set(draft.said.exposures or ())) > 1 and order != sorted(order):
+            draft.notes.append(
+                f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in "
+                "that of the names"
+            )
+        return order
+    if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
+        raise DataError(
+            f"the names of the files in {draft.path.name} state LEDs ({named.words}: {_range_of(named.places)}) that "
+            f"are not those of the lattice of {array.rows} x {array.columns} in the geometry",
+            "correct rows and columns of the geometry, or list the LEDs in the natural order of the names as "
+            "array.led_numbers",
+        )
+    if named is not None:
+        _natural_after_all(names, draft)
+    if named is not None and numbers is not None:
+        if list(numbers) != list(array.numbers()):
+            draft.notes.append(
+                f"the names state the LEDs ({named.words}), and array.led_numbers of the geometry states others for "
+                f"them, which were used; {names[0]} is LED {array.numbers()[0]}, by its name LED {numbers[0]}"
+            )
+    elif named is not None:
+        draft.notes.append(f"the names state LEDs ({named.words}), which were not used: {ends} in natural order; {FIX}")
+    else:
+        _note_on_numbers(names, geometry, draft)
+    draft.notes.append(natural)
+    return list(range(len(names)))
+
+
+def _range_of(places: tuple[tuple[int, int], ...]) -> str:
+    if not places:
+        return "bits"
+    first, second = ([place[axis] for place in places] for axis in (0, 1))
+    return f"{min(first)} to {max(first)}, {min(second)} to {max(second)}"
+
+
+def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None:
+    """Say that names number the LEDs otherwise than the geometry lists them, or by two bare numbers."""
+    found = [re.findall(r"led[ _#-]?(\d{1,6})(?!\d|\.\d)", Path(name).stem.lower()) for name in names]
+    listed = geometry.array.numbers()
+    if all(len(one) == 1 for one in found):
+        numbers = [int(one[0]) for one in found]
+        if draft.leds is None and numbers != list(listed) and sorted(numbers) == sorted(listed):
+            draft.notes.append(
+                f"the names number the LEDs, and the geometry lists them in another order, which was used: {names[0]} "
+                f"is LED {listed[0]}, {names[-1]} is LED {listed[-1]}"
+            )
+        return
+    bare = [re.findall(r"(?<![0-9a-z])\d{1,4}(?![0-9a-z])", Path(name).stem.lower()) for name in names]
+    columns = list(zip(*bare, strict=True)) if len({len(one) for one in bare}) == 1 else []
+    moving = [column for column in columns if len(set(column)) > 1]
+    if len(moving) == 2 and len(set(moving[0])) * len(set(moving[1])) == len(names):
+        draft.notes.append(
+            f"the names hold two numbers, as row and column would be, but do not say which is which: the first was "
+            f"taken as the slow one, from {names[0]} to {names[-1]}"
+        )
+
+
+def order_by_labels(labels: list[str], geometry: Geometry, draft: Draft) -> list[int]:
+    """Place in ``labels`` of each plane, in the order of the array's LEDs, as the slices of a stack are called.
+
+    Labels that state column and row, or one bit of many, are used as names of files are; others only have to follow
+    each other naturally.
+    """
+    stored = list(range(len(labels)))
+    if draft.leds is not None or len(set(labels)) != len(labels) or len(labels) < 2:
+        return stored
+    if named_places(labels) is not None:
+        natural = natural_order(labels)
+        tell_names(natural, draft)
+        return [labels.index(natural[place]) for place in order_by_names(natural, geometry, draft)]
+    if natural_order(labels) != labels:
+        draft.notes.append(
+            f"the slices are called {labels[0]}, {labels[1]}, ... {labels[-1]}, which is not the natural order of "
+            "these names; they were taken as stored: if they were sorted by letters, list the LEDs in that order as "
+            "array.led_numbers of a geometry"
+        )
+    return stored
