@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ptychoui.data.dataset import Fact, ImageStack, TrainingSet
-from ptychoui.data.formats.draft import WORDS, lines_for
 from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
+from ptychoui.data.formats.missing_settings import WORDS, lines_for
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import describe_reconstruction, is_reconstruction
 from ptychoui.errors import LedTableError, NoGeometryError

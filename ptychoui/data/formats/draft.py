@@ -22,7 +22,6 @@ from ptychoui.data.formats.common import (
     sidecar_path,
 )
 from ptychoui.data.formats.geometry_file import (
-    KIND_NEEDS,
     LAYOUT,
     REPLACES_LAYOUT,
     GivenGeometry,
@@ -33,27 +32,10 @@ from ptychoui.data.formats.geometry_file import (
     read_geometry,
 )
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
+from ptychoui.data.formats.missing_settings import WORDS, likely_kind, lines_for
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Geometry, Images, load_geometry
+from ptychoui.experiment import Geometry, Images
 
-WORDS = {
-    "microscope.objective_na": ("objective's NA", "", "0.1"),
-    "microscope.magnification": ("magnification", "", "4.0"),
-    "microscope.camera_pixel_um": ("camera's pixel", "um", "3.45"),
-    "microscope.wavelength_um": ("wavelength", "um", "0.53"),
-    "microscope.defocus_um": ("defocus", "um", "0.0"),
-    "array.height_mm": ("height of the LEDs", "mm", "80.0"),
-    "array.pitch_mm": ("LED pitch", "mm", "4.0"),
-    "array.kind": ("layout and order of the LEDs", "", '"lattice"'),
-    "array.rows": ("rows of LEDs", "", "15"),
-    "array.columns": ("columns of LEDs", "", "15"),
-    "array.count": ("number of LEDs", "", "225"),
-    "array.positions_mm": ("positions of the LEDs", "mm", "[[0, 0, 0], [4, 0, 0]]"),
-    "array.ring_radii_mm": ("radii of the rings", "mm", "[0, 4]"),
-    "array.ring_counts": ("LEDs on each ring", "", "[1, 8]"),
-    "array.dome_radius_mm": ("radius of the dome", "mm", "60.0"),
-}
-"""Setting -> its words, its unit, and a value that shows how it is written."""
 ORIENTATION = (
     "the orientation of the LED array follows the layout's custom; check it: the 8 variants of flip and swap differ, "
     "and array.pose in a geometry sets them"
@@ -431,7 +413,7 @@ class Draft:
         said = f"; it does say {', '.join(stated)}" if stated else ""
         where = f"{self.path.name}/geometry.toml" if self.path.is_dir() else sidecar_path(self.path).name
         known = f"--geometry {self.example}" if self.example else "ptychoui presets"
-        lines = lines_for(missing, self._likely_kind(stated_values), stated_values)
+        lines = lines_for(missing, likely_kind(stated_values, self.example), stated_values)
         return NoGeometryError(
             f"{self.path.name} does not say the {', the '.join(words)}{said}; missing: {', '.join(missing)}",
             f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines)} "
@@ -440,40 +422,9 @@ class Draft:
             self.report() | {"stated": stated_values, "lines": lines},
         )
 
-    def _likely_kind(self, stated: dict[str, Any]) -> str:
-        """Kind of the array that what is stated, or else the example of such data, speaks of."""
-        for kind, mark in (("dome", "dome_radius_mm"), ("rings", "ring_radii_mm"), ("rings", "ring_counts")):
-            if f"array.{mark}" in stated:
-                return kind
-        if "array.count" in stated or "array.spiral_steps" in stated:
-            return "spiral"
-        if self.example and "array.rows" not in stated and "array.columns" not in stated:
-            return load_geometry(self.example).array.kind
-        return "lattice"
-
     def report(self) -> dict[str, Any]:
         """What was read, as plain values."""
         return {"layout": self.layout, "images": self.images, "facts": list(self.facts), "notes": list(self.notes)}
-
-
-def lines_for(missing: tuple[str, ...], kind: str = "lattice", stated: Iterable[str] = ()) -> list[str]:
-    """Lines of TOML that state the missing settings, with values that show how they are written.
-
-    Where the layout is missing they show that of ``kind``, without what is ``stated``.
-    """
-    lines = []
-    for table in ("microscope", "array"):
-        names = [name for name in missing if name.startswith(f"{table}.")]
-        if "array.kind" in names:  # an array of that kind needs these too
-            needs = [f"array.{name}" for name in KIND_NEEDS[kind]]
-            names = [name for name in names if name != "array.pitch_mm" or name in needs]
-            names += [name for name in needs if name not in names and name not in set(stated)]
-        if names:
-            lines.append(f"[{table}]")
-            for name in names:
-                value = f'"{kind}"' if name == "array.kind" else WORDS[name][2] if name in WORDS else "..."
-                lines.append(f"{name.removeprefix(f'{table}.')} = {value}")
-    return lines
 
 
 def check_images(draft: Draft, geometry: Geometry) -> None:
