@@ -49,7 +49,9 @@ def test_what_the_file_states_stays(path: str, smear: Path) -> None:
     assert (scope.objective_na, scope.magnification) == (0.1, 2.0)
     assert geometry.array.kind == "spiral" and geometry.array.height_mm == WHOLE.array.height_mm
     assert "the wavelength is 0.53 um in the data file and 0.63 um in the preset uconn_bloodsmear.toml" in text
-    assert "filled in from uconn_bloodsmear.toml: objective_na, magnification, camera_pixel_um" in text
+    filled = next(line for line in text.splitlines() if line.startswith("filled in from the preset: "))
+    assert "camera_pixel_um" in filled and "objective_na" in filled and "uconn_bloodsmear.toml" in filled
+    assert "defocus" not in filled and "wavelength" not in filled
     assert "defocus of 10 um taken from the data file" in text
 
 

@@ -377,12 +377,18 @@ class Draft:
                     + f" in the data file and {other:g} {unit}".rstrip()
                     + f" in the preset {preset.source}; the data file's value was used"
                 )
-        if filled:
-            names = ", ".join(name.split(".", 1)[1] for name in filled)
-            self.tell(
-                f"filled in from {preset.source}", names, "", "a geometry that comes with the program", assumed=True
-            )
+        self.tell_filled(preset.source)
         return filled | self.values
+
+    def tell_filled(self, source: str = "", without: Iterable[str] = ()) -> None:
+        """Record what the preset ``source`` filled in, or anew without what the file turned out to state."""
+        name = "filled in from the preset"
+        old = next((fact for fact in self.facts if fact.name == name), None)
+        self.facts = [fact for fact in self.facts if fact.name != name]
+        self.filled -= set(without)
+        if self.filled:
+            names = ", ".join(sorted(setting.split(".", 1)[1] for setting in self.filled))
+            self.tell(name, names, "", source or (old.source if old else ""), assumed=True)
 
     def _whole(self, layer: GivenGeometry) -> GivenGeometry:
         """A geometry that is whole without what its table of LEDs says, which is noted."""

@@ -241,6 +241,7 @@ def _with_facts_of_file(mat: MatFile, geometry: Geometry, images_px: tuple[int, 
         else:
             scope = scope.model_copy(update={"defocus_um": _in_range("z", z * 1e6, 2000, mat, "um")})
             notes.append(f"defocus of {z * 1e6:g} um taken from the data file")
+            draft.tell_filled(without=["microscope.defocus_um"])
     if "aberration" in mat:
         scope = _with_pupil(mat, scope, images_px, "zernike_waves" in stated, notes)
     changes: dict[str, float] = {}
@@ -262,6 +263,7 @@ def _with_facts_of_file(mat: MatFile, geometry: Geometry, images_px: tuple[int, 
     if any(value != getattr(pose, key) for key, value in changes.items()):
         told = ", ".join(f"{key} = {value:g}" for key, value in changes.items())
         notes.append(f"the array's pose taken from the data file: {told}")
+    draft.tell_filled(without=[f"array.pose.{key}" for key in changes])
     array = geometry.array.model_copy(update={"pose": pose.model_copy(update=changes)})
     return geometry.model_copy(update={"microscope": scope, "array": array})
 
