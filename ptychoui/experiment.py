@@ -18,8 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
 from ptychoui.paths import resources, shipped
+from ptychoui.text import text_of
 
 SCHEMA_VERSION = 1
+UNITS = ("um", "mm", "nm", "deg")
+"""Units that end the names of settings."""
 QUIET: dict[str, Any] = {"quiet": True}
 """Marks settings that files leave out while they have their default, so that the files of simple arrays stay short."""
 
@@ -53,11 +56,24 @@ def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]
         hint = (field.description or "") if field else ""
         return f"the setting {name} is missing", hint or f"add a table [{where}], as the example files show"
     field = owner.model_fields.get(str(first["loc"][0])) if first["loc"] else None
-    value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+    value = "" if first["type"] == "value_error" else f" (got {first['input']!r}{_unit_and_range(owner, first)})"
     text = first["msg"].removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
     hint = (field.description or "") if field else ""
     return f"{name}: {text}{value}", hint or "the example experiments show how it is meant"
+
+
+def _unit_and_range(owner: type[BaseModel], problem: Any) -> str:
+    """Unit and range of a number that is out of its range, to stand behind it; empty for other problems."""
+    name = str(problem["loc"][-1]) if problem["loc"] else ""
+    field = owner.model_fields.get(name)
+    if field is None or problem["type"] not in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        return ""
+    unit = next((f" {unit}" for unit in UNITS if name.endswith(f"_{unit}")), "")
+    bounds = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    whole = f"; {low:g} to {high:g}{unit} are possible" if low is not None and high is not None else ""
+    return unit + whole
 
 
 class Microscope(Settings):
@@ -672,14 +688,15 @@ PathLike = Annotated[str | Path, "a file path"]
 
 
 def read_toml(path: PathLike) -> dict[str, Any]:
-    """Read a TOML file; a missing or broken one raises `SettingsError`."""
+    """Read a TOML file in UTF-8, or in UTF-16 or Latin-1; a missing or broken one raises `SettingsError`."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        found = text_of(Path(path).read_bytes())
+        if found is None:
+            hint = "give a text file with settings here; data go with --data"
+            raise SettingsError(f"{Path(path).name} is not a valid TOML file: it is no text", hint)
+        return tomllib.loads(found[0].replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise SettingsError(f"there is no file {str(path)!r}", "check the path") from None
-    except UnicodeDecodeError:
-        hint = "give a text file with settings here; data go with --data"
-        raise SettingsError(f"{Path(path).name} is not a valid TOML file: it is no text", hint) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{Path(path).name} is not a valid TOML file: {error}", "fix that line") from None
     except OSError as error:

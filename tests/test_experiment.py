@@ -360,3 +360,18 @@ def test_folders_of_the_user_can_be_moved(tmp_path: Path, monkeypatch: pytest.Mo
 def test_errors_read_as_a_sentence_and_a_hint() -> None:
     error = SettingsError("the pitch is 0 mm", "measure it")
     assert str(error) == "the pitch is 0 mm (measure it)" and str(PtychouiError("alone")) == "alone"
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "words"),
+    [
+        (Pose, {"tilt_x_deg": -179.7}, "(got -179.7 deg; -60 to 60 deg are possible)"),
+        (Pose, {"rotation_deg": 400.0}, "(got 400.0 deg; -360 to 360 deg are possible)"),
+        (Pose, {"shift_x_mm": -1e4}, "(got -10000.0 mm; -200 to 200 mm are possible)"),
+        (Array, {"height_mm": 0.0, "rows": 1, "columns": 1}, "(got 0.0 mm; 0 to 2000 mm are possible)"),
+    ],
+)
+def test_a_number_out_of_range_is_told_with_unit_and_range(settings: Any, values: dict[str, float], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(**values)
+    assert words in caught.value.message

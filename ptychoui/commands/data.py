@@ -144,8 +144,8 @@ def _add_objects(commands: Any) -> None:
 
 
 def _objects(arguments: argparse.Namespace) -> int:
+    from ptychoui.data.formats.geometry_file import read_geometry
     from ptychoui.data.formats.native import save_hdf5
-    from ptychoui.experiment import load_geometry
     from ptychoui.optics.object_sources import collect_objects
 
     check_output(arguments.output, *arguments.sources, geometry=arguments.geometry)
@@ -156,7 +156,7 @@ def _objects(arguments: argparse.Namespace) -> int:
             arguments.size,
             arguments.per_source,
             arguments.seed,
-            load_geometry(arguments.geometry) if arguments.geometry else None,
+            read_geometry(arguments.geometry, for_data=True) if arguments.geometry else None,
             arguments.regions,
         )
         path = save_hdf5(arguments.output, found)

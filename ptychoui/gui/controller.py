@@ -167,7 +167,8 @@ class Controller(QObject):
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
 
-        self.desk.submit("open", lambda: opening.open_or_ask(path, given), done, f"Opening {Path(path).name}…")
+        data = self.document.experiment.data if isinstance(self.document.dataset, ImageStack) else None
+        self.desk.submit("open", lambda: opening.open_or_ask(path, given, data), done, f"Opening {Path(path).name}…")
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -224,11 +225,10 @@ class Controller(QObject):
             self.use_profile(opened.path)
         elif isinstance(opened, OpenedGeometry):
             self.edit_experiment("Geometry", document.experiment.replace(geometry=opened.geometry))
-            self.say(
-                "info",
-                f"Geometry of {opened.path.name} taken",
-                "it wins over a geometry in the data; undo takes it back",
-            )
+            wins = "what the data state stays" if opened.filled_in else "it wins over a geometry in the data"
+            self.say("info", f"Geometry of {opened.path.name} taken", f"{wins}; undo takes it back")
+            for note in opened.notes:
+                self.say("info", note)
         elif isinstance(opened, OpenedReconstruction):
             document.show_result(opened.report)
             self.reconstruction_changed.emit()

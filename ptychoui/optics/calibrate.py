@@ -60,6 +60,7 @@ NOTICEABLY = 0.98
 
 NO_BETTER = "it explains the images no better"
 HARDLY_BETTER = "it explains the images hardly better"
+RAN_AWAY = "it left the limits of what may change"
 
 EDGE_SAMPLES = 2.0
 """Distance of the direct light from the pupil's edge, in samples of the spectrum, below which an image is left out."""
@@ -363,11 +364,11 @@ def _refined(
         refined = _refine(start, view, before, numbers, rounds)
         moves = difference(start.array, refined.array)
         if not (np.abs(moves) <= LIMITS).all():  # not a number is no pose either
-            raise GeometryError("it left the limits of what may change")
+            raise GeometryError(RAN_AWAY)
         return refined, view.judged(refined), ""
     except (GeometryError, SettingsError) as problem:
         # A fit that ran away ends in a pose that no array has; what was known before it stays.
-        return start, before, problem.message
+        return start, before, RAN_AWAY if isinstance(problem, SettingsError) else problem.message
 
 
 def _tilt(geometry: Geometry, view: _View, judged: _Judged, rounds: tuple[int, ...]) -> tuple[Step, _Judged]:
@@ -404,7 +405,7 @@ def _single_leds(geometry: Geometry, view: _View, judged: _Judged, passes: int) 
         refined = geometry.replace(array=shifted(geometry.array, shifts))
         after = view.judged(refined)
     except (GeometryError, SettingsError) as problem:
-        reason = problem.message
+        reason = RAN_AWAY if isinstance(problem, SettingsError) else problem.message
     better = after.cost < CLEARLY * judged.cost
     step = Step(
         name="single LEDs",

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ptychoui.data.dataset import Fact, ImageStack, TrainingSet
-from ptychoui.data.formats.draft import WORDS, lines_for
 from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
+from ptychoui.data.formats.missing_settings import WORDS, lines_for
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import describe_reconstruction, is_reconstruction
 from ptychoui.errors import LedTableError, NoGeometryError
@@ -34,7 +34,7 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
     """
     if is_reconstruction(path):
         return describe_reconstruction(path)
-    given = read_geometry(geometry_path) if geometry_path else None
+    given = read_geometry(geometry_path, for_data=True) if geometry_path else None
     try:
         dataset = open_dataset(path, given)
     except LedTableError as error:
@@ -93,7 +93,7 @@ def _described(path: str, dataset: ImageStack | TrainingSet, given: GivenGeometr
 
 def _without_geometry(path: str, error: NoGeometryError) -> dict[str, Any]:
     facts = error.report.get("facts")
-    notes = error.report.get("notes")
+    notes, lines = error.report.get("notes"), error.report.get("lines")
     return {
         "file": path,
         "kind": UNKNOWN,
@@ -102,6 +102,7 @@ def _without_geometry(path: str, error: NoGeometryError) -> dict[str, Any]:
         "facts": [asdict(fact) for fact in facts if isinstance(fact, Fact)] if isinstance(facts, list) else [],
         "notes": [str(note) for note in notes] if isinstance(notes, list) else [],
         "missing": list(error.missing),
+        "lines": [str(line) for line in lines] if isinstance(lines, list) else lines_for(error.missing),
         "message": error.message,
         "hint": error.hint,
     }
@@ -165,7 +166,7 @@ def as_text(values: dict[str, Any]) -> str:
         lines += _facts(values["facts"]) + [f"note: {note}" for note in values["notes"]]
         lines += ["missing:"] + [f"  {name:<32}{_words(name)}".rstrip() for name in values["missing"]]
         where = "write these lines with your own values into a file and give it with --geometry:"
-        return "\n".join([*lines, where, *(f"  {line}" for line in lines_for(tuple(values["missing"])))])
+        return "\n".join([*lines, where, *(f"  {line}" for line in values["lines"])])
     if values["kind"] == "LED stack":
         lines = [
             f"{values['file']}: {values['layout']}, {counted(values['images'], 'image')} of {values['rows_px']} x "

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
+
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet
+from ptychoui.data.formats.folder import image_files
+from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry, build, missing_of
+from ptychoui.data.formats.imaged import is_imaged
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.formats.waller_folder import setup_script
 from ptychoui.data.results import StoredReconstruction, is_reconstruction, load_reconstruction
-from ptychoui.errors import GeometryError
+from ptychoui.errors import DataError, GeometryError
 from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.objects import (
@@ -31,6 +38,8 @@ MARGIN_PX = 4
 """Border of a reconstructed field, in camera pixels, that is not used: light comes in from outside it."""
 GUARD_PX = 8
 """Width of the band between regions of one field, in camera pixels."""
+NUMBERS = re.compile(r"[-+]?[0-9]+(\.[0-9]+(?=\D))?")
+"""What differs between the names of numbered images."""
 PICTURES = tuple(ending for ending in IMAGES if ending not in (".tif", ".tiff"))
 
 
@@ -40,7 +49,7 @@ def collect_objects(
     object_px: int | None = None,
     per_source: int = PER_SOURCE,
     seed: int = 0,
-    geometry: Geometry | None = None,
+    geometry: GivenGeometry = None,
     regions: int = 1,
 ) -> TrainingSet:
     """Make one training set of several sources, see `combine`.
@@ -58,7 +67,8 @@ def collect_objects(
     per_source
         Objects cut from each image.
     geometry
-        Of stacks that carry none, and of the set that is made.
+        Of stacks that carry none, and, where it is whole, of the set that is made. With it a folder of numbered grey
+        images of one size, as many as LEDs, is a stack.
     regions
         Sources that a stack becomes: vertical bands of its field, with a band of `GUARD_PX` between them.
 
@@ -69,9 +79,15 @@ def collect_objects(
     """
     opened: dict[int, _Opened] = {}
     for place, source in enumerate(sources):
-        if source != SIMULATION and not _is_pictures(Path(source)):
+        if source != SIMULATION and not _is_pictures(Path(source), geometry, regions):
             is_result = is_reconstruction(source)
             opened[place] = load_reconstruction(source) if is_result else open_dataset(source, geometry)
+    if regions > 1 and not any(not isinstance(dataset, TrainingSet) for dataset in opened.values()):
+        raise DataError(
+            f"there is no field to divide into {regions} regions: none of the sources is a stack of LED images or a "
+            "reconstruction",
+            "leave --regions out, or give the geometry of a folder of LED images with --geometry",
+        )
     pixels = [_object_pixel(dataset, sources[place]) for place, dataset in opened.items()]
     pixel = pixel_size_um or max(pixels, default=PIXEL_UM)
     spans = [_largest_px(dataset, regions) * own / pixel for dataset, own in zip(opened.values(), pixels, strict=True)]
@@ -92,14 +108,61 @@ def collect_objects(
             # Another place among the sources is another seed: the same image twice gives other crops.
             sets.append(objects_from_images(source, pixel, edge, per_source, seed + place))
     found = combine(sets, pixel, edge)
-    return found if geometry is None else replace(found, geometry=geometry)
+    whole = _whole(geometry)
+    return found if whole is None else replace(found, geometry=whole)
 
 
-def _is_pictures(path: Path) -> bool:
-    """Whether a path is a folder of images or one image; a folder with a geometry file is an LED stack."""
-    if path.is_dir():
-        return not (path / "geometry.toml").is_file()
-    return path.suffix.lower() in PICTURES
+def _is_pictures(path: Path, geometry: GivenGeometry, regions: int) -> bool:
+    """Whether a path is a folder of images or one image; a folder that describes its LEDs is an LED stack."""
+    if not path.is_dir():
+        return path.suffix.lower() in PICTURES
+    if (path / "geometry.toml").is_file() or is_imaged(path) or setup_script(path):
+        return False
+    return geometry is None or not _is_led_frames(path, geometry, regions)
+
+
+def _whole(geometry: GivenGeometry) -> Geometry | None:
+    """A geometry that is whole, or that of a partial one that lacks nothing."""
+    if not isinstance(geometry, PartialGeometry):
+        return geometry
+    values = (geometry.leds.settings(geometry.values) if geometry.leds else {}) | geometry.values
+    return None if missing_of(values) else build(values)
+
+
+def _is_led_frames(folder: Path, geometry: Geometry | PartialGeometry, regions: int) -> bool:
+    """Whether a folder holds one grey image for each LED of a geometry: numbered alike, of one size.
+
+    Raises
+    ------
+    DataError
+        If it holds another number of such images, and a stack is meant.
+    """
+    try:
+        files, _ = image_files(folder)
+        sizes = {_grey_size(file) for file in files}
+    except (DataError, OSError):
+        return False  # what else there is
+    others = [f for f in folder.iterdir() if f.suffix.lower() in (".jpg", ".jpeg", ".bmp")]
+    alike = len({NUMBERS.sub("#", file.name.lower()) for file in files}) == 1
+    if others or len(sizes) != 1 or None in sizes or not alike or len(files) < 2:
+        return False
+    whole = _whole(geometry)
+    leds = len(files) if whole is None else len(whole.array.numbers())
+    if leds != len(files) and regions > 1:
+        raise DataError(
+            f"{folder.name} holds {counted(len(files), 'numbered image')} of one size, the geometry has "
+            f"{counted(leds, 'LED')}: no stack of that array",
+            "list the LEDs of the images as array.led_numbers in the geometry; to take every image as an object of its "
+            "own, leave out --regions",
+        )
+    return leds == len(files)
+
+
+def _grey_size(file: Path) -> tuple[int, int] | None:
+    """Width and height of a grey image by its header; None for a colour image and for several pages."""
+    with Image.open(file) as opened:
+        grey = opened.mode in ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")
+        return opened.size if grey and getattr(opened, "n_frames", 1) == 1 else None
 
 
 def _object_pixel(stack: _Opened, source: str) -> float:

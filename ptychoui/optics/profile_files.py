@@ -59,7 +59,7 @@ def said_of_images(geometry_path: str | None, dark_level: float | None) -> Image
 
     Brightness and stray light of an earlier profile are left out: they are what is measured anew.
     """
-    given = read_geometry(geometry_path) if geometry_path else None
+    given = read_geometry(geometry_path, for_data=True) if geometry_path else None
     said = (given.images if isinstance(given, PartialGeometry) else None) or Images()
     return said.replace(gains=None, stray=None, dark_level=said.dark_level if dark_level is None else dark_level)
 
@@ -79,7 +79,7 @@ def open_for_profile(
     DataError
         If the file holds no stack with a whole geometry.
     """
-    given = read_geometry(geometry_path) if geometry_path else None
+    given = read_geometry(geometry_path, for_data=True) if geometry_path else None
     try:
         stack = open_dataset(path, _with_images(given, said))
     except NoGeometryError:

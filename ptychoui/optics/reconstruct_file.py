@@ -54,7 +54,7 @@ def open_stack(path: str, geometry_path: str | None) -> ImageStack:
     DataError, GeometryError
         If the file holds no stack, or nobody says what microscope it is from.
     """
-    stack = open_dataset(path, read_geometry(geometry_path) if geometry_path else None)
+    stack = open_dataset(path, read_geometry(geometry_path, for_data=True) if geometry_path else None)
     if not isinstance(stack, ImageStack):
         raise DataError(f"{path} holds objects, not images of LEDs", "give an LED stack")
     if stack.geometry is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.data.formats.geometry_file import GivenGeometry, given_of, load_whole_geometry
-from ptychoui.errors import DataError, NoGeometryError
+from ptychoui.data.formats.geometry_file import (
+    GivenGeometry,
+    given_of,
+    is_preset,
+    load_whole_geometry,
+    read_geometry,
+)
+from ptychoui.errors import DataError, NoGeometryError, PtychouiError
 from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
 from ptychoui.paths import data_file, resources
 
@@ -32,11 +38,19 @@ class OpenedExperiment:
 
 @dataclass(frozen=True, slots=True)
 class OpenedGeometry:
-    """A geometry file; a profile speaks of images, too: of dark level, brightness and stray light."""
+    """A geometry file; a profile speaks of images, too: of dark level, brightness and stray light.
+
+    Attributes
+    ----------
+    filled_in
+        It came with the program and was completed by what the data state; ``notes`` say where they differ.
+    """
 
     geometry: Geometry
     path: Path
     is_profile: bool = False
+    filled_in: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +109,13 @@ class OpenedReconstruction:
 Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction
 
 
-def open_or_ask(path: str | Path, given: GivenGeometry = None) -> Opened | GeometryWanted:
+def open_or_ask(
+    path: str | Path, given: GivenGeometry = None, data: DataSource | None = None
+) -> Opened | GeometryWanted:
     """Open a path by what it holds, or say what must be known of the microscope first.
+
+    ``data`` is where the measured stack comes from that is open: a geometry that comes with the program replaces
+    nothing that it states.
 
     Raises
     ------
@@ -104,7 +123,8 @@ def open_or_ask(path: str | Path, given: GivenGeometry = None) -> Opened | Geome
         If it is none of the known kinds, or damaged.
     """
     try:
-        return open_anything(path, given)
+        found = open_anything(path, given)
+        return _filled_in(found, data) if isinstance(found, OpenedGeometry) and data is not None else found
     except NoGeometryError as error:
         stated = error.report.get("stated")
         return GeometryWanted(
@@ -113,6 +133,20 @@ def open_or_ask(path: str | Path, given: GivenGeometry = None) -> Opened | Geome
             missing=error.missing,
             stated=stated if isinstance(stated, dict) else {},
         )
+
+
+def _filled_in(found: OpenedGeometry, data: DataSource) -> OpenedGeometry:
+    """A geometry that comes with the program under what foreign data state."""
+    if not is_preset(found.path) or data.path.startswith("sample:"):
+        return found
+    try:
+        dataset = _open_dataset(data_file(data.path), read_geometry(found.path, for_data=True))
+    except PtychouiError:
+        return found  # that the two do not fit is said where they are used
+    if dataset.geometry is None or dataset.provenance.layout.startswith("ptychoui HDF5"):
+        return found
+    notes = tuple(note for note in dataset.provenance.notes if "preset" in note)
+    return replace(found, geometry=dataset.geometry, filled_in=True, notes=notes)
 
 
 def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:

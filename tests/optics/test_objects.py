@@ -11,10 +11,11 @@ import tifffile
 from PIL import Image
 
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, split_sources
+from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Geometry, to_toml
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import sampling
 from ptychoui.optics.object_sources import collect_objects
@@ -299,6 +300,56 @@ def test_a_stack_can_be_several_regions(tmp_path: Path) -> None:
     assert found.source_names == ("stack.h5, region 1", "stack.h5, region 2")
     with pytest.raises(DataError, match=r"has no room for 2 region\(s\) with an object of 16 pixels"):
         collect_objects([str(tmp_path / "stack.h5")], object_px=16, regions=2)
+
+
+@pytest.mark.parametrize("kind", ["tif", "png"])
+def test_a_folder_of_led_images_is_a_stack_where_a_geometry_is_given(kind: str, tmp_path: Path) -> None:
+    geometry = Geometry(**GEOMETRY)
+    field = training_objects(0.5, 40, 1, 3, sources=("cell",)).objects[0]
+    stack, _ = stack_of(field, geometry)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, image in enumerate(stack.images):
+        counts = (image * 1000).round().clip(0).astype(np.uint16)
+        if kind == "tif":
+            tifffile.imwrite(frames / f"led_{number}.tif", counts)
+        else:
+            Image.fromarray(counts).save(frames / f"led_{number}.png")
+    found = collect_objects([str(frames)], regions=2, geometry=geometry)
+    assert found.source_names == ("frames, region 1", "frames, region 2") and found.geometry == geometry
+    truth = objects_from_reconstruction(field, 0.5, 12, "truth", margin_px=4, regions=2).objects
+    assert np.linalg.norm(found.objects - truth) < 0.15 * np.linalg.norm(truth)
+    (tmp_path / "g.toml").write_text(to_toml(geometry) + "\n[images]\ndark_level = 0.0\n")
+    said = read_geometry(tmp_path / "g.toml")
+    assert collect_objects([str(frames)], regions=2, geometry=said).geometry == geometry
+    (frames / f"led_0.{kind}").unlink()
+    with pytest.raises(DataError, match=r"numbered images of one size, the geometry has .* LEDs: no stack") as caught:
+        collect_objects([str(frames)], regions=2, geometry=geometry)
+    assert "led_numbers" in caught.value.hint
+
+
+def test_regions_need_a_field(folder: Path, tmp_path: Path) -> None:
+    for sources in ([str(folder)], ["simulation"]):
+        with pytest.raises(DataError, match="there is no field to divide into 2 regions"):
+            collect_objects(sources, object_px=16, per_source=1, regions=2)
+    save_hdf5(tmp_path / "set.h5", plain(2, 50, 0.2, [0, 1], ("a", "b")))
+    with pytest.raises(DataError, match="there is no field to divide into 2 regions"):
+        collect_objects([str(tmp_path / "set.h5")], regions=2, geometry=Geometry(**GEOMETRY))
+
+
+def test_pictures_stay_pictures_with_a_geometry(folder: Path, tmp_path: Path) -> None:
+    """Of several sizes or kinds, in colour, or named otherwise than by numbers, images are objects."""
+    geometry = Geometry(**GEOMETRY)
+    count = len(geometry.array.numbers())
+    assert len(collect_objects([str(folder)], object_px=16, per_source=1, geometry=geometry).source_names) == 5
+    for kind in ("colour", "sizes", "names"):
+        place = tmp_path / kind
+        place.mkdir()
+        for number in range(count):
+            image = Image.fromarray(picture(64 if kind == "sizes" and number else 60, seed=number))
+            name = "abcdefghijklmnopqrstuvwxyz"[number % 26] * (1 + number // 26) if kind == "names" else f"p{number}"
+            (image.convert("RGB") if kind == "colour" else image).save(place / f"{name}.png")
+        assert len(collect_objects([str(place)], object_px=16, per_source=1, geometry=geometry).source_names) == count
 
 
 def test_default_pixel_and_size_follow_the_sources(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from ptychoui.words import counted
 
 DEFLATE_LIMIT = 1032
 """Deflate cannot shrink data by more than this factor: a file that claims more is lying."""
+
+TRUNCATED = re.compile(r"truncated file: eof = (\d+), .*stored_eof = (\d+)")
+"""What HDF5 says of a file that ends early."""
 
 SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".mat", ".hdf5", ".h5", ".json")
 
@@ -41,6 +45,11 @@ def parsing(path: Path, what: str) -> Iterator[None]:
         ) from None
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        if cut := TRUNCATED.search(reason):
+            raise DataError(
+                f"{path.name} is incomplete: {cut[1]} of {cut[2]} bytes are there",
+                "copy it again; if the program that wrote it was stopped, the rest was never written",
+            ) from error
         raise DataError(
             f"{path.name} is not a readable {what}: {reason}",
             "the file is damaged or cut short: copy it again and compare its size",
@@ -84,13 +93,12 @@ def geometry_conflicts(used: Geometry, other: Geometry, name: str) -> list[str]:
     ]
 
 
-def conflict(what: str, used: float, stated: float, unit: str, notes: list[str]) -> None:
+def conflict(what: str, used: float, stated: float, unit: str, notes: list[str], where: str = "the data file") -> None:
     """Note a number of the data file that differs from the geometry's (which wins)."""
     if not math.isclose(used, stated, rel_tol=1e-3, abs_tol=1e-9):
         unit = f" {unit}" if unit else ""
         notes.append(
-            f"{what} is {used:g}{unit} in the geometry and {stated:g}{unit} in the data file; "
-            "the geometry's value was used"
+            f"{what} is {used:g}{unit} in the geometry and {stated:g}{unit} in {where}; the geometry's value was used"
         )
 
 

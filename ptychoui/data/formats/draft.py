@@ -32,27 +32,10 @@ from ptychoui.data.formats.geometry_file import (
     read_geometry,
 )
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
+from ptychoui.data.formats.missing_settings import WORDS, likely_kind, lines_for
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
 from ptychoui.experiment import Geometry, Images
 
-WORDS = {
-    "microscope.objective_na": ("objective's NA", "", "0.1"),
-    "microscope.magnification": ("magnification", "", "4.0"),
-    "microscope.camera_pixel_um": ("camera's pixel", "um", "3.45"),
-    "microscope.wavelength_um": ("wavelength", "um", "0.53"),
-    "microscope.defocus_um": ("defocus", "um", "0.0"),
-    "array.height_mm": ("height of the LEDs", "mm", "80.0"),
-    "array.pitch_mm": ("LED pitch", "mm", "4.0"),
-    "array.kind": ("layout and order of the LEDs", "", '"lattice"'),
-    "array.rows": ("rows of LEDs", "", "15"),
-    "array.columns": ("columns of LEDs", "", "15"),
-    "array.count": ("number of LEDs", "", "225"),
-    "array.positions_mm": ("positions of the LEDs", "mm", "[[0, 0, 0], [4, 0, 0]]"),
-    "array.ring_radii_mm": ("radii of the rings", "mm", "[0, 4]"),
-    "array.ring_counts": ("LEDs on each ring", "", "[1, 8]"),
-    "array.dome_radius_mm": ("radius of the dome", "mm", "60.0"),
-}
-"""Setting -> its words, its unit, and a value that shows how it is written."""
 ORIENTATION = (
     "the orientation of the LED array follows the layout's custom; check it: the 8 variants of flip and swap differ, "
     "and array.pose in a geometry sets them"
@@ -87,6 +70,7 @@ class Draft:
     aside: str = ""
     said: Images = field(default_factory=Images)
     said_in: str = ""
+    filled: frozenset[str] = frozenset()
     own: Geometry | PartialGeometry | None = None
     looked_beside: bool = False
     example: str = ""  # name of a shipped geometry whose data look like these
@@ -169,6 +153,11 @@ class Draft:
             If settings are still missing; it carries their names and what was read.
         """
         own = self._own(given)
+        preset = given if isinstance(given, PartialGeometry) and given.is_preset else None
+        given, own = None if preset else self._whole(given), self._whole(own)
+        if preset and isinstance(own, Geometry):
+            self.notes.append(f"the preset {preset.source} was not used: the geometry beside the data is whole")
+            preset = None
         if isinstance(given, Geometry) or (given is None and isinstance(own, Geometry)):
             whole = given if isinstance(given, Geometry) else own
             assert isinstance(whole, Geometry)
@@ -177,20 +166,26 @@ class Draft:
                 self.notes.append("the geometry describes the LEDs: the positions in the data file were not used")
             return whole
         layers = [layer for layer in (own, given) if layer is not None]
-        return self._merge(layers)
+        return self._merge(layers, preset)
 
     def overlay(self, stored: Geometry | None, given: GivenGeometry) -> Geometry | None:
         """Geometry of a file that stores one (or none), completed by a partial or replaced by a whole one."""
         if given is None:
             return stored
-        if isinstance(given, PartialGeometry) and given.images is not None:
-            self.notes.append(f"[images] of {given.source} was not used: the file holds finished intensities")
-        if isinstance(given, Geometry):
+        preset = given if isinstance(given, PartialGeometry) and given.is_preset else None
+        if preset and stored is not None:
+            self.notes.append(f"the preset {preset.source} was not used: the file states a whole geometry")
+            return stored
+        layer = preset.whole if preset else self._whole(given)
+        assert layer is not None
+        if isinstance(layer, PartialGeometry) and layer.images is not None:
+            self.notes.append(f"[images] of {layer.source} was not used: the file holds finished intensities")
+        if isinstance(layer, Geometry):
             if stored is not None:
-                self.notes.extend(geometry_conflicts(given, stored, self.path.name))
-            return given
+                self.notes.extend(geometry_conflicts(layer, stored, self.path.name))
+            return layer
         self.values = flat_settings(stored) if stored is not None else {}
-        return self._merge([given])
+        return self._merge([layer])
 
     def finish(
         self,
@@ -301,7 +296,7 @@ class Draft:
             return None
         if given is None:
             self.notes.append(f"geometry read from {found.name}")
-            return read_geometry(found)
+            return read_geometry(found, for_data=True)
         try:
             other = read_geometry(found)
         except PtychouiError as error:
@@ -315,9 +310,11 @@ class Draft:
             self.notes.append(f"geometry completed from {found.name}")
         return other
 
-    def _merge(self, layers: list[Geometry | PartialGeometry]) -> Geometry:
-        """Settings of the file under those of the layers, the last on top."""
+    def _merge(self, layers: list[Geometry | PartialGeometry], preset: PartialGeometry | None = None) -> Geometry:
+        """Settings of the file under those of the layers, the last on top, and over those of a preset."""
         values, leds, file_values = dict(self.values), self.leds, dict(self.values)
+        if preset is not None:
+            values = self._filled(preset)
         for layer in layers:
             stated = flat_settings(layer) if isinstance(layer, Geometry) else dict(layer.values)
             own_leds = layer.leds if isinstance(layer, PartialGeometry) else None
@@ -327,11 +324,13 @@ class Draft:
                 kept = {"array.pitch_mm"} if own_leds is None else set()
                 values = {name: value for name, value in values.items() if name not in LAYOUT - kept}
                 leds = own_leds
+            self.notes.extend(() if own_leds is None else own_leds.notes)
             values |= stated
         source = layers[-1] if layers else None
         name = source.source if isinstance(source, PartialGeometry) else "the geometry"
         self._compare(values, file_values)
         if leds is not None:
+            self._compare_height(leds, values.get("array.height_mm"))
             if leds.places_are_made and "array.height_mm" not in values:
                 self.notes.append(
                     f"the directions of the LEDs were made into positions on a flat array {TABLE_HEIGHT_MM:g} mm below "
@@ -357,6 +356,55 @@ class Draft:
         found = missing_of(values | there | ({"array.height_mm": True} if leds.places_are_made else {}))
         return found + tuple(name for name in leds.needs() if values.get(name) is None and name not in found)
 
+    def _filled(self, preset: PartialGeometry) -> dict[str, Any]:
+        """Settings of the file, and those of a preset that it does not state."""
+        offered = dict(preset.values)
+        if REPLACES_LAYOUT & set(self.values):
+            offered = {name: value for name, value in offered.items() if name not in LAYOUT - {"array.pitch_mm"}}
+        if self.leds is not None:  # those of another array: of the preset's only what they need
+            needed = set(self.leds.needs())
+            if self.leds.height_mm is None and not self.leds.places_are_made:
+                needed.add("array.height_mm")
+            offered = {name: v for name, v in offered.items() if not name.startswith("array.") or name in needed}
+        filled = {name: value for name, value in offered.items() if name not in self.values}
+        self.filled = frozenset(filled)
+        for name, value in self.values.items():
+            other = offered.get(name)
+            if name in WORDS and isinstance(other, int | float) and not math.isclose(other, value, rel_tol=1e-3):
+                words, unit, _ = WORDS[name]
+                self.notes.append(
+                    f"the {words} is {value:g} {unit}".rstrip()
+                    + f" in the data file and {other:g} {unit}".rstrip()
+                    + f" in the preset {preset.source}; the data file's value was used"
+                )
+        self.tell_filled(preset.source)
+        return filled | self.values
+
+    def tell_filled(self, source: str = "", without: Iterable[str] = ()) -> None:
+        """Record what the preset ``source`` filled in, or anew without what the file turned out to state."""
+        name = "filled in from the preset"
+        old = next((fact for fact in self.facts if fact.name == name), None)
+        self.facts = [fact for fact in self.facts if fact.name != name]
+        self.filled -= set(without)
+        if self.filled:
+            names = ", ".join(sorted(setting.split(".", 1)[1] for setting in self.filled))
+            self.tell(name, names, "", source or (old.source if old else ""), assumed=True)
+
+    def _whole(self, layer: GivenGeometry) -> GivenGeometry:
+        """A geometry that is whole without what its table of LEDs says, which is noted."""
+        if not isinstance(layer, PartialGeometry) or layer.whole is None or layer.leds is None or layer.images:
+            return layer
+        self.notes.extend(layer.leds.notes)
+        self._compare_height(layer.leds, layer.whole.array.height_mm)
+        return layer.whole
+
+    def _compare_height(self, leds: Leds, used_mm: float | None) -> None:
+        """Note a height that LEDs state and the geometry does otherwise."""
+        if used_mm is not None and leds.height_mm is not None and leds.other_height(used_mm):
+            where = "the data file" if leds is self.leds else "the table of LEDs"
+            words, unit, _ = WORDS["array.height_mm"]
+            conflict(f"the {words}", used_mm, leds.height_mm, unit, self.notes, where)
+
     def _compare(self, used: dict[str, Any], stated: dict[str, Any] | None = None) -> None:
         """Note numbers that the geometry and the file state differently."""
         for setting, value in (stated or self.values).items():
@@ -371,32 +419,18 @@ class Draft:
         said = f"; it does say {', '.join(stated)}" if stated else ""
         where = f"{self.path.name}/geometry.toml" if self.path.is_dir() else sidecar_path(self.path).name
         known = f"--geometry {self.example}" if self.example else "ptychoui presets"
+        lines = lines_for(missing, likely_kind(stated_values, self.example), stated_values)
         return NoGeometryError(
             f"{self.path.name} does not say the {', the '.join(words)}{said}; missing: {', '.join(missing)}",
-            f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines_for(missing))} "
+            f"pass --geometry FILE, or save {where}, with the lines {' '.join(lines)} "
             f"and your own values; examples: {known}",
             missing,
-            self.report() | {"stated": stated_values},
+            self.report() | {"stated": stated_values, "lines": lines},
         )
 
     def report(self) -> dict[str, Any]:
         """What was read, as plain values."""
         return {"layout": self.layout, "images": self.images, "facts": list(self.facts), "notes": list(self.notes)}
-
-
-def lines_for(missing: tuple[str, ...]) -> list[str]:
-    """Lines of TOML that state the missing settings, with values that show how they are written."""
-    lines = []
-    for table in ("microscope", "array"):
-        names = [name for name in missing if name.startswith(f"{table}.")]
-        if "array.kind" in names:  # a lattice needs these too
-            names += [name for name in ("array.rows", "array.columns") if name not in names]
-        if names:
-            lines.append(f"[{table}]")
-            lines += [
-                f"{name.removeprefix(f'{table}.')} = {WORDS[name][2] if name in WORDS else '...'}" for name in names
-            ]
-    return lines
 
 
 def check_images(draft: Draft, geometry: Geometry) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from ptychoui.data.formats.led_table import Leds, read_led_table
 from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.experiment import Array, DataSource, Experiment, Geometry, Images, Microscope, Pose, read_toml
-from ptychoui.paths import shipped
+from ptychoui.paths import resources, shipped
 
 MICROSCOPE_NEEDS = ("objective_na", "magnification", "camera_pixel_um", "wavelength_um")
 KIND_NEEDS = {
@@ -53,21 +53,29 @@ class PartialGeometry:
         The table that ``positions_file`` names.
     images
         What is said of the images.
+    whole
+        The geometry, where nothing is missing and only the table of LEDs has something to say.
+    is_preset
+        It comes with the program: it fills in what data do not state, and replaces nothing.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     source: str
     leds: Leds | None = None
     images: Images | None = None
+    whole: Geometry | None = None
+    is_preset: bool = False
 
 
 GivenGeometry = Geometry | PartialGeometry | None
 
 
-def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
+def read_geometry(path: str | Path, for_data: bool = False) -> Geometry | PartialGeometry:
     """Read a geometry file, or the example of that name.
 
-    One that lacks settings which every geometry needs, or speaks of images, is partial.
+    One that lacks settings which every geometry needs, or speaks of images, is partial. With ``for_data`` so is one
+    whose table of LEDs has something to say, which `Draft` tells with the data, and one that comes with the program,
+    which fills in what the data do not state.
 
     Raises
     ------
@@ -93,10 +101,19 @@ def read_geometry(path: str | Path) -> Geometry | PartialGeometry:
         if missing_of(values):
             return partial
         whole = build(values) if leds else Geometry(**table)
-        return partial if images else whole
+        if for_data and is_preset(path):
+            return replace(partial, whole=whole, is_preset=True)
+        if images or not (for_data and leds and (leds.notes or leds.other_height(whole.array.height_mm))):
+            return partial if images else whole
+        return replace(partial, whole=whole)
     except PtychouiError as error:
         message = error.message if error.message.startswith(path.name) else f"{path.name}: {error.message}"
         raise type(error)(message, error.hint) from None
+
+
+def is_preset(path: Path) -> bool:
+    """Whether a geometry file comes with the program."""
+    return path.resolve().parent == (resources() / "geometries").resolve()
 
 
 def load_whole_geometry(path: str | Path) -> Geometry:
@@ -115,9 +132,13 @@ def load_whole_geometry(path: str | Path) -> Geometry:
 
 
 def with_geometry(experiment: Experiment, path: str | Path) -> Experiment:
-    """The experiment with the geometry of a file; a partial one completes what its data say when they are opened."""
+    """The experiment with the geometry of a file; a partial one completes what its data say when they are opened.
+
+    One that comes with the program fills in what measured data do not say.
+    """
     found = read_geometry(path)
-    if isinstance(found, Geometry):
+    fills_in = is_preset(shipped(path, "geometries")) and not experiment.data.path.startswith("sample:")
+    if isinstance(found, Geometry) and not fills_in:
         return experiment.replace(geometry=found)
     return experiment.replace(
         geometry=None, data=experiment.data.replace(geometry=str(shipped(path, "geometries").resolve()))
@@ -128,7 +149,7 @@ def given_of(source: DataSource, geometry: Geometry | None) -> GivenGeometry:
     """What an experiment says of its data: its geometry, else that of its geometry file, and its images."""
     found: GivenGeometry = geometry
     if found is None and source.geometry:
-        found = read_geometry(source.geometry)
+        found = read_geometry(source.geometry, for_data=True)
     if source.images is None:
         return found
     if isinstance(found, PartialGeometry):
@@ -201,11 +222,11 @@ def _table_of(table: dict[str, Any], path: Path) -> Leds | None:
     if not isinstance(chosen, list) or not chosen or not all(isinstance(n, int) and n in known for n in chosen):
         raise DataError(f"array.led_numbers names LEDs that {name} does not hold", "use the numbers of that table")
     rows = np.array([known[n] for n in chosen])
-    return Leds(
+    return replace(
+        leds,
         positions_mm=None if leds.positions_mm is None else leds.positions_mm[rows],
         directions=None if leds.directions is None else leds.directions[rows],
         numbers=tuple(chosen),
-        height_mm=leds.height_mm,
     )
 
 

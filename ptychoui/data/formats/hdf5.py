@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
 import math
 import re
@@ -15,6 +17,22 @@ from numpy.typing import NDArray
 
 from ptychoui.data.formats.common import check_claim
 from ptychoui.errors import DataError
+
+FILTERS = {
+    4: "SZIP",
+    307: "bzip2",
+    32000: "LZF",
+    32001: "Blosc",
+    32004: "LZ4",
+    32008: "bitshuffle",
+    32013: "ZFP",
+    32015: "Zstandard",
+    32017: "SZ",
+    32024: "SZ3",
+    32026: "Blosc2",
+    32028: "SPERR",
+}
+"""Registered numbers of compressions that HDF5 itself cannot undo, and names for people."""
 
 
 def numeric_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
@@ -48,8 +66,32 @@ def numeric_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
 
 
 def read_array(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
-    """Read a dataset of numbers after `numeric_dataset` found it sound."""
-    return np.asarray(numeric_dataset(file, name, path)[()])
+    """Read a dataset of numbers after `numeric_dataset` found it sound.
+
+    Raises
+    ------
+    DataError
+        Also if it is compressed in a way for which a library is missing.
+    """
+    dataset = numeric_dataset(file, name, path)
+    plist = dataset.id.get_create_plist()
+    for place in range(plist.get_nfilters()):
+        number = plist.get_filter(place)[0]
+        if not (h5py.h5z.filter_avail(number) or (_load_plugins() and h5py.h5z.filter_avail(number))):
+            known = f"{FILTERS[number]}, " if number in FILTERS else ""
+            raise DataError(
+                f"{path.name}: {name} is compressed with {known}HDF5 filter {number}, whose plug-in is not installed",
+                "install the Python package hdf5plugin, or save the file again without compression or with gzip",
+            )
+    return np.asarray(dataset[()])
+
+
+def _load_plugins() -> bool:
+    """Load the package of filter plug-ins, which registers them; False where it is not installed."""
+    if importlib.util.find_spec("hdf5plugin") is None:
+        return False
+    importlib.import_module("hdf5plugin")
+    return True
 
 
 def natural_names(names: Iterable[str]) -> list[str]:

@@ -1,11 +1,8 @@
-"""Tables of LED positions: the JSON of the Waller arrays and their firmware, and CSV.
+"""Tables of LED positions: the JSON of the Waller arrays and their firmware, and text with columns (`led_text`).
 
 JSON: ``led_position_list_cartesian`` {"number": [x, y, z]} in mm and ``led_position_list_na`` {"number": [x, y]} in
 direction cosines, as the firmware illuminate prints them (rounded to 0.01 mm and 0.001), or ``led_list``
-[{x, y, z, board_index}] in mm. CSV: a header line ``number,x_mm,y_mm,z_mm``, then one line for each LED.
-
-In both kinds of JSON z is the LED's distance from the sample; 0 means that it is not stated. In CSV z is the height
-above the array's plane, towards the sample.
+[{x, y, z, board_index}] in mm. In both kinds z is the LED's distance from the sample; 0 means that it is not stated.
 """
 
 from __future__ import annotations
@@ -19,13 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.formats.led_text import CSV_HEADER, WANTED, is_led_text, read_led_text
 from ptychoui.errors import DataError
+from ptychoui.text import text_of
 
-CSV_HEADER = ("number", "x_mm", "y_mm", "z_mm")
 JSON_KEYS = ("led_position_list_cartesian", "led_position_list_na", "led_list")
 TABLE_HEIGHT_MM = 100.0
 """Height at which LEDs known by their directions only are placed: on a flat array any height gives the directions."""
 LARGEST_MM = 5000.0
+LEAST_NA = 1e-4
 LARGEST_TABLE = 2**26
 
 
@@ -47,6 +46,8 @@ class Leds:
         Firmware number of each LED, or None where they are counted from 0 in this order.
     height_mm
         Distance of the array's plane from the sample, where it is stated.
+    notes
+        What was assumed of a table, or not used.
     """
 
     positions_mm: NDArray[np.float64] | None = None
@@ -55,6 +56,7 @@ class Leds:
     steps: NDArray[np.float64] | None = None
     numbers: tuple[int, ...] | None = None
     height_mm: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         found = [v for v in (self.positions_mm, self.directions, self.per_um, self.steps) if v is not None]
@@ -70,6 +72,12 @@ class Leds:
 
     def __len__(self) -> int:
         return len(next(v for v in (self.positions_mm, self.directions, self.per_um, self.steps) if v is not None))
+
+    def other_height(self, height_mm: float | None) -> bool:
+        """Whether the table states another height than this one."""
+        if self.height_mm is None or height_mm is None:
+            return False
+        return not math.isclose(self.height_mm, height_mm, rel_tol=1e-3)
 
     def needs(self) -> tuple[str, ...]:
         """Settings without which these LEDs have no positions, besides the height."""
@@ -134,6 +142,11 @@ def _on_plane(cosines: NDArray[np.float64], height_mm: float) -> NDArray[np.floa
             f"{int(beyond.argmax())} of the table with {sine[beyond.argmax()]:.4g}",
             "direction cosines lie below 1: check the unit and the wavelength",
         )
+    if len(sine) > 1 and 0 < sine.max() < LEAST_NA:
+        raise DataError(
+            f"all LEDs lie within an illumination NA of {sine.max():.2g} of the axis, which no array has",
+            "check the unit of the directions: direction cosines, or wave numbers in rad/m",
+        )
     flat = height_mm * cosines / np.sqrt(1 - sine**2)[:, None]
     return np.column_stack([flat, np.zeros(len(flat))])
 
@@ -145,9 +158,8 @@ def is_led_json(values: Any) -> bool:
 
 def is_led_csv(start: bytes) -> bool:
     """Whether the first bytes of a file are the header of a table of LED positions."""
-    line = start.removeprefix(b"\xef\xbb\xbf").splitlines()[:1]
-    words = line[0].decode("ascii", errors="replace").replace(" ", "").lower().split(",") if line else []
-    return words[:3] == ["number", "x_mm", "y_mm"]
+    found = text_of(start) or text_of(start[:-1])  # a character may be cut
+    return found is not None and is_led_text(found[0])
 
 
 def read_led_table(path: Path) -> tuple[Leds, str]:
@@ -164,9 +176,20 @@ def read_led_table(path: Path) -> tuple[Leds, str]:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror}", "check the path of the LED table") from None
-    if is_led_csv(raw[:256]):
-        return _from_csv(raw, path)
-    return led_table_of(load_json(raw, path), path)
+    found = text_of(raw)
+    if found is not None and found[0].lstrip()[:1] in ("{", "["):
+        return led_table_of(load_json(raw, path), path)
+    if found is None or not found[0].strip():
+        raise DataError(f"{path.name} is {'empty' if not raw else 'no text'}, not a table of LED positions", WANTED)
+    table = read_led_text(found[0], path, found[1])
+    leds = Leds(
+        positions_mm=table.places_mm,
+        directions=table.directions,
+        numbers=table.numbers,
+        height_mm=table.height_mm,
+        notes=table.notes,
+    )
+    return leds, table.said
 
 
 def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
@@ -206,31 +229,13 @@ def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
     return leds, f"{said}; the farthest is {farthest:g} mm from the sample"
 
 
-def _from_csv(raw: bytes, path: Path) -> tuple[Leds, str]:
-    rows: dict[int, list[float]] = {}
-    for line, text in enumerate(raw.decode("utf-8-sig", errors="replace").splitlines()[1:], 2):
-        if not text.strip(" \t,"):
-            continue
-        words = text.split(",")
-        if len(words) not in (3, 4):
-            raise DataError(f"{path.name}: line {line} has {len(words)} values", f"expected {','.join(CSV_HEADER)}")
-        number = _number(words[0].strip(), path)
-        if number in rows:
-            raise DataError(f"{path.name}: LED {number} is listed twice, again in line {line}")
-        try:
-            rows[number] = [float(word) for word in words[1:]] + [0.0] * (4 - len(words))
-        except ValueError:
-            raise DataError(f"{path.name}: line {line} holds something that is not a number") from None
-    if not rows:
-        raise DataError(f"{path.name} holds no LED", f"after the header expected lines of {','.join(CSV_HEADER)}")
-    said = f"positions of {len(rows)} LEDs in mm, in the order of the lines"
-    return Leds(positions_mm=np.array(list(rows.values())), numbers=tuple(rows)), said
-
-
 def load_json(raw: bytes, path: Path) -> Any:
     """Decode JSON; what is wrong is told with its line, also the trailing commas that some programs write."""
+    found = text_of(raw)
+    if found is None:
+        raise DataError(f"{path.name} is not valid JSON: it is no text", "copy the file again")
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return json.loads(found[0])
     except json.JSONDecodeError as error:
         before = error.doc[: error.pos].rstrip()
         after = error.doc[error.pos :].lstrip()[:1]
@@ -245,8 +250,8 @@ def load_json(raw: bytes, path: Path) -> Any:
             f"column {error.colno}",
             "correct that line, or copy the file again",
         ) from None
-    except (UnicodeDecodeError, RecursionError, ValueError):
-        raise DataError(f"{path.name} is not valid JSON in UTF-8", "copy the file again") from None
+    except (RecursionError, ValueError):
+        raise DataError(f"{path.name} is not valid JSON", "copy the file again") from None
 
 
 def numbers_of(value: Any, count: int, what: str) -> list[float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +22,7 @@ from ptychoui.errors import DataError
 MATRIX, COMPRESSED, INT32, UINT32, INT8 = 14, 15, 5, 6, 1
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 NUMERIC_CLASSES = range(6, 16)  # double, single, int8 ... uint64
-STRUCTURE_CLASS = 2
+CELL_CLASS, STRUCTURE_CLASS = 1, 2
 COMPLEX_FLAG = 0x0800
 PIECE_BYTES = 2**18
 HEADER_BYTES = 4096  # flags, shape and name of a variable fit in this
@@ -42,13 +42,22 @@ class Variable:
     start: int = 0
     """Where the value begins in the body: not at 0 for a field of a structure."""
     field: bool = False
+    cells: tuple[int, ...] = ()
+    """Where the matrices of a cell array begin, in MATLAB's order; they are its last axis."""
 
 
-def list_variables(path: Path) -> dict[str, Variable]:
-    """Numeric variables by name, without reading their values; text and cells are left out.
+def list_variables(path: Path, unread: dict[str, str] | None = None) -> dict[str, Variable]:
+    """Numeric variables by name, without reading their values; text is left out.
 
-    The numeric fields of a single structure S are listed as S.FIELD; structures inside it are left out.
+    The numeric fields of a single structure S are listed as S.FIELD; structures inside it are left out. A cell array
+    of matrices of one shape is one variable, its last axis the cells.
+
+    Parameters
+    ----------
+    unread
+        Is given what other cell arrays and structures are, by name.
     """
+    unread = {} if unread is None else unread
     found: dict[str, Variable] = {}
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -60,9 +69,13 @@ def list_variables(path: Path) -> dict[str, Variable]:
             file.seek(offset)
             kind, length = struct.unpack(f"{order}II", file.read(8))
             if offset + 8 + length > size:
-                raise ValueError(f"a variable of {length} bytes begins {size - offset - 8} bytes before the end")
+                raise DataError(
+                    f"{path.name} is incomplete or damaged: a variable of {length} bytes begins "
+                    f"{size - offset - 8} bytes before the end",
+                    "copy the file again and compare its size",
+                )
             if kind in (MATRIX, COMPRESSED):
-                for variable in _headers(file, path, kind == COMPRESSED, offset + 8, length, order):
+                for variable in _headers(file, path, kind == COMPRESSED, offset + 8, length, order, unread):
                     found[variable.name] = variable
             offset += 8 + length
     return found
@@ -75,6 +88,13 @@ def read_variable(path: Path, variable: Variable) -> NDArray[Any]:
         body: bytes | bytearray = file.read(variable.length)
     if variable.compressed:
         body = _inflate(path, variable.name, variable.order, body)
+    if variable.cells:
+        one = replace(variable, shape=variable.shape[:-1], field=True, cells=())
+        return np.stack([_value(body, replace(one, start=start)) for start in variable.cells], axis=-1)
+    return _value(body, variable)
+
+
+def _value(body: bytes | bytearray, variable: Variable) -> NDArray[Any]:
     parts = _Elements(memoryview(body)[variable.start :], variable.order)
     if variable.field:
         parts = _Elements(parts.take()[1], variable.order)
@@ -97,8 +117,10 @@ def _values(parts: _Elements, variable: Variable) -> NDArray[Any]:
     return flat.astype(flat.dtype.newbyteorder("="), copy=False).reshape(variable.shape, order="F")
 
 
-def _headers(file: BinaryIO, path: Path, compressed: bool, offset: int, length: int, order: str) -> list[Variable]:
-    """The numeric variable that lies here, or those of a structure; none if it is something else."""
+def _headers(
+    file: BinaryIO, path: Path, compressed: bool, offset: int, length: int, order: str, unread: dict[str, str]
+) -> list[Variable]:
+    """The numeric variable that lies here, or those of a structure or cell array; none if it is something else."""
     file.seek(offset)
     packed = file.read(min(length, HEADER_BYTES))
     start = packed
@@ -114,12 +136,23 @@ def _headers(file: BinaryIO, path: Path, compressed: bool, offset: int, length: 
     where = {"offset": offset, "length": length, "compressed": compressed, "order": order}
     if (bits & 0xFF) in NUMERIC_CLASSES:
         return [Variable(name=name, shape=shape, is_complex=bool(bits & COMPLEX_FLAG), **where)]  # type: ignore[arg-type]
-    if (bits & 0xFF) != STRUCTURE_CLASS or math.prod(shape) != 1:
+    if (bits & 0xFF) == STRUCTURE_CLASS and math.prod(shape) != 1:
+        unread[name] = f"an array of {math.prod(shape)} structures"
+        return []
+    if (bits & 0xFF) not in (STRUCTURE_CLASS, CELL_CLASS):
         return []
     file.seek(offset)
     body: bytes | bytearray = file.read(length)
     if compressed:
         body = _inflate(path, name, order, body)
+    if (bits & 0xFF) == CELL_CLASS:
+        found = _cells(body, math.prod(shape), order)
+        if isinstance(found, str):
+            unread[name] = found
+            return []
+        extents, flags, starts = found
+        is_complex = bool(flags & COMPLEX_FLAG)
+        return [Variable(name=name, shape=(*extents, len(starts)), is_complex=is_complex, cells=starts, **where)]  # type: ignore[arg-type]
     return [
         Variable(
             name=f"{name}.{field}",
@@ -166,6 +199,34 @@ def _fields(body: bytes | bytearray, order: str) -> list[tuple[str, tuple[int, .
         if (flags & 0xFF) in NUMERIC_CLASSES:
             found.append((name, extents, flags, at))
     return found
+
+
+def _cells(body: bytes | bytearray, count: int, order: str) -> tuple[tuple[int, ...], int, tuple[int, ...]] | str:
+    """Shape and flags of the matrices of a cell array and their places, or what is in it instead."""
+    parts = _Elements(body, order)
+    _flags_shape_name(parts, order)
+    heads: list[tuple[tuple[int, ...], int]] = []
+    starts: list[int] = []
+    while parts.place < len(parts.body) and len(starts) < count:
+        starts.append(parts.place)
+        kind, value = parts.take()
+        if kind != MATRIX:
+            raise ValueError("a cell array is damaged")
+        if len(value) == 0:
+            return "a cell array with empty cells"
+        _, extents, flags = _flags_shape_name(_Elements(value, order), order)
+        if (flags & 0xFF) not in NUMERIC_CLASSES:
+            return "a cell array of something else than numbers"
+        heads.append((extents, flags & COMPLEX_FLAG))
+    if len(starts) != count:
+        raise ValueError(f"a cell array of {count} cells holds {len(starts)}")
+    if not heads:
+        return "an empty cell array"
+    shapes = [extents for extents, _ in heads]
+    if len(set(heads)) > 1:
+        other = next(place for place, head in enumerate(heads) if head != heads[0])
+        return f"a cell array of matrices of different shapes: {shapes[0]}, but {shapes[other]} in cell {other + 1}"
+    return (*heads[0], tuple(starts))
 
 
 def _inflate(path: Path, name: str, order: str, packed: bytes | bytearray) -> bytearray:

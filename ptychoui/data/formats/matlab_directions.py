@@ -1,7 +1,7 @@
 """LED stacks in .mat files that state the direction of every LED: Caltech, FPM_software, Kellman's experiments.
 
 Caltech (APIC, FPM-INR): ``I_low`` (row, column, LED), ``na_calib`` (LED, 2) direction cosines or ``freqXY_calib``
-(LED, 2) in pixels of the spectrum counted from 1, whose centre is floor(N/2) + 1, ``na_cal`` objective NA,
+(LED, 2) in pixels of the spectrum, whose centre is floor(N/2) + 1 counted from 1, or 0, ``na_cal`` objective NA,
 ``na_rp_cal`` its radius in those pixels, ``dpix_c`` camera pixel [um], ``mag``, ``lambda`` or ``wavelength`` [um].
 Often inside the structure ``saved_data``. The published program takes the first column as y and the second as x.
 
@@ -15,6 +15,7 @@ Kellman's experiments: ``I``, ``na_x_list``, ``na_y_list`` (LED) or ``na_list`` 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,9 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
-from ptychoui.data.formats.matlab_stack import led_axis_first
+from ptychoui.data.formats.matlab_stack import led_axis_first, plain_shape, refuse_axes, stack_of, tell_shape
 from ptychoui.errors import DataError
+from ptychoui.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,11 @@ EXPERIMENT = DirectionLayout(
         "microscope.magnification": ("mag",),
     },
 )
+CALTECH_AXES = "first column y (down the rows), second column x"
+BRIGHT = 0.6
+"""Images of at least this share of the brightest one's mean are the bright field's."""
+SYMMETRIC_PX = 0.05
+"""LEDs lie symmetrically about a pixel where their mean and the middle of their extent are so near to it."""
 LAYOUTS = (CALTECH, SOFTWARE, EXPERIMENT)
 
 
@@ -107,43 +114,140 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
         name = next((name for name in names if name in mat), None)
         if name is not None:
             draft.state(setting, mat.scalar(name), f"`{name}`")
-    shape = mat.shapes[layout.images]
-    draft.tell("shape in the file", " x ".join(map(str, shape)), "", f"`{layout.images}`")
+    tell_shape(mat, layout.images, draft)
+    shape = plain_shape(mat.shapes[layout.images])
+    if len(shape) > 3:
+        refuse_axes(mat, layout.images)
     if len(shape) != 3:
         raise DataError(f"{mat.path.name}: {layout.images} has the shape {shape}, expected (rows, columns, LEDs)")
+    raw = None
     if layout is CALTECH:
-        _caltech(mat, draft)
+        raw = _caltech(mat, draft)
     elif layout is SOFTWARE:
         _software(mat, draft)
     else:
         _experiment(mat, draft)
     draft.tell_unused(mat.shapes)
     geometry = draft.complete(given)
-    raw = mat.array(layout.images)
-    images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft)
+    raw = stack_of(mat, layout.images) if raw is None else raw
+    last = mat.is_cells(layout.images)
+    images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft, last)
     return draft.finish(images, geometry, sha256=sha256_file(mat.path))
 
 
-def _caltech(mat: MatFile, draft: Draft) -> None:
-    axes = "first column y (down the rows), second column x"
-    if "na_calib" in mat:
-        draft.tell_leds(Leds(directions=mat.pairs("na_calib")[:, ::-1]), "`na_calib` (direction cosines)", axes)
-        if "freqXY_calib" in mat:
-            draft.tell("freqXY_calib", "not needed: na_calib says the same", "", "`freqXY_calib`")
-        return
+def _caltech(mat: MatFile, draft: Draft) -> NDArray[Any] | None:
+    """Record the LEDs; returns the images where they were needed for that."""
     lacking = [name for name in ("freqXY_calib", "na_rp_cal", "na_cal") if name not in mat]
+    if "na_calib" in mat:
+        directions = mat.pairs("na_calib")[:, ::-1]
+        draft.tell_leds(Leds(directions=directions), "`na_calib` (direction cosines)", CALTECH_AXES)
+        if "freqXY_calib" in mat:
+            _compare_places(mat, directions, bool(lacking), draft)
+        return None
     if lacking:
         draft.notes.append(f"the file lacks na_calib, and {', '.join(lacking)} to make it from: no LED positions")
-        return
+        return None
     radius, na = mat.scalar("na_rp_cal"), mat.scalar("na_cal")
     if not (radius > 0 and na > 0):
         raise DataError(f"{mat.path.name}: na_rp_cal = {radius:g} pixels and na_cal = {na:g} must be above 0")
-    rows, columns = mat.shapes["I_low"][:2]
-    center = np.array([rows // 2 + 1, columns // 2 + 1], dtype=np.float64)
-    places: NDArray[np.float64] = mat.pairs("freqXY_calib") - center
-    draft.tell("centre of freqXY_calib", f"({center[0]:g}, {center[1]:g})", "px", "pixels counted from 1", assumed=True)
-    directions = places[:, ::-1] * (na / radius)
+    places = mat.pairs("freqXY_calib")
+    raw = stack_of(mat, "I_low")
+    led_axis = 0 if raw.shape[0] == len(places) != raw.shape[2] and not mat.is_cells("I_low") else 2
+    if raw.shape[led_axis] != len(places):
+        center = Center((raw.shape[0] // 2 + 1.0, raw.shape[1] // 2 + 1.0), "pixels counted from 1")
+    else:
+        rows, columns = np.delete(raw.shape, led_axis)
+        means = np.asarray(np.mean(raw, axis=tuple(np.delete((0, 1, 2), led_axis)), dtype=np.float64))
+        center = center_of_places(places, means, radius, int(rows), int(columns))
+    draft.tell(
+        "centre of freqXY_calib", f"({center.at[0]:g}, {center.at[1]:g})", "px", center.source, assumed=center.assumed
+    )
+    draft.notes.extend(center.notes)
+    from_center = (places - center.at) * (na / radius)
+    directions = from_center if center.x_first else from_center[:, ::-1]
+    axes = "first column x, second column y (down the rows)" if center.x_first else CALTECH_AXES
     draft.tell_leds(Leds(directions=directions), "`freqXY_calib` [px] times `na_cal` / `na_rp_cal`", axes)
+    return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Center:
+    """Where a list of places in the spectrum has its origin, and how that is known.
+
+    Attributes
+    ----------
+    at
+        The origin in the order of the list's columns, pixels.
+    x_first
+        The first column is x.
+    """
+
+    at: tuple[float, float]
+    source: str
+    assumed: bool = True
+    x_first: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def center_of_places(
+    places: NDArray[np.float64], means: NDArray[np.float64], radius: float, rows: int, columns: int
+) -> Center:
+    """The origin of (LED, 2) places in the spectrum: the custom of which the brightest images are the nearest.
+
+    Bright-field images lie within the pupil's ``radius`` of it. Customs one pixel apart, counting from 0 or from 1,
+    are told apart only where the places are symmetric about one of them.
+
+    Parameters
+    ----------
+    means
+        (LED,) mean of every image.
+    rows, columns
+        Size of the images, whose spectrum has as many pixels.
+    """
+    custom = (rows // 2 + 1.0, columns // 2 + 1.0)
+    negative = int((places < 0).any(axis=1).sum())
+    usual = Center(custom, "pixels counted from 1")
+    if not (np.isfinite(means).all() and means.max() > 0):
+        return usual
+    brightest = np.median(places[means >= BRIGHT * means.max()], axis=0)
+    to_custom, to_zero, to_turned = (float(np.hypot(*(brightest - at))) for at in (custom, (0, 0), custom[::-1]))
+    if to_zero < to_custom / 2 or (negative and to_zero < to_custom):
+        below = f"values below 0 ({counted(negative, 'LED')}), and " if negative else ""
+        source = f"{below}the brightest images lie {to_zero:.3g} px from 0, {to_custom:.3g} px from the middle"
+        return Center((0.0, 0.0), source, assumed=False)
+    if to_turned < radius / 2 and to_custom > radius:
+        source = "pixels counted from 1; the brightest images lie there, so the columns are x, y"
+        return Center(custom[::-1], source, assumed=False, x_first=True)
+    if to_custom > 1.5 * radius:
+        lie = f"({brightest[0]:.3g}, {brightest[1]:.3g}) px"
+        told = (
+            f"the brightest images lie about {lie} in freqXY_calib, far from ({custom[0]:g}, {custom[1]:g}), its "
+            "centre in this layout: check the LEDs, or state them in a geometry"
+        )
+        return Center(custom, usual.source, notes=(told,))
+    middle, mean = (places.min(axis=0) + places.max(axis=0)) / 2, places.mean(axis=0)
+    start = np.array(custom) - 1
+    if len(places) > 1 and max(np.abs(middle - start).max(), np.abs(mean - start).max()) < SYMMETRIC_PX:
+        return Center((start[0], start[1]), "pixels counted from 0: the LEDs are symmetric about it", assumed=False)
+    return usual
+
+
+def _compare_places(mat: MatFile, directions: NDArray[np.float64], lacking: bool, draft: Draft) -> None:
+    """Say whether the places in the spectrum agree with the directions; the origin does not matter for that."""
+    said = "not needed beside na_calib"
+    if not lacking:
+        scale = mat.scalar("na_cal") / mat.scalar("na_rp_cal")
+        places = mat.pairs("freqXY_calib")[:, ::-1] * scale
+        if len(places) == len(directions):
+            apart = (places - places.mean(axis=0)) - (directions - directions.mean(axis=0))
+            off = float(np.hypot(apart[:, 0], apart[:, 1]).max())
+            said = "not needed: na_calib says the same"
+            if off > 0.1 * mat.scalar("na_cal"):
+                said = "not used: na_calib was"
+                draft.notes.append(
+                    f"na_calib and freqXY_calib differ by up to {off:.3g} in NA: na_calib was used; check the LEDs"
+                )
+    draft.tell("freqXY_calib", said, "", "`freqXY_calib`")
 
 
 def _software(mat: MatFile, draft: Draft) -> None:

@@ -27,6 +27,7 @@ from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.data.formats.waller_folder import read_waller_folder, setup_script
 from ptychoui.data.results import is_reconstruction
 from ptychoui.errors import DataError, LedTableError
+from ptychoui.text import text_of
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -68,7 +69,7 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
         what to do. Files that can carry programs (pickles and archives of them) are refused unread.
     """
     if isinstance(geometry, str | Path):
-        geometry = read_geometry(geometry)
+        geometry = read_geometry(geometry, for_data=True)
     path, part = _part(Path(path))
     try:
         is_folder = path.is_dir()
@@ -92,11 +93,11 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
             return _open_matlab(path, geometry)
     if start.startswith(HDF5_MAGIC):
         return _open_hdf5(path, geometry, part)
-    if is_led_csv(start):
+    if is_led_csv(start) or path.suffix.lower() in (".csv", ".tsv"):
         with parsing(path, "table of LEDs"):
             leds, said = read_led_table(path)
-            raise _table_error(path, said, len(leds))
-    if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+            raise _table_error(path, "; ".join([said, *leds.notes]), len(leds))
+    if (text := text_of(start)) is not None and text[0].lstrip()[:1] in ("{", "["):
         with parsing(path, "JSON file"):
             return _open_json(path, geometry)
     raise DataError(*(refused_file(path, start) or (f"{path.name} is of an unknown kind", f"ptychoui reads {LAYOUTS}")))
@@ -191,7 +192,7 @@ def _start(path: Path) -> bytes:
     """First bytes of a file, enough to know its kind."""
     try:
         with path.open("rb") as file:
-            start = file.read(256)
+            start = file.read(2048)
     except FileNotFoundError:
         raise DataError(f"there is no file or folder {str(path)!r}", "check the path") from None
     except OSError as error:

@@ -26,6 +26,7 @@ from ptychoui.data.formats.hdf5 import natural_names, numeric_dataset, read_arra
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.errors import DataError
 
+SCALARS = ("wavelength", "dxd", "zled", "magnification", "NA")
 SI = (
     ("microscope.wavelength_um", "wavelength", 1e6),
     ("microscope.camera_pixel_um", "dxd", 1e6),
@@ -71,8 +72,9 @@ def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
         _state(draft, file, "microscope.magnification", "magnification", 1.0)
         _state(draft, file, "microscope.objective_na", "NA", 1.0)
         _state(draft, file, "array.height_mm", "zled", 1e3)
+        reversed_axes = _matlab_axes(file, path, draft)
         if "encoder" in file:
-            places = _encoder(file, path, draft)
+            places = _encoder(file, path, draft, reversed_axes)
             flat = -places[:, ::-1] * 1e3
             draft.tell_leds(
                 Leds(positions_mm=np.column_stack([flat, np.zeros(len(flat))])),
@@ -83,10 +85,11 @@ def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
         if "orientation" in file:
             draft.notes.append("the file's orientation was not used: set flip and swap in array.pose")
         draft.tell_unused(file)
-        _images(file, path, draft, given)
+        turned = _turned(file, path, draft) if reversed_axes else (0, 1, 2)
+        _images(file, path, draft, given, turned)
         geometry = draft.complete(given)
         check_images(draft, geometry)
-        raw = read_array(file, "ptychogram", path)
+        raw = read_array(file, "ptychogram", path).transpose(turned)
     return draft.finish(raw, geometry, sha256=sha256_file(path))
 
 
@@ -155,11 +158,52 @@ def pairs(group: h5py.Group, name: str, path: Path) -> NDArray[np.float64]:
     return value.astype(np.float64)
 
 
-def _encoder(file: h5py.File, path: Path, draft: Draft) -> NDArray[np.float64]:
-    """The encoder as the program takes it: turned if it is (2, LED), and then with its mean taken off."""
+def _matlab_axes(file: h5py.File, path: Path, draft: Draft) -> bool:
+    """Whether MATLAB wrote the file, which reverses the axes of every array: it has no scalars, only arrays of one.
+
+    Told by a lying encoder; where there is none, what is likely is noted.
+    """
+    numbers = [name for name in SCALARS if name in file and isinstance(file[name], h5py.Dataset)]
+    by_matlab = bool(numbers) and all(file[name].shape not in ((), None) for name in numbers)
+    if not by_matlab:
+        return False
+    if "encoder" not in file:
+        draft.notes.append(
+            "the file looks written by MATLAB, which reverses the axes of arrays: if its images lie on their side, "
+            "state array.pose.swap_xy in a geometry"
+        )
+        return False
+    encoder = numeric_dataset(file, "encoder", path)
+    return bool(encoder.ndim == 2 and encoder.shape[0] == 2 < encoder.shape[1] and encoder.dtype.kind != "c")
+
+
+def _turned(file: h5py.File, path: Path, draft: Draft) -> tuple[int, int, int]:
+    """Order of the axes of images that MATLAB wrote: of (row, column, LED) there, or of (LED, row, column)."""
+    shape, count = numeric_dataset(file, "ptychogram", path).shape, 0 if draft.leds is None else len(draft.leds)
+    if len(shape) != 3:
+        return (0, 1, 2)  # refused where its shape is checked
+    draft.notes.append(
+        "the file was written by MATLAB, which reverses the axes of arrays: encoder and images were turned back"
+    )
+    return (2, 1, 0) if shape[2] == count != shape[0] else (0, 2, 1)
+
+
+def _encoder(file: h5py.File, path: Path, draft: Draft, reversed_axes: bool) -> NDArray[np.float64]:
+    """The encoder as the program takes it: turned if it is (2, LED), and then with its mean taken off.
+
+    One that MATLAB has turned was not centred by whoever wrote it.
+    """
     value = read_array(file, "encoder", path)
+    if reversed_axes:
+        value = value.T.astype(np.float64)
+        if not np.isfinite(value).all():
+            raise DataError(f"{path.name}: encoder holds NaN or infinity", "correct it and save again")
+        return value
     if value.ndim == 2 and value.shape[0] == 2 and value.shape[1] > 2 and value.dtype.kind != "c":
-        draft.notes.append("encoder has the shape (2, LEDs): it was turned and centred on its mean, as PtyLab does")
+        draft.notes.append(
+            "encoder has the shape (2, LEDs): it was turned and centred on its mean, as PtyLab does; the images were "
+            "not turned (if they lie on their side, too, state array.pose.swap_xy in a geometry)"
+        )
         value = value.T.astype(np.float64)
         if not np.isfinite(value).all():
             raise DataError(f"{path.name}: encoder holds NaN or infinity", "correct it and save again")
@@ -173,11 +217,18 @@ def _state(draft: Draft, file: h5py.File, setting: str, name: str, scale: float)
         draft.state(setting, value * scale, f"`{name}`" + (" [m]" if scale != 1 else ""))
 
 
-def _images(group: h5py.Group, path: Path, draft: Draft, given: GivenGeometry) -> None:
+def _images(
+    group: h5py.Group, path: Path, draft: Draft, given: GivenGeometry, turned: tuple[int, int, int] = (0, 1, 2)
+) -> None:
     """Record the images; which axis is the LED is told by the LEDs."""
     shape: tuple[int, ...] = numeric_dataset(group, "ptychogram", path).shape
+    if len(shape) == 3:
+        shape = tuple(shape[axis] for axis in turned)
     if len(shape) != 3 or 0 in shape:
-        raise DataError(f"{path.name}: ptychogram has the shape {shape}, expected (LEDs, rows, columns)")
+        raise DataError(
+            f"{path.name}: ptychogram has the shape {shape}, expected (LEDs, rows, columns)",
+            "save one stack: choose one colour, focus or repetition, and give a grid of LEDs one axis, in their order",
+        )
     if draft.leds is not None and given is None and len(draft.leds) != shape[0] and len(draft.leds) == shape[2]:
         raise DataError(
             f"{path.name}: ptychogram has the shape {shape}, its last axis has the {len(draft.leds)} LEDs",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import zipfile
 from pathlib import Path
 
@@ -71,6 +73,11 @@ def refused_hdf5(file: h5py.File) -> str | None:
 def refused_file(path: Path, start: bytes) -> tuple[str, str] | None:
     """Files that can hold programs, and single images; None for what is merely unknown."""
     suffix = path.suffix.lower()
+    if _is_matlab_4(start):
+        return (
+            f"{path.name} is a MATLAB file of version 4, which holds tables of two axes and no stack: not read",
+            "save it in MATLAB with -v7: images as row, column, LED",
+        )
     if start.startswith(b"PK\x03\x04"):
         names = _names(path)
         if any(name.startswith("probe_position") for name in names):
@@ -89,6 +96,22 @@ def refused_file(path: Path, start: bytes) -> tuple[str, str] | None:
     if start.startswith(b"\x89PNG"):
         return f"{path.name} is a single PNG image", "open the folder that holds one image per LED"
     return None
+
+
+def _is_matlab_4(start: bytes) -> bool:
+    """Whether the first bytes are the header of a variable of MATLAB 4: five whole numbers and a name."""
+    if len(start) < 21:
+        return False
+    for order in "<>":
+        kind, rows, columns, imaginary, length = struct.unpack_from(f"{order}5i", start)
+        if not (0 <= kind < 5000 and kind // 100 % 10 == 0 and kind // 10 % 10 <= 5 and kind % 10 <= 2):
+            continue
+        if not (rows >= 0 and columns >= 0 and imaginary in (0, 1) and 2 <= length <= 64):
+            continue
+        name = start[20 : 20 + length]
+        if name.endswith(b"\0") and re.fullmatch(rb"[A-Za-z]\w*", name[:-1]):
+            return True
+    return False
 
 
 def _names(path: Path) -> list[str]:

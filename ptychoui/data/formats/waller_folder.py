@@ -19,6 +19,7 @@ from ptychoui.data.formats.folder import read_folder
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.errors import DataError
+from ptychoui.text import text_of
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 ASSIGNMENT = re.compile(rf"^[ \t]*([A-Za-z]\w*)[ \t]*=[ \t]*({NUMBER})[ \t]*;?[ \t]*(?:%.*)?$")
@@ -72,7 +73,10 @@ def assignments(script: Path) -> dict[str, list[float]]:
         raise DataError(f"{script.name} is larger than 1 MiB, not a set-up script", "copy the file again")
     found: dict[str, list[float]] = {}
     unknown: set[str] = set()
-    for line in raw.decode("utf-8-sig", errors="replace").splitlines():
+    text = text_of(raw)
+    if text is None:
+        raise DataError(f"{script.name} is no text", "copy the file again")
+    for line in text[0].splitlines():
         # Several assignments on a line are taken one by one; comments end it.
         for part in line.partition("%")[0].split(";"):
             match = ASSIGNMENT.match(part) or VECTOR.match(part)
