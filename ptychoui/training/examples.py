@@ -14,10 +14,10 @@ from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_s
 from ptychoui.errors import DataError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.optics.explained_stack import PASSES, ExplainedStack, explain_stack
-from ptychoui.optics.led_array import LedArray
+from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.objects import resampled
-from ptychoui.optics.reconstruct_file import central_window
+from ptychoui.optics.reconstruct_file import central_window, image_places
 from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
 from ptychoui.words import counted
 
@@ -206,6 +206,7 @@ def explained_field(
         raise DataError("no pixel of the stack is above zero", "check the dark frame that was subtracted")
     if stack.geometry != geometry:
         stack = replace(stack, geometry=geometry)
+    image_places(stack, led_array(geometry.array), stack.provenance.source)  # refuses before anything takes long
     key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
         tell(f"reconstructing what is learned from: {PASSES} passes over {counted(len(stack.images), 'image')}")
