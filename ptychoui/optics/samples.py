@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ptychoui.data.files import make_folder
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.tiff import save_stack_tiff
+from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Measurement, Pose
 from ptychoui.optics.objects import training_objects
 from ptychoui.optics.simulate import simulate_stack
@@ -44,7 +44,11 @@ def write_samples(folder: str | Path, seed: int) -> list[Path]:
     -------
     The files written.
     """
-    folder = make_folder(folder)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror}", "choose another place") from None
     objects = training_objects(OBJECT_PIXEL_UM, OBJECT_PX, OBJECTS_PER_SOURCE, seed)
     stack, _ = simulate_stack(true_geometry(), sample_geometry(), Measurement(), STACK_PX, seed, SLIDE)
     return [
