@@ -39,7 +39,7 @@ from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 from ptychoui.session.unfinished import left_behind
 from ptychoui.session.worker import RunState
-from ptychoui.training.events import Failed, Snapshot
+from ptychoui.training.events import Failed, Snapshot, TruthShown
 
 JOIN_S = 30.0
 
@@ -130,8 +130,9 @@ class MainWindow(WindowCommands):
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
         if what == "all":
             panels.show_page(document)
-            panels.reconstruction.show_snapshot(document.history.snapshot)
             panels.reconstruction.start_over()
+            panels.reconstruction.show_run(document.history)
+            panels.reconstruction.show_snapshot(document.history.snapshot)
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
@@ -146,6 +147,7 @@ class MainWindow(WindowCommands):
         history = self.document.history
         if history.started is None and history.snapshot is None:
             self.panels.reconstruction.start_over()
+        self.panels.reconstruction.show_run(history)
         self.panels.run.show_history(history, self.controller.state)
         self.panels.progress.show_history(history)
         self._enable()
@@ -178,9 +180,12 @@ class MainWindow(WindowCommands):
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
 
-    def _show_picture(self, snapshot: Snapshot | ObjectPicture) -> None:
+    def _show_picture(self, snapshot: Snapshot | TruthShown | ObjectPicture) -> None:
         if isinstance(snapshot, ObjectPicture):
             self.panels.result.show_picture(snapshot)
+            return
+        if isinstance(snapshot, TruthShown):
+            self.panels.reconstruction.show_run(self.document.history)
             return
         self.panels.reconstruction.show_snapshot(snapshot)
         if self.controller.state.active:

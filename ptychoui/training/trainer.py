@@ -34,6 +34,7 @@ from ptychoui.training.events import (
     Stopped,
     StrategyChanged,
     Validated,
+    picture,
 )
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
@@ -50,7 +51,7 @@ from ptychoui.training.step import (
     reconstruct_batch,
     start_parameters,
 )
-from ptychoui.training.truth import doubts
+from ptychoui.training.truth import doubts, truth_shown
 
 
 class Trainer:
@@ -116,6 +117,9 @@ class Trainer:
         large_arrays_apart()  # so that a run holds what was foretold
         try:
             yield self._started()
+            truth = truth_shown(self.problem, self.step)
+            if truth is not None:
+                yield truth
             if self.step == 0:
                 yield self.validate()
                 if self.folder is not None:
@@ -346,12 +350,12 @@ class Trainer:
         levels, exposures = self.design_arrays()
         return Snapshot(
             step=self.step,
-            levels=_picture(levels),
-            exposures=_picture(exposures),
-            amplitude=_picture(x.abs().cpu().numpy()),
-            phase_rad=_picture(torch.angle(x * turn).cpu().numpy()),
-            true_amplitude=_picture(truth.abs().cpu().numpy()),
-            true_phase_rad=_picture(torch.angle(truth * turn).cpu().numpy()),
+            levels=picture(levels),
+            exposures=picture(exposures),
+            amplitude=picture(x.abs().cpu().numpy()),
+            phase_rad=picture(torch.angle(x * turn).cpu().numpy()),
+            true_amplitude=picture(truth.abs().cpu().numpy()),
+            true_phase_rad=picture(torch.angle(truth * turn).cpu().numpy()),
             pixel_size_um=self.problem.grids.object_pixel_um,
         )
 
@@ -533,13 +537,6 @@ def resume_run(
         run.close()
         raise
     return trainer
-
-
-def _picture(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A frozen, contiguous float32 copy: a view would tear when the buffer is used again."""
-    copy = np.array(array, dtype=np.float32, order="C")
-    copy.setflags(write=False)
-    return copy
 
 
 def _order_to_text(state: Mapping[str, Any]) -> str:

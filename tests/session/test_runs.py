@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training.test_truth import problem
 
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment
+from ptychoui.export import reconstruction_figures
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import opening, runs
 from ptychoui.session.document import Document
@@ -18,6 +20,7 @@ from ptychoui.session.history import RunHistory
 from ptychoui.session.judgement import judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.worker import RunState, Worker
+from ptychoui.training import trainer
 from ptychoui.training.events import Finished, Snapshot
 
 
@@ -115,3 +118,22 @@ def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:
     )
     bad = judge(tilted, None, None, document.experiment.measurement)
     assert bad.derived is None and "above the sample" in bad.problem
+
+
+def test_the_run_folder_of_a_measured_stack_holds_a_picture_of_what_is_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "build_problem", lambda experiment: problem(True))
+    history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
+    assert isinstance(history.end, Finished) and history.truth is not None
+    assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_learning_goes_on_where_that_picture_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_rest: object) -> None:
+        raise PtychouiError(f"{path.name} cannot be written", "make room")
+
+    monkeypatch.setattr(trainer, "build_problem", lambda experiment: problem(True))
+    monkeypatch.setattr(reconstruction_figures, "write_truth", full)
+    history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
+    assert isinstance(history.end, Finished)
