@@ -90,6 +90,7 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
+        c.doubted.connect(p.geometry.show_doubts)
         c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
@@ -101,6 +102,7 @@ class MainWindow(WindowCommands):
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
         p.result.closed.connect(c.close_result)
+        p.result.layout_taken.connect(c.take_layout)
         p.result.tile_chosen.connect(c.show_tile)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
@@ -124,6 +126,7 @@ class MainWindow(WindowCommands):
         panels.leds.show_design(document)
         if what != "design":
             panels.result.show_origin(document.origin, document.of_another_geometry)
+            panels.result.offer_layout(document.suggested_layout)
             panels.geometry.show_document(document, document.geometry_before, new=what == "all")
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
@@ -163,7 +166,9 @@ class MainWindow(WindowCommands):
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
         panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
-        panels.result.show_remarks(not (active and task == "reconstruction"))
+        told = not (active and task == "reconstruction")
+        panels.result.show_remarks(told)
+        panels.result.offer_layout(self.document.suggested_layout if told else None)
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optics.test_geometry_check import RIGHT, WRONG, simulated
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
@@ -255,3 +256,20 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
         history.take(event)
     assert [o.text for o in history.outcomes] == [step.short for step in steps]
     assert bool(found.change) and (found.geometry.array.kind == "table") is steps[3].accepted
+
+
+def test_a_mirrored_layout_brings_the_one_to_take_instead() -> None:
+    stack = replace(simulated("brick"), geometry=WRONG["mirrored"](RIGHT))
+    (report,) = [one.report for one in events(stack, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
+    assert any("another layout" in remark for remark in report.found.remarks)
+    assert report.suggested is not None
+    pose = report.suggested.geometry.array.pose
+    assert (pose.flip_x, pose.flip_y, pose.swap_xy) in ((False, False, False), (True, True, False))
+    assert any(report.suggested.settings in remark for remark in report.found.remarks)
+    assert report.suggested.geometry.microscope == report.geometry.microscope
+    assert report.suggested.geometry.array.numbers() == report.geometry.array.numbers()
+
+
+def test_a_right_layout_brings_no_other(sample: ImageStack) -> None:
+    (report,) = [one.report for one in events(sample, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
+    assert report.suggested is None
