@@ -1,4 +1,4 @@
-"""What can be said of a geometry, a stack and a design before a run. SciPy is imported inside, so this belongs in a job."""
+"""What can be said of geometry, stack and design before a run. SciPy is imported inside, so this belongs in a job."""
 
 from __future__ import annotations
 
