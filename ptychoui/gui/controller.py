@@ -35,6 +35,7 @@ from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Brightness, Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import (
+    AxesWanted,
     GeometryWanted,
     Opened,
     OpenedData,
@@ -97,6 +98,8 @@ class Controller(QObject):
         `Failed` of a run, after it was said.
     geometry_wanted
         `GeometryWanted` for data that say too little about the microscope.
+    axes_wanted
+        `AxesWanted` for images that lie along several axes.
     doubted
         Sentences in which the brightness of the images contradicts the geometry.
     """
@@ -112,6 +115,7 @@ class Controller(QObject):
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)
     geometry_wanted = pyqtSignal(object)
+    axes_wanted = pyqtSignal(object)
     doubted = pyqtSignal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -159,12 +163,16 @@ class Controller(QObject):
         if self._refuse_while_running():
             return
 
-        def done(opened: Opened | GeometryWanted) -> None:
+        def done(opened: Opened | GeometryWanted | AxesWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
                 return
             if isinstance(opened, GeometryWanted):
                 self.say("warning", opened.message, "enter what is missing in the geometry form, then press the button")
                 self.geometry_wanted.emit(opened)
+                return
+            if isinstance(opened, AxesWanted):
+                self.say("quiet", opened.message, opened.hint)
+                self.axes_wanted.emit(opened)
                 return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return

@@ -14,6 +14,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
+from ptychoui.gui.axes_dialog import AxesDialog
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
 from ptychoui.gui.dialogs import (
@@ -33,7 +34,7 @@ from ptychoui.gui.work_dialog import WorkDialog
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
-from ptychoui.session.opening import GeometryWanted
+from ptychoui.session.opening import AxesWanted, GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
@@ -90,6 +91,7 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
+        c.axes_wanted.connect(self._ask_axes)
         c.doubted.connect(p.geometry.show_doubts)
         c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
@@ -235,6 +237,12 @@ class MainWindow(WindowCommands):
         dock.show()
         dock.raise_()
         self.panels.toast.offer("Open with the form", form.answer)
+
+    def _ask_axes(self, wanted: AxesWanted) -> None:
+        """Images along several axes: a dialog asks for what their file does not state."""
+        dialog = AxesDialog(wanted, self)
+        dialog.answered.connect(self._open_answered)
+        dialog.open()
 
     def _open_answered(self, path: str, given: PartialGeometry) -> None:
         self.controller.open(path, given, self.may_replace)

@@ -312,7 +312,9 @@ class Document:
 
     def take_data(self, opened: OpenedData) -> None:
         """Take other data, with settings of their own: nothing of what was open before acts on them."""
-        self.replace_experiment(experiment_on(opened.path).replace(geometry=opened.geometry), None)
+        own = experiment_on(opened.path)
+        own = own.replace(geometry=opened.geometry, data=own.data.replace(images=opened.images))
+        self.replace_experiment(own, None)
         self.dataset = opened.dataset
 
     def take_run(self, opened: OpenedRun) -> None:
