@@ -15,6 +15,7 @@ from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.gui.kept_work import KeptWork
+from ptychoui.gui.parts import sentence
 from ptychoui.paths import resources
 from ptychoui.session import (
     field_run,
@@ -336,9 +337,9 @@ class Controller(QObject):
             known = self._doubted[1] if self._doubted[0] is stack else ()
             self._doubted = stack, doubts
             self.doubted.emit(doubts)
-            for sentence in doubts:
-                if sentence not in known:
-                    self.say("warning", sentence)
+            for doubt in doubts:
+                if doubt not in known:
+                    self.say("warning", sentence(doubt))
 
         self.desk.submit("brightness", lambda: self._brightness.doubts(stack, geometry), done)
 

@@ -12,11 +12,12 @@ from session.test_judgement import RIGHT
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.common import sidecar_path
-from ptychoui.data.formats.geometry_file import PartialGeometry, flat_settings
+from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.experiment import Images, to_toml
 from ptychoui.gui.axes_dialog import AxesDialog
 from ptychoui.gui.main_window import MainWindow
+from ptychoui.session.offered import answered
 from ptychoui.session.opening import AxesWanted, open_or_ask
 from ptychoui.training.problem import find_dataset
 
@@ -111,9 +112,7 @@ def test_a_stack_without_a_geometry_is_asked_about_both(window: MainWindow, qtbo
     settled(window, qtbot)
     panel = window.panels.geometry
     assert panel._question is not None and panel._question.images == Images(led_axis="T", indices={"C": 1, "Z": 0})
-    values = {name: value for name, value in flat_settings(RIGHT).items() if value is not None}
-    given = PartialGeometry(values=values, source="the form", images=panel._question.images)
-    window.controller.open(str(path), given)
+    window.controller.open(str(path), answered(panel._question, RIGHT, ("array.rows", "array.columns")))
     settled(window, qtbot)
     assert np.array_equal(raw(window.document.dataset), PIXELS[:, 1, 0])
 

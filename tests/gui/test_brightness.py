@@ -40,7 +40,7 @@ def test_a_wrong_geometry_is_named_on_opening_until_it_is_mended(
 ) -> None:
     panel = window.panels.geometry
     opened(window, qtbot, saved(tmp_path / "beside.h5", BESIDE))
-    assert len(said(window)) == 1 and said(window)[0][3:] in panel.warnings.text()
+    assert len(said(window)) == 1 and said(window)[0] in panel.warnings.text()
     window.controller.edit_geometry(RIGHT, "shift", "")
     settled(window, qtbot)
     assert SAID not in panel.warnings.text()
