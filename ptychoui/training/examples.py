@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -183,7 +184,13 @@ def bands(experiment: Experiment, side: int, tile: int) -> tuple[int, int]:
 _LAST_FIELD: dict[tuple[object, ...], ExplainedStack] = {}
 
 
-def explained_field(experiment: Experiment, geometry: Geometry, grids: Sampling, stack: ImageStack) -> ExplainedStack:
+def explained_field(
+    experiment: Experiment,
+    geometry: Geometry,
+    grids: Sampling,
+    stack: ImageStack,
+    between: Callable[[], None] | None = None,
+) -> ExplainedStack:
     """The window of a stack that is learned from, reconstructed as ``ptychoui reconstruct`` does.
 
     The newest result is kept, because comparisons ask for it once per seed.
@@ -201,7 +208,7 @@ def explained_field(experiment: Experiment, geometry: Geometry, grids: Sampling,
         stack = replace(stack, geometry=geometry)
     key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
-        found = explain_stack(stack, window, int(grids.upsampling))
+        found = explain_stack(stack, window, int(grids.upsampling), between=between)
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found
     return _LAST_FIELD[key]

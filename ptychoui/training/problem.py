@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -120,8 +121,14 @@ def said_of_images(experiment: Experiment) -> Images | None:
     return given.images if isinstance(given, PartialGeometry) else None
 
 
-def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | None = None) -> Problem:
+def build_problem(
+    experiment: Experiment,
+    dataset: ImageStack | TrainingSet | None = None,
+    between: Callable[[], None] | None = None,
+) -> Problem:
     """Open the data of an experiment and make its operators and examples.
+
+    ``between`` is called every few LEDs while a measured stack is explained: where the work can be given up.
 
     Raises
     ------
@@ -150,7 +157,7 @@ def build_problem(experiment: Experiment, dataset: ImageStack | TrainingSet | No
         training, held_out, notes = examples_of_objects(experiment, geometry, leds, grids, dataset)
         reference = "simulated objects"
     else:
-        field = explained_field(experiment, geometry, grids, dataset)
+        field = explained_field(experiment, geometry, grids, dataset, between)
         training, held_out, notes = examples_of_stack(experiment, grids, dataset, field)
         leds, microscope = field.leds, field.microscope
         reference = "full-stack reconstruction"

@@ -488,7 +488,8 @@ def new_run(
     """
     if folder is not None:
         RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
-    trainer = Trainer(build_problem(experiment), None, control, want_images)
+    control = control or RunControl()
+    trainer = Trainer(build_problem(experiment, between=control.checkpoint), None, control, want_images)
     if folder is not None:
         problem = trainer.problem
         # The geometry may have come with the data; the run keeps its own copy, so that nothing changes under it.
@@ -520,7 +521,8 @@ def resume_run(
                 f"the run of {run.path} cannot go on: {changed[0]}",
                 "leave that as it was, or start a new run in another folder",
             )
-        problem = build_problem(experiment)
+        control = control or RunControl()
+        problem = build_problem(experiment, between=control.checkpoint)
         expected = run.record().get("data_sha256")
         if expected != problem.data_sha256:
             raise RunError(
