@@ -11,6 +11,7 @@ from PyQt6.QtCore import QPointF, Qt
 from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.gui import dialogs, theme
 from ptychoui.gui.main_window import MainWindow
+from ptychoui.optics import calibrate, calibrate_file
 from ptychoui.session import stack_run
 from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, asked_steps
 from ptychoui.session.stack_run import StackReport, SuggestedLayout
@@ -26,6 +27,16 @@ def with_stack(window: MainWindow, qtbot: Any) -> MainWindow:
     window.controller.bridge.pull()
     assert window.controller.edit_plan("settings.passes", 4) == ""
     return window
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrations of few passes: how well they calibrate has tests of its own."""
+    whole = calibrate_file.calibrate
+    monkeypatch.setattr(calibrate, "JUDGED_PASSES", 2)
+    monkeypatch.setattr(
+        calibrate_file, "calibrate", lambda *words, **settings: whole(*words, **settings, rounds=(3,), final_passes=1)
+    )
 
 
 def finished(window: MainWindow) -> bool:
@@ -314,7 +325,9 @@ def test_another_document_empties_the_pages(with_stack: MainWindow, qtbot: Any) 
     assert window.panels.result.summary.text() == ""
 
 
-def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: MainWindow, qtbot: Any) -> None:
+def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(
+    with_stack: MainWindow, qtbot: Any, hasty: None
+) -> None:
     window, panel = with_stack, with_stack.panels.stack_run
     before = window.document.geometry
     assert before is not None
@@ -338,7 +351,9 @@ def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: Mai
     qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
 
 
-def test_a_calibration_is_no_longer_offered_once_the_geometry_is_another(with_stack: MainWindow, qtbot: Any) -> None:
+def test_a_calibration_is_no_longer_offered_once_the_geometry_is_another(
+    with_stack: MainWindow, qtbot: Any, hasty: None
+) -> None:
     window, panel = with_stack, with_stack.panels.stack_run
     geometry = window.document.geometry
     assert geometry is not None

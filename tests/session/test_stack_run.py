@@ -11,6 +11,7 @@ from optics.test_geometry_check import RIGHT, WRONG, simulated
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.optics import calibrate, calibrate_file
 from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 from ptychoui.paths import data_file
 from ptychoui.session import opening
@@ -230,7 +231,7 @@ def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -
     assert control.looks == 100
 
 
-def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
+def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tilt and single LEDs are chosen in the plan, and as many steps come as were announced."""
     from ptychoui.session.stack_calibration import (
         Calibrated,
@@ -240,6 +241,11 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
         calibration_run,
     )
 
+    whole = calibrate_file.calibrate
+    monkeypatch.setattr(calibrate, "JUDGED_PASSES", 2)
+    monkeypatch.setattr(
+        calibrate_file, "calibrate", lambda *words, **settings: whole(*words, **settings, rounds=(2,), final_passes=1)
+    )
     asked = StackPlan(size_px=32, tilt=True, single_leds=True)
     told = list(calibration_run(sample, sample.geometry, asked, "cpu")(RunControl(), lambda: False))
     begun, *steps, found, finished = told
