@@ -11,7 +11,7 @@ from PyQt6.QtCore import QPointF, Qt
 from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.gui import dialogs, theme
 from ptychoui.gui.main_window import MainWindow
-from ptychoui.optics import calibrate, calibrate_file
+from ptychoui.optics import calibrate, calibrate_file, geometry_check
 from ptychoui.session import stack_run
 from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, asked_steps
 from ptychoui.session.stack_run import StackReport, SuggestedLayout
@@ -21,7 +21,8 @@ LONG = 120_000
 
 
 @pytest.fixture
-def with_stack(window: MainWindow, qtbot: Any) -> MainWindow:
+def with_stack(window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> MainWindow:
+    monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 2)  # every reconstruction is checked at its end
     window.open_sample_stack()
     qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
     window.controller.bridge.pull()

@@ -11,7 +11,7 @@ from optics.test_geometry_check import RIGHT, WRONG, simulated
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
-from ptychoui.optics import calibrate, calibrate_file
+from ptychoui.optics import calibrate, calibrate_file, geometry_check
 from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 from ptychoui.paths import data_file
 from ptychoui.session import opening
@@ -264,7 +264,8 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack, monkeypat
     assert bool(found.change) and (found.geometry.array.kind == "table") is steps[3].accepted
 
 
-def test_a_mirrored_layout_brings_the_one_to_take_instead() -> None:
+def test_a_mirrored_layout_brings_the_one_to_take_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 3)
     stack = replace(simulated("brick"), geometry=WRONG["mirrored"](RIGHT))
     (report,) = [one.report for one in events(stack, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
     assert any("another layout" in remark for remark in report.found.remarks)
