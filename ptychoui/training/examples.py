@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -208,7 +209,8 @@ def explained_field(
         stack = replace(stack, geometry=geometry)
     key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
-        found = explain_stack(stack, window, int(grids.upsampling), between=between)
+        explained = explain_stack if between is None else partial(explain_stack, between=between)
+        found = explained(stack, window, int(grids.upsampling))
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found
     return _LAST_FIELD[key]
