@@ -67,6 +67,29 @@ class NoGeometryError(DataError):
         self.report = dict(report or {})
 
 
+class ManyAxesError(DataError):
+    """Images lie along several axes: ask which is that of the LEDs.
+
+    Parameters
+    ----------
+    axes
+        Letter of every axis with more than one place -> what its places are called; slowest first.
+    along, places
+        Letters of those that are said to be of the LEDs, and the place on others that is said.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        axes: Mapping[str, tuple[str, ...]],
+        along: str = "",
+        places: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__(message, hint)
+        self.axes, self.along, self.places = dict(axes), along, dict(places or {})
+
+
 class LedTableError(DataError):
     """A table of LEDs was opened as if it held images; ``report`` says what it is."""
 

@@ -60,7 +60,7 @@ def _add_train(commands: Any) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from ptychoui.experiment import load_experiment
     from ptychoui.training.control import RunControl
-    from ptychoui.training.truth import EMPTY
+    from ptychoui.training.events import EMPTY
 
     use_threads(arguments)
     control = RunControl()
@@ -121,11 +121,10 @@ def _show_truth(trainer: Trainer) -> None:
     problem = trainer.problem
     if problem.field is None or trainer.folder is None:
         return
-    from ptychoui.export.reconstruction_figures import write_truth
-    from ptychoui.training.examples import bands
+    from ptychoui.export.reconstruction_figures import TRUTH, write_truth
+    from ptychoui.training.truth import held_out_from_px
 
-    guard, border = bands(problem.experiment, problem.field.window.size_px, problem.grids.tile_px)
-    path = write_truth(trainer.folder.path / "truth.png", problem.field, border + guard)
+    path = write_truth(trainer.folder.path / TRUTH, problem.field, held_out_from_px(problem))
     say(
         f"note: what is learned from is drawn in {path}: amplitude residual {problem.field.amplitude_residual:.4f}, "
         f"{problem.field.fitted_residual:.4f} with brightness and stray light fitted"

@@ -38,6 +38,10 @@ def write_figures(folder: str | Path, result: StoredReconstruction) -> tuple[Pat
     return tuple(paths)
 
 
+TRUTH = "truth.png"
+"""The picture of what a measured stack is learned from, in its run folder."""
+
+
 def write_truth(path: Path, field: ExplainedStack, held_out_from_px: int) -> Path:
     """Write the object that a measured stack is learned from as a picture; scores are of what lies right of the line.
 

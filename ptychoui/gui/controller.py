@@ -15,6 +15,7 @@ from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.gui.kept_work import KeptWork
+from ptychoui.gui.parts import sentence
 from ptychoui.paths import resources
 from ptychoui.session import (
     field_run,
@@ -32,9 +33,10 @@ from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.edits import with_value
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.jobs import JobQueue
-from ptychoui.session.judgement import Judgement, judge
+from ptychoui.session.judgement import Brightness, Judgement, judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import (
+    AxesWanted,
     GeometryWanted,
     Opened,
     OpenedData,
@@ -97,6 +99,10 @@ class Controller(QObject):
         `Failed` of a run, after it was said.
     geometry_wanted
         `GeometryWanted` for data that say too little about the microscope.
+    axes_wanted
+        `AxesWanted` for images that lie along several axes.
+    doubted
+        Sentences in which the brightness of the images contradicts the geometry.
     """
 
     document_changed = pyqtSignal(str)
@@ -110,6 +116,8 @@ class Controller(QObject):
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)
     geometry_wanted = pyqtSignal(object)
+    axes_wanted = pyqtSignal(object)
+    doubted = pyqtSignal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -122,6 +130,8 @@ class Controller(QObject):
         self.kept = KeptWork(self)
         self.task: Task = "training"
         self._measured_from: Geometry | None = None
+        self._brightness = Brightness()
+        self._doubted: tuple[object, tuple[str, ...]] = None, ()
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
@@ -154,12 +164,16 @@ class Controller(QObject):
         if self._refuse_while_running():
             return
 
-        def done(opened: Opened | GeometryWanted) -> None:
+        def done(opened: Opened | GeometryWanted | AxesWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
                 return
             if isinstance(opened, GeometryWanted):
                 self.say("warning", opened.message, "enter what is missing in the geometry form, then press the button")
                 self.geometry_wanted.emit(opened)
+                return
+            if isinstance(opened, AxesWanted):
+                self.say("quiet", opened.message, opened.hint)
+                self.axes_wanted.emit(opened)
                 return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return
@@ -309,6 +323,25 @@ class Controller(QObject):
             "judge", lambda: judge(geometry, levels, exposures, measurement, data, guard_na), self._take_judgement
         )
         self.ask_forecast()
+        self._ask_brightness()
+
+    def _ask_brightness(self) -> None:
+        """Hold the geometry against the brightness of the stack's images, in the background; say what is new."""
+        stack, geometry = self.document.dataset, self.document.geometry
+        if not isinstance(stack, ImageStack) or geometry is None:
+            return
+
+        def done(doubts: tuple[str, ...]) -> None:
+            if self.document.dataset is not stack or self.document.geometry != geometry:
+                return
+            known = self._doubted[1] if self._doubted[0] is stack else ()
+            self._doubted = stack, doubts
+            self.doubted.emit(doubts)
+            for doubt in doubts:
+                if doubt not in known:
+                    self.say("warning", sentence(doubt))
+
+        self.desk.submit("brightness", lambda: self._brightness.doubts(stack, geometry), done)
 
     def ask_forecast(self) -> None:
         """Work out what a reconstruction of the stack would take, in the background."""
@@ -504,6 +537,12 @@ class Controller(QObject):
         found = self.document.calibration.found
         if found is not None:
             self.take_geometry(found.geometry, "Calibration")
+
+    def take_layout(self) -> None:
+        """Put the layout that the images suggest into the geometry, with undo."""
+        suggested = self.document.suggested_layout
+        if suggested is not None and self.take_geometry(suggested.geometry, "Layout"):
+            self.say("info", f"Layout of the array: {suggested.settings}", "reconstruct again; undo takes it back")
 
     def take_geometry(self, geometry: Geometry, label: str) -> bool:
         """Put a geometry that was measured in place of the present one, with undo; False while a run is active."""

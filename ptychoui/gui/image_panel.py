@@ -44,6 +44,9 @@ class ImagePanel(QFrame):
         self.view = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False)
         self.item = pg.ImageItem(axisOrder="row-major")
         self.view.addItem(self.item)
+        self.line = pg.InfiniteLine(angle=90)
+        self.line.hide()
+        self.view.addItem(self.line, ignoreBounds=True)
         self._graphics.setCentralItem(self.view)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -64,6 +67,7 @@ class ImagePanel(QFrame):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         self._graphics.setBackground(colours().plot)
+        self.line.setPen(colours().second, width=2)
         self._overlay.update()
 
     def set_image(self, image: NDArray[np.float32] | None, pixel_um: float | None) -> None:
@@ -78,6 +82,12 @@ class ImagePanel(QFrame):
                 self._seen_shape = (image.shape[0], image.shape[1])
                 self.fit()
         self._overlay.update()
+
+    def set_line(self, column: float | None) -> None:
+        """Draw an upright line where a column begins, or none."""
+        self.line.setVisible(column is not None)
+        if column is not None:
+            self.line.setValue(column)
 
     def set_limits(self, low: float, high: float) -> None:
         """Set the values shown as first and last colour."""

@@ -14,6 +14,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui import theme
+from ptychoui.gui.axes_dialog import AxesDialog
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
 from ptychoui.gui.dialogs import (
@@ -33,13 +34,13 @@ from ptychoui.gui.work_dialog import WorkDialog
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.judgement import Judgement
-from ptychoui.session.opening import GeometryWanted
+from ptychoui.session.opening import AxesWanted, GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 from ptychoui.session.unfinished import left_behind
 from ptychoui.session.worker import RunState
-from ptychoui.training.events import Failed, Snapshot
+from ptychoui.training.events import Failed, Snapshot, TruthShown
 
 JOIN_S = 30.0
 
@@ -90,6 +91,8 @@ class MainWindow(WindowCommands):
         c.state_changed.connect(self._show_state)
         c.judged.connect(self._show_judgement)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
+        c.axes_wanted.connect(self._ask_axes)
+        c.doubted.connect(p.geometry.show_doubts)
         c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
@@ -101,6 +104,7 @@ class MainWindow(WindowCommands):
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))
         p.result.closed.connect(c.close_result)
+        p.result.layout_taken.connect(c.take_layout)
         p.result.tile_chosen.connect(c.show_tile)
         p.leds.level_edited.connect(c.edit_level)
         p.leds.led_clicked.connect(p.stack.show_led)
@@ -124,14 +128,16 @@ class MainWindow(WindowCommands):
         panels.leds.show_design(document)
         if what != "design":
             panels.result.show_origin(document.origin, document.of_another_geometry)
+            panels.result.offer_layout(document.suggested_layout)
             panels.geometry.show_document(document, document.geometry_before, new=what == "all")
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
         if what == "all":
             panels.show_page(document)
-            panels.reconstruction.show_snapshot(document.history.snapshot)
             panels.reconstruction.start_over()
+            panels.reconstruction.show_run(document.history)
+            panels.reconstruction.show_snapshot(document.history.snapshot)
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
@@ -146,6 +152,7 @@ class MainWindow(WindowCommands):
         history = self.document.history
         if history.started is None and history.snapshot is None:
             self.panels.reconstruction.start_over()
+        self.panels.reconstruction.show_run(history)
         self.panels.run.show_history(history, self.controller.state)
         self.panels.progress.show_history(history)
         self._enable()
@@ -161,7 +168,9 @@ class MainWindow(WindowCommands):
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
         panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
-        panels.result.show_remarks(not (active and task == "reconstruction"))
+        told = not (active and task == "reconstruction")
+        panels.result.show_remarks(told)
+        panels.result.offer_layout(self.document.suggested_layout if told else None)
         panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
@@ -178,9 +187,12 @@ class MainWindow(WindowCommands):
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
 
-    def _show_picture(self, snapshot: Snapshot | ObjectPicture) -> None:
+    def _show_picture(self, snapshot: Snapshot | TruthShown | ObjectPicture) -> None:
         if isinstance(snapshot, ObjectPicture):
             self.panels.result.show_picture(snapshot)
+            return
+        if isinstance(snapshot, TruthShown):
+            self.panels.reconstruction.show_run(self.document.history)
             return
         self.panels.reconstruction.show_snapshot(snapshot)
         if self.controller.state.active:
@@ -225,6 +237,12 @@ class MainWindow(WindowCommands):
         dock.show()
         dock.raise_()
         self.panels.toast.offer("Open with the form", form.answer)
+
+    def _ask_axes(self, wanted: AxesWanted) -> None:
+        """Images along several axes: a dialog asks for what their file does not state."""
+        dialog = AxesDialog(wanted, self)
+        dialog.answered.connect(self._open_answered)
+        dialog.open()
 
     def _open_answered(self, path: str, given: PartialGeometry) -> None:
         self.controller.open(path, given, self.may_replace)

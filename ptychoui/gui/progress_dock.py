@@ -8,11 +8,12 @@ from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QStackedWidget, QVBo
 
 from ptychoui.gui.loss_plot import LossPlot
 from ptychoui.gui.memory_bars import MemoryBars
-from ptychoui.gui.parts import Yielding
+from ptychoui.gui.parts import Yielding, ink
 from ptychoui.gui.residual_plot import ResidualPlot
 from ptychoui.gui.theme import colours
 from ptychoui.session.history import RunHistory
 from ptychoui.session.stack_run import StackHistory
+from ptychoui.training.events import EMPTY
 
 
 class ProgressPanel(QWidget):
@@ -22,6 +23,7 @@ class ProgressPanel(QWidget):
         super().__init__(parent)
         self.loss = LossPlot(self)
         self.memory = MemoryBars(self)
+        self._empty = False
         self.score = QLabel()
         self.score.setWordWrap(True)
         self.score.setTextFormat(Qt.TextFormat.PlainText)
@@ -94,12 +96,15 @@ class ProgressPanel(QWidget):
             gain = ""
             if last is not first:
                 gain = f", at the start {first.complex_error:.3f}"
-            self.score.setText(f"Held-out error {last.complex_error:.3f}{gain}")
+            empty = f", no better than an empty picture ({EMPTY:g})" if last.shows_nothing else ""
+            self.score.setText(f"Held-out error {last.complex_error:.3f}{gain}{empty}")
         self.certificate.setText(history.proof)
         self.certificate.setVisible(bool(history.proof))
+        self._empty = last is not None and last.shows_nothing
         self._ink()
 
     def _ink(self) -> None:
+        ink(self.score, colours().warning if self._empty else colours().text)
         palette = self.certificate.palette()
         palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().good))
         self.certificate.setPalette(palette)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QShowEvent
-from PyQt6.QtWidgets import QGridLayout, QWidget
+from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
-from ptychoui.training.events import Snapshot
+from ptychoui.gui.parts import Yielding, bullets, gap_of, ink, note
+from ptychoui.gui.theme import colours
+from ptychoui.session.history import RunHistory
+from ptychoui.training.events import Snapshot, TruthShown
 
 
 class ReconstructionView(QWidget):
@@ -33,11 +36,18 @@ class ReconstructionView(QWidget):
         self.phase_contrast = ContrastBar("phase in radians", "phase (cyclic)", (-np.pi, np.pi), self)
         self.amplitude_contrast = ContrastBar("amplitude", "gray", None, self)
         self._snapshot: Snapshot | None = None
+        self._truth: TruthShown | None = None
         self._stale = False
-        layout = QGridLayout(self)
-        gap = max(4, self.fontMetrics().height() // 3)
-        layout.setContentsMargins(gap, gap, gap, gap)
+        self.warnings, self.learned_from = note(), note()
+        gap = gap_of(self)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(gap, gap, gap, gap)
+        outer.setSpacing(gap)
+        outer.addWidget(Yielding(self.warnings))
+        outer.addWidget(Yielding(self.learned_from))
+        layout = QGridLayout()
         layout.setSpacing(gap)
+        outer.addLayout(layout, 1)
         layout.addWidget(self.phase, 0, 0)
         layout.addWidget(self.true_phase, 0, 1)
         layout.addWidget(self.phase_contrast, 1, 0, 1, 2)
@@ -62,14 +72,37 @@ class ReconstructionView(QWidget):
             panel.moved.connect(self._link)
             panel.hovered.connect(self._hover)
 
+    def show_run(self, history: RunHistory) -> None:
+        """Show what a measured stack is learned from, and what should keep its owner from it, until there is more."""
+        truth, started = history.truth, history.started
+        if truth is not self._truth:
+            self._truth, self._stale = truth, True
+            if truth is not None:
+                self._snapshot = None  # of another run, or of this one before it was stopped
+                self.start_over()
+        # The worst alone: the others are in the panel of the run.
+        warnings = started.warnings[:1] if truth is not None and started is not None else ()
+        bullets(self.warnings, warnings, colours().warning)
+        self.learned_from.setVisible(truth is not None)
+        if truth is not None:
+            ink(self.learned_from, colours().muted)
+            self.learned_from.setText(
+                "Learned from the full-stack reconstruction left of the line, scored right of it: amplitude residual "
+                f"{truth.amplitude_residual:.4f}, {truth.fitted_residual:.4f} with brightness and stray light fitted"
+            )
+        if self._stale and self.isVisible():
+            self._draw()
+
     def show_snapshot(self, snapshot: Snapshot | None) -> None:
         """Show a snapshot; while hidden it is only kept."""
+        if snapshot is not None and self._snapshot is None and self._truth is not None:
+            self.start_over()
         self._snapshot, self._stale = snapshot, True
         if self.isVisible():
             self._draw()
 
     def start_over(self) -> None:
-        """A new run: contrast is chosen again with its first picture."""
+        """A new run, or its first tiles after the whole field: contrast is chosen again with the next picture."""
         self.phase_contrast.start_over()
         self.amplitude_contrast.start_over()
 
@@ -90,6 +123,8 @@ class ReconstructionView(QWidget):
         """Take the colours of the theme."""
         for panel in self.panels:
             panel.use_colours()
+        ink(self.warnings, colours().warning)
+        ink(self.learned_from, colours().muted)
         self.update()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -100,10 +135,19 @@ class ReconstructionView(QWidget):
 
     def _draw(self) -> None:
         self._stale = False
-        s = self._snapshot
+        s, whole = self._snapshot, self._truth
+        parts = "truth" if s is not None or whole is None else "truth: the whole field"
+        for panel, quantity in ((self.true_phase, "Phase"), (self.true_amplitude, "Amplitude")):
+            panel.title = f"{quantity}, {parts}"
+            panel.set_line(whole.held_out_from_px if s is None and whole is not None else None)
         if s is None:
             for panel in self.panels:
                 panel.set_image(None, None)
+            if whole is not None:
+                self.true_phase.set_image(whole.phase_rad, whole.pixel_size_um)
+                self.true_amplitude.set_image(whole.amplitude, whole.pixel_size_um)
+                self.phase_contrast.set_images((whole.phase_rad,))
+                self.amplitude_contrast.set_images((whole.amplitude,))
             return
         images = (s.phase_rad, s.true_phase_rad, s.amplitude, s.true_amplitude)
         for panel, image in zip(self.panels, images, strict=True):

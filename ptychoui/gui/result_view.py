@@ -25,7 +25,7 @@ from ptychoui.gui.pupil_page import PupilPage
 from ptychoui.gui.rings_page import RingsPage
 from ptychoui.gui.theme import colours, paint_band, paint_choice
 from ptychoui.session.origin import Origin
-from ptychoui.session.stack_run import ObjectPicture, StackReport
+from ptychoui.session.stack_run import ObjectPicture, StackReport, SuggestedLayout
 
 Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
 
@@ -48,11 +48,14 @@ class ResultView(QWidget):
         Pupil and LEDs of another tile are wanted.
     closed
         The person is done with a saved result.
+    layout_taken
+        The layout that the images suggest is wanted.
     """
 
     hover_text = pyqtSignal(str)
     tile_chosen = pyqtSignal(int)
     closed = pyqtSignal()
+    layout_taken = pyqtSignal()
 
     def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,7 +113,14 @@ class ResultView(QWidget):
         self.band.hide()
         layout.addLayout(row)
         layout.addWidget(Yielding(self.band))
-        layout.addWidget(Yielding(self.remarks))
+        self.take_layout = QPushButton("Use this layout")
+        self.take_layout.clicked.connect(self.layout_taken)
+        self.take_layout.hide()
+        doubts = QHBoxLayout()
+        doubts.setSpacing(2 * gap)
+        doubts.addWidget(Yielding(self.remarks), 1)
+        doubts.addWidget(self.take_layout, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(doubts)
         layout.addWidget(self.stack, 1)
         self.buttons.idClicked.connect(self._turn_to)
         self.show_page("Object")
@@ -140,6 +150,15 @@ class ResultView(QWidget):
         """What was said of a result is not said of the one that is being made."""
         remarks = self._report.found.remarks if self._report is not None and shown else ()
         bullets(self.remarks, remarks, colours().warning)
+
+    def offer_layout(self, suggested: SuggestedLayout | None) -> None:
+        """Offer the layout that the images suggest beside what was said of it."""
+        self.take_layout.setVisible(suggested is not None)
+        if suggested is not None:
+            self.take_layout.setToolTip(
+                f"Put {suggested.settings} into the geometry, with the place of the array that goes with it; "
+                "undo takes it back"
+            )
 
     def show_origin(self, origin: Origin | None, other_geometry: bool = False) -> None:
         """Say which file and which stack a saved result is of; None for one that was made here.

@@ -22,6 +22,10 @@ BRIGHT_SHARE = 0.6
 """The same above which it is no dark field."""
 
 
+ENOUGH_PIXELS = 2**20
+"""Pixels of an image that tell its brightness, where a quick answer is wanted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something in which images and geometry contradict each other.
@@ -88,14 +92,28 @@ def bright_field_finding(means: NDArray[np.float64], leds: LedArray, objective_n
     )
 
 
-def stack_findings(stack: ImageStack, geometry: Geometry) -> tuple[Finding, ...]:
-    """What the brightness of a stack's images says of a geometry; nothing where no LED has an image."""
+def image_means(stack: ImageStack) -> NDArray[np.float64]:
+    """(L,) mean of every image, of large ones over some of their rows: bright and dark field differ by far more."""
+    step = max(1, stack.images[0].size // ENOUGH_PIXELS)
+    return np.array([float(image[::step].mean(dtype=np.float64)) for image in stack.images])
+
+
+def stack_findings(
+    stack: ImageStack, geometry: Geometry, all_means: NDArray[np.float64] | None = None
+) -> tuple[Finding, ...]:
+    """What the brightness of a stack's images says of a geometry; nothing where no LED has an image.
+
+    ``all_means`` are the `image_means`, where they are known already.
+    """
     leds = led_array(geometry.array.replace(falloff="none"))
     places = {int(number): place for place, number in enumerate(stack.led_numbers)}
     there = np.array([int(number) in places for number in leds.numbers])
     if not there.any():
         return ()
     leds = leds.select(there)
-    means = np.array([float(stack.images[places[int(number)]].mean(dtype=np.float64)) for number in leds.numbers])
+    chosen = [places[int(number)] for number in leds.numbers]
+    means = (
+        np.array([stack.images[n].mean(dtype=np.float64) for n in chosen]) if all_means is None else all_means[chosen]
+    )
     found = bright_field_finding(means, leds, geometry.microscope.objective_na)
     return () if found is None else (found,)

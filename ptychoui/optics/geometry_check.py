@@ -242,6 +242,12 @@ def of_leds(array: Array, numbers: NDArray[np.int64]) -> Array:
     )
 
 
+def laid_out_as(array: Array, found: Array) -> Array:
+    """An array with the layout and the place that were found for some of its LEDs (`Finding.array`)."""
+    changed = array.replace(pose=found.pose, height_mm=found.height_mm)
+    return changed.replace(serpentine=found.serpentine) if array.kind == "lattice" else changed
+
+
 def contradictions(
     geometry: Geometry,
     leds: LedArray,
@@ -250,12 +256,24 @@ def contradictions(
     device: torch.device | str = "cpu",
     between: Callable[[], None] | None = None,
 ) -> tuple[str, ...]:
-    """`check_geometry` of the middle of some images, as sentences; ``leds`` are those of the images, in their order."""
+    """`findings` as sentences."""
+    return tuple(one.sentence for one in findings(geometry, leds, images, field_point_um, device, between))
+
+
+def findings(
+    geometry: Geometry,
+    leds: LedArray,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float] = (0.0, 0.0),
+    device: torch.device | str = "cpu",
+    between: Callable[[], None] | None = None,
+) -> tuple[Finding, ...]:
+    """`check_geometry` of the middle of some images; ``leds`` are those of the images, in their order."""
     size = min(CHECK_PX, images.shape[-1])
     first = (images.shape[-1] - size) // 2
     middle = np.ascontiguousarray(images[:, first : first + size, first : first + size])
     own = geometry.replace(array=of_leds(geometry.array, leds.numbers))
-    return tuple(one.sentence for one in check_geometry(own, middle, field_point_um, device, between))
+    return check_geometry(own, middle, field_point_um, device, between)
 
 
 def check_geometry(

@@ -27,7 +27,7 @@ from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_rings import RingsHistory
-from ptychoui.session.stack_run import StackHistory, StackReport
+from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
 
 FloatArray = NDArray[np.float64]
 DEEPEST_UNDO = 200
@@ -132,6 +132,12 @@ class Document:
         """True if the reconstruction that is shown was made here, and the geometry has changed since."""
         report = self.reconstruction.report
         return report is not None and report.stored is None and report.geometry != self.geometry
+
+    @property
+    def suggested_layout(self) -> SuggestedLayout | None:
+        """What the images say of the layout, as long as the geometry is the one that they contradict."""
+        report = self.reconstruction.report
+        return None if report is None or self.of_another_geometry else report.suggested
 
     def mark_result_saved(self, report: StackReport) -> None:
         """A reconstruction is in a file, or given up."""
@@ -306,7 +312,9 @@ class Document:
 
     def take_data(self, opened: OpenedData) -> None:
         """Take other data, with settings of their own: nothing of what was open before acts on them."""
-        self.replace_experiment(experiment_on(opened.path).replace(geometry=opened.geometry), None)
+        own = experiment_on(opened.path)
+        own = own.replace(geometry=opened.geometry, data=own.data.replace(images=opened.images))
+        self.replace_experiment(own, None)
         self.dataset = opened.dataset
 
     def take_run(self, opened: OpenedRun) -> None:

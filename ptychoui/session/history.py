@@ -21,6 +21,7 @@ from ptychoui.training.events import (
     StepDone,
     Stopped,
     StrategyChanged,
+    TruthShown,
     Validated,
 )
 
@@ -74,6 +75,7 @@ class RunHistory:
         self.last_step: StepDone | None = None
         self.last_score: Validated | None = None
         self.first_score: Validated | None = None
+        self.truth: TruthShown | None = None
         self.snapshot: Snapshot | None = None
         self.patterns: PatternSet | None = None
         self.saved: Saved | None = None
@@ -118,6 +120,8 @@ class RunHistory:
             self.held_out.append(event.step, event.loss)
             self.first_score = self.first_score or event
             self.last_score = event
+        elif isinstance(event, TruthShown):
+            self.truth = event
         elif isinstance(event, Snapshot):
             self.snapshot = event
         elif isinstance(event, PatternsReady):

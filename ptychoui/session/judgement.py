@@ -1,4 +1,4 @@
-"""What can be said of a geometry and a design before a run. SciPy is imported inside, so this belongs in a job."""
+"""What can be said of geometry, stack and design before a run. SciPy is imported inside, so this belongs in a job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import DataSource, Geometry, Measurement
 
@@ -54,3 +55,22 @@ def judge(
     except PtychouiError as error:
         return Judgement(geometry=geometry, problem=error.message, hint=error.hint)
     return Judgement(geometry=geometry, derived=derived, feasibility=judged)
+
+
+class Brightness:
+    """What the brightness of the open stack's images says of geometries; its images are read once. For a job."""
+
+    def __init__(self) -> None:
+        self._of: tuple[ImageStack, NDArray[np.float64]] | None = None
+
+    def doubts(self, stack: ImageStack, geometry: Geometry) -> tuple[str, ...]:
+        """Sentences; none where geometry and brightness agree, or where the geometry is impossible."""
+        from ptychoui.optics.bright_field import image_means, stack_findings
+
+        if self._of is None or self._of[0] is not stack:
+            self._of = None  # the old images are not kept while the new ones are read
+            self._of = stack, image_means(stack)
+        try:
+            return tuple(one.sentence for one in stack_findings(stack, geometry, self._of[1]))
+        except PtychouiError:
+            return ()

@@ -39,7 +39,7 @@ def answered(wanted: GeometryWanted, form: Geometry, asked: Iterable[str]) -> Pa
     if wanted.asks_for_layout and form.array.kind == "table":
         names.append("array.positions_mm")
     values = {name: every[name] for name in names if every.get(name) is not None and name not in wanted.stated}
-    return PartialGeometry(values=values, source="the form")
+    return PartialGeometry(values=values, source="the form", images=wanted.images)
 
 
 def _taken_over(wanted: GeometryWanted, before: Geometry | None) -> dict[str, Any]:

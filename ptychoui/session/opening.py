@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.formats.geometry_file import (
     GivenGeometry,
+    PartialGeometry,
     given_of,
     is_preset,
     load_whole_geometry,
     read_geometry,
+    with_images,
 )
-from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import DataSource, Experiment, Geometry, load_experiment, read_toml
+from ptychoui.errors import DataError, ManyAxesError, NoGeometryError, PtychouiError
+from ptychoui.experiment import DataSource, Experiment, Geometry, Images, load_experiment, read_toml
 from ptychoui.paths import data_file, resources
 
 if TYPE_CHECKING:
@@ -55,11 +58,15 @@ class OpenedGeometry:
 
 @dataclass(frozen=True, slots=True)
 class OpenedData:
-    """A dataset; ``geometry`` is the whole one where a person answered what the data do not state."""
+    """A dataset; ``geometry`` is the whole one where a person answered what the data do not state.
+
+    ``images`` is what the person said of the images.
+    """
 
     dataset: ImageStack | TrainingSet
     path: str
     geometry: Geometry | None = None
+    images: Images | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +81,59 @@ class GeometryWanted:
         Names of the settings to ask for, such as ``array.height_mm``.
     stated
         Setting -> value, of what the data and a geometry file beside them do state.
+    images
+        What a person said of the images already.
     """
 
     path: str
     message: str
     missing: tuple[str, ...]
     stated: Mapping[str, Any]
+    images: Images | None = None
 
     @property
     def asks_for_layout(self) -> bool:
         """Whether the LEDs' places are to be entered."""
         return "array.kind" in self.missing or "array.pitch_mm" in self.missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxesWanted:
+    """Images that lie along several axes, of which a person must say which is that of the LEDs.
+
+    Attributes
+    ----------
+    message, hint
+        What is the matter, and what to write into a file instead of answering.
+    axes
+        Letter -> what its places are called, slowest first.
+    along, places
+        Letters of those that are said to be of the LEDs, and the place on others that is said.
+    given
+        What was said before.
+    """
+
+    path: str
+    message: str
+    hint: str
+    axes: Mapping[str, tuple[str, ...]]
+    along: str = ""
+    places: Mapping[str, int] = field(default_factory=dict)
+    given: GivenGeometry = None
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """What can be the axis of the LEDs: each alone, the longest first, and two or all as rows and columns."""
+        alone = sorted(self.axes, key=lambda name: -len(self.axes[name]))
+        together = ["".join(some) for count in (2, 3) for some in combinations(self.axes, count)]
+        names = [*alone, *together] if all(len(name) == 1 for name in self.axes) else alone
+        return tuple(sorted(names, key=lambda name: name != self.along))
+
+    def answer(self, along: str, places: Mapping[str, int]) -> PartialGeometry:
+        """What to open the path with: LEDs along these axes, and the place on every other one."""
+        indices = {name: places[name] for name in self.axes if name not in along}
+        images = (_images_of(self.given) or Images()).replace(led_axis=along, indices=indices or None)
+        return with_images(self.given, images, "the answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +160,8 @@ Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReco
 
 def open_or_ask(
     path: str | Path, given: GivenGeometry = None, data: DataSource | None = None
-) -> Opened | GeometryWanted:
-    """Open a path by what it holds, or say what must be known of the microscope first.
+) -> Opened | GeometryWanted | AxesWanted:
+    """Open a path by what it holds, or say what must be known of the microscope or the file's axes first.
 
     ``data`` is where the measured stack comes from that is open: a geometry that comes with the program replaces
     nothing that it states.
@@ -132,6 +181,17 @@ def open_or_ask(
             message=error.message,
             missing=error.missing,
             stated=stated if isinstance(stated, dict) else {},
+            images=_images_of(given),
+        )
+    except ManyAxesError as error:
+        return AxesWanted(
+            path=str(path),
+            message=error.message,
+            hint=error.hint,
+            axes=error.axes,
+            along=error.along,
+            places=error.places,
+            given=given,
         )
 
 
@@ -175,7 +235,12 @@ def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:
     if is_reconstruction(path):
         return OpenedReconstruction(open_report(path))
     dataset = _open_dataset(path, given)
-    return OpenedData(dataset, str(path), None if given is None else dataset.geometry)
+    said = given is not None and not (isinstance(given, PartialGeometry) and not given.values)
+    return OpenedData(dataset, str(path), dataset.geometry if said else None, _images_of(given))
+
+
+def _images_of(given: GivenGeometry) -> Images | None:
+    return given.images if isinstance(given, PartialGeometry) else None
 
 
 def open_run(path: Path) -> OpenedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment
 from ptychoui.paths import user_state
 from ptychoui.session.history import PatternsReady
@@ -23,6 +25,7 @@ from ptychoui.training.events import TERMINAL, Finished
 if TYPE_CHECKING:
     from ptychoui.training.trainer import Trainer
 
+LOG = logging.getLogger(__name__)
 Levels = NDArray[np.float64]
 
 
@@ -45,6 +48,7 @@ def new_run(
             if given is not None and tuple(given.shape) == tuple(parameter.shape):
                 with torch.no_grad():
                     parameter.copy_(torch.from_numpy(np.array(given)))
+        _draw_truth(run)
         yield from _events_of(run, want_images)
 
     return events
@@ -78,6 +82,20 @@ def run_folder_for(experiment: Experiment, beside: Path | None, now: datetime | 
         count += 1
         folder = base / "runs" / f"{name}-{stamp}-{count}"
     return folder
+
+
+def _draw_truth(run: Trainer) -> None:
+    """Draw what a measured stack is learned from into the run folder; where that is not possible learning goes on."""
+    problem = run.problem
+    if problem.field is None or run.folder is None:
+        return
+    from ptychoui.export.reconstruction_figures import TRUTH, write_truth
+    from ptychoui.training.truth import held_out_from_px
+
+    try:
+        write_truth(run.folder.path / TRUTH, problem.field, held_out_from_px(problem))
+    except PtychouiError as error:
+        LOG.warning("the picture of the truth was not written: %s", error)
 
 
 def _events_of(run: Trainer, want_images: Callable[[], bool]) -> Iterator[Any]:

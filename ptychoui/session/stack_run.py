@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
+    from ptychoui.optics.bright_field import Finding
     from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction
 
 LOG = logging.getLogger(__name__)
@@ -65,6 +66,14 @@ class ObjectPicture(Picture):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedLayout:
+    """A layout that explains the images better than the one given; ``settings`` are its words in a geometry file."""
+
+    geometry: Geometry
+    settings: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackReport:
     """A reconstruction and what can be said of it.
 
@@ -77,6 +86,8 @@ class StackReport:
         fields phase is as it was stored, and jumps are not removed.
     complete
         False if it was stopped before its last pass.
+    suggested
+        Another layout of the array, where the images ask for one.
     stored, path, tile
         Where it was read from a file: all of its tiles, the file, and the tile that pupil and LEDs belong to.
     """
@@ -93,6 +104,7 @@ class StackReport:
     coverage: validation.FourierCoverage
     complete: bool
     seconds: float
+    suggested: SuggestedLayout | None = None
     stored: StoredReconstruction | None = None
     path: Path | None = None
     tile: int = 0
@@ -185,7 +197,7 @@ def stack_run(
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.geometry_check import contradictions
+        from ptychoui.optics.geometry_check import findings
         from ptychoui.optics.reconstruct import StackReconstruction, curvature
         from ptychoui.training.problem import pick_device
 
@@ -211,7 +223,7 @@ def stack_run(
             device=where.type,
             notes=(*task.notes, *known.warnings),
         )
-        stopped, keep_at = False, 0.0
+        stopped, keep_at, suggested = False, 0.0, None
         try:
             first = time.monotonic()
             for done in work.run():
@@ -224,19 +236,30 @@ def stack_run(
                     _keep(keep, work, task, stack, start - began, False)
                     keep_at = time.monotonic() + max(KEEP_EVERY_S, 10 * (time.monotonic() - start))
                 control.checkpoint()
-            work.contradictions = contradictions(
-                task.geometry, task.leds, task.images, task.field_point_um, where, control.checkpoint
-            )
+            said = findings(task.geometry, task.leds, task.images, task.field_point_um, where, control.checkpoint)
+            work.contradictions = tuple(one.sentence for one in said)
+            suggested = _suggested(task.geometry, said)
         except StopRequested:
             stopped = True
         passes = len(work.history)
         if passes and keep is not None:
             _keep(keep, work, task, stack, time.monotonic() - began, not stopped)
         if passes:
-            yield StackReconstructed(step=passes, report=report(work, task, not stopped, time.monotonic() - began))
+            found = report(work, task, not stopped, time.monotonic() - began)
+            yield StackReconstructed(step=passes, report=replace(found, suggested=suggested))
         yield Stopped(step=passes) if stopped else Finished(step=passes, seconds=time.monotonic() - began)
 
     return events
+
+
+def _suggested(geometry: Geometry, said: Iterable[Finding]) -> SuggestedLayout | None:
+    from ptychoui.optics.geometry_check import laid_out_as, settings_of
+
+    for one in said:
+        if one.kind == "layout" and one.array is not None:
+            array = laid_out_as(geometry.array, one.array)
+            return SuggestedLayout(geometry=geometry.replace(array=array), settings=settings_of(array))
+    return None
 
 
 def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: float) -> StackReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ class Begun(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture(Event):
     """Something to look at: only the newest matters, older ones may be lost."""
+
+
+def picture(array: NDArray[Any]) -> NDArray[np.float32]:
+    """A frozen, contiguous float32 copy: a view would tear when the buffer is used again."""
+    copy = np.array(array, dtype=np.float32, order="C")
+    copy.setflags(write=False)
+    return copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,28 @@ class Started(Begun):
     row_names: tuple[str, ...]
     run_folder: str | None = None
     resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthShown(Picture):
+    """The whole field of a measured stack that is learned from, before the first step.
+
+    Attributes
+    ----------
+    amplitude, phase_rad
+        (row, column) of the object, phase around that of its mean.
+    held_out_from_px
+        Column where the held-out part begins.
+    amplitude_residual, fitted_residual
+        What it leaves unexplained, without and with brightness and stray light of single LEDs.
+    """
+
+    amplitude: NDArray[np.float32]
+    phase_rad: NDArray[np.float32]
+    pixel_size_um: float
+    held_out_from_px: float
+    amplitude_residual: float
+    fitted_residual: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +132,10 @@ class ProductsChecked(Event):
     way: str
 
 
+EMPTY = 1.0
+"""Complex error of a picture that shows nothing: the truth's mean everywhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated(Event):
     """Scores on the held-out objects, with fixed noise: see `objectives.scores`."""
@@ -110,6 +144,11 @@ class Validated(Event):
     complex_error: float
     amplitude_error: float
     phase_error_rad: float
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether the reconstruction is no better than an empty picture."""
+        return not self.complex_error < EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

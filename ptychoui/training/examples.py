@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -190,6 +191,7 @@ def explained_field(
     grids: Sampling,
     stack: ImageStack,
     tell: Callable[[str], None] = lambda _sentence: None,
+    between: Callable[[], None] | None = None,
 ) -> ExplainedStack:
     """The window of a stack that is learned from, reconstructed as ``ptychoui reconstruct`` does.
 
@@ -210,7 +212,8 @@ def explained_field(
     key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
         tell(f"reconstructing what is learned from: {PASSES} passes over {counted(len(stack.images), 'image')}")
-        found = explain_stack(stack, window, int(grids.upsampling))
+        explained = explain_stack if between is None else partial(explain_stack, between=between)
+        found = explained(stack, window, int(grids.upsampling))
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found
     return _LAST_FIELD[key]

@@ -130,8 +130,11 @@ def build_problem(
     experiment: Experiment,
     dataset: ImageStack | TrainingSet | None = None,
     tell: Callable[[str], None] = lambda _sentence: None,
+    between: Callable[[], None] | None = None,
 ) -> Problem:
     """Open the data of an experiment and make its operators and examples; ``tell`` hears of what takes long.
+
+    ``between`` is called every few LEDs while a measured stack is explained: where the work can be given up.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def build_problem(
         training, held_out, notes = examples_of_objects(experiment, geometry, leds, grids, dataset)
         reference = "simulated objects"
     else:
-        field = explained_field(experiment, geometry, grids, dataset, tell)
+        field = explained_field(experiment, geometry, grids, dataset, tell, between)
         training, held_out, notes = examples_of_stack(experiment, grids, dataset, field)
         leds, microscope = field.leds, field.microscope
         reference = "full-stack reconstruction"

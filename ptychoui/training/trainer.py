@@ -35,6 +35,7 @@ from ptychoui.training.events import (
     Stopped,
     StrategyChanged,
     Validated,
+    picture,
 )
 from ptychoui.training.examples import Examples
 from ptychoui.training.objectives import align
@@ -51,7 +52,7 @@ from ptychoui.training.step import (
     reconstruct_batch,
     start_parameters,
 )
-from ptychoui.training.truth import doubts
+from ptychoui.training.truth import doubts, truth_shown
 
 
 class Trainer:
@@ -117,6 +118,9 @@ class Trainer:
         large_arrays_apart()  # so that a run holds what was foretold
         try:
             yield self._started()
+            truth = truth_shown(self.problem, self.step)
+            if truth is not None:
+                yield truth
             if self.step == 0:
                 yield self.validate()
                 if self.folder is not None:
@@ -347,12 +351,12 @@ class Trainer:
         levels, exposures = self.design_arrays()
         return Snapshot(
             step=self.step,
-            levels=_picture(levels),
-            exposures=_picture(exposures),
-            amplitude=_picture(x.abs().cpu().numpy()),
-            phase_rad=_picture(torch.angle(x * turn).cpu().numpy()),
-            true_amplitude=_picture(truth.abs().cpu().numpy()),
-            true_phase_rad=_picture(torch.angle(truth * turn).cpu().numpy()),
+            levels=picture(levels),
+            exposures=picture(exposures),
+            amplitude=picture(x.abs().cpu().numpy()),
+            phase_rad=picture(torch.angle(x * turn).cpu().numpy()),
+            true_amplitude=picture(truth.abs().cpu().numpy()),
+            true_phase_rad=picture(torch.angle(truth * turn).cpu().numpy()),
             pixel_size_um=self.problem.grids.object_pixel_um,
         )
 
@@ -486,7 +490,9 @@ def new_run(
     """
     if folder is not None:
         RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
-    trainer = Trainer(build_problem(experiment, tell=tell), None, control, want_images)
+    control = control or RunControl()
+    problem = build_problem(experiment, tell=tell, between=control.checkpoint)
+    trainer = Trainer(problem, None, control, want_images)
     if folder is not None:
         problem = trainer.problem
         # The geometry may have come with the data; the run keeps its own copy, so that nothing changes under it.
@@ -518,7 +524,8 @@ def resume_run(
                 f"the run of {run.path} cannot go on: {changed[0]}",
                 "leave that as it was, or start a new run in another folder",
             )
-        problem = build_problem(experiment)
+        control = control or RunControl()
+        problem = build_problem(experiment, between=control.checkpoint)
         expected = run.record().get("data_sha256")
         if expected != problem.data_sha256:
             raise RunError(
@@ -546,13 +553,6 @@ def _of_other_truth(problem: Problem, run: RunFolder) -> Problem:
         "after this point are of different truths; start a new run to compare them"
     )
     return replace(problem, field=replace(problem.field, remarks=(warning, *problem.field.remarks)))
-
-
-def _picture(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A frozen, contiguous float32 copy: a view would tear when the buffer is used again."""
-    copy = np.array(array, dtype=np.float32, order="C")
-    copy.setflags(write=False)
-    return copy
 
 
 def _order_to_text(state: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ import torch
 
 from ptychoui.engine.strategy import Between
 from ptychoui.optics.all_at_once import AcceleratedDescent
+from ptychoui.training.events import EMPTY, TruthShown, picture
+from ptychoui.training.examples import bands
 from ptychoui.training.objectives import complex_loss
 from ptychoui.training.problem import Problem
 
@@ -14,9 +16,6 @@ TILES = 3
 """Held-out tiles that are reconstructed: they tell a sound stack (errors of 0.1 to 0.5) from noise (1 and more)."""
 
 ITERATIONS = 40
-
-EMPTY = 1.0
-"""Complex error of a picture that shows nothing: the truth's mean everywhere."""
 
 POOR = 0.7
 """Complex error from all LEDs one by one above which coded patterns cannot be expected to show the truth."""
@@ -57,3 +56,33 @@ def doubts(problem: Problem, between: Between = lambda: None) -> tuple[str, ...]
             "calibrate it first, and look at the result",
         )
     return tuple(found)
+
+
+def held_out_from_px(problem: Problem) -> int:
+    """Column of a measured stack's window, in camera pixels, where the held-out part begins.
+
+    Raises
+    ------
+    DataError
+        If the window is too small for both parts.
+    """
+    assert problem.field is not None
+    guard, border = bands(problem.experiment, problem.field.window.size_px, problem.grids.tile_px)
+    return border + guard
+
+
+def truth_shown(problem: Problem, step: int = 0) -> TruthShown | None:
+    """What a measured stack is learned from, to be looked at before the first step; None where objects are known."""
+    field = problem.field
+    if field is None:
+        return None
+    turn = np.exp(-1j * np.angle(field.object.mean()))
+    return TruthShown(
+        step=step,
+        amplitude=picture(np.abs(field.object)),
+        phase_rad=picture(np.angle(field.object * turn)),
+        pixel_size_um=field.microscope.pixel_size_um / field.upsampling,
+        held_out_from_px=held_out_from_px(problem) * field.upsampling,
+        amplitude_residual=field.amplitude_residual,
+        fitted_residual=field.fitted_residual,
+    )

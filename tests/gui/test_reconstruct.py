@@ -6,26 +6,38 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QPointF
+from PyQt6.QtCore import QPointF, Qt
 
 from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.gui import dialogs, theme
 from ptychoui.gui.main_window import MainWindow
+from ptychoui.optics import calibrate, calibrate_file, geometry_check
 from ptychoui.session import stack_run
 from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, asked_steps
-from ptychoui.session.stack_run import StackReport
+from ptychoui.session.stack_run import StackReport, SuggestedLayout
 from ptychoui.session.worker import RunState
 
 LONG = 120_000
 
 
 @pytest.fixture
-def with_stack(window: MainWindow, qtbot: Any) -> MainWindow:
+def with_stack(window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> MainWindow:
+    monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 2)  # every reconstruction is checked at its end
     window.open_sample_stack()
     qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
     window.controller.bridge.pull()
     assert window.controller.edit_plan("settings.passes", 4) == ""
     return window
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrations of few passes: how well they calibrate has tests of its own."""
+    whole = calibrate_file.calibrate
+    monkeypatch.setattr(calibrate, "JUDGED_PASSES", 2)
+    monkeypatch.setattr(
+        calibrate_file, "calibrate", lambda *words, **settings: whole(*words, **settings, rounds=(3,), final_passes=1)
+    )
 
 
 def finished(window: MainWindow) -> bool:
@@ -154,6 +166,28 @@ def test_doubts_are_shown_above_a_result(with_stack: MainWindow, qtbot: Any) -> 
     assert not view.remarks.isHidden() and "50% of the light unexplained" in view.remarks.text()
     view.show_report(None)
     assert view.remarks.isHidden()
+
+
+def test_a_layout_that_the_images_suggest_is_one_click_away(with_stack: MainWindow, qtbot: Any) -> None:
+    window = with_stack
+    assert window.controller.edit_plan("size_px", 32) == ""
+    report = reconstruct(window, qtbot)
+    view, geometry = window.panels.result, window.document.geometry
+    assert geometry is not None and not view.take_layout.isVisible()
+    array = geometry.array.replace(pose=geometry.array.pose.replace(flip_x=True))
+    suggested = SuggestedLayout(geometry=geometry.replace(array=array), settings="flip_x = true")
+    found = replace(report.found, contradictions=("another layout explains the images 4 times better",))
+    window.document.reconstruction.report = replace(report, found=found, suggested=suggested)
+    window.controller.reconstruction_changed.emit()
+    assert view.take_layout.isVisible() and "flip_x = true" in view.take_layout.toolTip()
+    qtbot.mouseClick(view.take_layout, Qt.MouseButton.LeftButton)
+    assert window.document.geometry == suggested.geometry and "flip_x = true" in texts(window)[-1]
+    assert not view.take_layout.isVisible() and view.band.isVisible(), "the result is of the old layout"
+    window.undo()
+    assert window.document.geometry == geometry and view.take_layout.isVisible()
+    window.reconstruct()
+    assert not view.take_layout.isVisible(), "nothing is said of the one that is being made"
+    qtbot.waitUntil(lambda: finished(window), timeout=LONG)
 
 
 def test_coverage_tells_what_is_under_the_cursor(with_stack: MainWindow, qtbot: Any) -> None:
@@ -292,7 +326,9 @@ def test_another_document_empties_the_pages(with_stack: MainWindow, qtbot: Any) 
     assert window.panels.result.summary.text() == ""
 
 
-def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: MainWindow, qtbot: Any) -> None:
+def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(
+    with_stack: MainWindow, qtbot: Any, hasty: None
+) -> None:
     window, panel = with_stack, with_stack.panels.stack_run
     before = window.document.geometry
     assert before is not None
@@ -316,7 +352,9 @@ def test_a_calibration_is_shown_step_by_step_and_taken_with_undo(with_stack: Mai
     qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
 
 
-def test_a_calibration_is_no_longer_offered_once_the_geometry_is_another(with_stack: MainWindow, qtbot: Any) -> None:
+def test_a_calibration_is_no_longer_offered_once_the_geometry_is_another(
+    with_stack: MainWindow, qtbot: Any, hasty: None
+) -> None:
     window, panel = with_stack, with_stack.panels.stack_run
     geometry = window.document.geometry
     assert geometry is not None

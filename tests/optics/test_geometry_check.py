@@ -17,7 +17,15 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics.bright_field import bright_field_finding, stack_findings
 from ptychoui.optics.circles import Circles
-from ptychoui.optics.geometry_check import Finding, check_geometry, contradictions, of_leds, try_other_layouts
+from ptychoui.optics.geometry_check import (
+    Finding,
+    check_geometry,
+    contradictions,
+    findings,
+    laid_out_as,
+    of_leds,
+    try_other_layouts,
+)
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS
 from ptychoui.optics.reconstruct_file import central_window, image_places, leds_seen_from
@@ -262,3 +270,27 @@ def test_the_radius_of_circles_alone_tells_the_na() -> None:
     scope = _scope(objective_na=1.25)(RIGHT).microscope
     circles = Circles(scope, RIGHT.array, simulated("brick").images, coarse=True)
     assert circles.scale(np.zeros(6), whole=False) == pytest.approx(0.8, rel=0.05)
+
+
+def test_a_layout_found_with_some_leds_is_put_into_the_whole_array() -> None:
+    stack = simulated("brick")
+    wrong = WRONG["mirrored"](RIGHT.replace(array=RIGHT.array.replace(max_illumination_na=0.2)))
+    leds = led_array(wrong.array)
+    chosen = np.flatnonzero(leds.radius_na < 0.15)[::-1]
+    (layout,) = [one for one in findings(wrong, leds.select(chosen), stack.images[leds.numbers[chosen]]) if one.array]
+    assert layout.kind == "layout" and layout.array is not None
+    mended = laid_out_as(wrong.array, layout.array)
+    assert mended.numbers() == RIGHT.array.numbers() and mended.max_illumination_na == 0.2
+    there, right = (led_array(one.replace(max_illumination_na=None)).illumination_na for one in (mended, RIGHT.array))
+    # In focus half a turn explains the images as well.
+    assert min(np.abs(there - right).max(), np.abs(there + right).max()) < 0.01
+
+
+def test_rows_that_run_back_and_forth_are_a_layout_too_and_tables_keep_their_places() -> None:
+    some = of_leds(RIGHT.array, np.array([3, 4])).replace(serpentine=True, height_mm=80.0)
+    mended = laid_out_as(RIGHT.array, some)
+    assert mended == RIGHT.array.replace(serpentine=True, height_mm=80.0)
+    positions = tuple((4.0 * (i % 9 - 4), 4.0 * (i // 9 - 4), 0.0) for i in range(81))
+    table = RIGHT.array.replace(kind="table", positions_mm=positions, rows=None, columns=None, pitch_mm=None)
+    mirrored = table.replace(pose=table.pose.replace(flip_y=True))
+    assert laid_out_as(table, of_leds(mirrored, np.array([3, 77]))) == mirrored

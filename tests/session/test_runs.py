@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from training.test_truth import problem
 
-from ptychoui.errors import PtychouiError
+from ptychoui.errors import PtychouiError, StopRequested
 from ptychoui.experiment import Experiment
+from ptychoui.export import reconstruction_figures
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import opening, runs
-from ptychoui.session.document import Document
+from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.history import RunHistory
 from ptychoui.session.judgement import judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.worker import RunState, Worker
+from ptychoui.training import examples, trainer
+from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Snapshot
 
 
@@ -115,3 +120,38 @@ def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:
     )
     bad = judge(tilted, None, None, document.experiment.measurement)
     assert bad.derived is None and "above the sample" in bad.problem
+
+
+def test_the_run_folder_of_a_measured_stack_holds_a_picture_of_what_is_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "build_problem", lambda experiment, between: problem(True))
+    history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
+    assert isinstance(history.end, Finished) and history.truth is not None
+    assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_stop_is_heard_while_the_truth_is_reconstructed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than a person waits for a window to close."""
+    control = RunControl()
+
+    def explained(*_words: object, between: Callable[[], None]) -> None:
+        control.stop()
+        between()
+
+    monkeypatch.setattr(examples, "explain_stack", explained)
+    monkeypatch.setattr(examples, "_LAST_FIELD", {})
+    measured = experiment_on("sample:stack")
+    with pytest.raises(StopRequested):
+        list(runs.new_run(measured, tmp_path / "run")(control, lambda: False))
+    assert not (tmp_path / "run").exists()
+
+
+def test_learning_goes_on_where_that_picture_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_rest: object) -> None:
+        raise PtychouiError(f"{path.name} cannot be written", "make room")
+
+    monkeypatch.setattr(trainer, "build_problem", lambda experiment, between: problem(True))
+    monkeypatch.setattr(reconstruction_figures, "write_truth", full)
+    history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
+    assert isinstance(history.end, Finished)

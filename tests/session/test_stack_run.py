@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optics.test_geometry_check import RIGHT, WRONG, simulated
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.optics import calibrate, calibrate_file, geometry_check
 from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
 from ptychoui.paths import data_file
 from ptychoui.session import opening
@@ -229,7 +231,7 @@ def test_a_calibration_is_given_up_in_the_middle_of_a_step(sample: ImageStack) -
     assert control.looks == 100
 
 
-def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
+def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tilt and single LEDs are chosen in the plan, and as many steps come as were announced."""
     from ptychoui.session.stack_calibration import (
         Calibrated,
@@ -239,6 +241,11 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
         calibration_run,
     )
 
+    whole = calibrate_file.calibrate
+    monkeypatch.setattr(calibrate, "JUDGED_PASSES", 2)
+    monkeypatch.setattr(
+        calibrate_file, "calibrate", lambda *words, **settings: whole(*words, **settings, rounds=(2,), final_passes=1)
+    )
     asked = StackPlan(size_px=32, tilt=True, single_leds=True)
     told = list(calibration_run(sample, sample.geometry, asked, "cpu")(RunControl(), lambda: False))
     begun, *steps, found, finished = told
@@ -255,3 +262,21 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack) -> None:
         history.take(event)
     assert [o.text for o in history.outcomes] == [step.short for step in steps]
     assert bool(found.change) and (found.geometry.array.kind == "table") is steps[3].accepted
+
+
+def test_a_mirrored_layout_brings_the_one_to_take_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 3)
+    stack = replace(simulated("brick"), geometry=WRONG["mirrored"](RIGHT))
+    (report,) = [one.report for one in events(stack, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
+    assert any("another layout" in remark for remark in report.found.remarks)
+    assert report.suggested is not None
+    pose = report.suggested.geometry.array.pose
+    assert (pose.flip_x, pose.flip_y, pose.swap_xy) in ((False, False, False), (True, True, False))
+    assert any(report.suggested.settings in remark for remark in report.found.remarks)
+    assert report.suggested.geometry.microscope == report.geometry.microscope
+    assert report.suggested.geometry.array.numbers() == report.geometry.array.numbers()
+
+
+def test_a_right_layout_brings_no_other(sample: ImageStack) -> None:
+    (report,) = [one.report for one in events(sample, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
+    assert report.suggested is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from optics.test_explained_stack import off_stack
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.experiment import blank_experiment
-from ptychoui.training.events import Started
+from ptychoui.training.events import Started, TruthShown
 from ptychoui.training.problem import Problem, build_problem
 from ptychoui.training.trainer import Trainer, new_run, resume_run
 from ptychoui.training.truth import POOR, doubts, one_by_one_error
@@ -94,3 +95,30 @@ def _first_warning(folder: Path) -> str | None:
     assert isinstance(event, Started) and trainer.folder is not None
     trainer.folder.close()
     return next((one for one in event.warnings if "this run began" in one), None)
+
+
+def test_what_is_learned_from_is_shown_before_the_first_score() -> None:
+    """Training tiles are found left of the line, held-out ones right of it."""
+    made = problem(True)
+    _started, shown = islice(Trainer(made).run(), 2)
+    assert isinstance(shown, TruthShown) and made.field is not None
+    assert shown.amplitude.shape == made.field.object.shape and not shown.phase_rad.flags.writeable
+    assert np.allclose(shown.amplitude * np.exp(1j * shown.phase_rad), made.field.object * _turn(made), atol=1e-5)
+    assert shown.fitted_residual == made.field.fitted_residual < shown.amplitude_residual
+    assert np.isclose(shown.pixel_size_um, made.grids.object_pixel_um)
+    for examples, left in ((made.training, True), (made.held_out, False)):
+        for tile in examples.truth.abs().numpy():
+            corners = np.argwhere(np.isclose(shown.amplitude, tile[0, 0], rtol=1e-5))
+            rows, columns = tile.shape
+            (column,) = {
+                int(c)
+                for r, c in corners
+                if np.allclose(shown.amplitude[r : r + rows, c : c + columns].sum(), tile.sum(), rtol=1e-4)
+            }
+            assert column + columns <= shown.held_out_from_px if left else column >= shown.held_out_from_px
+
+
+def _turn(made: Problem) -> complex:
+    """Phase means nothing but for a constant: around zero it wraps least."""
+    assert made.field is not None
+    return complex(np.exp(-1j * np.angle(made.field.object.astype(np.complex128).mean())))

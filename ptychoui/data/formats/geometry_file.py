@@ -150,12 +150,14 @@ def given_of(source: DataSource, geometry: Geometry | None) -> GivenGeometry:
     found: GivenGeometry = geometry
     if found is None and source.geometry:
         found = read_geometry(source.geometry, for_data=True)
-    if source.images is None:
-        return found
-    if isinstance(found, PartialGeometry):
-        return replace(found, images=source.images)
-    values = {} if found is None else flat_settings(found)
-    return PartialGeometry(values=values, source="the experiment", images=source.images)
+    return found if source.images is None else with_images(found, source.images, "the experiment")
+
+
+def with_images(given: GivenGeometry, images: Images, source: str) -> PartialGeometry:
+    """What is said of a microscope, and this of the images, which ``source`` says."""
+    if isinstance(given, PartialGeometry):
+        return replace(given, images=images)
+    return PartialGeometry(values={} if given is None else flat_settings(given), source=source, images=images)
 
 
 def missing_of(values: dict[str, Any]) -> tuple[str, ...]:

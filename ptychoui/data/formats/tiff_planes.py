@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from ptychoui.data.formats.common import sidecar_path
-from ptychoui.errors import DataError
+from ptychoui.errors import DataError, ManyAxesError
 from ptychoui.experiment import Images
 from ptychoui.words import counted
 
@@ -34,6 +34,11 @@ class Axis:
     name: str
     size: int
     labels: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What every place is called."""
+        return (*self.labels[: self.size], *map(str, range(len(self.labels), self.size)))
 
     def __str__(self) -> str:
         return f"{self.name} ({self.size}{': ' + ', '.join(self.labels[:4]) if self.labels else ''})"
@@ -150,7 +155,7 @@ def chosen(planes: Planes, said: Images, path: Path) -> tuple[list[int], str]:
     wanted = said.led_axis
     if wanted in (None, "pages"):
         if len(free) > 1:
-            raise _question(planes, free, path)
+            raise _question(planes, free, path, "", fixed)
         along = [axis.name for axis in free]
     elif wanted in ("first", "last"):
         along = [long[0 if wanted == "first" else -1].name] if long else []
@@ -166,7 +171,7 @@ def chosen(planes: Planes, said: Images, path: Path) -> tuple[list[int], str]:
             )
     open_axes = [axis for axis in long if axis.name not in along and axis.name not in fixed]
     if open_axes:
-        raise _question(planes, open_axes, path, "".join(along))
+        raise _question(planes, open_axes, path, "".join(along), fixed)
     numbers = np.arange(planes.count).reshape([axis.size for axis in planes.axes])
     names = [axis.name for axis in planes.axes]
     place = tuple(fixed.get(name, 0) if name not in along else slice(None) for name in names)
@@ -231,7 +236,7 @@ def _check_once(tiff: tifffile.TiffFile, path: Path, planes: Planes) -> None:
         )
 
 
-def _question(planes: Planes, axes: list[Axis], path: Path, along: str = "") -> DataError:
+def _question(planes: Planes, axes: list[Axis], path: Path, along: str, fixed: dict[str, int]) -> ManyAxesError:
     """What to write about several axes."""
     long = [axis for axis in planes.axes if axis.size > 1]
     most = along or max(axes, key=lambda axis: axis.size).name
@@ -239,11 +244,14 @@ def _question(planes: Planes, axes: list[Axis], path: Path, along: str = "") -> 
     raster = "".join(axis.name for axis in long)
     listed = ", ".join(map(str, long))
     what = "which of them is that of the LEDs" if not along else f"which place on {' and '.join(a.name for a in axes)}"
-    return DataError(
+    return ManyAxesError(
         f"{path.name} has the axes {listed} beside rows and columns, and nothing says {what}",
         f'write into {sidecar_path(path).name} or a geometry: [images] led_axis = "{most}" indices = {{ {others} }} '
         f'(places count from 0); if rows and columns of LEDs are axes of their own, led_axis = "{raster}", '
         "the slowest first",
+        {axis.name: axis.places for axis in long},
+        along,
+        fixed,
     )
 
 
