@@ -167,6 +167,21 @@ def settings_of(array: Array) -> str:
     return ", ".join(f"{name} = {str(on).lower()}" for name, on in flags.items())
 
 
+def poses(
+    geometry: Geometry,
+    array: Array,
+    images: NDArray[np.float32],
+    field_point_um: tuple[float, float],
+    coarse: bool = False,
+) -> list[Array]:
+    """The array as it is and, where circles in the images show it elsewhere, as they have it.
+
+    Neither is the better one beforehand: circles find a pose that is far off, and move a right one a little.
+    """
+    near = near_circles(geometry.microscope, array, images, field_point_um, coarse)
+    return [array] if near == array else [array, near]
+
+
 def try_other_layouts(
     geometry: Geometry,
     images: NDArray[np.float32],
@@ -204,25 +219,23 @@ def try_other_layouts(
     first = (images.shape[-1] - size) // 2
     inner = slice(first, first + size)
     settings = Reconstruct(passes=LAYOUT_PASSES, zernike_terms=6)
-    arrays, residuals = [], []
-    for _name, _variant, candidate in candidates:
-        there = candidate
-        if not posed:
-            there = near_circles(geometry.microscope, candidate, images, field_point_um, coarse=True)
+
+    def left(there: Array) -> float:
         leds = led_array(there, field_point_um)
         used = np.flatnonzero(leds.radius_na < LAYOUT_NA * geometry.microscope.objective_na)
-        work = StackReconstruction(
-            geometry.replace(array=there),
-            np.ascontiguousarray(images[used][:, inner, inner]),
-            settings,
-            leds.select(used),
-            device,
-            between=between,
-        )
+        cut = np.ascontiguousarray(images[used][:, inner, inner])
+        here = geometry.replace(array=there)
+        work = StackReconstruction(here, cut, settings, leds.select(used), device, between=between)
         for _done in work.run():
             pass
+        return work.history[-1]
+
+    arrays, residuals = [], []
+    for _name, _variant, candidate in candidates:
+        possible = [candidate] if posed else poses(geometry, candidate, images, field_point_um, coarse=True)
+        residual, there = min(((left(one), one) for one in possible), key=lambda pair: pair[0])
         arrays.append(there)
-        residuals.append(work.history[-1])
+        residuals.append(residual)
     names, variants, _arrays = zip(*candidates, strict=True)
     return LayoutTest(names=names, variants=variants, arrays=tuple(arrays), residuals=tuple(residuals))
 

@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.experiment import Array, Geometry, Reconstruct
-from ptychoui.optics.circles import near_circles
-from ptychoui.optics.geometry_check import CLEARLY, known_sign, settings_of, try_other_layouts
+from ptychoui.optics.geometry_check import CLEARLY, known_sign, poses, settings_of, try_other_layouts
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS, Variant, half_turn, laid_out
 from ptychoui.optics.reconstruct import reconstruct
@@ -149,14 +148,25 @@ def try_layouts(
     crop = np.ascontiguousarray(images[:, first : first + size, first : first + size])
     settings = Reconstruct(passes=passes, pupil="fixed", gain=False, background=False)
     found: list[tuple[float, Variant]] = []
+
+    def left(there: Array) -> float:
+        leds = led_array(there, field_point_um)
+        return reconstruct(geometry.replace(array=there), crop, settings, leds, device, between).amplitude_residual
+
     for variant in [variant for variant in VARIANTS if variant.twin not in VARIANTS[: VARIANTS.index(variant)]]:
+        # Circles bring a pose near that is off; one that is right they may move away, by a few percent of the height.
+        residual, array = min(
+            (
+                (left(there), there)
+                for there in poses(geometry, laid_out(geometry.array, variant), crop, field_point_um)
+            ),
+            key=lambda pair: pair[0],
+        )
+        found.append((residual, variant))
+        yield len(found)
         # One pose for both twins: then they differ by the sign alone.
-        array = near_circles(geometry.microscope, laid_out(geometry.array, variant), crop, field_point_um)
-        for one, there in ((variant, array), (variant.twin, half_turn(array, field_point_um))):
-            leds = led_array(there, field_point_um)
-            result = reconstruct(geometry.replace(array=there), crop, settings, leds, device, between)
-            found.append((result.amplitude_residual, one))
-            yield len(found)
+        found.append((left(half_turn(array, field_point_um)), variant.twin))
+        yield len(found)
     found.sort(key=lambda pair: pair[0])
     if found[1][1] == VARIANTS[0] == found[0][1].twin and found[1][0] < (1 + TIED) * found[0][0]:
         found[:2] = found[1], found[0]

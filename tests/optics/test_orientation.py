@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 from optics.test_geometry_check import RIGHT, simulated
 
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics import orientation as module
-from ptychoui.optics.geometry_check import known_sign
+from ptychoui.optics.geometry_check import check_geometry, known_sign
 from ptychoui.optics.microscope import derived_numbers
 from ptychoui.optics.orientation import Orientation, orientation
 from ptychoui.optics.pose import VARIANTS, Variant, laid_out
+from ptychoui.optics.simulate import simulate_stack
 
 FLIPPED = Variant(True, False, True)
 
@@ -58,7 +60,7 @@ def test_only_even_aberrations_tell_twins_apart(waves: dict[int, float], known: 
 
 def test_short_fits_of_brightness_and_stray_light_decide_where_the_test_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Residuals without them that are about the same for all layouts, as some measured stacks have."""
-    told = iter(0.02 + 1e-5 * np.random.default_rng(0).permutation(8))
+    told = cycle(0.02 + 1e-5 * np.random.default_rng(0).permutation(8))
     monkeypatch.setattr(
         module, "reconstruct", lambda *_arguments: SimpleNamespace(amplitude_residual=float(next(told)))
     )
@@ -86,3 +88,18 @@ def test_the_led_nearest_to_the_axis_is_named_with_its_distance() -> None:
     assert derived_numbers(RIGHT).nearest_led == 40 and derived_numbers(RIGHT).nearest_led_mm == pytest.approx(0)
     # The column to the left and the row above come within a millimetre of the axis.
     assert found.nearest_led_mm == pytest.approx(1.0)
+
+
+SMALL = Geometry(
+    microscope={"wavelength_um": 0.63, "objective_na": 0.1, "magnification": 2.0, "camera_pixel_um": 3.69},  # type: ignore[arg-type]
+    array={"kind": "lattice", "rows": 5, "columns": 5, "pitch_mm": 4.0, "height_mm": 90.0},  # type: ignore[arg-type]
+)
+
+
+@pytest.mark.parametrize("source", ["cell", "brick"])
+def test_clean_images_with_a_right_pose_have_the_right_layout(source: str) -> None:
+    """Circles move a pose that is right by some percent of the height: then the right layout would explain least."""
+    stack, _seen = simulate_stack(SMALL, SMALL, Measurement(noise="none"), 64, 0, source)
+    found = orientation(SMALL, stack.images)
+    assert found.sure and found.variants[0] == VARIANTS[0] and found.pair_margin > 1
+    assert not check_geometry(SMALL, stack.images)
