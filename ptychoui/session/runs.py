@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,9 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
 def run_folder_for(experiment: Experiment, beside: Path | None, now: datetime | None = None) -> Path:
     """Name a new run folder: beside the experiment's file, or in the user's state folder."""
     base = beside.parent if beside is not None else user_state()
+    if beside is None:
+        with suppress(OSError):  # where it cannot be made, making the run says so
+            base.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^\w-]+", "-", experiment.name).strip("-").lower() or "run"
     stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
     folder = base / "runs" / f"{name}-{stamp}"

@@ -69,9 +69,10 @@ class RunFolder:
             If the folder holds a run already, or files that no run left; if it is in use, or cannot be written.
         """
         folder = cls(Path(path))
-        # Beside the working folder, runs/NAME may be the first of its kind.
-        if folder.path.is_absolute() and not os.path.lexists(folder.path.parent):
-            check_parent(folder.path, RunError)
+        # A missing folder above is a slip, or a disk that is not there; runs/NAME may be the first of its kind.
+        above = folder.path.absolute().parent
+        if not os.path.lexists(above):
+            check_parent(above if above.name == "runs" else folder.path, RunError)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -125,7 +125,7 @@ def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:
 def test_the_run_folder_of_a_measured_stack_holds_a_picture_of_what_is_learned_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "build_problem", lambda experiment, between: problem(True))
+    monkeypatch.setattr(trainer, "build_problem", lambda experiment, **_told: problem(True))
     history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
     assert isinstance(history.end, Finished) and history.truth is not None
     assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
@@ -151,7 +151,7 @@ def test_learning_goes_on_where_that_picture_cannot_be_written(tmp_path: Path, m
     def full(path: Path, *_rest: object) -> None:
         raise PtychouiError(f"{path.name} cannot be written", "make room")
 
-    monkeypatch.setattr(trainer, "build_problem", lambda experiment, between: problem(True))
+    monkeypatch.setattr(trainer, "build_problem", lambda experiment, **_told: problem(True))
     monkeypatch.setattr(reconstruction_figures, "write_truth", full)
     history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
     assert isinstance(history.end, Finished)
