@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import load_geometry
+from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import resources
 
@@ -86,3 +87,15 @@ def test_aidukas_geometry_reproduces_the_stored_positions() -> None:
     scope = geometry.microscope
     window = led_array(geometry.array).illumination_na / scope.wavelength_um * 32 * scope.pixel_size_um
     np.testing.assert_allclose(window, np.stack([-positions[:, 1], positions[:, 0]], axis=1), atol=2e-3)
+
+
+def test_a_table_in_a_file_may_say_that_it_is_one(tmp_path: Path) -> None:
+    """kind = "table" goes without saying; written out it used to ask for the positions that the file holds."""
+    (tmp_path / "leds.csv").write_text("number,x_mm,y_mm\n" + "\n".join(f"{i},{4 * i},0" for i in range(5)))
+    scope = "[microscope]\nwavelength_um = 0.5\nobjective_na = 0.1\nmagnification = 2.0\ncamera_pixel_um = 3.0\n"
+    found = []
+    for kind in ("", 'kind = "table"\n'):
+        path = tmp_path / "g.toml"
+        path.write_text(f'{scope}[array]\n{kind}height_mm = 80.0\npositions_file = "leds.csv"\n')
+        found.append(read_geometry(path))
+    assert found[0] == found[1] and isinstance(found[0], Geometry) and len(found[0].array.numbers()) == 5

@@ -92,7 +92,11 @@ def read_geometry(path: str | Path, for_data: bool = False) -> Geometry | Partia
         leds = _table_of(table, path)
         partial = PartialGeometry(values=_flat(table), source=path.name, leds=leds, images=images)
         if missing_of(partial.values):
-            _check_alone(partial.values)
+            # A table of LEDs that a file holds need not be written out, and its kind goes without saying.
+            alone = {
+                name: v for name, v in partial.values.items() if not (leds and name == "array.kind" and v == "table")
+            }
+            _check_alone(alone)
         values = partial.values | (leds.settings(partial.values) if leds else {})
         if leds and "array.height_mm" in partial.values:
             values["array.height_mm"] = partial.values["array.height_mm"]
