@@ -375,3 +375,28 @@ def test_even_images_that_shrink_to_nothing(compression: str, tmp_path: Path) ->
     pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression, strip_size=10**7)
     two = WHOLE.replace(array=WHOLE.array.replace(rows=1, columns=2))
     assert is_same(read(path, two), images)
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "white.tif", "stack", "white stack"])
+def test_images_of_one_bit(kind: str, tmp_path: Path) -> None:
+    images = stack() > 100
+    if kind.endswith("stack"):
+        stored, photometric = (~images, "miniswhite") if "white" in kind else (images, "minisblack")
+        path = plain(tmp_path / "a.tif", stored, photometric=photometric)
+    else:
+        path = tmp_path
+        for n, image in enumerate(images):
+            if kind == "white.tif":
+                plain(path / f"{n}.tif", ~image, photometric="miniswhite")
+            else:
+                Image.fromarray(image).save(path / f"{n}.{kind}")
+    assert is_same(read(path), images.astype(np.uint8))
+
+
+@pytest.mark.parametrize(("count", "order"), [(3, (0, 1, 2)), (4, (0, 1, 2)), (3, (1, 2, 0))])
+def test_images_saved_as_colours(count: int, order: tuple[int, ...], tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", stack(count=count).transpose(order), photometric="rgb")
+    geometry = WHOLE.replace(array=WHOLE.array.replace(rows=1, columns=count))
+    with pytest.raises(DataError, match=f"{count} images of LEDs seem to have been saved as colours") as caught:
+        read(tmp_path / "a.tif", geometry)
+    assert 'photometric="minisblack"' in str(caught.value.hint)

@@ -27,9 +27,6 @@ NAMES = {
     "gamma": re.compile(r"(?:^|[-_ ])gamma(?:[ _-]?correction)?$", re.IGNORECASE),
 }
 """What a camera may state -> the names it has in headers, after the device's own name."""
-NUMBER = r"([0-9]+(?:[.,][0-9]+)?)"
-IN_NAME = re.compile(rf"(?:(?<![0-9.,]){NUMBER} ?(ms|us|µs)|(?<![0-9A-Za-z.,]){NUMBER}(s))(?![0-9A-Za-z])")
-BARE = re.compile(r"(?<![a-z])exp(?:osure)?(?:[ _-]?time)?[ _=-]*[0-9]+(?:[.,][0-9]+)?(?![0-9])", re.IGNORECASE)
 REMEDY = {
     BLACK: "state dark_level in [images] of a geometry if it is still in the values",
     BINNING: "camera_pixel_um must be the pitch of the binned pixels",
@@ -191,18 +188,3 @@ def positive(value: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and number > 0 else None
-
-
-def of_name(name: str) -> float | None:
-    """Exposure in ms that a file's name states with its unit: ``led_3_10ms.tif``, ``dark10ms``, ``dark_0.1s.png``."""
-    found = [(first or other, unit or seconds) for first, unit, other, seconds in IN_NAME.findall(name)]
-    values = {positive(number.replace(",", ".")) for number, _ in found}
-    if len(found) != 1 or None in values:
-        return None
-    return float(found[0][0].replace(",", ".")) * MS_PER_UNIT[found[0][1]]
-
-
-def without_unit(names: Sequence[str]) -> list[str]:
-    """Exposures that names state without a unit, as they are written, if they differ."""
-    found = [match[0] for name in names if of_name(name) is None and (match := BARE.search(name))]
-    return sorted(set(found)) if len(set(found)) > 1 else []

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.formats.acquisition import without_unit
 from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.name_exposures import refuse_unclear, without_unit
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
@@ -53,6 +53,7 @@ def matched_dark_frames(
             f"{draft.path.name}: some dark frames state an exposure and others do not ({', '.join(names[:3])})",
             "name all of them alike, such as dark_10ms and dark_100ms, or keep those of one exposure",
         )
+    refuse_unclear(draft.path.name, names)
     if bare := without_unit(names):
         raise DataError(
             f"{draft.path.name} has dark frames of several exposures without a unit ({', '.join(bare[:3])})",

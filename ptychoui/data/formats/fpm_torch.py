@@ -75,7 +75,7 @@ def read_fpm_torch(path: Path, values: dict[str, Any], given: GivenGeometry) -> 
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
     raw = light(raw, pictures[0], draft.said.bit_depth or pictures[0].bits_said, path.name, draft.tell_scale)
-    found = stated_by(files, pictures)
+    found = stated_by(files, pictures, draft)
     exposure = found.relative(path.name, draft.said.exposures is not None, draft.notes)
     if exposure is not None:
         draft.tell("exposures stated", exposure_words(exposure), "", found.source)

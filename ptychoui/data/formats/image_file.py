@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptychoui.data.formats.common import check_claim, parsing
-from ptychoui.data.formats.picture import GREY, Picture, looked_up, one_channel
+from ptychoui.data.formats.picture import GREY, Picture, looked_up, numbers, one_channel
 from ptychoui.data.formats.refusals import LINEAR, refused_image
 from ptychoui.data.formats.tiff import read_tiff_image
 from ptychoui.errors import DataError
@@ -77,7 +77,7 @@ def _png(path: Path) -> Picture:
         check_claim(path, "the image", width * height // 8, len(raw))
         with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
             if image.mode in GREY_MODES:
-                return Picture(values=np.asarray(image), bits=raw[24], says=_gamma(image))
+                return Picture(values=numbers(np.asarray(image)), bits=raw[24], says=_gamma(image))
             if image.mode == "P":
                 palette = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
                 _check_opaque(image, path)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
 from ptychoui.data.formats.names import natural_order, notes_on_names
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
+from ptychoui.experiment import Array, Geometry
 from ptychoui.words import counted
 
+NUMBERED = re.compile(r"(?:(?<![A-Za-z])[Ll][Ee][Dd]|(?<![A-Z])LED)[ _#=(-]{0,2}(\d{1,6})(?!\d|[.,p]\d)")
+"""The number of an LED, as names state it."""
 FIX = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
 
 
@@ -29,9 +33,13 @@ def tell_names(names: list[str], draft: Draft) -> None:
         draft.notes.extend(said)
 
 
+def _forget_order(draft: Draft) -> None:
+    draft.facts = [fact for fact in draft.facts if fact.name != "order of the images"]
+
+
 def _natural_after_all(names: list[str], draft: Draft) -> None:
     """Record that places in the names were not used."""
-    draft.facts = [fact for fact in draft.facts if fact.name != "order of the images"]
+    _forget_order(draft)
     draft.tell("order of the images", f"{names[0]} to {names[-1]}", "", "natural order of the names", assumed=True)
 
 
@@ -59,13 +67,7 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
             f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
             f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
         )
-        order = [place_of[number] for number in array.numbers()]
-        if len(set(draft.said.exposures or ())) > 1 and order != sorted(order):
-            draft.notes.append(
-                f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in "
-                "that of the names"
-            )
-        return order
+        return _in_order(place_of, array, draft)
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
         raise DataError(
             f"the names of the files in {draft.path.name} state LEDs ({named.words}: {_range_of(named.places)}) that "
@@ -83,10 +85,47 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
             )
     elif named is not None:
         draft.notes.append(f"the names state LEDs ({named.words}), which were not used: {ends} in natural order; {FIX}")
+    elif draft.leds is None and not listed and (place_of := _numbered(names, array)):
+        _forget_order(draft)
+        untrue = notes_on_names(names)  # they speak of the natural order
+        draft.notes = [note for note in draft.notes if note not in untrue]
+        draft.tell("order of the images", "by LED number in the names", "", "counted as the array counts", assumed=True)
+        draft.notes.append(
+            f"the LEDs were taken from the numbers in the files' names, which are in another order: {names[0]} is LED "
+            f"{_led_at(0, place_of)}, {names[-1]} is LED {_led_at(len(names) - 1, place_of)}"
+        )
+        return _in_order(place_of, array, draft)
     else:
         _note_on_numbers(names, geometry, draft)
     draft.notes.append(natural)
     return list(range(len(names)))
+
+
+def _in_order(place_of: Mapping[int, int], array: Array, draft: Draft) -> list[int]:
+    """Place of each LED's image; that exposures which the user states follow the LEDs is said."""
+    order = [place_of[number] for number in array.numbers()]
+    if len(set(draft.said.exposures or ())) > 1 and order != sorted(order):
+        draft.notes.append(
+            f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in "
+            "that of the names"
+        )
+    return order
+
+
+def _numbered(names: list[str], array: Array) -> dict[int, int]:
+    """LED -> place of its name, where all names number the LEDs of a regular array, from 0 or 1, in another order."""
+    found = [NUMBERED.findall(Path(name).stem) for name in names]
+    if array.kind == "table" or any(len(one) != 1 for one in found):
+        return {}
+    stated, numbers = [int(one[0]) for one in found], list(array.numbers())
+    first = next((first for first in (0, 1) if sorted(stated) == sorted(number + first for number in numbers)), None)
+    if first is None or [number - first for number in stated] == numbers:
+        return {}
+    return {number - first: place for place, number in enumerate(stated)}
+
+
+def _led_at(place: int, place_of: Mapping[int, int]) -> int:
+    return next(number for number, at in place_of.items() if at == place)
 
 
 def _range_of(places: tuple[tuple[int, int], ...]) -> str:
@@ -98,7 +137,7 @@ def _range_of(places: tuple[tuple[int, int], ...]) -> str:
 
 def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None:
     """Say that names number the LEDs otherwise than the geometry lists them, or by two bare numbers."""
-    found = [re.findall(r"led[ _#-]?(\d{1,6})(?!\d|\.\d)", Path(name).stem.lower()) for name in names]
+    found = [NUMBERED.findall(Path(name).stem) for name in names]
     listed = geometry.array.numbers()
     if all(len(one) == 1 for one in found):
         numbers = [int(one[0]) for one in found]
@@ -108,14 +147,18 @@ def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None
                 f"is LED {listed[0]}, {names[-1]} is LED {listed[-1]}"
             )
         return
-    bare = [re.findall(r"(?<![0-9a-z])\d{1,4}(?![0-9a-z])", Path(name).stem.lower()) for name in names]
-    columns = list(zip(*bare, strict=True)) if len({len(one) for one in bare}) == 1 else []
-    moving = [column for column in columns if len(set(column)) > 1]
-    if len(moving) == 2 and len(set(moving[0])) * len(set(moving[1])) == len(names):
-        draft.notes.append(
-            f"the names hold two numbers, as row and column would be, but do not say which is which: the first was "
-            f"taken as the slow one, from {names[0]} to {names[-1]}"
-        )
+    columns = [re.findall(r"\d+", Path(name).stem) for name in names]
+    if len({len(one) for one in columns}) != 1:
+        return
+    moving = [column for column in zip(*columns, strict=True) if 1 < len(set(column)) < len(names)]
+    for slow, fast in combinations(moving, 2):
+        pairs = set(zip(slow, fast, strict=True))
+        if len(pairs) == len(names) == len(set(slow)) * len(set(fast)):
+            draft.notes.append(
+                f"the names hold two numbers, as row and column would be, but do not say which is which: the first was "
+                f"taken as the slow one, from {names[0]} to {names[-1]}"
+            )
+            return
 
 
 def order_by_labels(labels: list[str], geometry: Geometry, draft: Draft) -> list[int]:

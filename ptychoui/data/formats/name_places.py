@@ -1,8 +1,8 @@
 """LEDs that the names of a folder's images state: by column and row, or by a string of bits with a single 1.
 
-``x``, ``c``, ``col`` and ``column`` count columns from the left, ``r`` and ``row`` rows from the top. ``y`` without
-signs counts rows from the top, too; where some are negative, x and y are coordinates from the LED on the axis, and +y
-is up. The n-th bit from the left is LED n of the array.
+``x``, ``ix``, ``c``, ``col`` and ``column`` count columns from the left, ``r`` and ``row`` rows from the top. ``y``
+without signs counts rows from the top, too; where some are negative, x and y are coordinates from the LED on the axis,
+and +y is up. The n-th bit from the left is LED n of the array.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ from ptychoui.errors import DataError
 from ptychoui.experiment import Array
 
 PAIR = re.compile(
-    r"(?<![a-z])(?:led|pos|idx|index)?[ _-]?(column|col|row|x|y|c|r)[ _=]*([+-]?)(\d{1,6})(?![\d]|[.,]\d)"
+    r"(?<![a-z])(?:led|pos|idx|index)?[ _-]?"
+    r"(columns?|cols?|spalte|rows?|zeile|ix|iy|x|y|c|r)[ _=]*([+-]?)(\d{1,6})(?![\d]|[.,]\d)"
 )
 """A letter or word for an axis, a sign or hyphen, and a whole number."""
-AXES = {"column": "column", "col": "column", "c": "column", "x": "x", "row": "row", "r": "row", "y": "y"}
+AXES = {
+    **dict.fromkeys(("column", "columns", "col", "cols", "spalte", "c"), "column"),
+    **dict.fromkeys(("row", "rows", "zeile", "r"), "row"),
+    **dict.fromkeys(("x", "ix"), "x"),
+    **dict.fromkeys(("y", "iy"), "y"),
+}
 BITS = re.compile(r"(?<![0-9.])[01]{3,}(?![0-9])")
+GROUPS = re.compile(r"(?<![0-9.])[01]+(?:([ _-])[01]+)(?:\1[01]+)+(?![0-9])")
+"""Bits in groups, such as one for each row of the array."""
 UNUSED = re.compile(r"(?<![a-z])(na(?:_?[xy])?|k_?[xy]|angle|theta|phi|deg|ring|row|col|column|mm|x|y|r|c)(?![a-z])")
 """Words by which names speak of an LED."""
 
@@ -124,6 +132,8 @@ def _origins(named: NamedPlaces, array: Array) -> list[tuple[int, int]]:
 def _bits(stems: list[str]) -> NamedPlaces | None:
     words = [max(BITS.findall(stem), key=len, default="") for stem in stems]
     if any(word.count("1") != 1 for word in words):
+        words = [_joined(stem) for stem in stems]
+    if any(word.count("1") != 1 for word in words):
         return None
     places = tuple(word.index("1") for word in words)
     if len({len(word) for word in words}) != 1 or len(set(places)) != len(places) or len(places) < 2:
@@ -131,6 +141,12 @@ def _bits(stems: list[str]) -> NamedPlaces | None:
     if len(places) < len(words[0]) < 5:
         return None  # 010 and 001 may be plain numbers
     return NamedPlaces(words=f"{len(words[0])} bits with one 1", bits=places, length=len(words[0]))
+
+
+def _joined(stem: str) -> str:
+    """Bits that stand in groups of one length, without what parts them."""
+    groups = [re.split("[ _-]", match[0]) for match in GROUPS.finditer(stem)]
+    return max(("".join(one) for one in groups if len({len(bits) for bits in one}) == 1), key=len, default="")
 
 
 def _pairs(stems: list[str]) -> NamedPlaces | None:

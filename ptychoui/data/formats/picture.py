@@ -63,6 +63,11 @@ class Picture:
     says: tuple[str, ...] = ()
 
 
+def numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Images of one bit as 0 and 1, others as they are."""
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
 def one_channel(values: NDArray[Any], colours: int, what: str) -> NDArray[Any]:
     """Grey (row, column) of (row, column, sample): equal channels of colour, then transparency.
 
@@ -111,7 +116,7 @@ def light(
     """
     if not first.white_is_zero:
         return raw
-    if raw.dtype.kind != "u" and raw.dtype.kind != "b":
+    if raw.dtype.kind != "u":
         raise DataError(
             f"{name} says that 0 is white, which has no meaning for {raw.dtype} numbers",
             "save it with black as 0 (photometric interpretation BlackIsZero)",
@@ -125,9 +130,10 @@ def light(
             "state the camera's bits in a geometry: [images] bit_depth = 12",
         )
     black = 2**bits - 1
-    tell(f"{black} less the value", f"0 is white in the file, {bits} bits are in use")
-    if raw.dtype.kind == "b":
-        return ~raw
+    tell(
+        f"{black} less the value",
+        f"0 is white in the file, {counted(bits, 'bit')} {'is' if bits == 1 else 'are'} in use",
+    )
     np.subtract(raw.dtype.type(black), raw, out=raw)
     return raw
 

@@ -27,7 +27,7 @@ from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_matrix import state_info
 from ptychoui.data.formats.micro_manager import Frame, match_frames
 from ptychoui.data.formats.name_order import order_by_labels
-from ptychoui.data.formats.picture import GREY, Picture, light, shifted_bits, stack_of
+from ptychoui.data.formats.picture import GREY, Picture, light, numbers, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.data.formats.tiff_decode import orientation, picture_of
 from ptychoui.data.formats.tiff_planes import Planes, chosen, files_of_set, ome_root, place_in_set, planes_of, tag_of
@@ -72,17 +72,18 @@ def read_tiff_stack(
             draft.tell("exposures in the header", exposure_words(exposure), "", found.source)
         geometry = draft.complete(given)
         draft.aside = _others_of_the_stack(path)
+        _check_no_colour(path, key, len(wanted), len(geometry.array.numbers()))
         check_images(draft, geometry)
         labels = _labels(tiff, meta, planes)
         if labels:
             order = order_by_labels([labels[number] for number in wanted], geometry, draft)
             wanted = [wanted[place] for place in order]
             exposure = None if exposure is None else exposure[order]
-        numbers = [number // planes.samples for number in wanted]
+        pages = [number // planes.samples for number in wanted]
         if planes.series is None:
             named = (
                 (f"{path.name}: page {page}", picture_of(planes.pages[page], path, page, number % planes.samples))
-                for page, number in zip(numbers, wanted, strict=True)
+                for page, number in zip(pages, wanted, strict=True)
             )
             raw, first = stack_of(named, len(wanted))
         else:
@@ -169,6 +170,17 @@ def save_stack_tiff(path: str | Path, stack: ImageStack) -> Path:
     return written
 
 
+def _check_no_colour(path: Path, key: Any, images: int, leds: int) -> None:
+    """Refuse images of LEDs that a program stored as the colours of fewer images."""
+    samples = key.samplesperpixel
+    if int(key.photometric) == 2 and images != leds == images * samples:
+        raise DataError(
+            f"{path.name} holds {counted(images, 'colour image')} of {samples} channels: {leds} images of LEDs seem to "
+            "have been saved as colours",
+            'save them as grey pages, in Python with tifffile.imwrite(..., photometric="minisblack")',
+        )
+
+
 def _others_of_the_stack(path: Path) -> str:
     """Files beside a stack whose names differ from its own by a number only, which may hold the rest of it."""
 
@@ -204,7 +216,7 @@ def _block(planes: Planes, path: Path) -> tuple[NDArray[Any], Picture]:
         raise DataError(f"{path.name} is cut short: its images end beyond the file", "copy it again")
     if key.samplesperpixel != 1 or int(key.photometric) not in (0, 1) or orientation(key) != 1:
         raise DataError(f"{path.name} is a stack of {key.photometric.name} images, expected grey", GREY)
-    raw = np.asarray(series.asarray()).reshape(planes.count, key.imagelength, key.imagewidth)
+    raw = numbers(np.asarray(series.asarray())).reshape(planes.count, key.imagelength, key.imagewidth)
     return raw, Picture(values=raw[0], white_is_zero=int(key.photometric) == 0, bits=key.bitspersample)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptychoui.data.formats.common import check_claim
-from ptychoui.data.formats.picture import Picture, looked_up, one_channel
+from ptychoui.data.formats.picture import Picture, looked_up, numbers, one_channel
 from ptychoui.errors import DataError
 
 LOSSY = {6, 7, 33003, 33004, 33005, 33007, 34712, 50001, 34927}
@@ -78,7 +78,7 @@ def picture_of(page: Any, path: Path, number: int, sample: int = 0) -> Picture:
     if photometric == PALETTE:
         values = looked_up(values, np.asarray(key.colormap).T, what)
     turned = orientation(key)
-    values = np.ascontiguousarray(TURNED[turned](values))
+    values = numbers(np.ascontiguousarray(TURNED[turned](values)))
     most = key.tags.get("MaxSampleValue")
     most = most.value if most is not None and isinstance(most.value, int) else 0
     black = key.tags.get("BlackLevel")

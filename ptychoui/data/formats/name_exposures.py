@@ -1,0 +1,96 @@
+"""Exposures in the names of single images: ``led_3_10ms.tif``, ``dark10ms``, ``dark_0.1s.png``, ``led_3_0p5ms.tif``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ptychoui.data.formats.acquisition import MS_PER_UNIT
+from ptychoui.errors import DataError
+
+UNIT = "ms|us|µs|μs"
+NUMBER = r"([0-9]+(?:[.,pP][0-9]+)?)"
+WHOLE = r"(?<![0-9.,])(?<![0-9][A-SU-Za-su-z])(?<![0-9][eE][-+])"
+"""Before a number: no other part of it, as in 1e3 or 1d5; a t between two numbers stands for the time."""
+IN_NAME = re.compile(rf"(?:{WHOLE}{NUMBER} ?({UNIT})|(?<![A-Za-z]){WHOLE}{NUMBER}(s))(?![0-9A-Za-z])")
+THOUSANDS = re.compile(r"[1-9][0-9]*,[0-9]{3}")
+UNCLEAR = re.compile(
+    rf"[0-9][0-9.,]*(?:[A-SU-Za-su-z]|[eE][-+])[0-9.,]*[0-9] ?(?:{UNIT}|s)(?![0-9A-Za-z])"
+    rf"|(?<![0-9.,])[1-9][0-9]*(?:,[0-9]{{3}})+ ?(?:{UNIT}|s)(?![0-9A-Za-z])"
+)
+"""Numbers with a unit that may be read in two ways, or are written as no camera's software expects."""
+BARE = re.compile(r"(?<![a-z])exp(?:osure)?(?:[ _-]?time)?[ _=-]*[0-9]+(?:[.,][0-9]+)?(?![0-9])", re.IGNORECASE)
+WORD = r"(?:ms(?:ecs?)?|milli-?sec[a-z]*|[uµμ]s(?:ecs?)?|micro-?sec[a-z]*|secs?|seconds?)"
+LIKE = re.compile(rf"[0-9.,]*[0-9][ _-]?{WORD}(?![0-9a-z])", re.IGNORECASE)
+BEFORE = re.compile(rf"(?<![0-9a-z]){WORD}[ _=-]?[0-9]+(?:[.,p][0-9]+)?(?![0-9a-z])", re.IGNORECASE)
+"""What looks like a time: a number and a unit, or a unit and a number."""
+
+
+def of_name(name: str) -> float | None:
+    """Exposure in ms that a file's name states with its unit; None if there is none, or it can be read in two ways."""
+    found = [(first or other, unit or seconds) for first, unit, other, seconds in IN_NAME.findall(name)]
+    if len(found) != 1 or THOUSANDS.fullmatch(found[0][0]):
+        return None
+    value = float(re.sub("[,pP]", ".", found[0][0])) * MS_PER_UNIT[found[0][1]]
+    return value if value > 0 else None
+
+
+def without_unit(names: Sequence[str]) -> list[str]:
+    """Exposures that names state without a unit, as they are written, if they differ."""
+    found = [match[0] for name in names if of_name(name) is None and (match := BARE.search(name))]
+    return sorted(set(found)) if len(set(found)) > 1 else []
+
+
+def not_read(names: Sequence[str]) -> list[str]:
+    """What looks like a time in names of which no exposure is taken, as it is written, if the names differ in it."""
+    for pattern in (LIKE, BEFORE):
+        found = [" ".join(pattern.findall(name)) for name in names if of_name(name) is None]
+        texts = sorted(set(filter(None, found)))
+        counts = pattern is BEFORE and len(texts) == len(names)  # MS1, MS2, ... number the images
+        if not counts and (len(texts) > 1 or 0 < sum(map(bool, found)) < len(names)):
+            return texts
+    return []
+
+
+def refuse_unclear(folder: str, names: Sequence[str]) -> None:
+    """Refuse names whose exposures differ and can be read in two ways.
+
+    Raises
+    ------
+    DataError
+        If they have an exponent, a comma before three digits, or perhaps a decimal point written as ``_``.
+    """
+    found = [match[0] if (match := UNCLEAR.search(name)) and of_name(name) is None else "" for name in names]
+    texts = sorted({text for text in found if text}) if len(set(found)) > 1 else _split(names)
+    if texts:
+        raise DataError(
+            f"the names of the files in {folder} state exposures that can be read in two ways ({', '.join(texts[:3])})",
+            "write them as 0.5ms, 1500us or 1s, or state [images] exposures of a geometry",
+        )
+
+
+def _split(names: Sequence[str]) -> list[str]:
+    """Exposures like 1_5ms, where the number before the _ does not seem to count the images."""
+    matches = [IN_NAME.search(name) for name in names]
+    parts = [
+        re.fullmatch(r"(.*?)((?<![0-9.,])[0-9]{1,3})([_ -])", name[: match.start()]) if match else None
+        for name, match in zip(names, matches, strict=True)
+    ]
+    shapes = [
+        re.sub("[0-9]+", "0", name[: match.start()]) if match else ""
+        for name, match in zip(names, matches, strict=True)
+    ]
+    texts = [part[2] + part[3] + match[0] if part and match else "" for part, match in zip(parts, matches, strict=True)]
+    longer = [any(shape == f"{other}0{mark}" for other in set(shapes) for mark in "_ -") for shape in shapes]
+    if any(longer):
+        return sorted({text for text, more in zip(texts, longer, strict=True) if text and more})
+    if not all(parts) or len(set(shapes)) > 1:
+        return []
+    fractions = [match[1] or match[3] for match in matches if match]
+    whole = {part[2] for part in parts if part}
+    others = {
+        part[1] + name[match.end() :] for part, name, match in zip(parts, names, matches, strict=True) if part and match
+    }
+    decimals = all(re.fullmatch("[0-9]|[0-9][1-9]", text) for text in fractions)
+    counted_without = len(others) == len(names) and len(whole) < len(names)
+    return sorted(set(texts)) if decimals and counted_without and len(set(fractions)) > 1 else []
