@@ -184,6 +184,35 @@ def test_one_sentence_where_a_table_cannot_be_read(text: str, words: str, tmp_pa
         read_led_table(tmp_path / "leds.csv")
 
 
+THOUSANDS = {
+    "quoted": ('number,x_um,y_um\n0,"-8,000","8,000"\n1,0,"4,000"\n', "whether -8,000 is -8000 or -8.0"),
+    "semicolons": ("number;x_um;y_um\n0;-8,000;8,000\n1;0;4,000\n", "whether -8,000 is -8000 or -8.0"),
+    "points": ("number;x_um;y_um\n0;-8.000;8.000\n1;0;4.000\n", "whether -8.000 is -8000 or -8.0"),
+    "beside small ones": ("number;x_um;y_um\n0;-500;0\n1;500;1,000\n", "whether 1,000 is 1000 or 1.0"),
+    "distance": ("number;x_um;y_um;distance_um\n0;0;0;90,000\n1;4000;0;90,000\n", "whether 90,000 is 90000"),
+    "inch as mil": ("number,x_mil,y_mil\n0,0.1,0.2\n1,1.2,0.3\n", "LEDs up to 0.03048 mm from the axis"),
+    "m as mm": ("number,x_m,y_m\n0,-8,8\n1,0,4\n", "LEDs up to 8000 mm from the axis"),
+}
+
+
+@pytest.mark.parametrize("case", THOUSANDS)
+def test_separators_of_thousands_and_units_that_no_array_has_are_refused(case: str, tmp_path: Path) -> None:
+    text, words = THOUSANDS[case]
+    (tmp_path / "leds.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_led_table(tmp_path / "leds.csv")
+    assert words in str(caught.value) and "8000 or 8.0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["number,x_mm,y_mm\n0,-8.000,8.000\n1,4.000,4.000\n", "x;y\n-8,000;8,000\n4,000;4,000\n"]
+)
+def test_three_decimals_of_millimetres_are_no_thousands(text: str, tmp_path: Path) -> None:
+    (tmp_path / "leds.csv").write_text(text)
+    places = read_led_table(tmp_path / "leds.csv")[0].positions_mm
+    assert places is not None and places[:, :2].tolist() == [[-8, 8], [4, 4]]
+
+
 SCOPE = "[microscope]\nwavelength_um = 0.63\nobjective_na = 0.1\nmagnification = 2.0\ncamera_pixel_um = 3.69\n"
 
 

@@ -51,8 +51,10 @@ COMMENT = re.compile(r"\s*(#+|%+|//+) *(?=[^\s,;]|$)")
 """What begins a comment; a # right before a separator is the name of a column."""
 BRIGHTNESS = re.compile(r"bright|intens|hellig|power|gain|flux|current|\bma\b", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+")
+"""A number that may have separators of thousands: 8,000 or 8.000."""
 NO_POSITION_MM = (0.5, 1000.0)
-"""Farthest LED from the origin, below and beyond which a table that states no unit is not taken to be in mm."""
+"""Farthest LED from the origin, below and beyond which the unit of a table is taken to be another than it seems."""
 Row = tuple[int, str]
 """Line number from 1, and text."""
 
@@ -354,6 +356,7 @@ def _table(header: Header, cells: list[tuple[int, list[str]]], names: Sequence[s
             word = texts[column.place].strip().replace("\N{MINUS SIGN}", "-")
             comma, point = comma or word * ("," in word), point or word * ("." in word)
             table[row, place] = _number(word, line, name, path) * UNITS[column.unit or "mm"]
+        _refuse_thousands(column, [texts[column.place].strip() for _, texts in cells], path)
     if comma and point:
         raise DataError(
             f"{path.name} has decimals with a point ({point[:20]}) and with a comma ({comma[:20]})",
@@ -362,15 +365,42 @@ def _table(header: Header, cells: list[tuple[int, list[str]]], names: Sequence[s
     return table
 
 
+def _refuse_thousands(column: Column, words: list[str], path: Path) -> None:
+    """Refuse a column of lengths whose every mark may group digits, where that gives places that an array can have.
+
+    In mm 8.000 is no 8000: so far away no LED stands.
+    """
+    words = [word.replace("\N{MINUS SIGN}", "-") for word in words]
+    marked = [word for word in words if "," in word or "." in word]
+    if column.what not in LENGTHS or not marked or not all(map(GROUPED.fullmatch, marked)):
+        return
+    scale = UNITS[column.unit or "mm"]
+    grouped = max(abs(float(re.sub("[.,]", "", word))) * scale for word in marked)
+    low, high = NO_POSITION_MM
+    if low <= grouped <= high:
+        plain = re.sub("[.,]", "", marked[0])
+        raise DataError(
+            f"{path.name}: in the column {column.name} it is open whether {marked[0]} is {plain} or "
+            f"{float(marked[0].replace(',', '.')):.1f}",
+            "write the numbers without separators of thousands, and decimals with a point: 8000 or 8.0",
+        )
+
+
 def _check_unit(header: Header, places: NDArray[np.float64], path: Path) -> None:
-    """Refuse places without a unit that cannot be in mm."""
+    """Refuse places that no array has in the unit named, or in mm where none is."""
     farthest = float(np.abs(np.nan_to_num(places[:, :2])).max())
     low, high = NO_POSITION_MM
-    if header.columns["x"].unit is None and len(places) > 1 and not low <= farthest <= high:
+    if len(places) < 2 or low <= farthest <= high:
+        return
+    if (unit := header.columns["x"].unit) is not None:
         raise DataError(
-            f"{path.name} states no unit, and LEDs up to {farthest:g} mm from the axis are hardly meant",
-            f"write the unit into the header, for example {','.join(CSV_HEADER)}",
+            f"{path.name}: LEDs up to {farthest:g} mm from the axis are hardly meant (places in {unit})",
+            "check the unit in the header, and write the numbers without separators of thousands: 8000 or 8.0",
         )
+    raise DataError(
+        f"{path.name} states no unit, and LEDs up to {farthest:g} mm from the axis are hardly meant",
+        f"write the unit into the header, for example {','.join(CSV_HEADER)}",
+    )
 
 
 def _number(word: str, line: int, name: str, path: Path) -> float:
