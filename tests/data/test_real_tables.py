@@ -184,6 +184,42 @@ def test_one_sentence_where_a_table_cannot_be_read(text: str, words: str, tmp_pa
         read_led_table(tmp_path / "leds.csv")
 
 
+@pytest.mark.parametrize(
+    ("comment", "scale"),
+    {
+        "# units: um": 1e3,
+        "# all in cm": 0.1,
+        "% Units are [µm]": 1e3,
+        "## Unit = inches, Angle = deg.": 1 / 25.4,
+        "// positions of the LEDs in micrometers": 1e3,
+        "# unit mm": 1.0,
+        "# all LEDs in the dark": 1.0,
+    }.items(),
+)
+def test_a_comment_states_the_unit_where_no_column_does(comment: str, scale: float, tmp_path: Path) -> None:
+    path = tmp_path / "leds.csv"
+    for text in (
+        f"{comment}\n" + table("number,x,y", scale=scale),
+        table("number,x,y", scale=scale).replace("\n", f"\n{comment}\n", 1),
+        f"{comment}\n" + table("", columns="xy", scale=scale),
+        f"{comment}\n" + table("number,x_mm,y_mm"),  # columns win
+    ):
+        path.write_text(text)
+        places = read_led_table(path)[0].positions_mm
+        assert places is not None
+        np.testing.assert_allclose(places[:, :2], np.column_stack([X_MM, Y_MM]))
+
+
+@pytest.mark.parametrize(
+    ("comments", "words"),
+    [("# units: px\n", "a comment states px"), ("# units: um\n# all in cm\n", "state several units: cm, um")],
+)
+def test_comments_whose_unit_cannot_be_used_are_refused(comments: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "leds.csv").write_text(comments + table("number,x,y"))
+    with pytest.raises(DataError, match=words):
+        read_led_table(tmp_path / "leds.csv")
+
+
 THOUSANDS = {
     "quoted": ('number,x_um,y_um\n0,"-8,000","8,000"\n1,0,"4,000"\n', "whether -8,000 is -8000 or -8.0"),
     "semicolons": ("number;x_um;y_um\n0;-8,000;8,000\n1;0;4,000\n", "whether -8,000 is -8000 or -8.0"),
