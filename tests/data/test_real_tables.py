@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,68 @@ def test_comments_whose_unit_cannot_be_used_are_refused(comments: str, words: st
     (tmp_path / "leds.csv").write_text(comments + table("number,x,y"))
     with pytest.raises(DataError, match=words):
         read_led_table(tmp_path / "leds.csv")
+
+
+def json_table(path: Path, scale: float = 1.0, **more: Any) -> Path:
+    """The LEDs above, 80 mm from the sample."""
+    places = {str(n): [x * scale, y * scale, 80.0 * scale] for n, (x, y) in enumerate(zip(X_MM, Y_MM, strict=True))}
+    path.write_text(json.dumps({"led_position_list_cartesian": places} | more))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("member", "unit", "scale"),
+    [("units", "m", 1e-3), ("units", "cm", 0.1), ("unit", "µm", 1e3), ("units", "Inch", 1 / 25.4), ("units", "mm", 1)],
+)
+def test_json_states_its_unit(member: str, unit: str, scale: float, tmp_path: Path) -> None:
+    found, said = read_led_table(json_table(tmp_path / "leds.json", scale, **{member: unit}))
+    assert found.positions_mm is not None and found.height_mm == pytest.approx(80)
+    np.testing.assert_allclose(found.positions_mm, np.column_stack([X_MM, Y_MM, np.zeros(6)]), atol=1e-9)
+    assert f"in {unit.lower().replace('µ', 'u')}," in said
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"units": "px"}, "'px' is no unit of a place"),
+        ({"units": ["mm"]}, "is no unit of a place"),
+        ({"units": "furlong"}, "'furlong' is no unit"),
+        ({"scale": 1e-3}, "LEDs up to 0.0045 mm from the axis are hardly meant"),
+        ({"scale": 1e3}, "LEDs up to 4500 mm from the axis are hardly meant"),
+        ({"units": "m"}, "LEDs up to 4500 mm from the axis are hardly meant"),
+    ],
+)
+def test_json_in_units_that_no_array_has_is_refused(more: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_led_table(json_table(tmp_path / "leds.json", **more))
+    assert words in str(caught.value) and caught.value.hint
+
+
+@pytest.mark.parametrize("member", ["number", "index", "led_index"])
+def test_entries_of_a_json_list_have_their_own_numbers(member: str, tmp_path: Path) -> None:
+    rows = [{member: n, "x": x, "y": y, "z": 0} for n, x, y in zip(NUMBERS, X_MM, Y_MM, strict=True)]
+    path = tmp_path / "leds.json"
+    path.write_text(json.dumps({"led_list": rows}))
+    found = read_led_table(path)[0]
+    assert found.numbers == tuple(sorted(NUMBERS)) and found.positions_mm is not None
+    for number, place in zip(found.numbers, found.positions_mm, strict=True):
+        assert place[:2].tolist() == [X_MM[NUMBERS.index(number)], Y_MM[NUMBERS.index(number)]]
+    assert "were brought into the order of their numbers" in notes_of(path)
+    for wrong, words in ((None, "has no whole number"), (7, "LED 7 is listed twice"), (True, "has no whole number")):
+        path.write_text(json.dumps({"led_list": [*rows[:5], rows[5] | {member: wrong}]}))
+        with pytest.raises(DataError, match=words):
+            read_led_table(path)
+
+
+def test_directions_that_contradict_the_positions_are_said(tmp_path: Path) -> None:
+    distance = np.sqrt(X_MM**2 + Y_MM**2 + 80.0**2)
+    right = {str(n): [round(X_MM[n] / distance[n], 3), round(Y_MM[n] / distance[n], 3)] for n in range(6)}
+    path = tmp_path / "leds.json"
+    assert "contradicts" not in notes_of(json_table(path, led_position_list_na=right))
+    mirrored = {n: [-x, y] for n, (x, y) in right.items()}
+    assert "contradicts the positions, by 0.11 for LED 0" in notes_of(json_table(path, led_position_list_na=mirrored))
+    other = {n: right[n] for n in list(right)[:4]}
+    assert "lists other LEDs than the positions" in notes_of(json_table(path, led_position_list_na=other))
 
 
 THOUSANDS = {
