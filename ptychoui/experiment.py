@@ -10,10 +10,10 @@ import tomllib
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ptychoui import led_order
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
@@ -38,9 +38,36 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingsError(*_sentence(type(self), error)) from None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where numbers are expected; pydantic would take them for 1 and 0."""
+        if _holds_truth(value) and _is_numeric(cls.model_fields[info.field_name or ""].annotation):
+            raise ValueError("true and false are no numbers")
+        return value
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some settings changed, validated again."""
         return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
+
+def _holds_truth(value: Any, depth: int = 3) -> bool:
+    """Whether a value is true or false, or lists one, as deep as settings are."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return depth > 0 and any(_holds_truth(part, depth - 1) for part in value)
+    return isinstance(value, bool)
+
+
+def _is_numeric(annotation: Any) -> bool:
+    """Whether a field holds numbers, or lists of them, and nothing that may be true or false."""
+    kinds: list[Any] = [annotation]
+    for kind in kinds:
+        if isinstance(kind, type) and (kind is bool or issubclass(kind, BaseModel)):
+            return False
+        kinds.extend(get_args(kind))
+    return int in kinds or float in kinds
 
 
 def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]:

@@ -375,3 +375,24 @@ def test_a_number_out_of_range_is_told_with_unit_and_range(settings: Any, values
     with pytest.raises(SettingsError) as caught:
         settings(**values)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "[array]\nheight_mm = true",
+        "[array]\nheight_mm = 90\nrows = true",
+        "[array]\nheight_mm = 90\nring_radii_mm = [1.0, false]",
+        "[array]\nheight_mm = 90\npositions_mm = [[0, 0, 0], [0, true, 0]]",
+        "[array]\nheight_mm = 90\n[array.pose]\nshift_x_mm = false",
+        "[microscope]\nmagnification = true",
+        "[microscope]\nmagnification = 4\nzernike_waves = {4 = true}",
+    ],
+)
+def test_true_and_false_are_no_numbers(table: str) -> None:
+    array: dict[str, Any] = {"kind": "lattice", "rows": 3, "columns": 3, "pitch_mm": 4, "height_mm": 90}
+    given = tomllib.loads(table)
+    values = {"microscope": SCOPE | given.get("microscope", {}), "array": array | given.get("array", {})}
+    with pytest.raises(SettingsError, match="true and false are no numbers"):
+        Geometry(**values)
+    assert Geometry(microscope=SCOPE, array=array | {"disc": True}).array.height_mm == 90  # whole numbers are numbers

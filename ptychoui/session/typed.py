@@ -30,6 +30,7 @@ _UNITS = {"\u00b5": "\u03bc", "\u212b": "\u00c5", "\u00ba": "\u00b0", "x": "\u00
 _WRITTEN = {"\u03bcm": ("um", "micron", "microns"), "\u00b0": ("deg",), "e\u207b": ("e-", "e")}
 """Unit -> other ways to write it."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NO_WIDTH = "\u200b"
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:[.,'\u2019\u066c_\s][0-9]{3})+(?:[.,][0-9]*)?")
 
@@ -48,6 +49,8 @@ def typed_number(text: str, unit: str = "") -> float:
     value = float(plain.replace(",", "."))
     if not math.isfinite(value):
         raise SettingsError(f"{_shown(text)} is too large for a number", "type a smaller one")
+    if value == 0 and re.search("[1-9]", re.split("[eE]", plain)[0]):
+        raise SettingsError(f"{_shown(text)} is too small for a number", "type 0 or a larger one")
     return value
 
 
@@ -115,6 +118,14 @@ def _parts(text: str, unit: str, whole: bool) -> list[str]:
     if ";" in plain:
         parts = plain.removesuffix(";").split(";")
     elif whole:
+        # 1,000 is hardly a 1 and a 0; two numbers of which the second has three digits may be one in thousands.
+        grouped = r"[+-]?[1-9][0-9]{0,2},[0-9]{3}"
+        apart = re.search(r"[0-9],?\s", plain) and re.search(rf"(?<![0-9,]){grouped}(?![0-9,])", plain)
+        if re.search(r",0[0-9]", plain) or re.fullmatch(grouped, plain) or apart:
+            raise SettingsError(
+                f"in {_shown(text)} it is open whether a comma separates numbers or thousands",
+                "separate the numbers by ;, such as 1; 8; 16",
+            )
         parts = re.split(r"\s*,\s*|\s+", plain)
     else:
         if _comma_is_open(plain):
@@ -136,8 +147,10 @@ def _comma_is_open(plain: str) -> bool:
     if not re.search(r",\S", plain):
         return False
     blanks_alone = re.search(r"[^,\s]\s+[^,\s]", plain) is not None
-    if "." in plain:  # the decimal mark, so commas separate, unless blanks do or it groups digits
-        return blanks_alone or re.search(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})+\.", plain) is not None
+    if "." in plain:  # the decimal mark, so commas separate, unless blanks do, some do not, or one groups digits
+        some = re.search(r",\s", plain) is not None
+        grouped = re.search(r"(?<![0-9.])[1-9][0-9]{0,2},[0-9]{3}(?![0-9])", plain) is not None
+        return blanks_alone or some or grouped
     # Between blanks that separate, a comma inside of a number is decimal.
     return not blanks_alone or re.search(r",\s|\s,|^,", plain) is not None
 
@@ -150,10 +163,12 @@ def _plain(text: str) -> str:
             found.append(" ")
         elif unicodedata.category(sign) == "Nd":
             found.append(str(unicodedata.decimal(sign)))
-        elif unicodedata.category(sign) != "Cf":  # marks of writing direction, which copying brings along
-            found.append(sign)
+        else:  # marks of writing direction, which copying brings along, have no width
+            found.append(_NO_WIDTH if unicodedata.category(sign) == "Cf" else sign)
+    # Within a number such a mark may stand where two numbers were apart: it stays, and is refused.
+    plain = re.sub(rf"(?<![0-9.,{_NO_WIDTH}]){_NO_WIDTH}+|{_NO_WIDTH}+(?![0-9.,{_NO_WIDTH}])", "", "".join(found))
     # A sign may stand apart from its number.
-    return re.sub(r"^([+-])\s+(?=[0-9.,])", r"\1", "".join(found).strip())
+    return re.sub(r"^([+-])\s+(?=[0-9.,])", r"\1", plain.strip())
 
 
 def _without_unit(text: str, unit: str) -> str:
@@ -161,15 +176,18 @@ def _without_unit(text: str, unit: str) -> str:
         return text
     own = _unit(unit)
     names = sorted({own, *_WRITTEN.get(own, ())}, key=len, reverse=True)
-    again = True
-    while again:
-        again = False
-        for name in names:
-            rest = _unit(text).removesuffix(name)
-            # Twice where a number is pasted with its unit into a field that shows one.
-            if len(rest) < len(text) and (name != "e" or rest.rstrip()[-1:].isdigit()):
-                text, again = text[: len(rest)].rstrip(), True
-                break
+    found = _one_less(text, names)
+    # Twice where a number is pasted with its unit into a field that shows one; without a blank between them, two units
+    # may be another: in a field of m, mm is not m and m.
+    return _one_less(found.rstrip(), names).rstrip() if found != found.rstrip() else found
+
+
+def _one_less(text: str, names: list[str]) -> str:
+    """The text without the unit at its end."""
+    for name in names:
+        rest = text[: len(_unit(text).removesuffix(name))]
+        if len(rest) < len(text) and (name != "e" or rest.rstrip()[-1:].isdigit()):
+            return rest
     return text
 
 

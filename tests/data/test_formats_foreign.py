@@ -233,6 +233,53 @@ def test_set_up_scripts_are_parsed_not_run(tmp_path: Path, same_images: np.ndarr
     assert not (tmp_path / "never_run").exists()
 
 
+@pytest.mark.parametrize(
+    ("lines", "values"),
+    {
+        "switch colour\n case 'red'\n  lambda = 0.63;\n case 'green'\n  lambda = 0.53;\nend": {"lambda": None},
+        "if red\n lambda = 0.63;\nelse\n lambda = 0.53;\nend\nmag = 3;": {"lambda": None, "mag": [3.0]},
+        "if red, lambda = 0.53; end": {"lambda": None},
+        "if (red) lambda = 0.53; end, mag = 3": {"lambda": None, "mag": [3.0]},
+        "for mag = 1:3\n disp(mag(end))\nend\nNA = 0.2;": {"mag": None, "NA": [0.2]},
+        "while a\n for k = 1:2\n  x = 1;\n end\n mag = 4;\nend": {"mag": None},
+        "%{\nlambda = 0.53;\n%{\nmag = 4;\n%}\nNA = 0.3;\n%}": {},
+        "function y = f(x)\n if x\n  lambda = 0.4;\n end\n mag = 4;\nend\nNA = 0.2;": {"NA": [0.2]},
+        "function y = f(x)\nlambda = 0.4;": {},
+        "[lambda, mag] = deal(0.53, 4);": {"lambda": None, "mag": None},
+        "lambda(1) = 0.53;": {"lambda": None},
+        "mag += 1;": {"mag": None},
+        "mag *= 2": {"mag": None},
+        "disp('100% done'); mag = 4.0;": {"mag": [4.0]},
+        "disp('mag = 4'); a = mag'; b = [mag']; % mag = 5": {},
+        "mag = 2.5, NA = 0.2": {"mag": [2.5], "NA": [0.2]},
+        "mag = ... two\n 2.5;": {"mag": [2.5]},
+        "p.x = 3; if mag == 2, disp(1), end": {},
+        "mag = 2.5 # of Octave\n# mag = 3": {"mag": [2.5]},
+    }.items(),
+)
+def test_what_a_script_sets_under_a_condition_is_not_known(
+    lines: str, values: dict[str, list[float] | None], tmp_path: Path
+) -> None:
+    from ptychoui.data.formats.waller_folder import assignments
+
+    script = tmp_path / "SystemSetup.m"
+    plain = {"lambda": [0.63], "mag": [2.0], "NA": [0.1]}
+    script.write_text(f"lambda = 0.63;\nmag = 2.0;\nNA = 0.1;\n{lines}\n")
+    found = assignments(script)
+    assert {name: found.get(name) for name in plain} == plain | values
+
+
+def test_values_of_a_script_that_are_not_known_are_said(tmp_path: Path, same_images: np.ndarray) -> None:
+    path = foreign.waller(tmp_path, same_images)
+    (path / "SystemSetup.m").write_text(foreign.SETUP + "if red\n lambda = 0.53;\nend\nmag = 2.5;\n")
+    with pytest.raises(NoGeometryError, match=r"missing: microscope\.wavelength_um \(pass"):
+        open_dataset(path)
+    (path / "geometry.toml").write_text("[microscope]\nwavelength_um = 0.63\n")
+    said = "\n".join(opened(path).provenance.notes)
+    assert "SystemSetup.m computes lambda, or sets it under a condition" in said
+    assert "SystemSetup.m assigns mag several times: the last value, 2.5, was taken" in said
+
+
 def test_bayer_dark_frames_and_exposures(tmp_path: Path, same_images: np.ndarray) -> None:
     path = foreign.imaged(tmp_path, same_images)
     with pytest.raises(DataError, match="holds 2 channels: green, red"):

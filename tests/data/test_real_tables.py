@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,133 @@ def test_one_sentence_where_a_table_cannot_be_read(text: str, words: str, tmp_pa
     (tmp_path / "leds.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\x01")
     with pytest.raises(DataError, match="is no text"):
         read_led_table(tmp_path / "leds.csv")
+
+
+@pytest.mark.parametrize(
+    ("comment", "scale"),
+    {
+        "# units: um": 1e3,
+        "# all in cm": 0.1,
+        "% Units are [µm]": 1e3,
+        "## Unit = inches, Angle = deg.": 1 / 25.4,
+        "// positions of the LEDs in micrometers": 1e3,
+        "# unit mm": 1.0,
+        "# all LEDs in the dark": 1.0,
+    }.items(),
+)
+def test_a_comment_states_the_unit_where_no_column_does(comment: str, scale: float, tmp_path: Path) -> None:
+    path = tmp_path / "leds.csv"
+    for text in (
+        f"{comment}\n" + table("number,x,y", scale=scale),
+        table("number,x,y", scale=scale).replace("\n", f"\n{comment}\n", 1),
+        f"{comment}\n" + table("", columns="xy", scale=scale),
+        f"{comment}\n" + table("number,x_mm,y_mm"),  # columns win
+    ):
+        path.write_text(text)
+        places = read_led_table(path)[0].positions_mm
+        assert places is not None
+        np.testing.assert_allclose(places[:, :2], np.column_stack([X_MM, Y_MM]))
+
+
+@pytest.mark.parametrize(
+    ("comments", "words"),
+    [("# units: px\n", "a comment states px"), ("# units: um\n# all in cm\n", "state several units: cm, um")],
+)
+def test_comments_whose_unit_cannot_be_used_are_refused(comments: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "leds.csv").write_text(comments + table("number,x,y"))
+    with pytest.raises(DataError, match=words):
+        read_led_table(tmp_path / "leds.csv")
+
+
+def json_table(path: Path, scale: float = 1.0, **more: Any) -> Path:
+    """The LEDs above, 80 mm from the sample."""
+    places = {str(n): [x * scale, y * scale, 80.0 * scale] for n, (x, y) in enumerate(zip(X_MM, Y_MM, strict=True))}
+    path.write_text(json.dumps({"led_position_list_cartesian": places} | more))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("member", "unit", "scale"),
+    [("units", "m", 1e-3), ("units", "cm", 0.1), ("unit", "µm", 1e3), ("units", "Inch", 1 / 25.4), ("units", "mm", 1)],
+)
+def test_json_states_its_unit(member: str, unit: str, scale: float, tmp_path: Path) -> None:
+    found, said = read_led_table(json_table(tmp_path / "leds.json", scale, **{member: unit}))
+    assert found.positions_mm is not None and found.height_mm == pytest.approx(80)
+    np.testing.assert_allclose(found.positions_mm, np.column_stack([X_MM, Y_MM, np.zeros(6)]), atol=1e-9)
+    assert f"in {unit.lower().replace('µ', 'u')}," in said
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"units": "px"}, "'px' is no unit of a place"),
+        ({"units": ["mm"]}, "is no unit of a place"),
+        ({"units": "furlong"}, "'furlong' is no unit"),
+        ({"scale": 1e-3}, "LEDs up to 0.0045 mm from the axis are hardly meant"),
+        ({"scale": 1e3}, "LEDs up to 4500 mm from the axis are hardly meant"),
+        ({"units": "m"}, "LEDs up to 4500 mm from the axis are hardly meant"),
+    ],
+)
+def test_json_in_units_that_no_array_has_is_refused(more: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_led_table(json_table(tmp_path / "leds.json", **more))
+    assert words in str(caught.value) and caught.value.hint
+
+
+@pytest.mark.parametrize("member", ["number", "index", "led_index"])
+def test_entries_of_a_json_list_have_their_own_numbers(member: str, tmp_path: Path) -> None:
+    rows = [{member: n, "x": x, "y": y, "z": 0} for n, x, y in zip(NUMBERS, X_MM, Y_MM, strict=True)]
+    path = tmp_path / "leds.json"
+    path.write_text(json.dumps({"led_list": rows}))
+    found = read_led_table(path)[0]
+    assert found.numbers == tuple(sorted(NUMBERS)) and found.positions_mm is not None
+    for number, place in zip(found.numbers, found.positions_mm, strict=True):
+        assert place[:2].tolist() == [X_MM[NUMBERS.index(number)], Y_MM[NUMBERS.index(number)]]
+    assert "were brought into the order of their numbers" in notes_of(path)
+    for wrong, words in ((None, "has no whole number"), (7, "LED 7 is listed twice"), (True, "has no whole number")):
+        path.write_text(json.dumps({"led_list": [*rows[:5], rows[5] | {member: wrong}]}))
+        with pytest.raises(DataError, match=words):
+            read_led_table(path)
+
+
+def test_directions_that_contradict_the_positions_are_said(tmp_path: Path) -> None:
+    distance = np.sqrt(X_MM**2 + Y_MM**2 + 80.0**2)
+    right = {str(n): [round(X_MM[n] / distance[n], 3), round(Y_MM[n] / distance[n], 3)] for n in range(6)}
+    path = tmp_path / "leds.json"
+    assert "contradicts" not in notes_of(json_table(path, led_position_list_na=right))
+    mirrored = {n: [-x, y] for n, (x, y) in right.items()}
+    assert "contradicts the positions, by 0.11 for LED 0" in notes_of(json_table(path, led_position_list_na=mirrored))
+    other = {n: right[n] for n in list(right)[:4]}
+    assert "lists other LEDs than the positions" in notes_of(json_table(path, led_position_list_na=other))
+
+
+THOUSANDS = {
+    "quoted": ('number,x_um,y_um\n0,"-8,000","8,000"\n1,0,"4,000"\n', "whether -8,000 is -8000 or -8.0"),
+    "semicolons": ("number;x_um;y_um\n0;-8,000;8,000\n1;0;4,000\n", "whether -8,000 is -8000 or -8.0"),
+    "points": ("number;x_um;y_um\n0;-8.000;8.000\n1;0;4.000\n", "whether -8.000 is -8000 or -8.0"),
+    "beside small ones": ("number;x_um;y_um\n0;-500;0\n1;500;1,000\n", "whether 1,000 is 1000 or 1.0"),
+    "distance": ("number;x_um;y_um;distance_um\n0;0;0;90,000\n1;4000;0;90,000\n", "whether 90,000 is 90000"),
+    "inch as mil": ("number,x_mil,y_mil\n0,0.1,0.2\n1,1.2,0.3\n", "LEDs up to 0.03048 mm from the axis"),
+    "m as mm": ("number,x_m,y_m\n0,-8,8\n1,0,4\n", "LEDs up to 8000 mm from the axis"),
+}
+
+
+@pytest.mark.parametrize("case", THOUSANDS)
+def test_separators_of_thousands_and_units_that_no_array_has_are_refused(case: str, tmp_path: Path) -> None:
+    text, words = THOUSANDS[case]
+    (tmp_path / "leds.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_led_table(tmp_path / "leds.csv")
+    assert words in str(caught.value) and "8000 or 8.0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["number,x_mm,y_mm\n0,-8.000,8.000\n1,4.000,4.000\n", "x;y\n-8,000;8,000\n4,000;4,000\n"]
+)
+def test_three_decimals_of_millimetres_are_no_thousands(text: str, tmp_path: Path) -> None:
+    (tmp_path / "leds.csv").write_text(text)
+    places = read_led_table(tmp_path / "leds.csv")[0].positions_mm
+    assert places is not None and places[:, :2].tolist() == [[-8, 8], [4, 4]]
 
 
 SCOPE = "[microscope]\nwavelength_um = 0.63\nobjective_na = 0.1\nmagnification = 2.0\ncamera_pixel_um = 3.69\n"

@@ -174,3 +174,49 @@ def test_lists_of_whole_numbers_have_no_decimals() -> None:
     for text in ("1; 8,5", "1 8.5", "1;;8"):
         with pytest.raises(SettingsError):
             typed_counts(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1.5, 2,5", "1.5,1,000", "1,000,1.5", "1.5, 2, 3,5", "1.5,100,200", "0.5,12,345", "0.5; 1,234,5"]
+)
+def test_a_list_with_a_point_whose_commas_differ_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        typed_numbers(text)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["1,000", "1,234", "12,500", "5,1,000", "1,000,000", "8, 1,024,000", "1,000; 2", "5, 1,234", "5 1,234"]
+)
+def test_whole_numbers_that_may_have_thousands_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        typed_counts(text)
+    assert error.value.hint
+
+
+def test_whole_numbers_that_a_comma_separates_remain() -> None:
+    assert typed_counts("1, 234") == typed_counts("1; 234") == typed_counts("1 234") == (1, 234)
+    assert typed_counts("0,100") == (0, 100) and typed_counts("100,200,300") == (100, 200, 300)
+    assert typed_counts("1000,2000") == (1000, 2000) and typed_counts("0,0,10") == (0, 0, 10)
+
+
+@pytest.mark.parametrize("text", ["1e-400", "-1,5e-999", "0.5E-330"])
+def test_a_number_that_would_become_zero_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="too small") as error:
+        typed_number(text)
+    assert error.value.hint and typed_number("0e-400") == 0
+
+
+@pytest.mark.parametrize("text", ["1\u200b234", "4.\u200b8", "1\ufeff5", "1\u00ad5", "1\u2060\u200b5", "1\u200b,5"])
+def test_a_sign_without_width_in_a_number_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        typed_number(text)
+    assert error.value.hint
+    assert typed_number("\ufeff4.8\u200b mm\u200b", "mm") == typed_number("\u200e-\u200e4.8") + 9.6
+
+
+@pytest.mark.parametrize(("text", "unit"), [("4.8 mm", "m"), ("4.8mm", "m"), ("4.8 mm m", "m"), ("4.8 ss", "s")])
+def test_a_unit_that_ends_with_the_fields_own_is_another(text: str, unit: str) -> None:
+    with pytest.raises(SettingsError):
+        typed_number(text, unit)
+    assert typed_number("4.8 m m", "m") == typed_number("4.8m m", "m") == 4.8

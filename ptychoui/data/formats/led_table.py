@@ -2,7 +2,8 @@
 
 JSON: ``led_position_list_cartesian`` {"number": [x, y, z]} in mm and ``led_position_list_na`` {"number": [x, y]} in
 direction cosines, as the firmware illuminate prints them (rounded to 0.01 mm and 0.001), or ``led_list``
-[{x, y, z, board_index}] in mm. In both kinds z is the LED's distance from the sample; 0 means that it is not stated.
+[{x, y, z, board_index}] in mm, whose entries may have a ``number`` or an ``index``; a member ``units`` states another
+unit than mm. In both kinds z is the LED's distance from the sample; 0 means that it is not stated.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.formats.led_text import CSV_HEADER, WANTED, is_led_text, read_led_text
+from ptychoui.data.formats.led_units import NO_POSITION_MM, UNITS, plain_unit
 from ptychoui.errors import DataError
 from ptychoui.text import text_of
 
@@ -26,6 +28,10 @@ TABLE_HEIGHT_MM = 100.0
 LARGEST_MM = 5000.0
 LEAST_NA = 1e-4
 LARGEST_TABLE = 2**26
+OWN_NUMBERS = ("number", "led_number", "index", "led_index")
+"""Members of the entries of ``led_list`` that number the LEDs, the first that is there."""
+SAME_NA = 0.005
+"""Largest difference of direction cosines that comes from rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +206,16 @@ def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
             f"expected JSON with {', '.join(JSON_KEYS)}, or CSV with the header {','.join(CSV_HEADER)}",
         )
     key = next(key for key in JSON_KEYS if key in values)
+    unit = _unit(values, path)
+    notes: list[str] = []
     length = 2 if key == "led_position_list_na" else 3
     if key == "led_list":
         if not isinstance(values[key], list):
             raise DataError(f"{path.name}: led_list is not a list")
-        rows = {n: [_member(led, axis, path, n) for axis in "xyz"] for n, led in enumerate(values[key])}
+        places = [[_member(led, axis, path, n) for axis in "xyz"] for n, led in enumerate(values[key])]
+        rows = dict(zip(_own_numbers(values[key], path), places, strict=True))
+        if list(rows) != sorted(rows):
+            notes.append(f"the LEDs of {path.name} were brought into the order of their numbers")
     else:
         if not isinstance(values[key], dict):
             raise DataError(f"{path.name}: {key} is not an object of LED numbers")
@@ -217,16 +228,76 @@ def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
         return Leds(directions=table, numbers=numbers), (
             f"directions of {len(numbers)} LEDs as direction cosines, numbers {numbers[0]} to {numbers[-1]}"
         )
-    said = f"positions of {len(numbers)} LEDs in mm, numbers {numbers[0]} to {numbers[-1]}"
+    table *= UNITS[unit]
+    aside = float(np.abs(table[:, :2]).max())
+    if len(table) > 1 and aside > 0 and not NO_POSITION_MM[0] <= aside <= NO_POSITION_MM[1]:
+        raise DataError(
+            f"{path.name}: LEDs up to {aside:g} mm from the axis are hardly meant (places in {unit})",
+            'places are in mm; state another unit as a member, such as "units": "um"',
+        )
+    if key != JSON_KEYS[1] and JSON_KEYS[1] in values:
+        notes.extend(_other_directions(values[JSON_KEYS[1]], dict(zip(numbers, table, strict=True)), path))
+    said = f"positions of {len(numbers)} LEDs in {unit}, numbers {numbers[0]} to {numbers[-1]}"
     farthest = float(table[:, 2].max())
     if not np.any(table[:, 2]):
-        return Leds(positions_mm=table, numbers=numbers), f"{said}; their distance from the sample is not stated"
+        leds = Leds(positions_mm=table, numbers=numbers, notes=tuple(notes))
+        return leds, f"{said}; their distance from the sample is not stated"
     # z is the distance from the sample; ours counts from the plane of the farthest LED towards it.
     table = np.column_stack([table[:, :2], farthest - table[:, 2]])
     if farthest <= 0 or np.any(table[:, 2] >= farthest):
         raise DataError(f"{path.name}: an LED is not below the sample (z must be above 0 mm)", "z is its distance")
-    leds = Leds(positions_mm=table, numbers=numbers, height_mm=farthest)
+    leds = Leds(positions_mm=table, numbers=numbers, height_mm=farthest, notes=tuple(notes))
     return leds, f"{said}; the farthest is {farthest:g} mm from the sample"
+
+
+def _unit(values: dict[str, Any], path: Path) -> str:
+    """The unit of the places, which a member of the table may state; mm where none does."""
+    stated = next((values[name] for name in ("units", "unit") if values.get(name) is not None), "mm")
+    unit = plain_unit(stated) if isinstance(stated, str) else ""
+    if unit not in UNITS:
+        raise DataError(
+            f"{path.name}: {str(stated)[:20]!r} is no unit of a place", "state places in um, mm, cm, m or inch"
+        )
+    return unit
+
+
+def _own_numbers(leds: list[Any], path: Path) -> list[int]:
+    """Number of every entry of ``led_list``: its own, or its place where none has one."""
+    for name in OWN_NUMBERS:
+        numbers = [led.get(name) for led in leds]
+        if all(number is None for number in numbers):
+            continue
+        known: set[int] = set()
+        for place, number in enumerate(numbers):
+            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 10**9:
+                raise DataError(
+                    f"{path.name}: entry {place} of led_list has no whole number as its {name!r}",
+                    "give every LED a number, or none of them",
+                )
+            if number in known:
+                raise DataError(f"{path.name}: LED {number} is listed twice", f"correct {name!r} in led_list")
+            known.add(number)
+        return numbers
+    return list(range(len(leds)))
+
+
+def _other_directions(stated: Any, places: dict[int, NDArray[np.float64]], path: Path) -> list[str]:
+    """A note where directions beside the places (x, y, distance in mm) contradict them, which win."""
+    if not isinstance(stated, dict):
+        return [f"led_position_list_na of {path.name} was not used: it is not an object of LED numbers"]
+    if {str(number) for number in places} != set(stated):
+        return [f"led_position_list_na of {path.name} was not used: it lists other LEDs than the positions"]
+    worst, number = 0.0, 0
+    for number_of, place in places.items():
+        directions = numbers_of(stated[str(number_of)], 2, f"{path.name}: LED {number_of} of led_position_list_na")
+        if place[2] > 0 and (off := float(np.abs(place[:2] / np.linalg.norm(place) - directions).max())) > worst:
+            worst, number = off, number_of
+    if worst <= SAME_NA:
+        return []
+    return [
+        f"led_position_list_na of {path.name} contradicts the positions, by {worst:.2g} for LED {number}: "
+        "the positions were used"
+    ]
 
 
 def load_json(raw: bytes, path: Path) -> Any:

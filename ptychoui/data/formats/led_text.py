@@ -17,22 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.formats.led_units import NO_POSITION_MM, UNITS, UNKNOWN_UNITS, plain_unit, unit_of_comments
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
 CSV_HEADER = ("number", "x_mm", "y_mm", "z_mm")
 WANTED = f"write the columns into the first line, for example {','.join(CSV_HEADER)}"
 SEPARATORS = (",", ";", "\t", " ")
-UNITS = {
-    **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometre", "micrometers", "micrometres"), 1e-3),
-    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters", "millimetres"), 1.0),
-    **dict.fromkeys(("cm", "centimeter", "centimetre", "centimeters", "centimetres"), 10.0),
-    **dict.fromkeys(("m", "meter", "metre", "meters", "metres"), 1e3),
-    **dict.fromkeys(("in", "inch", "inches", '"'), 25.4),
-    **dict.fromkeys(("mil", "mils", "thou"), 0.0254),
-}
-"""Unit -> millimetres."""
-UNKNOWN_UNITS = {"px", "pixel", "pixels", "deg", "degree", "degrees", "rad", "nm", "pm", "km", "ft", "pt", "°"}
 FILLERS = {"pos", "position", "coord", "coordinate", "koordinate", "led", "leds", "location", "place", "of", "the"}
 NUMBER_NAMES = {
     *("number", "no", "nr", "num", "nummer", "n", "id", "index", "idx", "led", "leds", "#", "numero", "numéro"),
@@ -51,8 +42,8 @@ COMMENT = re.compile(r"\s*(#+|%+|//+) *(?=[^\s,;]|$)")
 """What begins a comment; a # right before a separator is the name of a column."""
 BRIGHTNESS = re.compile(r"bright|intens|hellig|power|gain|flux|current|\bma\b", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-NO_POSITION_MM = (0.5, 1000.0)
-"""Farthest LED from the origin, below and beyond which a table that states no unit is not taken to be in mm."""
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+")
+"""A number that may have separators of thousands: 8,000 or 8.000."""
 Row = tuple[int, str]
 """Line number from 1, and text."""
 
@@ -130,12 +121,12 @@ def read_led_text(text: str, path: Path, encoding: str = "UTF-8") -> TextTable:
         If it is no such table, with the line that is wrong, or the header that is wanted.
     """
     notes: list[str] = []
-    header, rows = _split(text)
+    header, rows, comments = _split(text)
     if header is None:
-        header = _without_header(rows, path, notes)
+        header = _without_header(rows, comments, path, notes)
     else:
         header, rows = _unit_row(header, rows)
-        header = _checked(header, path, notes)
+        header = _checked(_with_unit_of_comments(header, comments, path, notes), path, notes)
     if not rows:
         raise DataError(f"{path.name} holds no LED", f"after the header expected lines of {','.join(CSV_HEADER)}")
     cells = _cells(header, rows, path)
@@ -159,24 +150,26 @@ def read_led_text(text: str, path: Path, encoding: str = "UTF-8") -> TextTable:
 # ---------------------------------------------------------------------------------- lines and header
 
 
-def _split(text: str) -> tuple[Header | None, list[Row]]:
-    """The header and the lines of LEDs; where no line names columns, a comment may, as NumPy writes it."""
+def _split(text: str) -> tuple[Header | None, list[Row], list[str]]:
+    """Header, lines of LEDs and comments; where no line names columns, a comment may, as NumPy writes it."""
     rows: list[Row] = []
     comments: list[str] = []
+    above = 0
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip(",;\t ") or line.strip().lower().startswith("sep="):
             continue
         if not COMMENT.match(line):
             rows.append((number, line))
-        elif not rows:
+        else:
             comments.append(COMMENT.sub("", line))
+            above += not rows
     if rows and (header := _header(rows[0][1])) is not None:
-        return header, rows[1:]
-    for comment in reversed(comments):
+        return header, rows[1:], comments
+    for comment in reversed(comments[:above]):
         header = _header(comment)
         if header and rows and any(len(_fields(rows[0][1], sep)) == header.width for sep in SEPARATORS):
-            return header, rows
-    return None, rows
+            return header, rows, comments
+    return None, rows, comments
 
 
 def _header(line: str) -> Header | None:
@@ -208,7 +201,7 @@ def _header(line: str) -> Header | None:
 
 def _column(name: str, place: int) -> Column | None:
     """What a cell of the header names; None where it names nothing that is used."""
-    lower = re.sub("[µμ]", "u", name.lower())
+    lower = plain_unit(name)
     lower = re.sub(r"(?<![a-zà-ÿ])([xyz])(um|mm|cm|inch)(?![a-zà-ÿ])", r"\1 \2", lower)
     words = re.findall(r'[a-zà-ÿ]+|#|"|°', lower)
     if re.search(r"[0-9]", lower) or not words:
@@ -268,14 +261,26 @@ def _unit_row(header: Header, rows: list[Row]) -> tuple[Header, list[Row]]:
     lengths = [column for what, column in header.columns.items() if what in LENGTHS]
     if not rows or not lengths:
         return header, rows
-    fields = [re.sub("[µμ]", "u", f.strip(" \t[]()").lower()) for f in _fields(rows[0][1], header.separator)]
+    fields = [plain_unit(f.strip(" \t[]()")) for f in _fields(rows[0][1], header.separator)]
     if not all(column.place < len(fields) and fields[column.place] in UNITS for column in lengths):
         return header, rows
     stated = {column.what: replace(column, unit=fields[column.place]) for column in lengths}
     return replace(header, columns=header.columns | stated), rows[1:]
 
 
-def _without_header(rows: list[Row], path: Path, notes: list[str]) -> Header:
+def _with_unit_of_comments(header: Header, comments: list[str], path: Path, notes: list[str]) -> Header:
+    """Take the unit that a comment states where no column names one."""
+    lengths = [column for what, column in header.columns.items() if what in LENGTHS]
+    if not lengths or any(column.unit for column in lengths):
+        return header
+    unit = unit_of_comments(comments, path)
+    if unit is None:
+        return header
+    notes.append(f"the places of {path.name} were taken in {unit}, as its comment says")
+    return replace(header, columns=header.columns | {c.what: replace(c, unit=unit) for c in lengths})
+
+
+def _without_header(rows: list[Row], comments: list[str], path: Path, notes: list[str]) -> Header:
     """Columns of a table of two or three numbers in each line; what was assumed is said."""
     for separator in SEPARATORS:
         lines = [[cell.strip() for cell in _fields(line, separator)] for _, line in rows]
@@ -288,8 +293,12 @@ def _without_header(rows: list[Row], path: Path, notes: list[str]) -> Header:
             counting = sorted(map(int, firsts))
             if counting[0] <= 1 and counting == list(range(counting[0], counting[0] + len(counting))):
                 names = ("number", "x", "y")
-        notes.append(f"{path.name} has no header: its columns were taken as {', '.join(names)} in mm")
-        columns = {name: Column(what=name, place=place, name=name) for place, name in enumerate(names)}
+        unit = unit_of_comments(comments, path)
+        notes.append(f"{path.name} has no header: its columns were taken as {', '.join(names)} in {unit or 'mm'}")
+        columns = {
+            name: Column(what=name, place=place, name=name, unit=unit if name in LENGTHS else None)
+            for place, name in enumerate(names)
+        }
         return Header(columns=columns, width=width, separator=separator)
     raise DataError(f"{path.name} is not a table of LED positions: no line names columns x and y", WANTED)
 
@@ -354,6 +363,7 @@ def _table(header: Header, cells: list[tuple[int, list[str]]], names: Sequence[s
             word = texts[column.place].strip().replace("\N{MINUS SIGN}", "-")
             comma, point = comma or word * ("," in word), point or word * ("." in word)
             table[row, place] = _number(word, line, name, path) * UNITS[column.unit or "mm"]
+        _refuse_thousands(column, [texts[column.place].strip() for _, texts in cells], path)
     if comma and point:
         raise DataError(
             f"{path.name} has decimals with a point ({point[:20]}) and with a comma ({comma[:20]})",
@@ -362,15 +372,42 @@ def _table(header: Header, cells: list[tuple[int, list[str]]], names: Sequence[s
     return table
 
 
+def _refuse_thousands(column: Column, words: list[str], path: Path) -> None:
+    """Refuse a column of lengths whose every mark may group digits, where that gives places that an array can have.
+
+    In mm 8.000 is no 8000: so far away no LED stands.
+    """
+    words = [word.replace("\N{MINUS SIGN}", "-") for word in words]
+    marked = [word for word in words if "," in word or "." in word]
+    if column.what not in LENGTHS or not marked or not all(map(GROUPED.fullmatch, marked)):
+        return
+    scale = UNITS[column.unit or "mm"]
+    grouped = max(abs(float(re.sub("[.,]", "", word))) * scale for word in marked)
+    low, high = NO_POSITION_MM
+    if low <= grouped <= high:
+        plain = re.sub("[.,]", "", marked[0])
+        raise DataError(
+            f"{path.name}: in the column {column.name} it is open whether {marked[0]} is {plain} or "
+            f"{float(marked[0].replace(',', '.')):.1f}",
+            "write the numbers without separators of thousands, and decimals with a point: 8000 or 8.0",
+        )
+
+
 def _check_unit(header: Header, places: NDArray[np.float64], path: Path) -> None:
-    """Refuse places without a unit that cannot be in mm."""
+    """Refuse places that no array has in the unit named, or in mm where none is."""
     farthest = float(np.abs(np.nan_to_num(places[:, :2])).max())
     low, high = NO_POSITION_MM
-    if header.columns["x"].unit is None and len(places) > 1 and not low <= farthest <= high:
+    if len(places) < 2 or low <= farthest <= high:
+        return
+    if (unit := header.columns["x"].unit) is not None:
         raise DataError(
-            f"{path.name} states no unit, and LEDs up to {farthest:g} mm from the axis are hardly meant",
-            f"write the unit into the header, for example {','.join(CSV_HEADER)}",
+            f"{path.name}: LEDs up to {farthest:g} mm from the axis are hardly meant (places in {unit})",
+            "check the unit in the header, and write the numbers without separators of thousands: 8000 or 8.0",
         )
+    raise DataError(
+        f"{path.name} states no unit, and LEDs up to {farthest:g} mm from the axis are hardly meant",
+        f"write the unit into the header, for example {','.join(CSV_HEADER)}",
+    )
 
 
 def _number(word: str, line: int, name: str, path: Path) -> float:

@@ -9,6 +9,7 @@ and moves the window by (row, column) = -(row, column) of the LED, less the tile
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,17 @@ from ptychoui.errors import DataError
 from ptychoui.text import text_of
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-ASSIGNMENT = re.compile(rf"^[ \t]*([A-Za-z]\w*)[ \t]*=[ \t]*({NUMBER})[ \t]*;?[ \t]*(?:%.*)?$")
-VECTOR = re.compile(
-    rf"^[ \t]*([A-Za-z]\w*)[ \t]*=[ \t]*\[[ \t]*({NUMBER}(?:[ \t,]+{NUMBER}){{0,3}})[ \t]*\][ \t]*;?[ \t]*(?:%.*)?$"
-)
+ASSIGNMENT = re.compile(rf"([A-Za-z]\w*)[ \t]*=[ \t]*({NUMBER})")
+VECTOR = re.compile(rf"([A-Za-z]\w*)[ \t]*=[ \t]*\[[ \t]*({NUMBER}(?:[ \t,]+{NUMBER}){{0,3}})[ \t]*\]")
+CHANGED = re.compile(r"(?<![\w.])([A-Za-z]\w*)(?:\.\w+|\([^()]*\)|\{[^{}]*\})*[ \t]*(?:[-+*/^.]*=(?!=)|\+\+|--)")
+"""A name that a statement changes: a = .., a(1) = .., a.b = .., a += .., a++."""
+SEVERAL = re.compile(r"\[([^\[\]]*)\][ \t]*=(?!=)")
+"""[a, b] = .."""
+OPENING = re.compile(r"(?:if|switch|for|parfor|while|try|do|spmd|unwind_protect|function)\b")
+CLOSING = re.compile(r"(?:end(?:if|switch|for|parfor|while|function|_try_catch|_unwind_protect)?|until)\b")
+STRING = re.compile(r'(?<![\w)\]}.\'])\'(?:[^\'\n]|\'\')*\'|"(?:[^"\n]|"")*"')
+"""Text; after a name or a bracket a quote is MATLAB's transposition."""
+USED = ("lambda", "NA", "mag", "dpix_c", "z_led", "ds_led", "dia_led", "nstart", "ncent", "Np")
 LARGEST_SCRIPT = 2**20
 LARGEST_DISC = 512
 
@@ -42,8 +50,8 @@ def read_waller_folder(folder: Path, given: GivenGeometry) -> ImageStack:
     """Read the images of a folder whose set-up script describes the microscope."""
     script = setup_script(folder)
     assert script is not None
-    values = assignments(script)
-    draft = Draft(path=folder, layout="folder of TIFF files with SystemSetup.m")
+    values, notes = _assigned(script)
+    draft = Draft(path=folder, layout="folder of TIFF files with SystemSetup.m", notes=notes)
     for setting, name, scale in (
         ("microscope.wavelength_um", "lambda", 1.0),
         ("microscope.objective_na", "NA", 1.0),
@@ -60,10 +68,16 @@ def read_waller_folder(folder: Path, given: GivenGeometry) -> ImageStack:
 
 
 def assignments(script: Path) -> dict[str, list[float]]:
-    """Name -> numbers of every line that assigns a number or a short vector of numbers; the last line wins.
+    """Name -> numbers of every plain assignment of a number or a short vector of numbers; the last one wins.
 
-    A name that is assigned something else after that is left out: its value is not known without executing the script.
+    A name that is changed in another way after that, or under a condition, is left out: its value is not known without
+    executing the script. Functions and comments are not looked at.
     """
+    return _assigned(script)[0]
+
+
+def _assigned(script: Path) -> tuple[dict[str, list[float]], list[str]]:
+    """The assignments, and notes on names with several values."""
     try:
         with script.open("rb") as file:
             raw = file.read(LARGEST_SCRIPT + 1)
@@ -71,21 +85,78 @@ def assignments(script: Path) -> dict[str, list[float]]:
         raise DataError(f"cannot read {script.name}: {error.strerror}", "check its permissions") from None
     if len(raw) > LARGEST_SCRIPT:
         raise DataError(f"{script.name} is larger than 1 MiB, not a set-up script", "copy the file again")
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[list[float]]] = {}
     unknown: set[str] = set()
     text = text_of(raw)
     if text is None:
         raise DataError(f"{script.name} is no text", "copy the file again")
-    for line in text[0].splitlines():
-        # Several assignments on a line are taken one by one; comments end it.
-        for part in line.partition("%")[0].split(";"):
-            match = ASSIGNMENT.match(part) or VECTOR.match(part)
-            if match:
-                found[match[1]] = [float(word) for word in re.split(r"[ \t,]+", match[2])]
-                unknown.discard(match[1])
-            elif other := re.match(r"[ \t]*([A-Za-z]\w*)[ \t]*=[^=]", part):
-                unknown.add(other[1])
-    return {name: numbers for name, numbers in found.items() if name not in unknown}
+    for statement, inside in _statements(text[0]):
+        match = ASSIGNMENT.fullmatch(statement) or VECTOR.fullmatch(statement)
+        if match and not inside:
+            found.setdefault(match[1], []).append([float(word) for word in re.split(r"[ \t,]+", match[2])])
+            unknown.discard(match[1])
+            continue
+        unknown |= {name[1] for name in CHANGED.finditer(statement)}
+        for names in SEVERAL.finditer(statement):
+            unknown |= set(re.findall(r"[A-Za-z]\w*", names[1]))
+    notes = [
+        f"{script.name} computes {name}, or sets it under a condition: its value is not known, state it in a geometry"
+        for name in USED
+        if name in unknown
+    ]
+    for name in USED:
+        if name not in unknown and any(value != found[name][-1] for value in found.get(name, [])):
+            last = ", ".join(f"{number:g}" for number in found[name][-1])
+            notes.append(f"{script.name} assigns {name} several times: the last value, {last}, was taken")
+    return {name: values[-1] for name, values in found.items() if name not in unknown}, notes
+
+
+def _statements(text: str) -> Iterator[tuple[str, bool]]:
+    """Statements of a script without comments, texts and functions, and whether each stands inside a block."""
+    blocks: list[bool] = []  # of every open block, whether it is a function
+    for statement in _split(_without_comments(text)):
+        opening = OPENING.match(statement)
+        if opening:
+            blocks.append(opening[0] == "function")
+        if not any(blocks):
+            yield statement, bool(blocks)
+        if CLOSING.match(statement) and blocks:
+            blocks.pop()
+
+
+def _without_comments(text: str) -> str:
+    """The code of a script: continued lines are joined, texts are emptied."""
+    lines: list[str] = []
+    depth, joined = 0, False
+    for line in text.splitlines():
+        if line.strip() in ("%{", "#{"):
+            depth += 1
+        elif line.strip() in ("%}", "#}") and depth:
+            depth -= 1
+        elif not depth:
+            code, continued, _ = re.split("[%#]", STRING.sub("''", line), maxsplit=1)[0].partition("...")
+            if joined:
+                lines[-1] += " " + code
+            else:
+                lines.append(code)
+            joined = bool(continued)
+    return "\n".join(lines)
+
+
+def _split(code: str) -> Iterator[str]:
+    """Statements between semicolons, commas and ends of lines that stand outside of brackets."""
+    start = depth = 0
+    for place, sign in enumerate(code + "\n"):
+        if sign in "([{":
+            depth += 1
+        elif sign in ")]}":
+            depth = max(depth - 1, 0)
+        elif sign == "\n" or (sign in ";," and not depth):
+            if sign == "\n":
+                depth = 0
+            if statement := code[start:place].strip():
+                yield statement
+            start = place + 1
 
 
 def _one(values: dict[str, list[float]], name: str, script: Path) -> float:
