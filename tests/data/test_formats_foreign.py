@@ -199,6 +199,21 @@ def test_numbers_for_each_image_that_were_not_used_are_told(
         assert len(notes) == 1 and f"the file holds {name} with one number" in notes[0]
 
 
+@pytest.mark.parametrize("place", ["", "section0/"])
+def test_numbers_for_each_image_in_hdf5_that_were_not_used_are_told(
+    place: str, tmp_path: Path, same_images: np.ndarray
+) -> None:
+    for path, part in (
+        (foreign.ptylab(tmp_path, same_images), ""),
+        (foreign.aidukas(tmp_path, same_images), "::section0"),
+    ):
+        where = place if part else ""
+        with h5py.File(path, "r+") as file:
+            file[f"{where}led_order"], file[f"{where}camera_offset"] = np.arange(9)[::-1], np.arange(8)
+        notes = "\n".join(opened(f"{path}{part}").provenance.notes)
+        assert "the file holds led_order with one number for each of the 9 images, which was not used" in notes
+
+
 @pytest.mark.parametrize(
     ("others", "told"),
     [
