@@ -186,6 +186,59 @@ def test_exposures_of_unknown_meaning_are_told(tmp_path: Path, same_images: np.n
     assert any("cam_expo_ratio" in note for note in opened(f"{path}::section0").provenance.notes)
 
 
+@pytest.mark.parametrize("name", ["led_order", "t_exp", "integration_time", "gain", "shutter_ms"])
+def test_numbers_for_each_image_that_were_not_used_are_told(
+    name: str, tmp_path: Path, same_images: np.ndarray, make_geometry: Any
+) -> None:
+    more = {name: np.arange(9.0), "other": np.arange(8.0), "pixel": 2.0}
+    cube = np.moveaxis(same_images, 0, 2)
+    scipy.io.savemat(tmp_path / "a.mat", {"imlow": cube} | more)
+    scipy.io.savemat(tmp_path / "b.mat", foreign.caltech_variables(same_images) | more)
+    for path, given in (("a.mat", make_geometry(rows=3, columns=3)), ("b.mat", None)):
+        notes = [note for note in opened(tmp_path / path, given).provenance.notes if "for each of the 9 images" in note]
+        assert len(notes) == 1 and f"the file holds {name} with one number" in notes[0]
+
+
+@pytest.mark.parametrize("place", ["", "section0/"])
+def test_numbers_for_each_image_in_hdf5_that_were_not_used_are_told(
+    place: str, tmp_path: Path, same_images: np.ndarray
+) -> None:
+    for path, part in (
+        (foreign.ptylab(tmp_path, same_images), ""),
+        (foreign.aidukas(tmp_path, same_images), "::section0"),
+    ):
+        where = place if part else ""
+        with h5py.File(path, "r+") as file:
+            file[f"{where}led_order"], file[f"{where}camera_offset"] = np.arange(9)[::-1], np.arange(8)
+        notes = "\n".join(opened(f"{path}{part}").provenance.notes)
+        assert "the file holds led_order with one number for each of the 9 images, which was not used" in notes
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ({"lowSeq": (8, 10, 9)}, "imlow, lowSeq look like stacks of images: imlow was read"),
+        ({"raw": (8, 10, 9)}, "imlow, raw look like stacks"),
+        ({"raw": (9, 8, 10), "I": (4, 4, 9)}, "imlow, I, raw look like stacks"),
+        ({"flat": (8, 10), "I": (1, 1)}, None),
+    ],
+)
+def test_several_stacks_in_one_file_are_told(
+    others: dict[str, tuple[int, ...]],
+    told: str | None,
+    tmp_path: Path,
+    same_images: np.ndarray,
+    make_geometry: Any,
+) -> None:
+    cube = np.moveaxis(same_images, 0, 2)
+    variables = {"imlow": cube} | {name: np.ones(shape) for name, shape in others.items()}
+    scipy.io.savemat(tmp_path / "a.mat", variables)
+    read = opened(tmp_path / "a.mat", make_geometry(rows=3, columns=3))
+    np.testing.assert_allclose(read.images / read.images.max(), same_images / same_images.max(), rtol=1e-5)
+    notes = [note for note in read.provenance.notes if "stacks of images" in note]
+    assert len(notes) == (told is not None) and all(note.startswith(told or "") for note in notes)
+
+
 def test_conventional_ptychography_is_refused(tmp_path: Path, same_images: np.ndarray) -> None:
     path = foreign.ptylab(tmp_path, same_images)
     with h5py.File(path, "r+") as file:

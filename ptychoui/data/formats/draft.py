@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ ORIENTATION = (
     "the orientation of the LED array follows the layout's custom; check it: the 8 variants of flip and swap differ, "
     "and array.pose in a geometry sets them"
 )
+
+CORRECTIONS = ("expo", "dark", "background")
+"""What names of variables hold that seem to correct the images."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,11 +117,25 @@ class Draft:
 
     def tell_unused(self, names: Iterable[str]) -> None:
         """Note variables of the file that seem to hold exposures or dark frames, which no custom gives a meaning."""
-        found = sorted(name for name in names if any(word in name.lower() for word in ("expo", "dark", "background")))
+        found = sorted(name for name in names if any(word in name.lower() for word in CORRECTIONS))
         if found:
             self.notes.append(
                 f"the file holds {', '.join(found)[:120]}, which were not used: if the images are not corrected yet, "
                 "state exposures and dark_level in [images] of a geometry"
+            )
+
+    def tell_unused_per_image(self, sizes: Mapping[str, int], images: int) -> None:
+        """Note variables, name -> number of elements, that hold one number for each image and were not used."""
+        found = sorted(
+            name
+            for name, size in sizes.items()
+            if size == images > 1 and not any(word in name.lower() for word in CORRECTIONS)
+        )
+        if found:
+            self.notes.append(
+                f"the file holds {', '.join(found)[:120]} with one number for each of the {images} images, which "
+                f"{'was' if len(found) == 1 else 'were'} not used: state exposures or gains in [images], or the order "
+                "of the LEDs as led_numbers, in a geometry"
             )
 
     def said_of(self, given: GivenGeometry) -> Images:

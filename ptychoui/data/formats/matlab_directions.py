@@ -26,7 +26,14 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
-from ptychoui.data.formats.matlab_stack import led_axis_first, plain_shape, refuse_axes, stack_of, tell_shape
+from ptychoui.data.formats.matlab_stack import (
+    led_axis_first,
+    plain_shape,
+    refuse_axes,
+    stack_of,
+    tell_others,
+    tell_shape,
+)
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
@@ -132,6 +139,7 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
     raw = stack_of(mat, layout.images) if raw is None else raw
     last = mat.is_cells(layout.images)
     images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft, last)
+    tell_others(mat, layout.images, ("na_x_list", "na_y_list"), raw.shape, len(images), draft)
     return draft.finish(images, geometry, sha256=sha256_file(mat.path))
 
 

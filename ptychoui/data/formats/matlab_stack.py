@@ -12,6 +12,7 @@ rad/m, of which kx counts along the rows of the spectrum in the published progra
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -79,6 +80,7 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     if amplitude and raw.shape[2] > 1:
         raw = _first_images(mat, raw, draft)
     images = led_axis_first(raw, len(geometry.array.numbers()), name, draft, last=mat.is_cells(name))
+    tell_others(mat, name, ("kx", "ky") if amplitude else (), raw.shape, len(images), draft)
     geometry = _with_facts_of_file(mat, geometry, (images.shape[1], images.shape[2]), draft)
     return draft.finish(images, geometry, sha256=sha256_file(path), amplitude=amplitude)
 
@@ -142,6 +144,25 @@ def tell_shape(mat: MatFile, name: str, draft: Draft) -> None:
             f"{shape[-1]}, each an image",
             "",
             f"`{name}`; a cell array of rows and columns is taken column by column, as MATLAB counts",
+        )
+
+
+def tell_others(
+    mat: MatFile, name: str, used: Iterable[str], shape: tuple[int, ...], images: int, draft: Draft
+) -> None:
+    """Note what else may be meant: numbers for each image that were not used, and stacks beside the images ``name``."""
+    others = {other: size for other, size in mat.shapes.items() if other not in (name, *used)}
+    draft.tell_unused_per_image({other: math.prod(size) for other, size in others.items()}, images)
+    known = (*IMAGE_NAMES, AMPLITUDES)
+    stacks = sorted(
+        other
+        for other, size in others.items()
+        if len(plain_shape(size)) == 3 and (other in known or sorted(plain_shape(size)) == sorted(shape))
+    )
+    if stacks:
+        draft.notes.append(
+            f"{', '.join([name, *stacks])[:120]} look like stacks of images: {name} was read; "
+            "to read another, save it by itself"
         )
 
 

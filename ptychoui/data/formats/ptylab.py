@@ -87,6 +87,7 @@ def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
         draft.tell_unused(file)
         turned = _turned(file, path, draft) if reversed_axes else (0, 1, 2)
         _images(file, path, draft, given, turned)
+        draft.tell_unused_per_image(_sizes(file), draft.images or 0)
         geometry = draft.complete(given)
         check_images(draft, geometry)
         raw = read_array(file, "ptychogram", path).transpose(turned)
@@ -127,6 +128,7 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
             )
         draft.tell_unused([*file, *group])
         _images(group, path, draft, given)
+        draft.tell_unused_per_image(_sizes(file) | _sizes(group), draft.images or 0)
         geometry = draft.complete(given)
         check_images(draft, geometry)
         raw = read_array(group, "ptychogram", path)
@@ -209,6 +211,17 @@ def _encoder(file: h5py.File, path: Path, draft: Draft, reversed_axes: bool) -> 
             raise DataError(f"{path.name}: encoder holds NaN or infinity", "correct it and save again")
         return np.asarray(value - value.mean(axis=0))
     return pairs(file, "encoder", path)
+
+
+def _sizes(group: h5py.Group) -> dict[str, int]:
+    """Name -> number of elements of the datasets of real numbers that this file itself holds."""
+    links = {name: group.get(name, getlink=True) for name in group}
+    datasets = {name: group[name] for name, link in links.items() if isinstance(link, h5py.HardLink)}
+    return {
+        name: int(dataset.size or 0)
+        for name, dataset in datasets.items()
+        if isinstance(dataset, h5py.Dataset) and dataset.dtype.kind in "fiub"
+    }
 
 
 def _state(draft: Draft, file: h5py.File, setting: str, name: str, scale: float) -> None:
