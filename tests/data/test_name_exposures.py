@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from real_files import TIMES, exposed, given, is_same, read, said, stack
 
-from ptychoui.data.formats.name_exposures import of_name, without_unit
+from ptychoui.data.formats.name_exposures import of_name, refuse_unclear, without_unit
 from ptychoui.errors import DataError
 
 SHORT = [time == min(TIMES) for time in TIMES]
@@ -95,6 +95,14 @@ def test_what_looks_like_a_time_is_named(short: str, long: str, text: str, tmp_p
     folder, images = write(tmp_path / "s", short, long)
     found = read(folder)
     assert is_same(found, images) and f"what looks like times ({text}), which were not used" in said(found)
+
+
+@pytest.mark.parametrize("count", [25, 21])
+def test_row_and_column_before_an_exposure_are_no_decimals(count: int) -> None:
+    refuse_unclear("s", [f"{n:03}_{n // 5}_{n % 5}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    refuse_unclear("s", [f"{n:03}_led_{7 * n % 25}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    with pytest.raises(DataError, match=r"\(0_5ms, 1_5ms\)"):
+        refuse_unclear("s", [f"led_{n:03}_{n % 2}_5ms.tif" for n in range(count)])
 
 
 @pytest.mark.parametrize(

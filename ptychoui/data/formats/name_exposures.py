@@ -87,10 +87,17 @@ def _split(names: Sequence[str]) -> list[str]:
     if not all(parts) or len(set(shapes)) > 1:
         return []
     fractions = [match[1] or match[3] for match in matches if match]
-    whole = {part[2] for part in parts if part}
+    whole = [part[2] for part in parts if part]
+    before = [re.findall("[0-9]+", part[1]) for part in parts if part]
     others = {
         part[1] + name[match.end() :] for part, name, match in zip(parts, names, matches, strict=True) if part and match
     }
+    # Row and column together are a place, and need not be the only number of the image.
+    places = any(
+        len(set(column)) < len(names) == len(set(zip(column, whole, strict=True)))
+        for column in zip(*before, strict=True)
+    )
+    if places or len(set(whole)) == len(names) or len(others) < len(names):
+        return []
     decimals = all(re.fullmatch("[0-9]|[0-9][1-9]", text) for text in fractions)
-    counted_without = len(others) == len(names) and len(whole) < len(names)
-    return sorted(set(texts)) if decimals and counted_without and len(set(fractions)) > 1 else []
+    return sorted(set(texts)) if decimals and len(set(texts)) > 1 else []
