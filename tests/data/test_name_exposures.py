@@ -99,10 +99,10 @@ def test_what_looks_like_a_time_is_named(short: str, long: str, text: str, tmp_p
 
 @pytest.mark.parametrize("count", [25, 21])
 def test_row_and_column_before_an_exposure_are_no_decimals(count: int) -> None:
-    refuse_unclear("s", [f"{n:03}_{n // 5}_{n % 5}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
-    refuse_unclear("s", [f"{n:03}_led_{7 * n % 25}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    refuse_unclear("the names", [f"{n:03}_{n // 5}_{n % 5}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    refuse_unclear("the names", [f"{n:03}_led_{7 * n % 25}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
     with pytest.raises(DataError, match=r"\(0_5ms, 1_5ms\)"):
-        refuse_unclear("s", [f"led_{n:03}_{n % 2}_5ms.tif" for n in range(count)])
+        refuse_unclear("the names", [f"led_{n:03}_{n % 2}_5ms.tif" for n in range(count)])
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,19 @@ def test_a_header_that_does_not_follow_the_names_is_refused(tmp_path: Path) -> N
     assert "state different exposures: those of the files' headers were used" in said(read(folder))
     folder, images = write(tmp_path / "u", "10ms", "10ms", header_ms=10)
     assert "different exposures" not in said(read(folder))
+
+
+def test_exposures_in_the_names_of_slices(tmp_path: Path) -> None:
+    path, images = tmp_path / "a.tif", stack()
+
+    def labelled(short: str, long: str) -> Path:
+        labels = [f"led_{n:02}_{short if SHORT[n] else long}" for n in range(25)]
+        tifffile.imwrite(path, images, imagej=True, metadata={"axes": "TYX", "Labels": labels})
+        return path
+
+    found = read(labelled("10ms", "40ms"))
+    assert is_same(found, exposed(images)) and "the slices' names" in said(found)
+    assert is_same(read(path, given(exposures=[1.0] * 25)), images)
+    with pytest.raises(DataError, match=r"the slices' names in a\.tif state exposures that can be read in two ways"):
+        read(labelled("1e3us", "4e3us"))
+    assert "what looks like times (10msec, 40msec)" in said(read(labelled("10msec", "40msec")))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
-from ptychoui.data.formats.acquisition import MS_PER_UNIT
+from ptychoui.data.formats.acquisition import MS_PER_UNIT, Acquisition
+from ptychoui.data.formats.draft import Draft
 from ptychoui.errors import DataError
 
 UNIT = "ms|us|µs|μs"
@@ -52,7 +54,7 @@ def not_read(names: Sequence[str]) -> list[str]:
     return []
 
 
-def refuse_unclear(folder: str, names: Sequence[str]) -> None:
+def refuse_unclear(where: str, names: Sequence[str]) -> None:
     """Refuse names whose exposures differ and can be read in two ways.
 
     Raises
@@ -64,7 +66,7 @@ def refuse_unclear(folder: str, names: Sequence[str]) -> None:
     texts = sorted({text for text in found if text}) if len(set(found)) > 1 else _split(names)
     if texts:
         raise DataError(
-            f"the names of the files in {folder} state exposures that can be read in two ways ({', '.join(texts[:3])})",
+            f"{where} state exposures that can be read in two ways ({', '.join(texts[:3])})",
             "write them as 0.5ms, 1500us or 1s, or state [images] exposures of a geometry",
         )
 
@@ -101,3 +103,58 @@ def _split(names: Sequence[str]) -> list[str]:
         return []
     decimals = all(re.fullmatch("[0-9]|[0-9][1-9]", text) for text in fractions)
     return sorted(set(texts)) if decimals and len(set(texts)) > 1 else []
+
+
+def agreed(every: Sequence[Acquisition], names: Sequence[str], where: str, draft: Draft, given: bool) -> Acquisition:
+    """The first of several sources that has exposures; the last of them are the names.
+
+    Parameters
+    ----------
+    names, where
+        Names of the images, and what they are called in a sentence.
+    given
+        The user states the exposures, so nothing has to agree.
+
+    Raises
+    ------
+    DataError
+        If the names state exposures that differ, and these cannot be read, or another source states one for all.
+    """
+    found = next((one for one in every if any(one.exposures_ms)), every[0])
+    if given:
+        return found
+    if found is every[-1] or not _several(found):
+        refuse_unclear(where, names)
+    if bare := without_unit(names):
+        draft.notes.append(
+            f"the names state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
+            "10ms, or state exposures in [images] of a geometry"
+        )
+    if like := not_read(names):
+        draft.notes.append(
+            f"the names hold what looks like times ({', '.join(like[:3])}), which were not used: write exposures as "
+            "0.5ms, or state exposures in [images] of a geometry"
+        )
+    for other in every:
+        if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=True)):
+            continue
+        if _several(other) and not _several(found):
+            raise DataError(
+                f"{draft.path.name}: {found.source} state{'' if found.source.endswith('s') else 's'} one exposure for "
+                f"all images, and {other.source} state several",
+                "state the exposures that were used in a geometry: [images] exposures = [...]",
+            )
+        draft.notes.append(
+            f"{found.source} and {other.source} state different exposures: those of {found.source} were used"
+        )
+    return found
+
+
+def _several(found: Acquisition) -> bool:
+    """Whether the exposures that are known differ by more than digits of a name are left out."""
+    known = [value for value in found.exposures_ms if value is not None]
+    return bool(known) and _unlike(min(known), max(known), 1e-2)
+
+
+def _unlike(one: float | None, other: float | None, share: float) -> bool:
+    return one is not None and other is not None and not math.isclose(one, other, rel_tol=share)
