@@ -70,6 +70,12 @@ def test_clear_exposures_are_divided_out(short: str, long: str, tmp_path: Path) 
         ("1_5ms", "6_1ms"),
         ("0-5ms", "2ms"),
         ("1d5ms", "6ms"),
+        ("0·5ms", "2ms"),
+        ("0pt5ms", "2ms"),
+        ("0point5ms", "2ms"),
+        ("1'000ms", "4'000ms"),
+        ("250ms", "1.000ms"),
+        ("250ms", "1 000ms"),
     ],
 )
 def test_exposures_that_can_be_read_in_two_ways_are_refused(short: str, long: str, tmp_path: Path) -> None:
@@ -88,6 +94,9 @@ def test_exposures_that_can_be_read_in_two_ways_are_refused(short: str, long: st
         ("ms1", "ms4", "ms1, ms4"),
         ("1_ms", "4_ms", "1_ms, 4_ms"),
         ("1sec", "4sec", "1sec, 4sec"),
+        ("1min", "4min", "1min, 4min"),
+        ("1S", "4S", "1S, 4S"),
+        ("1msBF", "4msBF", "1msBF, 4msBF"),
         ("1ms_500us", "4ms_500us", "1ms 500us, 4ms 500us"),
     ],
 )
@@ -101,6 +110,8 @@ def test_what_looks_like_a_time_is_named(short: str, long: str, text: str, tmp_p
 def test_row_and_column_before_an_exposure_are_no_decimals(count: int) -> None:
     refuse_unclear("the names", [f"{n:03}_{n // 5}_{n % 5}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
     refuse_unclear("the names", [f"{n:03}_led_{7 * n % 25}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    refuse_unclear("the names", ["07.tif", *(f"{n:02}_10ms.tif" for n in range(7))])
+    refuse_unclear("the names", ["led_07_10ms.tif", *(f"{n:02}_10ms.tif" for n in range(7))])
     with pytest.raises(DataError, match=r"\(0_5ms, 1_5ms\)"):
         refuse_unclear("the names", [f"led_{n:03}_{n % 2}_5ms.tif" for n in range(count)])
 

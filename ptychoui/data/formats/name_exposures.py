@@ -12,18 +12,23 @@ from ptychoui.errors import DataError
 
 UNIT = "ms|us|µs|μs"
 NUMBER = r"([0-9]+(?:[.,pP][0-9]+)?)"
-WHOLE = r"(?<![0-9.,])(?<![0-9][A-SU-Za-su-z])(?<![0-9][eE][-+])"
+WHOLE = r"(?<![0-9.,])(?<![0-9][A-SU-Za-su-z'’·:;^])(?<![0-9][eE][-+])"
 """Before a number: no other part of it, as in 1e3 or 1d5; a t between two numbers stands for the time."""
 IN_NAME = re.compile(rf"(?:{WHOLE}{NUMBER} ?({UNIT})|(?<![A-Za-z]){WHOLE}{NUMBER}(s))(?![0-9A-Za-z])")
+DIVIDED = re.compile("0(?:[^0-9]{1,3}|point|comma)")
+"""What stands before the last digits of a number that a character or short word divides; numbers count as 0."""
+TAIL = re.compile(r"[0-9]+[^0-9]{1,5}[0-9]+(?:[.,pP][0-9]+)? ?[a-zµμ]+$")
+GROUPED = re.compile(r"[1-9][0-9]*[.][0-9]{2}0")
+"""1.000 and 1.500 beside numbers without a point: thousands, or decimals."""
 THOUSANDS = re.compile(r"[1-9][0-9]*,[0-9]{3}")
 UNCLEAR = re.compile(
-    rf"[0-9][0-9.,]*(?:[A-SU-Za-su-z]|[eE][-+])[0-9.,]*[0-9] ?(?:{UNIT}|s)(?![0-9A-Za-z])"
+    rf"[0-9][0-9.,]*(?:[A-SU-Za-su-z'’·:;^]|[eE][-+])[0-9.,]*[0-9] ?(?:{UNIT}|s)(?![0-9A-Za-z])"
     rf"|(?<![0-9.,])[1-9][0-9]*(?:,[0-9]{{3}})+ ?(?:{UNIT}|s)(?![0-9A-Za-z])"
 )
 """Numbers with a unit that may be read in two ways, or are written as no camera's software expects."""
 BARE = re.compile(r"(?<![a-z])exp(?:osure)?(?:[ _-]?time)?[ _=-]*[0-9]+(?:[.,][0-9]+)?(?![0-9])", re.IGNORECASE)
 WORD = r"(?:ms(?:ecs?)?|milli-?sec[a-z]*|[uµμ]s(?:ecs?)?|micro-?sec[a-z]*|secs?|seconds?)"
-LIKE = re.compile(rf"[0-9.,]*[0-9][ _-]?{WORD}(?![0-9a-z])", re.IGNORECASE)
+LIKE = re.compile(rf"[0-9.,]*[0-9](?:[ _-]?(?:{WORD}|ns|min|s)(?![0-9a-z])|ms[0-9a-z]+)", re.IGNORECASE)
 BEFORE = re.compile(rf"(?<![0-9a-z]){WORD}[ _=-]?[0-9]+(?:[.,p][0-9]+)?(?![0-9a-z])", re.IGNORECASE)
 """What looks like a time: a number and a unit, or a unit and a number."""
 
@@ -83,12 +88,22 @@ def _split(names: Sequence[str]) -> list[str]:
         for name, match in zip(names, matches, strict=True)
     ]
     texts = [part[2] + part[3] + match[0] if part and match else "" for part, match in zip(parts, matches, strict=True)]
-    longer = [any(shape == f"{other}0{mark}" for other in set(shapes) for mark in "_ -") for shape in shapes]
+    known = {shape for shape, match in zip(shapes, matches, strict=True) if match}
+    longer = [
+        any(shape.startswith(other) and DIVIDED.fullmatch(shape.removeprefix(other)) for other in known)
+        for shape in shapes
+    ]
     if any(longer):
-        return sorted({text for text, more in zip(texts, longer, strict=True) if text and more})
+        ends = [TAIL.search(name[: match.end()]) if match else None for name, match in zip(names, matches, strict=True)]
+        return sorted({end[0] for end, more in zip(ends, longer, strict=True) if end and more})
+    fractions = [match[1] or match[3] if match else "" for match in matches]
+    grouped = {
+        match[0] for match, number in zip(matches, fractions, strict=True) if match and GROUPED.fullmatch(number)
+    }
+    if grouped and any(number.isdigit() for number in fractions):
+        return sorted(grouped)
     if not all(parts) or len(set(shapes)) > 1:
         return []
-    fractions = [match[1] or match[3] for match in matches if match]
     whole = [part[2] for part in parts if part]
     before = [re.findall("[0-9]+", part[1]) for part in parts if part]
     others = {
