@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from real_files import TIMES, exposed, given, is_same, read, said, stack
 
-from ptychoui.data.formats.name_exposures import of_name, without_unit
+from ptychoui.data.formats.name_exposures import of_name, refuse_unclear, without_unit
 from ptychoui.errors import DataError
 
 SHORT = [time == min(TIMES) for time in TIMES]
@@ -70,6 +70,12 @@ def test_clear_exposures_are_divided_out(short: str, long: str, tmp_path: Path) 
         ("1_5ms", "6_1ms"),
         ("0-5ms", "2ms"),
         ("1d5ms", "6ms"),
+        ("0·5ms", "2ms"),
+        ("0pt5ms", "2ms"),
+        ("0point5ms", "2ms"),
+        ("1'000ms", "4'000ms"),
+        ("250ms", "1.000ms"),
+        ("250ms", "1 000ms"),
     ],
 )
 def test_exposures_that_can_be_read_in_two_ways_are_refused(short: str, long: str, tmp_path: Path) -> None:
@@ -88,6 +94,9 @@ def test_exposures_that_can_be_read_in_two_ways_are_refused(short: str, long: st
         ("ms1", "ms4", "ms1, ms4"),
         ("1_ms", "4_ms", "1_ms, 4_ms"),
         ("1sec", "4sec", "1sec, 4sec"),
+        ("1min", "4min", "1min, 4min"),
+        ("1S", "4S", "1S, 4S"),
+        ("1msBF", "4msBF", "1msBF, 4msBF"),
         ("1ms_500us", "4ms_500us", "1ms 500us, 4ms 500us"),
     ],
 )
@@ -95,6 +104,16 @@ def test_what_looks_like_a_time_is_named(short: str, long: str, text: str, tmp_p
     folder, images = write(tmp_path / "s", short, long)
     found = read(folder)
     assert is_same(found, images) and f"what looks like times ({text}), which were not used" in said(found)
+
+
+@pytest.mark.parametrize("count", [25, 21])
+def test_row_and_column_before_an_exposure_are_no_decimals(count: int) -> None:
+    refuse_unclear("the names", [f"{n:03}_{n // 5}_{n % 5}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    refuse_unclear("the names", [f"{n:03}_led_{7 * n % 25}_{1 + 4 * (n % 2)}ms.tif" for n in range(count)])
+    refuse_unclear("the names", ["07.tif", *(f"{n:02}_10ms.tif" for n in range(7))])
+    refuse_unclear("the names", ["led_07_10ms.tif", *(f"{n:02}_10ms.tif" for n in range(7))])
+    with pytest.raises(DataError, match=r"\(0_5ms, 1_5ms\)"):
+        refuse_unclear("the names", [f"led_{n:03}_{n % 2}_5ms.tif" for n in range(count)])
 
 
 @pytest.mark.parametrize(
@@ -117,3 +136,19 @@ def test_a_header_that_does_not_follow_the_names_is_refused(tmp_path: Path) -> N
     assert "state different exposures: those of the files' headers were used" in said(read(folder))
     folder, images = write(tmp_path / "u", "10ms", "10ms", header_ms=10)
     assert "different exposures" not in said(read(folder))
+
+
+def test_exposures_in_the_names_of_slices(tmp_path: Path) -> None:
+    path, images = tmp_path / "a.tif", stack()
+
+    def labelled(short: str, long: str) -> Path:
+        labels = [f"led_{n:02}_{short if SHORT[n] else long}" for n in range(25)]
+        tifffile.imwrite(path, images, imagej=True, metadata={"axes": "TYX", "Labels": labels})
+        return path
+
+    found = read(labelled("10ms", "40ms"))
+    assert is_same(found, exposed(images)) and "the slices' names" in said(found)
+    assert is_same(read(path, given(exposures=[1.0] * 25)), images)
+    with pytest.raises(DataError, match=r"the slices' names in a\.tif state exposures that can be read in two ways"):
+        read(labelled("1e3us", "4e3us"))
+    assert "what looks like times (10msec, 40msec)" in said(read(labelled("10msec", "40msec")))

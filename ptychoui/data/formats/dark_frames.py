@@ -53,7 +53,7 @@ def matched_dark_frames(
             f"{draft.path.name}: some dark frames state an exposure and others do not ({', '.join(names[:3])})",
             "name all of them alike, such as dark_10ms and dark_100ms, or keep those of one exposure",
         )
-    refuse_unclear(draft.path.name, names)
+    refuse_unclear(f"the names of the dark frames in {draft.path.name}", names)
     if bare := without_unit(names):
         raise DataError(
             f"{draft.path.name} has dark frames of several exposures without a unit ({', '.join(bare[:3])})",

@@ -7,7 +7,6 @@ dark frames; those that start with "darkfield" are not.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
 from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
-from ptychoui.data.formats.name_exposures import not_read, of_name, refuse_unclear, without_unit
+from ptychoui.data.formats.name_exposures import agreed, of_name
 from ptychoui.data.formats.name_order import order_by_names, tell_names
 from ptychoui.data.formats.name_places import named_places
 from ptychoui.data.formats.names import natural_key as key_of_name
@@ -129,56 +128,12 @@ def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft
 def stated_by(
     files: list[Path], pictures: list[Picture], draft: Draft, candidates: Sequence[Acquisition] = ()
 ) -> Acquisition:
-    """Exposures by ``candidates``, by the headers of single images, or by their names: the first that has some.
-
-    Raises
-    ------
-    DataError
-        If the names state exposures that differ, and these cannot be read, or another source states one for all; the
-        exposures that the user states win.
-    """
+    """Exposures by ``candidates``, by the headers of single images, or by their names; see `agreed`."""
     names = [file.name for file in files]
     headers = Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers")
     by_name = Acquisition(exposures_ms=[of_name(name) for name in names], source="the files' names")
     every = [*candidates, headers, by_name]
-    found = next((one for one in every if any(one.exposures_ms)), candidates[0] if candidates else by_name)
-    if draft.said.exposures is not None:
-        return found
-    if found is by_name or not _several(found):
-        refuse_unclear(draft.path.name, names)
-    if bare := without_unit(names):
-        draft.notes.append(
-            f"the names state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
-            "10ms, or state exposures in [images] of a geometry"
-        )
-    if like := not_read(names):
-        draft.notes.append(
-            f"the names hold what looks like times ({', '.join(like[:3])}), which were not used: write exposures as "
-            "0.5ms, or state exposures in [images] of a geometry"
-        )
-    for other in every:
-        if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=True)):
-            continue
-        if _several(other) and not _several(found):
-            raise DataError(
-                f"{draft.path.name}: {found.source} state{'' if found.source.endswith('s') else 's'} one exposure for "
-                f"all images, and {other.source} state several",
-                "state the exposures that were used in a geometry: [images] exposures = [...]",
-            )
-        draft.notes.append(
-            f"{found.source} and {other.source} state different exposures: those of {found.source} were used"
-        )
-    return found
-
-
-def _several(found: Acquisition) -> bool:
-    """Whether the exposures that are known differ by more than digits of a name are left out."""
-    known = [value for value in found.exposures_ms if value is not None]
-    return bool(known) and _unlike(min(known), max(known), 1e-2)
-
-
-def _unlike(one: float | None, other: float | None, share: float) -> bool:
-    return one is not None and other is not None and not math.isclose(one, other, rel_tol=share)
+    return agreed(every, names, f"the names of the files in {draft.path.name}", draft, draft.said.exposures is not None)
 
 
 def read_image(path: Path) -> NDArray[Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from numbers import Rational
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
+from ptychoui.data.formats.acquisition import positive
 from ptychoui.data.formats.common import check_claim, parsing
 from ptychoui.data.formats.picture import GREY, Picture, looked_up, numbers, one_channel
 from ptychoui.data.formats.refusals import LINEAR, refused_image
 from ptychoui.data.formats.tiff import read_tiff_image
+from ptychoui.data.formats.tiff_decode import TURNED
 from ptychoui.errors import DataError
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -77,23 +81,45 @@ def _png(path: Path) -> Picture:
         check_claim(path, "the image", width * height // 8, len(raw))
         with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
             if image.mode in GREY_MODES:
-                return Picture(values=numbers(np.asarray(image)), bits=raw[24], says=_gamma(image))
+                return _by_exif(Picture(values=numbers(np.asarray(image)), bits=raw[24], says=_gamma(image)), image)
             if image.mode == "P":
                 palette = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
                 _check_opaque(image, path)
                 values = looked_up(np.asarray(image), palette, path.name, any_greys=True)
-                return Picture(values=values, bits=8, palette=True, says=_gamma(image))
+                return _by_exif(Picture(values=values, bits=8, palette=True, says=_gamma(image)), image)
             if image.mode in COLOURS:
                 if raw[24] == 16:
                     raise DataError(
                         f"{path.name} is a colour image of 16 bits per channel, which is not read, expected grey", GREY
                     )
                 grey = _equal(np.asarray(image), COLOURS[image.mode], path)
-                return Picture(values=grey, bits=8, colour=image.mode != "LA", says=_gamma(image))
+                return _by_exif(Picture(values=grey, bits=8, colour=image.mode != "LA", says=_gamma(image)), image)
             raise DataError(
                 f"{path.name} is a colour or palette image (mode {image.mode}), expected grey",
                 "convert colour images to one channel first",
             )
+
+
+def _by_exif(picture: Picture, image: Image.Image) -> Picture:
+    """Turned as the Exif data of a PNG say, with the exposure and other facts that it states."""
+    named = [str(key)[:24] for key in image.info if "exposure" in str(key).lower()]
+    if named:
+        words = (
+            f"the PNG files state {', '.join(named[:3])} as text, which was not used: if the exposures differ, state "
+            "exposures in [images] of a geometry"
+        )
+        picture = replace(picture, says=(*picture.says, words))
+    if "exif" not in image.info:
+        return picture
+    exif = image.getexif()
+    turned = exif.get(ExifTags.Base.Orientation, 1)
+    seconds = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ExposureTime, exif.get(ExifTags.Base.ExposureTime))
+    seconds = positive(float(seconds)) if isinstance(seconds, Rational | float) else None
+    picture = replace(picture, exposure_ms=None if seconds is None else seconds * 1e3)
+    if turned == 1 or turned not in TURNED:
+        return picture
+    says = (*picture.says, f"the images were turned as their header says (Orientation {turned})")
+    return replace(picture, values=np.ascontiguousarray(TURNED[turned](picture.values)), turned=turned, says=says)
 
 
 def _equal(values: NDArray[Any], colours: int, path: Path) -> NDArray[Any]:

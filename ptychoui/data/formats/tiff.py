@@ -26,6 +26,7 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_matrix import state_info
 from ptychoui.data.formats.micro_manager import Frame, match_frames
+from ptychoui.data.formats.name_exposures import agreed, of_name
 from ptychoui.data.formats.name_order import order_by_labels
 from ptychoui.data.formats.picture import GREY, Picture, light, numbers, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import LINEAR
@@ -67,6 +68,16 @@ def read_tiff_stack(
         _tell_axes(draft, planes, wanted, along)
         found = _acquisition(tiff, root, planes, wanted, frames, draft)
         draft.notes.extend(found.notes(found.source or "the header"))
+        labels = _labels(tiff, meta, planes)
+        if taken := [labels[number] for number in wanted] if labels else []:
+            by_label = Acquisition(exposures_ms=[of_name(label) for label in taken], source="the slices' names")
+            others = [found] if any(found.exposures_ms) else []
+            where = f"the slices' names in {path.name}"
+            found = replace(
+                agreed([*others, by_label], taken, where, draft, said.exposures is not None),
+                pixel_um=found.pixel_um,
+                stated=found.stated,
+            )
         exposure = found.relative(path.name, said.exposures is not None, draft.notes)
         if exposure is not None:
             draft.tell("exposures in the header", exposure_words(exposure), "", found.source)
@@ -74,9 +85,8 @@ def read_tiff_stack(
         draft.aside = _others_of_the_stack(path)
         _check_no_colour(path, key, len(wanted), len(geometry.array.numbers()))
         check_images(draft, geometry)
-        labels = _labels(tiff, meta, planes)
-        if labels:
-            order = order_by_labels([labels[number] for number in wanted], geometry, draft)
+        if taken:
+            order = order_by_labels(taken, geometry, draft)
             wanted = [wanted[place] for place in order]
             exposure = None if exposure is None else exposure[order]
         pages = [number // planes.samples for number in wanted]
