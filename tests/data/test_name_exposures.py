@@ -136,6 +136,8 @@ def test_a_header_that_does_not_follow_the_names_is_refused(tmp_path: Path) -> N
     assert "state different exposures: those of the files' headers were used" in said(read(folder))
     folder, images = write(tmp_path / "u", "10ms", "10ms", header_ms=10)
     assert "different exposures" not in said(read(folder))
+    folder, images = write(tmp_path / "v", "10ms", "a")
+    assert "the files' names state an exposure of 10 ms for 1 of 25 images only" in said(read(folder))
 
 
 def test_exposures_in_the_names_of_slices(tmp_path: Path) -> None:

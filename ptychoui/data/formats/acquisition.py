@@ -58,6 +58,11 @@ class Acquisition:
     stated: dict[str, list[str]] = field(default_factory=dict)
     pixel_um: float | None = None
 
+    @property
+    def states(self) -> str:
+        """The verb for ``source``."""
+        return "state" if self.source.endswith(("names", "headers")) else "states"
+
     def state(self, name: str, value: object) -> None:
         """Keep a value under what it is, if its name is known."""
         if not isinstance(value, str | int | float) or isinstance(value, bool):
@@ -98,16 +103,14 @@ class Acquisition:
             return np.array(known)
         if given:
             return None
+        some = f"{len(known)} of {len(self.exposures_ms)} images"
         if not math.isclose(min(known), max(known), rel_tol=1e-6):
             raise DataError(
-                f"{name}: {self.source} states the exposures of {len(known)} of {len(self.exposures_ms)} images, and "
+                f"{name}: {self.source} {self.states} the exposures of {some}, and "
                 f"they differ ({min(known):g} to {max(known):g} ms)",
                 "state the exposures of all images in a geometry: [images] exposures = [...]",
             )
-        notes.append(
-            f"{self.source} states an exposure of {known[0]:g} ms for {len(known)} of {len(self.exposures_ms)} images "
-            "only, which was not used"
-        )
+        notes.append(f"{self.source} {self.states} an exposure of {known[0]:g} ms for {some} only, which was not used")
         return None
 
 

@@ -155,8 +155,8 @@ def agreed(every: Sequence[Acquisition], names: Sequence[str], where: str, draft
             continue
         if _several(other) and not _several(found):
             raise DataError(
-                f"{draft.path.name}: {found.source} state{'' if found.source.endswith('s') else 's'} one exposure for "
-                f"all images, and {other.source} state several",
+                f"{draft.path.name}: {found.source} {found.states} one exposure for all images, and {other.source} "
+                f"{other.states} several",
                 "state the exposures that were used in a geometry: [images] exposures = [...]",
             )
         draft.notes.append(
