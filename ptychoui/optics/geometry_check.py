@@ -261,18 +261,6 @@ def laid_out_as(array: Array, found: Array) -> Array:
     return changed.replace(serpentine=found.serpentine) if array.kind == "lattice" else changed
 
 
-def contradictions(
-    geometry: Geometry,
-    leds: LedArray,
-    images: NDArray[np.float32],
-    field_point_um: tuple[float, float] = (0.0, 0.0),
-    device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
-) -> tuple[str, ...]:
-    """`findings` as sentences."""
-    return tuple(one.sentence for one in findings(geometry, leds, images, field_point_um, device, between))
-
-
 def findings(
     geometry: Geometry,
     leds: LedArray,

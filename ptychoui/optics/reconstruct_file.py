@@ -212,12 +212,13 @@ class WindowReconstruction:
 
     def check(self) -> None:
         """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``remarks``."""
-        from ptychoui.optics.geometry_check import contradictions
+        from ptychoui.optics.geometry_check import findings
 
         geometry = self.work.geometry
-        self.work.contradictions = contradictions(
+        found = findings(
             geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.between
         )
+        self.work.contradictions = tuple(one.sentence for one in found)
 
     def object(self, upsampling: int | None = None) -> NDArray[np.complex64]:
         """(row, column) object as it is now, with so many pixels for each of the camera's, by default the settings'."""

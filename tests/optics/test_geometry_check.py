@@ -20,7 +20,6 @@ from ptychoui.optics.circles import Circles
 from ptychoui.optics.geometry_check import (
     Finding,
     check_geometry,
-    contradictions,
     findings,
     laid_out_as,
     of_leds,
@@ -248,7 +247,7 @@ def test_contradictions_of_some_leds_are_sentences() -> None:
     wrong = WRONG["half a pitch"](RIGHT)
     leds = led_array(wrong.array)
     chosen = np.flatnonzero(leds.radius_na < 0.2)[::-1]
-    said = contradictions(wrong, leds.select(chosen), stack.images[chosen])
+    said = [one.sentence for one in findings(wrong, leds.select(chosen), stack.images[chosen])]
     assert said and all(isinstance(one, str) for one in said)
 
 
