@@ -7,10 +7,11 @@ A value outside its range is refused where it is made: ``Microscope(objective_na
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -20,7 +21,7 @@ from ptychoui.errors import GeometryError, PtychouiError, SettingsError
 from ptychoui.paths import resources, shipped
 from ptychoui.text import text_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 UNITS = ("um", "mm", "nm", "deg")
 """Units that end the names of settings."""
 QUIET: dict[str, Any] = {"quiet": True}
@@ -74,7 +75,8 @@ def _sentence(owner: type[BaseModel], error: ValidationError) -> tuple[str, str]
     """Turn the first problem that pydantic found into a message and a hint."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    name = f"{owner.__name__.lower()}.{where}" if where else owner.__name__.lower()
+    called = owner.model_config.get("title") or owner.__name__.lower()
+    name = f"{called}.{where}" if where else called
     if first["type"] == "extra_forbidden":
         known = ", ".join(owner.model_fields)
         return f"unknown setting {name}", f"known settings: {known}"
@@ -526,6 +528,12 @@ class Engine(Settings):
         1e-4, gt=0, lt=1, description="largest relative drift of a state that inverse may reconstruct"
     )
     modules: int = Field(4, ge=1, le=100_000, description="modules that greedy trains by losses of their own")
+    module_optimisers: Literal["one", "each"] = Field(
+        "one",
+        description="one: a single optimiser gets the mean of the derivatives of all greedy modules' losses; each: "
+        "every module has an optimiser for what only its own unrolls use",
+        json_schema_extra=QUIET,
+    )
     check_every: int = Field(
         50,
         ge=0,
@@ -551,7 +559,7 @@ class Engine(Settings):
 
 
 class Training(Settings):
-    """The optimisation of the design."""
+    """The optimisation, of whatever is learned."""
 
     steps: int = Field(100, ge=0, le=1_000_000, description="number of optimiser steps")
     batch: int = Field(2, ge=1, le=1024, description="objects per step")
@@ -559,11 +567,18 @@ class Training(Settings):
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="the learning rate stays, or falls to a tenth over the run"
     )
-    loss: Literal["complex", "amplitude", "phase"] = "complex"
     validate_every: int = Field(10, ge=1, description="steps between two scores on the held-out objects")
     save_every_s: float = Field(60.0, gt=0, description="longest time between two saves in seconds")
-    margin_px: int = Field(4, ge=0, description="border of an object, in camera pixels, left out of loss and score")
     holdout: float = Field(0.25, gt=0, lt=1, description="share of the sources held out")
+
+
+class FpmTraining(Training):
+    """The optimisation of a design of patterns."""
+
+    model_config = ConfigDict(title="training")
+
+    loss: Literal["complex", "amplitude", "phase"] = "complex"
+    margin_px: int = Field(4, ge=0, description="border of an object, in camera pixels, left out of loss and score")
 
 
 class Images(Settings):
@@ -649,18 +664,17 @@ class Reconstruct(Settings):
 
 
 class Experiment(Settings):
-    """Every setting of a run."""
+    """What the settings of a run hold whatever it learns; every kind of experiment adds tables of its own."""
 
     schema_version: int = SCHEMA_VERSION
+    kind: str
     name: str = Field("untitled", min_length=1, max_length=120)
     seed: int = Field(0, ge=0, lt=2**31)
-    data: DataSource = DataSource()
-    geometry: Geometry | None = None
-    measurement: Measurement = Measurement()
-    design: Design = Design()
-    network: Network = Network()
     engine: Engine = Engine()
     training: Training = Training()
+
+    may_change: ClassVar[frozenset[str]] = frozenset()
+    """Settings of this kind, or whole tables, with which a run may go on when they are changed."""
 
     @field_validator("schema_version")
     @classmethod
@@ -670,6 +684,45 @@ class Experiment(Settings):
                 f"this file has schema version {value}, this program knows up to {SCHEMA_VERSION}; update ptychoui"
             )
         return value
+
+    def of_same_data(self, other: Experiment) -> bool:
+        """Whether another experiment is of the same kind and learns from the same data."""
+        return self.kind == other.kind
+
+    def located(self, base: Path) -> Self:
+        """The experiment with the paths in it taken from the folder ``base``."""
+        return self
+
+
+class FpmExperiment(Experiment):
+    """Every setting of a run that learns patterns for a Fourier ptychographic microscope."""
+
+    model_config = ConfigDict(title="experiment")
+
+    kind: Literal["fpm"] = "fpm"
+    data: DataSource = DataSource()
+    geometry: Geometry | None = None
+    measurement: Measurement = Measurement()
+    design: Design = Design()
+    network: Network = Network()
+    training: FpmTraining = FpmTraining()
+
+    # Data may move: their content is compared by its hash. A geometry file is read once, when the run starts.
+    may_change: ClassVar[frozenset[str]] = frozenset({"data.path", "data.geometry"})
+
+    def of_same_data(self, other: Experiment) -> bool:
+        """Whether another experiment is of the same kind and learns from the same data."""
+        return isinstance(other, FpmExperiment) and self.data == other.data
+
+    def located(self, base: Path) -> Self:
+        """The experiment with the paths of its data taken from the folder ``base``."""
+
+        def absolute(text: str) -> str:
+            return text if text.startswith("sample:") or Path(text).is_absolute() else str(base / text)
+
+        data = self.data
+        geometry = absolute(data.geometry) if data.geometry else None
+        return self.replace(data=data.replace(path=absolute(data.path), geometry=geometry))
 
     @model_validator(mode="after")
     def _strategy_fits(self) -> Self:
@@ -705,10 +758,89 @@ class Experiment(Settings):
         return self
 
 
-def blank_experiment() -> Experiment:
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a result is scored by.
+
+    Attributes
+    ----------
+    name, label, unit
+        As files, people and axes call it.
+    worthless
+        Value of a result that shows nothing; larger ones are worse. None where there is no such value.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    worthless: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """An imaging system that something can be learned for.
+
+    Attributes
+    ----------
+    name, title
+        As files and people call it.
+    settings
+        Its experiment.
+    metrics
+        What its results are scored by, the one that decides first.
+    module
+        Where ``build_task`` of the kind is: see `training.task`. It is imported when a run begins.
+    """
+
+    name: str
+    title: str
+    settings: type[Experiment]
+    metrics: tuple[Metric, ...]
+    module: str
+
+
+KINDS: dict[str, Kind] = {}
+"""Every kind that is known, by its name."""
+
+
+def register(kind: Kind) -> Kind:
+    """Make a kind known."""
+    KINDS[kind.name] = kind
+    return kind
+
+
+def kind_of(name: Any) -> Kind:
+    """The kind of a name.
+
+    Raises
+    ------
+    SettingsError
+        If there is none.
+    """
+    if name not in KINDS:
+        raise SettingsError(f"unknown kind of experiment {name!r}", f"known kinds: {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+register(
+    Kind(
+        name="fpm",
+        title="Fourier ptychography",
+        settings=FpmExperiment,
+        metrics=(
+            Metric("complex_error", "complex error", worthless=1.0),
+            Metric("amplitude_error", "amplitude error", worthless=1.0),
+            Metric("phase_error_rad", "phase error", "rad"),
+        ),
+        module="ptychoui.tasks.fpm.task",
+    )
+)
+
+
+def blank_experiment() -> FpmExperiment:
     """Every setting at its default."""
     nothing: dict[str, Any] = {}
-    return Experiment(**nothing)
+    return FpmExperiment(**nothing)
 
 
 PathLike = Annotated[str | Path, "a file path"]
@@ -743,18 +875,26 @@ def load_experiment(path: PathLike) -> Experiment:
         raise SettingsError(f"{path.name} is empty", "say at least where the data are: [data] path = ...")
     if "microscope" in table:
         raise SettingsError(f"{path.name} is a geometry, not an experiment", "give it with --geometry")
-    experiment = Experiment(**migrate(table))
     base = path.resolve().parent
     if base == (resources() / "experiments").resolve():
         base = Path.cwd()
+    return experiment_of(table).located(base)
 
-    def absolute(text: str) -> str:
-        return text if text.startswith("sample:") or Path(text).is_absolute() else str(base / text)
 
-    data = experiment.data
-    return experiment.replace(
-        data=data.replace(path=absolute(data.path), geometry=absolute(data.geometry) if data.geometry else None)
-    )
+def for_microscopes(experiment: Experiment) -> FpmExperiment:
+    """The experiment, where it learns patterns for a Fourier ptychographic microscope.
+
+    Raises
+    ------
+    SettingsError
+        If it is of another kind.
+    """
+    if not isinstance(experiment, FpmExperiment):
+        raise SettingsError(
+            f"{experiment.name!r} is an experiment of kind {experiment.kind!r}, which has no microscope",
+            "give one of kind 'fpm'",
+        )
+    return experiment
 
 
 def load_geometry(path: PathLike) -> Geometry:
@@ -767,14 +907,34 @@ def load_geometry(path: PathLike) -> Geometry:
         raise type(error)(message, error.hint) from None
 
 
+def experiment_of(table: dict[str, Any]) -> Experiment:
+    """The experiment that a table of settings describes, of this schema or an older one.
+
+    Raises
+    ------
+    SettingsError
+        If its kind is unknown, or a setting is.
+    """
+    table = migrate(table)
+    return kind_of(table["kind"]).settings(**table)
+
+
 def migrate(table: dict[str, Any]) -> dict[str, Any]:
-    """Bring the table of an older file to the present schema; version 1 is the first."""
-    return table
+    """Bring the table of an older file to the present schema.
+
+    Files of version 1, and those that people write without a version, name no kind: they learn patterns for a Fourier
+    ptychographic microscope.
+    """
+    if table.get("schema_version", 1) in (1, SCHEMA_VERSION):
+        return {"kind": "fpm"} | table | {"schema_version": SCHEMA_VERSION}
+    return {"kind": "fpm"} | table
 
 
 def to_toml(settings: Settings) -> str:
     """Write settings as TOML that `load_experiment` or `load_geometry` reads back to an equal value."""
-    return tomli_w.dumps(_plain(_without_quiet(settings, settings.model_dump(mode="json", exclude_none=True))))
+    table = _plain(_without_quiet(settings, settings.model_dump(mode="json", exclude_none=True)))
+    # What every kind has comes after what is learned from what.
+    return tomli_w.dumps(table | {last: table.pop(last) for last in ("engine", "training") if last in table})
 
 
 def _without_quiet(settings: Settings, table: dict[str, Any]) -> dict[str, Any]:

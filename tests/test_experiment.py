@@ -16,7 +16,8 @@ from ptychoui.experiment import (
     DataSource,
     Design,
     Engine,
-    Experiment,
+    FpmExperiment,
+    FpmTraining,
     Geometry,
     Images,
     Measurement,
@@ -24,7 +25,6 @@ from ptychoui.experiment import (
     Network,
     Pose,
     Segment,
-    Training,
     load_experiment,
     load_geometry,
     read_toml,
@@ -33,7 +33,7 @@ from ptychoui.experiment import (
 from ptychoui.paths import resources, sample_data, user_config, user_state
 
 SCOPE: dict[str, Any] = {"wavelength_um": 0.53, "objective_na": 0.25, "magnification": 10.0, "camera_pixel_um": 3.45}
-EVERY_FIELD = Experiment(
+EVERY_FIELD = FpmExperiment(
     name="every field",
     seed=17,
     data=DataSource(
@@ -129,11 +129,12 @@ EVERY_FIELD = Experiment(
         objects_at_once=3,
         drift_tolerance=1e-5,
         modules=3,
+        module_optimisers="each",
         check_every=7,
         device="cuda:1",
         precision="float64",
     ),
-    training=Training(
+    training=FpmTraining(
         steps=7,
         batch=3,
         learning_rate=0.5,
@@ -162,15 +163,15 @@ def test_the_example_changes_every_field_from_its_default() -> None:
         for owner, name in fields(EVERY_FIELD)
         if getattr(owner, name) == type(owner).model_fields[name].get_default(call_default_factory=True)
     ]
-    assert same == ["Experiment.schema_version"]
+    assert same == ["FpmExperiment.schema_version", "FpmExperiment.kind"]
 
 
 def test_every_field_survives_toml(tmp_path: Path) -> None:
     path = tmp_path / "experiment.toml"
     path.write_text(to_toml(EVERY_FIELD), encoding="utf-8")
     assert load_experiment(path) == EVERY_FIELD
-    path.write_text(to_toml(Experiment()), encoding="utf-8")
-    assert load_experiment(path) == Experiment()
+    path.write_text(to_toml(FpmExperiment()), encoding="utf-8")
+    assert load_experiment(path) == FpmExperiment()
 
 
 def test_a_geometry_survives_toml(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("colour = 1", "unknown setting experiment.colour"),
         ("[training]\nstpes = 3", "unknown setting .*stpes"),
-        ("schema_version = 2", "schema version 2, this program knows up to 1; update ptychoui"),
+        ("schema_version = 3", "schema version 3, this program knows up to 2; update ptychoui"),
         ("[training]\nsteps = -1", r"steps.*greater than or equal to 0.*-1"),
         ("[engine]\nstrategy = 'magic'", "strategy.*'auto', 'store_all', .* 'greedy' or 'segments'"),
         ("[engine]\ndevice = 'gpu'", "device"),
@@ -232,7 +233,7 @@ def test_files_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path, text: st
 
 def test_unknown_settings_list_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"unknown setting training\.stpes") as error:
-        Training(stpes=3)
+        FpmTraining(stpes=3)
     assert "steps" in error.value.hint and "learning_rate" in error.value.hint
 
 
@@ -245,7 +246,7 @@ def test_unknown_settings_list_the_known_ones() -> None:
         (lambda: Array(height_mm=0.0, rows=3, columns=3, pitch_mm=4.0), ("height_mm", "0", "in mm")),
         (lambda: Pose(tilt_x_deg=70.0), ("tilt_x_deg", "70", "60", "degrees")),
         (lambda: Measurement(adc_bits=30), ("adc_bits", "30", "24", "bits")),
-        (lambda: Training(save_every_s=0.0), ("save_every_s", "0", "seconds")),
+        (lambda: FpmTraining(save_every_s=0.0), ("save_every_s", "0", "seconds")),
     ],
 )
 def test_values_outside_their_range_say_number_range_and_unit(make: Any, parts: tuple[str, ...]) -> None:
@@ -262,14 +263,14 @@ def test_na_and_pitch_are_geometry_errors() -> None:
 
 
 def test_settings_are_frozen_and_replacing_validates_again() -> None:
-    training = Training()
+    training = FpmTraining()
     with pytest.raises(Exception, match="frozen"):
         training.steps = 3  # type: ignore[misc]
     assert training.replace(steps=3).steps == 3 and training.steps == 100
     with pytest.raises(SettingsError, match="steps"):
         training.replace(steps=-3)
     with pytest.raises(SettingsError, match="heavy-ball"):
-        Experiment().replace(network=Network(update="gradient"))
+        FpmExperiment().replace(network=Network(update="gradient"))
     with pytest.raises(SettingsError, match="heavy-ball"):
         EVERY_FIELD.replace(engine=Engine(strategy="reversible"))
 
@@ -310,9 +311,9 @@ def test_the_example_of_every_setting_is_whole_and_true() -> None:
         elif match := re.match(r"(\w+) = ", bare):
             tomllib.loads(bare)
             tables[table if len(tables) > 1 else ""].add(match[1])
-    models = {"": Experiment, "data": DataSource, "data.images": Images, "geometry.microscope": Microscope}
+    models = {"": FpmExperiment, "data": DataSource, "data.images": Images, "geometry.microscope": Microscope}
     models |= {"geometry.array": Array, "geometry.array.pose": Pose, "measurement": Measurement, "design": Design}
-    models |= {"network": Network, "engine": Engine, "training": Training}
+    models |= {"network": Network, "engine": Engine, "training": FpmTraining}
     for name, model in models.items():
         below = {table.removeprefix(f"{name}.").split(".")[0] for table in tables if table.startswith(f"{name}.")}
         below = {table.split(".")[0] for table in tables if table} if not name else below
@@ -337,11 +338,11 @@ def test_the_example_of_every_setting_is_whole_and_true() -> None:
 )
 def test_segments_that_cannot_be(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said) as error:
-        Experiment(engine=Engine(strategy="segments", **settings))
+        FpmExperiment(engine=Engine(strategy="segments", **settings))
     assert error.value.hint
     with pytest.raises(SettingsError, match="needs the heavy-ball update"):
         parts = (Segment(unrolls=10, strategy="checkpoint"), Segment(unrolls=20, strategy="reversible"))
-        Experiment(network=Network(update="nesterov"), engine=Engine(strategy="segments", segments=parts))
+        FpmExperiment(network=Network(update="nesterov"), engine=Engine(strategy="segments", segments=parts))
 
 
 def test_folders_of_the_user_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

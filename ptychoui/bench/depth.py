@@ -42,10 +42,11 @@ from ptychoui.bench.design import (
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError, is_out_of_memory
-from ptychoui.experiment import Experiment
+from ptychoui.experiment import FpmExperiment
+from ptychoui.tasks.fpm.parameters import DesignParameters
+from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
 from ptychoui.training.events import Validated
-from ptychoui.training.problem import Problem, build_problem, find_dataset
-from ptychoui.training.step import evaluate
+from ptychoui.training.gradients import evaluate
 from ptychoui.training.trainer import Trainer
 
 FALLBACKS = ("random_partition", "singles")
@@ -55,7 +56,7 @@ FOREVER = 1_000_000
 """Optimiser steps that no run of this benchmark reaches."""
 
 
-class TimedTrainer(Trainer):
+class TimedTrainer(Trainer[FpmTask]):
     """A run whose schedule is over time.
 
     Parameters
@@ -69,7 +70,7 @@ class TimedTrainer(Trainer):
         Time of those done, on the clock that counts.
     """
 
-    def __init__(self, problem: Problem, seconds: float) -> None:
+    def __init__(self, problem: FpmTask, seconds: float) -> None:
         super().__init__(problem)
         self.seconds, self.spent = seconds, 0.0
 
@@ -118,7 +119,7 @@ class Run:
 
 
 def learn(
-    problem: Problem,
+    problem: FpmTask,
     tuned: Tuned,
     seconds: float,
     seed: int,
@@ -142,11 +143,12 @@ def learn(
         for event, spent in timed(trainer.run(), clock):
             trainer.spent = spent
             if isinstance(event, Validated):
-                own_start = event.complex_error
+                own_start = event.scores["complex_error"]
             elif spent >= seconds:
                 break
         own = _own_error(trainer)
         learned = trainer.parameters
+        assert isinstance(learned, DesignParameters)
         final = Candidate(problem=problem, levels=learned.levels, exposures=learned.exposures)
         converged = float(converged_errors(final).mean())
     except EngineError as error:
@@ -181,13 +183,13 @@ def learn(
     )
 
 
-def _own_error(trainer: Trainer) -> float:
+def _own_error(trainer: Trainer[FpmTask]) -> float:
     """Mean complex error of the present design on the held-out objects, by the network it is learned with."""
-    found = evaluate(trainer.problem, trainer.network, trainer.parameters, trainer.problem.held_out)
-    return float(found.complex_error.mean())
+    found = evaluate(trainer.task, trainer.network, trainer.parameters, trainer.task.held_out)
+    return float(found["complex_error"].mean())
 
 
-def settings_for(problem: Problem, unrolls: Sequence[int], objects: int, seed: int, say: Say) -> dict[int, Tuned]:
+def settings_for(problem: FpmTask, unrolls: Sequence[int], objects: int, seed: int, say: Say) -> dict[int, Tuned]:
     """What suits learning at each depth: see the module."""
     rng = np.random.default_rng([seed, 1])
     some = problem.training.pick(rng.permutation(len(problem.training))[:objects])
@@ -206,7 +208,7 @@ def settings_for(problem: Problem, unrolls: Sequence[int], objects: int, seed: i
     return tuned
 
 
-def _start(problem: Problem) -> Candidate:
+def _start(problem: FpmTask) -> Candidate:
     """The design that learning starts from."""
     experiment, physics = problem.experiment, problem.physics
     levels, exposures = starts.start_design(
@@ -220,7 +222,7 @@ def _start(problem: Problem) -> Candidate:
 
 
 def run(
-    experiment: Experiment,
+    experiment: FpmExperiment,
     unrolls: Sequence[int] = (10, 60, 100, 300),
     seconds: float = 90.0,
     seeds: Sequence[int] = (0, 1),
@@ -248,7 +250,7 @@ def run(
     runs: list[Run] = []
     result: dict[str, object] = {}
     for seed in seeds:
-        problem = build_problem(experiment.replace(seed=seed), dataset)
+        problem = build_task(experiment.replace(seed=seed), dataset=dataset)
         tuned = settings_for(problem, unrolls, tuning_objects, seed, say)
         before = float(converged_errors(_start(problem)).mean())
         say(f"    the random start by the converged solver: {before:.3f}")

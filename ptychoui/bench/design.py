@@ -31,13 +31,14 @@ from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import Experiment
+from ptychoui.experiment import FpmExperiment
 from ptychoui.optics.forward import DataTerm
+from ptychoui.tasks.fpm.examples import Objects
+from ptychoui.tasks.fpm.objectives import scores
+from ptychoui.tasks.fpm.parameters import DesignParameters, design_parameters
+from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
 from ptychoui.training.events import StepDone, Validated
-from ptychoui.training.examples import Examples
-from ptychoui.training.objectives import scores
-from ptychoui.training.problem import Problem, build_problem, find_dataset
-from ptychoui.training.step import Parameters, evaluate, network_inputs, reconstruct_batch
+from ptychoui.training.gradients import evaluate, reconstruct_batch
 from ptychoui.training.trainer import Trainer
 
 STEPS = (0.1, 0.2, 0.4, 0.8)
@@ -80,15 +81,15 @@ class Candidate:
     ``trained`` is the run whose network learned its step sizes together with the design.
     """
 
-    problem: Problem
+    problem: FpmTask
     levels: Tensor
     exposures: Tensor
-    trained: Trainer | None = None
+    trained: Trainer[FpmTask] | None = None
 
 
 def tune(
     candidate: Candidate,
-    examples: Examples,
+    examples: Objects,
     steps: Sequence[float] = STEPS,
     momenta: Sequence[str] = MOMENTA,
     unrolls: Sequence[int] = UNROLLS,
@@ -100,7 +101,7 @@ def tune(
 
 def tuned_depths(
     candidate: Candidate,
-    examples: Examples,
+    examples: Objects,
     steps: Sequence[float] = STEPS,
     momenta: Sequence[str] = MOMENTA,
     unrolls: Sequence[int] = UNROLLS,
@@ -127,12 +128,12 @@ def tuned_depths(
 
 
 def _errors_at(
-    candidate: Candidate, examples: Examples, step: float, momentum: str, unrolls: Sequence[int]
+    candidate: Candidate, examples: Objects, step: float, momentum: str, unrolls: Sequence[int]
 ) -> list[float | None]:
     """Mean complex error after each depth; None where the run diverged."""
     problem = candidate.problem
     network = problem.network(step=step, momentum=momentum, unrolls=max(unrolls))
-    parameters = Parameters(candidate.levels, candidate.exposures, network.initial_step())
+    parameters = design_parameters(problem, candidate.levels, candidate.exposures, network.initial_step())
     errors: list[float | None] = [None] * len(unrolls)
     depth = 0
 
@@ -155,7 +156,7 @@ def _errors_at(
     return errors
 
 
-def held_out_errors(candidate: Candidate, tuned: Tuned, examples: Examples) -> NDArray[np.float64]:
+def held_out_errors(candidate: Candidate, tuned: Tuned, examples: Objects) -> NDArray[np.float64]:
     """Complex error of every held-out object, with the tuned settings.
 
     A design that learned its own step sizes may use them where they are better on the examples that tuned it.
@@ -163,13 +164,13 @@ def held_out_errors(candidate: Candidate, tuned: Tuned, examples: Examples) -> N
     problem = candidate.problem
     trained = candidate.trained
     if trained is not None:
-        own = evaluate(trained.problem, trained.network, trained.parameters, examples, seed=7)
-        if float(own.complex_error.mean()) < tuned.error:
-            found = evaluate(trained.problem, trained.network, trained.parameters, problem.held_out)
-            return found.complex_error.double().cpu().numpy()
+        own = evaluate(trained.task, trained.network, trained.parameters, examples, seed=7)
+        if float(own["complex_error"].mean()) < tuned.error:
+            found = evaluate(trained.task, trained.network, trained.parameters, problem.held_out)
+            return found["complex_error"].double().cpu().numpy()
     network = problem.network(step=tuned.step, momentum=tuned.momentum, unrolls=tuned.unrolls)
-    parameters = Parameters(candidate.levels, candidate.exposures, network.initial_step())
-    return evaluate(problem, network, parameters, problem.held_out).complex_error.double().cpu().numpy()
+    parameters = design_parameters(problem, candidate.levels, candidate.exposures, network.initial_step())
+    return evaluate(problem, network, parameters, problem.held_out)["complex_error"].double().cpu().numpy()
 
 
 def converged_errors(candidate: Candidate, iterations: int = 150) -> NDArray[np.float64]:
@@ -178,13 +179,14 @@ def converged_errors(candidate: Candidate, iterations: int = 150) -> NDArray[np.
 
     problem = candidate.problem
     physics = problem.physics
-    parameters = Parameters(candidate.levels, candidate.exposures, torch.zeros(1))
+    parameters = design_parameters(problem, candidate.levels, candidate.exposures, torch.zeros(1))
     errors, work = [], Scratch()
     generator = torch.Generator(device=physics.device).manual_seed(1)
     for index in range(len(problem.held_out)):
         example = problem.held_out.pick([index])
         with torch.no_grad():
-            inputs, start = network_inputs(problem, parameters, example, generator, poisson=True)
+            given = problem.inputs(parameters, example, generator, training=False)
+        inputs, start = given.tensors, given.x
         data = DataTerm(inputs["weights"], inputs["offset"], inputs["amplitude"], problem.measurement.variance_floor)
 
         def objective(
@@ -204,7 +206,7 @@ def converged_errors(candidate: Candidate, iterations: int = 150) -> NDArray[np.
     return np.array(errors)
 
 
-def with_rows(problem: Problem, levels: NDArray[np.float64]) -> Candidate:
+def with_rows(problem: FpmTask, levels: NDArray[np.float64]) -> Candidate:
     """A candidate whose rows need not follow the experiment's bands: the mask allows every LED."""
     experiment = problem.experiment
     leds, na = problem.leds, problem.objective_na
@@ -232,7 +234,7 @@ def with_rows(problem: Problem, levels: NDArray[np.float64]) -> Candidate:
     )
 
 
-def best_draw(problem: Problem, name: str, examples: Examples, rng: np.random.Generator, effort: Effort) -> Candidate:
+def best_draw(problem: FpmTask, name: str, examples: Objects, rng: np.random.Generator, effort: Effort) -> Candidate:
     """The best of some draws of a random design, judged on examples with the settings that suit the first."""
     design, leds, na = problem.experiment.design, problem.leds, problem.objective_na
     candidates = [with_rows(problem, starts.STARTS[name](design, leds, na, rng)) for _ in range(effort.draws)]
@@ -257,11 +259,11 @@ class SeedResult:
 
 
 def one_seed(
-    experiment: Experiment, dataset: Any, seed: int, say: Say, effort: Effort = Effort(), full_stack: bool = True
+    experiment: FpmExperiment, dataset: Any, seed: int, say: Say, effort: Effort = Effort(), full_stack: bool = True
 ) -> SeedResult:
     """Learn and compare with one seed."""
     experiment = experiment.replace(seed=seed)
-    problem = build_problem(experiment, dataset)
+    problem = build_task(experiment, dataset=dataset)
     rng = np.random.default_rng([seed, 1])
     some = problem.training.pick(rng.permutation(len(problem.training))[: effort.tuning_objects])
     design, leds, na = experiment.design, problem.leds, problem.objective_na
@@ -298,6 +300,7 @@ def one_seed(
             seconds += event.seconds
     say(f"    held-out loss {losses[0]:.4f} -> {losses[-1]:.4f} (x{losses[0] / losses[-1]:.1f}) in {seconds:.0f} s")
     learned = trainer.parameters
+    assert isinstance(learned, DesignParameters)
     candidates["learned"] = replace(
         first,
         levels=learned.levels.clone(),
@@ -336,7 +339,7 @@ def paired_interval(differences: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def run(
-    experiment: Experiment,
+    experiment: FpmExperiment,
     seeds: Sequence[int],
     say: Say = print,
     effort: Effort = Effort(),

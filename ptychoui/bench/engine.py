@@ -43,7 +43,7 @@ from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.engine.waiting import waiting
 from ptychoui.errors import SettingsError
-from ptychoui.training.problem import pick_device
+from ptychoui.training.devices import pick_device
 
 REPEATS = 5
 

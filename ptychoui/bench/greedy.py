@@ -41,13 +41,13 @@ from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain, infer
 from ptychoui.engine.update import Plain
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Experiment
+from ptychoui.experiment import FpmExperiment
+from ptychoui.network.ptychographic import INPUTS
 from ptychoui.network.residual_cnn import ResidualCnn
-from ptychoui.network.unrolled import INPUTS
 from ptychoui.optics.objects import source_image
+from ptychoui.tasks.fpm.task import build_task
 from ptychoui.training.events import Validated
-from ptychoui.training.problem import build_problem
-from ptychoui.training.step import GREEDY
+from ptychoui.training.gradients import GREEDY
 from ptychoui.training.trainer import Trainer
 
 TRAINING_IMAGES = ("cell", "ihc", "coins", "moon", "gravel", "grass", "brick", "camera", "hubble")
@@ -404,20 +404,20 @@ def cnn_curve(
 
 
 def design_curve(
-    way: str, experiment: Experiment, steps: int, say: Say = lambda _: None, clock: Clock = CLOCKS["wall"]
+    way: str, experiment: FpmExperiment, steps: int, say: Say = lambda _: None, clock: Clock = CLOCKS["wall"]
 ) -> Curve:
     """Learn an experiment's design under a strategy; greedily with as many modules as there are unrolls."""
     network, training = experiment.network, experiment.training
     engine = experiment.engine.replace(strategy=way, modules=network.unrolls, device="cpu", check_every=0)
     training = training.replace(steps=steps, validate_every=max(1, steps // SCORES))
-    trainer = Trainer(build_problem(experiment.replace(engine=engine, training=training)))
+    trainer = Trainer(build_task(experiment.replace(engine=engine, training=training)))
     curve = Curve(problem="design", strategy=way, rate=training.learning_rate, steps=[], seconds=[], scores=[])
     for event, elapsed in timed(trainer.run(), clock):
         if isinstance(event, Validated):
             curve.steps.append(event.step)
             curve.seconds.append(elapsed)
-            curve.scores.append(event.complex_error)
-            say(f"    design, {way}: step {event.step}, {elapsed:.0f} s, complex error {event.complex_error:.4f}")
+            curve.scores.append(event.scores["complex_error"])
+            say(f"    design, {way}: step {event.step}, {elapsed:.0f} s, complex error {curve.scores[-1]:.4f}")
     return curve
 
 
@@ -454,7 +454,7 @@ def run(
     batch: int = 2,
     repeats: int = 20,
     steps: int = 100,
-    design: Experiment | None = None,
+    design: FpmExperiment | None = None,
     design_steps: int = 40,
     threads: Sequence[int] = (1, 2),
     leds: int = 89,

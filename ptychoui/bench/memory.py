@@ -28,9 +28,9 @@ from ptychoui.engine.planner import Option, choose, free_memory, options
 from ptychoui.engine.strategies import STRATEGIES, strategy
 from ptychoui.engine.strategy import Chain, LayerCost
 from ptychoui.errors import GeometryError, PtychouiError
-from ptychoui.network.unrolled import INPUTS
-from ptychoui.training.planning import STREAMED
-from ptychoui.training.step import GREEDY
+from ptychoui.network.ptychographic import INPUTS
+from ptychoui.tasks.fpm.task import STREAMED
+from ptychoui.training.gradients import GREEDY
 
 NAMES = (*STRATEGIES, GREEDY)
 

@@ -11,8 +11,8 @@ from ptychoui.bench.problem import Bench, make_bench
 from ptychoui.engine.greedy import ModuleDone, equal_modules, greedy_pass
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.network.unrolled import INPUTS
-from ptychoui.training.step import GREEDY
+from ptychoui.network.ptychographic import INPUTS
+from ptychoui.training.gradients import GREEDY
 
 MODULES = 10
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import Array, Microscope, Network
-from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling, good_padding
@@ -57,7 +57,7 @@ def field_px(size: int) -> int:
 class Bench:
     """A problem of the published size with random weights."""
 
-    network: UnrolledNetwork
+    network: PtychographicNetwork
     x: Tensor
     inputs: dict[str, Tensor]
     cotangent: Tensor
@@ -100,7 +100,7 @@ def make_bench(
     floor = 1e-6
     amplitude = torch.sqrt(physics.predict(truth, weights, offset) + floor)
     settings = Network(unrolls=unrolls, update=update, step=step)
-    network = UnrolledNetwork(physics, settings, floor)
+    network = PtychographicNetwork(physics, settings, floor)
     inputs = {"weights": weights, "offset": offset, "amplitude": amplitude, "step": network.initial_step()}
     x = torch.ones_like(truth)
     return Bench(network, x, inputs, truth)

@@ -103,9 +103,9 @@ def _add_design(kinds: Any) -> None:
 
 def _design(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import design
-    from ptychoui.experiment import load_experiment
+    from ptychoui.experiment import for_microscopes, load_experiment
 
-    experiment = with_options(load_experiment(arguments.experiment), arguments)
+    experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None
     use_threads(arguments)
     effort = design.Effort(
@@ -138,7 +138,7 @@ def _add_greedy(kinds: Any) -> None:
 
 def _greedy(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import greedy
-    from ptychoui.experiment import load_experiment
+    from ptychoui.experiment import for_microscopes, load_experiment
 
     result = greedy.run(
         arguments.unrolls,
@@ -147,7 +147,7 @@ def _greedy(arguments: argparse.Namespace) -> int:
         arguments.batch,
         arguments.repeats,
         arguments.steps,
-        load_experiment(arguments.design) if arguments.design else None,
+        for_microscopes(load_experiment(arguments.design)) if arguments.design else None,
         arguments.design_steps,
         arguments.threads,
         arguments.leds,
@@ -179,9 +179,9 @@ def _add_depth(kinds: Any) -> None:
 
 def _depth(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import depth
-    from ptychoui.experiment import load_experiment
+    from ptychoui.experiment import for_microscopes, load_experiment
 
-    experiment = with_options(load_experiment(arguments.experiment), arguments)
+    experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None
     use_threads(arguments)
     result = depth.run(

@@ -231,7 +231,13 @@ def stop_flag(after: str) -> Iterator[Callable[[], bool]]:
 
 
 def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Experiment:
-    """The experiment with what the command line says instead."""
+    """The experiment with what the command line says instead.
+
+    Raises
+    ------
+    SettingsError
+        If it is of a kind that takes no data from the command line.
+    """
     training, engine = experiment.training, experiment.engine
     if arguments.steps is not None:
         training = training.replace(steps=arguments.steps)
@@ -240,16 +246,11 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
     if getattr(arguments, "device", None):
         engine = engine.replace(device=arguments.device)
     changes: dict[str, Any] = {"training": training, "engine": engine}
-    if arguments.data:
-        sample = arguments.data.startswith("sample:")
-        changes["data"] = experiment.data.replace(
-            path=arguments.data if sample else str(Path(arguments.data).resolve()), images=None
-        )
-    if arguments.geometry:
-        from ptychoui.data.formats.geometry_file import with_geometry
-
-        experiment = with_geometry(experiment.replace(**changes), arguments.geometry)
-        changes.clear()
     if getattr(arguments, "seed", None) is not None:
         changes["seed"] = arguments.seed
-    return experiment.replace(**changes)
+    experiment = experiment.replace(**changes)
+    if arguments.data or arguments.geometry:
+        from ptychoui.training.task import on_other_data
+
+        experiment = on_other_data(experiment, arguments.data or None, arguments.geometry or None)
+    return experiment

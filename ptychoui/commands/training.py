@@ -22,8 +22,9 @@ from ptychoui.commands.options import (
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
-    from ptychoui.experiment import Experiment
+    from ptychoui.experiment import Experiment, FpmExperiment
     from ptychoui.training.control import RunControl
+    from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
 
 
@@ -35,7 +36,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_train(commands: Any) -> None:
-    parser = commands.add_parser("train", help="learn patterns without a window")
+    parser = commands.add_parser("train", help="learn patterns, or what another experiment learns, without a window")
     parser.add_argument(
         "experiment",
         nargs="?",
@@ -58,9 +59,8 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from ptychoui.experiment import load_experiment
+    from ptychoui.experiment import kind_of, load_experiment
     from ptychoui.training.control import RunControl
-    from ptychoui.training.events import EMPTY
 
     use_threads(arguments)
     control = RunControl()
@@ -69,13 +69,13 @@ def _train(arguments: argparse.Namespace) -> int:
         experiment = _experiment_for(arguments)
     if arguments.resume:
         from ptychoui.training.run_folder import RunFolder
-        from ptychoui.training.trainer import resume_run
+        from ptychoui.training.runs import resume_run
 
         if arguments.output is None and experiment is None:
             raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
         folder = arguments.output or f"runs/{_folder_name(experiment)}"
         stored = RunFolder.open(folder, lock=False).experiment()
-        if experiment is not None and experiment.replace(geometry=stored.geometry) != stored:
+        if experiment is not None and not _goes_on_as(stored, experiment):
             say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
         trainer = resume_run(folder, control, changes=lambda e: _resumed(e, arguments))
     else:
@@ -84,11 +84,11 @@ def _train(arguments: argparse.Namespace) -> int:
                 "which experiment?",
                 "give an experiment file, data with --data, or the example: ptychoui train first_light",
             )
-        from ptychoui.training.trainer import new_run
+        from ptychoui.training.runs import new_run
 
         folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
         trainer = new_run(with_options(experiment, arguments), folder, control, tell=say)
-        _show_truth(trainer)
+        _show_first(trainer)
     try:
         values = _follow(trainer, control)
     finally:
@@ -105,45 +105,52 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(values)
     else:
-        scores = ""
+        scores, metric = "", kind_of(trainer.task.experiment.kind).metrics[0]
         if "start_error" in values:
-            scores = f": held-out complex error {values['start_error']:.3f} -> {values['complex_error']:.3f}"
-            if not values["complex_error"] < EMPTY:
-                scores += f", no better than an empty picture ({EMPTY:g})"
+            scores = f": held-out {metric.label} {values['start_error']:.3f} -> {values[metric.name]:.3f}"
+            if metric.worthless is not None and not values[metric.name] < metric.worthless:
+                scores += f", no better than an empty picture ({metric.worthless:g})"
         if "held_out_loss" in values:
             scores += f", loss {values['held_out_loss_at_start']:.4f} -> {values['held_out_loss']:.4f}"
         print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
     return 0
 
 
-def _show_truth(trainer: Trainer) -> None:
+def _show_first(trainer: Trainer[AnyTask]) -> None:
     """Draw what a measured stack is learned from into the run folder, so that it can be looked at before and after."""
-    problem = trainer.problem
-    if problem.field is None or trainer.folder is None:
-        return
-    from ptychoui.export.reconstruction_figures import TRUTH, write_truth
-    from ptychoui.training.truth import held_out_from_px
+    from ptychoui.export.first_picture import draw_first
 
-    path = write_truth(trainer.folder.path / TRUTH, problem.field, held_out_from_px(problem))
-    say(
-        f"note: what is learned from is drawn in {path}: amplitude residual {problem.field.amplitude_residual:.4f}, "
-        f"{problem.field.fitted_residual:.4f} with brightness and stray light fitted"
-    )
+    if (drawn := draw_first(trainer)) is not None:
+        path, sentence = drawn
+        say(f"note: what is learned from is drawn in {path}: {sentence}")
 
 
 def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
     """A run's settings with what the command line says instead; data that moved are still the same images."""
+    from ptychoui.experiment import FpmExperiment
+
     experiment = with_options(stored, arguments)
-    return experiment.replace(data=experiment.data.replace(images=stored.data.images))
+    if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
+        return experiment.replace(data=experiment.data.replace(images=stored.data.images))
+    return experiment
 
 
-def _experiment_for(arguments: argparse.Namespace) -> Experiment:
+def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
+    """Whether a run's settings are those of an experiment, but for the geometry that came with its data."""
+    from ptychoui.experiment import FpmExperiment
+
+    if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
+        experiment = experiment.replace(geometry=stored.geometry)
+    return experiment == stored
+
+
+def _experiment_for(arguments: argparse.Namespace) -> FpmExperiment:
     """Default settings, as far as the data given allow."""
-    from ptychoui.experiment import blank_experiment
-    from ptychoui.training.defaults import fitted
+    from ptychoui.experiment import blank_experiment, for_microscopes
+    from ptychoui.tasks.fpm.defaults import fitted
 
     name = Path(arguments.data).name.partition(".")[0] or "untitled"
-    experiment = fitted(with_options(blank_experiment().replace(name=name[:120]), arguments))
+    experiment = fitted(for_microscopes(with_options(blank_experiment().replace(name=name[:120]), arguments)))
     design, network, training = experiment.design, experiment.network, experiment.training
     say(
         f"note: no experiment was given: {design.bright_field_rows} bright-field and {design.dark_field_rows} "
@@ -159,7 +166,7 @@ def _folder_name(experiment: Experiment | None) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
 
 
-def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
+def _follow(trainer: Trainer[AnyTask], control: RunControl) -> dict[str, Any]:
     """Run to the end with a progress bar; Ctrl-C stops at the next layer and keeps everything."""
     import signal
     import threading
@@ -175,10 +182,11 @@ def _follow(trainer: Trainer, control: RunControl) -> dict[str, Any]:
             signal.signal(number, handler)
 
 
-def _show_events(trainer: Trainer) -> dict[str, Any]:
+def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     """Show a run's events as a progress bar; return what ``--json`` prints."""
     from tqdm import tqdm
 
+    from ptychoui.experiment import kind_of
     from ptychoui.training.events import (
         Finished,
         ProductsChecked,
@@ -190,19 +198,20 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
         Validated,
     )
 
+    metric = kind_of(trainer.task.experiment.kind).metrics[0]
     values: dict[str, Any] = {"state": "failed", "run_folder": str(trainer.folder.path) if trainer.folder else None}
     previous = [event for event in (trainer.folder.events() if trainer.folder else []) if event["kind"] == "validated"]
     if previous:
-        values |= {"start_error": previous[0]["complex_error"], "complex_error": previous[-1]["complex_error"]}
+        values |= {"start_error": previous[0][metric.name], metric.name: previous[-1][metric.name]}
         values |= {"held_out_loss_at_start": previous[0]["loss"], "held_out_loss": previous[-1]["loss"]}
-    steps = trainer.problem.experiment.training.steps
+    steps = trainer.task.experiment.training.steps
     with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
         for event in trainer.run():
             if isinstance(event, Started):
                 for warning in event.warnings:
                     bar.write(f"warning: {warning}", file=sys.stderr)
                 values["warnings"] = list(event.warnings)
-                bar.write(event.feasibility, file=sys.stderr)
+                bar.write(event.summary, file=sys.stderr)
                 for note in event.notes:
                     bar.write(f"note: {note}", file=sys.stderr)
                 memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in event.predicted_bytes.items())
@@ -218,13 +227,8 @@ def _show_events(trainer: Trainer) -> dict[str, Any]:
             elif isinstance(event, ProductsChecked):
                 values["products_deviation"] = event.deviation
             elif isinstance(event, Validated):
-                values.setdefault("start_error", event.complex_error)
-                values |= {
-                    "complex_error": event.complex_error,
-                    "amplitude_error": event.amplitude_error,
-                    "phase_error_rad": event.phase_error_rad,
-                    "held_out_loss": event.loss,
-                }
+                values.setdefault("start_error", event.scores[metric.name])
+                values |= {**event.scores, "held_out_loss": event.loss}
                 values.setdefault("held_out_loss_at_start", event.loss)
             elif isinstance(event, Saved | Finished | Stopped):
                 values["state"] = type(event).__name__.lower() if not isinstance(event, Saved) else values["state"]
@@ -248,11 +252,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(values)
     else:
-        print(
-            f"{values['objects']} held-out objects against {values['reference']}: complex error "
-            f"{values['complex_error']:.3f}, amplitude error {values['amplitude_error']:.3f}, phase error "
-            f"{values['phase_error_rad']:.3f} rad"
-        )
+        from ptychoui.experiment import kind_of
+        from ptychoui.training.run_folder import RunFolder
+
+        metrics = kind_of(RunFolder.open(arguments.run_folder, lock=False).experiment().kind).metrics
+        scores = ", ".join(f"{m.label} {values[m.name]:.3f}{f' {m.unit}' if m.unit else ''}" for m in metrics)
+        print(f"{values['objects']} held-out objects against {values['reference']}: {scores}")
     return 0
 
 
@@ -268,20 +273,23 @@ def _add_export(commands: Any) -> None:
 
 def _export(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import check_parent
-    from ptychoui.export.formats import FORMATS, export_patterns
+    from ptychoui.design.patterns import PatternSet
+    from ptychoui.export.formats import FORMATS
     from ptychoui.export.quantise import quantise
-    from ptychoui.training.evaluation import load_run, rescore
+    from ptychoui.export.results import export_result
+    from ptychoui.tasks.fpm.rescoring import rescored
+    from ptychoui.training.evaluation import load_run
 
     check_parent(arguments.output)
     trainer = load_run(arguments.run_folder)
-    patterns = trainer.patterns()
-    exported = export_patterns(patterns, arguments.to, arguments.output, bits=arguments.bits)
+    result = trainer.result()
+    exported = export_result(result, arguments.to, arguments.output, bits=arguments.bits)
     values: dict[str, Any] = {"paths": [str(p) for p in exported.paths], "notes": list(exported.notes)}
-    bits = arguments.bits or FORMATS[arguments.to].bits
-    if bits:
-        coded = quantise(patterns.levels, bits)
-        raw = rescore(trainer, patterns.levels, patterns.exposures)["complex_error"]
-        shown = rescore(trainer, coded.levels, patterns.exposures * coded.exposure_scale)["complex_error"]
+    bits = arguments.bits or (FORMATS[arguments.to].bits if isinstance(result, PatternSet) else 0)
+    if bits and isinstance(result, PatternSet):
+        coded = quantise(result.levels, bits)
+        raw = rescored(trainer, result.levels, result.exposures)["complex_error"]
+        shown = rescored(trainer, coded.levels, result.exposures * coded.exposure_scale)["complex_error"]
         values |= {"bits": bits, "complex_error_raw": raw, "complex_error_quantised": shown}
         text = f"with {bits}-bit levels the held-out complex error goes from {raw:.3f} to {shown:.3f}"
         values["notes"].append(text)

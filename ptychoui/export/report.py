@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptychoui.data.files import write_atomic
+from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import RunError
-from ptychoui.export.formats import export_patterns
+from ptychoui.experiment import kind_of
+from ptychoui.export.results import export_result
+from ptychoui.tasks.fpm.events import PatternSnapshot
+from ptychoui.training.events import ShownArray
+from ptychoui.training.task import AnyTask
 from ptychoui.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def write_report(trainer: Trainer) -> Path:
+def write_report(trainer: Trainer[AnyTask]) -> Path:
     """Write ``figures/*.png`` and a self-contained ``report.html`` into the run's folder.
 
     Returns
@@ -39,18 +45,18 @@ def write_report(trainer: Trainer) -> Path:
     except OSError as error:
         raise RunError(f"cannot make {folder}: {error.strerror}") from None
     events = trainer.folder.events()
-    figures = {
-        "loss": _loss_figure(events),
-        "reconstruction": _reconstruction_figure(trainer),
-        "patterns": _patterns_figure(trainer),
-    }
+    result = trainer.result()
+    figures = {"loss": _loss_figure(events), "reconstruction": _snapshot_figure(trainer)}
+    if isinstance(result, PatternSet):
+        figures["patterns"] = _patterns_figure(result)
     pictures = {}
     for name, figure in figures.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
         pictures[name] = buffer.getvalue()
         write_atomic(folder / f"{name}.png", pictures[name], RunError)
-    export_patterns(trainer.patterns(), "json", trainer.folder.path / "patterns.json")
+    name = "patterns.json" if isinstance(result, PatternSet) else "result.json"
+    export_result(result, "json", trainer.folder.path / name)
     report = trainer.folder.path / "report.html"
     write_atomic(report, _page(trainer, events, pictures), RunError)
     return report
@@ -70,7 +76,7 @@ def _loss_figure(events: list[dict[str, Any]]) -> Figure:
     if steps:
         axes.plot(*np.array(steps).T, lw=1, color="0.6", label="training batch")
     if scores:
-        axes.plot(*np.array(scores).T, "o-", ms=3, color="tab:blue", label="held-out objects")
+        axes.plot(*np.array(scores).T, "o-", ms=3, color="tab:blue", label="held-out examples")
     axes.set(xlabel="optimiser step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
     if steps or scores:
@@ -78,14 +84,37 @@ def _loss_figure(events: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _reconstruction_figure(trainer: Trainer) -> Figure:
+def _snapshot_figure(trainer: Trainer[AnyTask]) -> Figure:
+    """What is reconstructed now; patterns beside the truth with limits of their own, others as they come."""
     shot = trainer.snapshot()
+    if isinstance(shot, PatternSnapshot):
+        return _reconstruction_figure(shot, trainer.task.reference)
+    pictures = shot.pictures
+    figure = _figure(8, 3.5 * max(1, -(-len(pictures) // 2)))
+    for place, shown in enumerate(pictures):
+        _draw(figure.add_subplot(-(-len(pictures) // 2), 2, place + 1), shown)
+    return figure
+
+
+def _draw(axes: Axes, shown: ShownArray) -> None:
+    """One picture or curve."""
+    unit = f" ({shown.unit})" if shown.unit else ""
+    axes.set_title(f"{shown.title}{unit}")
+    if shown.values.ndim == 1:
+        axes.plot(shown.values, lw=1)
+        return
+    rows, columns = shown.values.shape
+    pixel = shown.pixel_size_um or 1.0
+    axes.imshow(shown.values, cmap="gray", extent=(0, columns * pixel, rows * pixel, 0))
+    axes.set_xlabel("um" if shown.pixel_size_um else "pixel")
+
+
+def _reconstruction_figure(shot: PatternSnapshot, reference: str) -> Figure:
     figure = _figure(8, 7)
     axes = figure.subplots(2, 2)
     extent = (0, shot.amplitude.shape[1] * shot.pixel_size_um, shot.amplitude.shape[0] * shot.pixel_size_um, 0)
     low, high = np.quantile(shot.true_amplitude, (0.001, 0.999))
     reach = float(np.abs(shot.true_phase_rad).max())
-    reference = trainer.problem.reference
     rows = (
         (shot.amplitude, shot.true_amplitude, "amplitude", {"cmap": "gray", "vmin": low, "vmax": high}),
         (shot.phase_rad, shot.true_phase_rad, "phase (rad)", {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}),
@@ -99,13 +128,12 @@ def _reconstruction_figure(trainer: Trainer) -> Figure:
     return figure
 
 
-def _patterns_figure(trainer: Trainer) -> Figure:
-    patterns = trainer.patterns()
+def _patterns_figure(patterns: PatternSet) -> Figure:
     count = len(patterns.levels)
     columns = min(4, count)
     lines = -(-count // columns)
     figure = _figure(2.6 * columns, 2.8 * lines)
-    na = trainer.problem.objective_na
+    na = patterns.geometry.microscope.objective_na
     for index, (levels, name) in enumerate(zip(patterns.levels, patterns.row_names, strict=True)):
         ax = figure.add_subplot(lines, columns, index + 1)
         na_x, na_y = patterns.illumination_na.T
@@ -118,30 +146,23 @@ def _patterns_figure(trainer: Trainer) -> Figure:
     return figure
 
 
-def _page(trainer: Trainer, events: list[dict[str, Any]], pictures: dict[str, bytes]) -> str:
+def _page(trainer: Trainer[AnyTask], events: list[dict[str, Any]], pictures: dict[str, bytes]) -> str:
     scores = [e for e in events if e["kind"] == "validated"]
-    patterns = trainer.patterns()
-    experiment = trainer.problem.experiment
+    task = trainer.task
+    experiment, metric = task.experiment, kind_of(task.experiment.kind).metrics[0]
     rows = [
         ("experiment", experiment.name),
         ("steps", str(trainer.step)),
-        ("patterns", f"{len(patterns.levels)} on {len(patterns.led_numbers)} LEDs"),
-        (
-            "network",
-            f"{experiment.network.unrolls} unrolls, step {experiment.network.step:g}, "
-            f"momentum {experiment.network.momentum}",
-        ),
+        *task.facts().items(),
         ("gradient strategy", trainer.strategy),
         ("memory of a step", f"{trainer.memory_bytes / 1e6:.1f} MB"),
         ("time", f"{trainer.elapsed_s:.0f} s"),
         ("seed", str(experiment.seed)),
-        ("data sha256", trainer.problem.data_sha256),
-        ("reference", trainer.problem.reference),
+        ("data sha256", task.data_sha256),
+        ("reference", task.reference),
     ]
     if scores:
-        rows.insert(
-            2, ("held-out complex error", f"{scores[0]['complex_error']:.3f} -> {scores[-1]['complex_error']:.3f}")
-        )
+        rows.insert(2, (f"held-out {metric.label}", f"{scores[0][metric.name]:.3f} -> {scores[-1][metric.name]:.3f}"))
         rows.insert(3, ("held-out loss", f"{scores[0]['loss']:.4f} -> {scores[-1]['loss']:.4f}"))
     cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
     images = "".join(

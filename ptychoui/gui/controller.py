@@ -10,6 +10,7 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
@@ -181,7 +182,7 @@ class Controller(QObject):
             if not Path(path).is_relative_to(resources()):
                 self.opened.emit(str(path))
 
-        data = self.document.experiment.data if isinstance(self.document.dataset, ImageStack) else None
+        data = self.document.data_source if isinstance(self.document.dataset, ImageStack) else None
         self.desk.submit("open", lambda: opening.open_or_ask(path, given, data), done, f"Opening {Path(path).name}…")
 
     def open_experiment(
@@ -205,11 +206,15 @@ class Controller(QObject):
 
     def load_data(self, then: Callable[[], None] | None = None, refused: Refused | None = None) -> None:
         """Load the experiment's data in the background."""
-        experiment = self.document.experiment
+        experiment = self.document.fpm
+        if experiment is None:  # other kinds read their data when a run begins
+            if then is not None:
+                then()
+            return
         source, geometry = experiment.data, experiment.geometry
 
         def done(opened: OpenedData) -> None:
-            if self.document.experiment.data.path != opened.path:
+            if self.document.fpm is None or self.document.fpm.data.path != opened.path:
                 return
             self.document.dataset = opened.dataset
             self.document_changed.emit("all")
@@ -238,7 +243,8 @@ class Controller(QObject):
         elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
             self.use_profile(opened.path)
         elif isinstance(opened, OpenedGeometry):
-            self.edit_experiment("Geometry", document.experiment.replace(geometry=opened.geometry))
+            if not self.edit_geometry(opened.geometry, "Geometry", ""):
+                return
             wins = "what the data state stays" if opened.filled_in else "it wins over a geometry in the data"
             self.say("info", f"Geometry of {opened.path.name} taken", f"{wins}; undo takes it back")
             for note in opened.notes:
@@ -272,9 +278,14 @@ class Controller(QObject):
         self.edit_experiment(label or name.rpartition(".")[2].replace("_", " "), changed, name)
         return ""
 
-    def edit_geometry(self, geometry: Geometry, label: str, key: str) -> None:
-        """Change the geometry."""
-        self.edit_experiment(label, self.document.experiment.replace(geometry=geometry), key)
+    def edit_geometry(self, geometry: Geometry, label: str, key: str) -> bool:
+        """Change the geometry; False where the experiment has none."""
+        experiment = self.document.fpm
+        if experiment is None:
+            self.say("warning", "This experiment has no microscope", "open a stack or an experiment of patterns first")
+            return False
+        self.edit_experiment(label, experiment.replace(geometry=geometry), key)
+        return True
 
     def edit_experiment(self, label: str, experiment: Experiment, key: str = "") -> None:
         """Change settings, with undo."""
@@ -299,10 +310,10 @@ class Controller(QObject):
         self._go(self.document.redo)
 
     def _go(self, step: Callable[[], str]) -> None:
-        data = self.document.experiment.data
+        data = self.document.data_source
         if not self._refuse_while_running() and step():
             self._after_edit("settings")
-            if self.document.experiment.data != data:
+            if self.document.data_source != data:
                 self.load_data()
 
     def reset_design(self) -> None:
@@ -313,11 +324,10 @@ class Controller(QObject):
 
     def ask_judgement(self) -> None:
         """Work out derived numbers and feasibility in the background."""
-        geometry = self.document.geometry
-        if geometry is None:
+        geometry, experiment = self.document.geometry, self.document.fpm
+        if geometry is None or experiment is None:
             return
         levels, exposures = self.document.design() or (None, None)
-        experiment = self.document.experiment
         measurement, data, guard_na = experiment.measurement, experiment.data, experiment.design.guard_na
         self.desk.submit(
             "judge", lambda: judge(geometry, levels, exposures, measurement, data, guard_na), self._take_judgement
@@ -389,8 +399,9 @@ class Controller(QObject):
         document.begin_run(folder)
         self.kept.begin("training", folder)
         self.kept.write_design(running=True)
-        levels, exposures = document.changed_design
-        self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
+        given = zip(("levels", "exposures"), document.changed_design, strict=True)
+        start = {name: values for name, values in given if values is not None}
+        self._start(runs.new_run(document.experiment, folder, start), "training", document.history)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""
@@ -501,7 +512,7 @@ class Controller(QObject):
         if self._refuse_while_running() or (not plan.sample and self._stack_with_geometry() is None):
             return False
         document.profile = ProfileHistory()
-        work = profile_run.profile_run(plan, document.experiment.data, document.geometry, self._device)
+        work = profile_run.profile_run(plan, document.data_source, document.geometry, self._device)
         self._start(work, "profile", document.profile)
         return True
 
@@ -521,7 +532,8 @@ class Controller(QObject):
                 self._after_edit("settings")
             self.say("error", failure.message, failure.hint, failure.traceback_text)
 
-        self.edit_experiment(label, profile_run.with_profile(document.experiment, path))
+        assert document.fpm is not None
+        self.edit_experiment(label, profile_run.with_profile(document.fpm, path))
         self.forget_measured()
         self.load_data(
             lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
@@ -640,9 +652,9 @@ class Controller(QObject):
         self._look_at_state()
 
     def _after_run(self, event: Any) -> None:
-        history = self.document.history
-        if self.task == "training" and history.patterns is not None:
-            self.document.take_design("Training", history.patterns.levels, history.patterns.exposures)
+        result = self.document.history.result
+        if self.task == "training" and isinstance(result, PatternSet):
+            self.document.take_design("Training", result.levels, result.exposures)
             self._after_edit("design")
         if self.task == "training":
             self.kept.run_is_over()

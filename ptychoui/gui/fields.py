@@ -11,7 +11,7 @@ from PyQt6.QtGui import QColor, QPalette, QWheelEvent
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Experiment, Settings
+from ptychoui.experiment import FpmExperiment, Settings
 from ptychoui.gui.number_boxes import CountBox, NumberBox, NumbersLine
 from ptychoui.gui.parts import by_font, sentence
 from ptychoui.gui.theme import colours
@@ -58,7 +58,7 @@ class Form(QWidget):
     edited = pyqtSignal(str, object)
 
     def __init__(
-        self, fields: Sequence[Field], parent: QWidget | None = None, root: type[Settings] = Experiment
+        self, fields: Sequence[Field], parent: QWidget | None = None, root: type[Settings] = FpmExperiment
     ) -> None:
         super().__init__(parent)
         self._fields = {field.name: field for field in fields}

@@ -253,8 +253,8 @@ class GeometryPanel(QWidget):
             self.numbers.clear()
             self._warn(())
         else:
-            own = document is not None and document.experiment.geometry is not None
-            file = document.experiment.data.geometry if document is not None else None
+            own = document is not None and document.fpm is not None and document.fpm.geometry is not None
+            file = document.data_source.geometry if document is not None else None
             name = data_name(document.dataset) if document is not None else ""
             other = f"From {Path(file).name}." if file else f"Came with {name or 'the data'}."
             self._say_where_from("Set in this experiment." if own else other, geometry)

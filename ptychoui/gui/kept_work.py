@@ -100,7 +100,7 @@ class KeptWork:
             return
         # Settings that were changed while the work went on, or after it, are newer than those it began with.
         newer = Document.read_recovery()
-        if newer is not None and newer.data == work.experiment.data:
+        if newer is not None and newer.of_same_data(work.experiment):
             document.mark_recovered(newer)
         elif work.path is None:
             document.mark_recovered(work.experiment)

@@ -81,8 +81,8 @@ class LedPanel(QWidget):
 
     def show_design(self, document: Document) -> None:
         """Show the document's geometry and design."""
-        leds, geometry, design = document.leds(), document.geometry, document.design()
-        if leds is None or geometry is None or design is None:
+        leds, geometry, design, experiment = document.leds(), document.geometry, document.design(), document.fpm
+        if leds is None or geometry is None or design is None or experiment is None:
             self._levels, self._na, self._names = np.empty((0, 0)), np.empty((0, 2)), ()
             self._numbers = np.empty(0, dtype=np.int64)
             self.plot.set_leds(None, None, 0.0)
@@ -95,7 +95,7 @@ class LedPanel(QWidget):
         )
         self._na, self._numbers = leds.illumination_na, leds.numbers
         self._objective_na = geometry.microscope.objective_na
-        self._names = row_names(document.experiment.design)
+        self._names = row_names(experiment.design)
         if not same:
             self.plot.set_leds(self._na, self._numbers, self._objective_na)
             self._choose_led(-1)

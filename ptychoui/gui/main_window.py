@@ -40,7 +40,8 @@ from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 from ptychoui.session.unfinished import left_behind
 from ptychoui.session.worker import RunState
-from ptychoui.training.events import Failed, Snapshot, TruthShown
+from ptychoui.tasks.fpm.events import PatternSnapshot
+from ptychoui.training.events import Failed, Picture, Snapshot
 
 JOIN_S = 30.0
 
@@ -187,16 +188,16 @@ class MainWindow(WindowCommands):
             panels.result.show_progress(f"pass {history.last_pass.step} of {history.begun.passes}")
         self._enable()
 
-    def _show_picture(self, snapshot: Snapshot | TruthShown | ObjectPicture) -> None:
-        if isinstance(snapshot, ObjectPicture):
-            self.panels.result.show_picture(snapshot)
+    def _show_picture(self, shown: Picture) -> None:
+        if isinstance(shown, ObjectPicture):
+            self.panels.result.show_picture(shown)
             return
-        if isinstance(snapshot, TruthShown):
+        if not isinstance(shown, Snapshot):
             self.panels.reconstruction.show_run(self.document.history)
             return
-        self.panels.reconstruction.show_snapshot(snapshot)
-        if self.controller.state.active:
-            self.panels.leds.show_levels(snapshot.levels, snapshot.exposures)
+        self.panels.reconstruction.show_snapshot(shown)
+        if self.controller.state.active and isinstance(shown, PatternSnapshot):
+            self.panels.leds.show_levels(shown.levels, shown.exposures)
 
     def _show_state(self, state: RunState) -> None:
         task = self.controller.task
@@ -221,7 +222,8 @@ class MainWindow(WindowCommands):
             size = (begun.size_px if begun is not None else USUAL_SIZE_PX) // 2
             toast.offer("Halve the square", lambda: self._edit_plan("size_px", max(16, size)))
             return
-        if experiment.engine.strategy != "reversible" and experiment.network.update == "heavy_ball":
+        exact = self.document.fpm is not None and self.document.fpm.network.update == "heavy_ball"
+        if experiment.engine.strategy != "reversible" and exact:
             toast.offer("Use reversible", lambda: edit("engine.strategy", "reversible"))
         elif (batch := experiment.training.batch) > 1:
             toast.offer("Halve the batch", lambda: edit("training.batch", batch // 2))
@@ -258,7 +260,7 @@ class MainWindow(WindowCommands):
         state, document, a = self.controller.state, self.document, self.actions_by_key
         report = document.reconstruction.report
         idle = not state.active
-        a["train"].setEnabled(idle and document.dataset is not None and document.geometry is not None)
+        a["train"].setEnabled(idle and document.trainable)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
         for key in ("calibrate", "orientation", "rings", "field"):

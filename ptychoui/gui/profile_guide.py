@@ -295,7 +295,7 @@ class ProfileGuide(WorkDialog):
         there = isinstance(document.dataset, ImageStack)
         if isinstance(document.dataset, ImageStack):
             count, rows, columns = document.dataset.images.shape
-            name = Path(document.experiment.data.path).name
+            name = Path(document.data_source.path).name
             self.open_sample.setText(f"The open stack: {name}, {counted(count, 'image')} of {columns} × {rows} pixels")
         else:
             self.open_sample.setText("The open stack: there is none")
@@ -303,7 +303,7 @@ class ProfileGuide(WorkDialog):
         (self.open_sample if there and not self.sample.text else self.other_sample).setChecked(True)
 
     def _sample_name(self) -> str:
-        return self.sample.text if self.other_sample.isChecked() else self.controller.document.experiment.data.path
+        return self.sample.text if self.other_sample.isChecked() else self.controller.document.data_source.path
 
     def _sum_up(self) -> None:
         plan = self.plan()

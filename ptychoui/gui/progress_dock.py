@@ -13,7 +13,6 @@ from ptychoui.gui.residual_plot import ResidualPlot
 from ptychoui.gui.theme import colours
 from ptychoui.session.history import RunHistory
 from ptychoui.session.stack_run import StackHistory
-from ptychoui.training.events import EMPTY
 
 
 class ProgressPanel(QWidget):
@@ -95,12 +94,13 @@ class ProgressPanel(QWidget):
         else:
             gain = ""
             if last is not first:
-                gain = f", at the start {first.complex_error:.3f}"
-            empty = f", no better than an empty picture ({EMPTY:g})" if last.shows_nothing else ""
-            self.score.setText(f"Held-out error {last.complex_error:.3f}{gain}{empty}")
+                gain = f", at the start {history.score(first):.3f}"
+            worthless = history.metrics[0].worthless
+            empty = f", no better than an empty picture ({worthless:g})" if history.shows_nothing else ""
+            self.score.setText(f"Held-out {history.metrics[0].label} {history.score(last):.3f}{gain}{empty}")
         self.certificate.setText(history.proof)
         self.certificate.setVisible(bool(history.proof))
-        self._empty = last is not None and last.shows_nothing
+        self._empty = history.shows_nothing
         self._ink()
 
     def _ink(self) -> None:

@@ -12,7 +12,8 @@ from ptychoui.gui.image_panel import ImagePanel
 from ptychoui.gui.parts import Yielding, bullets, gap_of, ink, note
 from ptychoui.gui.theme import colours
 from ptychoui.session.history import RunHistory
-from ptychoui.training.events import Snapshot, TruthShown
+from ptychoui.tasks.fpm.events import PatternSnapshot, TruthShown
+from ptychoui.training.events import Snapshot
 
 
 class ReconstructionView(QWidget):
@@ -35,7 +36,7 @@ class ReconstructionView(QWidget):
         self.panels = (self.phase, self.true_phase, self.amplitude, self.true_amplitude)
         self.phase_contrast = ContrastBar("phase in radians", "phase (cyclic)", (-np.pi, np.pi), self)
         self.amplitude_contrast = ContrastBar("amplitude", "gray", None, self)
-        self._snapshot: Snapshot | None = None
+        self._snapshot: PatternSnapshot | None = None
         self._truth: TruthShown | None = None
         self._stale = False
         self.warnings, self.learned_from = note(), note()
@@ -74,7 +75,8 @@ class ReconstructionView(QWidget):
 
     def show_run(self, history: RunHistory) -> None:
         """Show what a measured stack is learned from, and what should keep its owner from it, until there is more."""
-        truth, started = history.truth, history.started
+        truth, started = history.shown_first, history.started
+        truth = truth if isinstance(truth, TruthShown) else None
         if truth is not self._truth:
             self._truth, self._stale = truth, True
             if truth is not None:
@@ -87,14 +89,14 @@ class ReconstructionView(QWidget):
         if truth is not None:
             ink(self.learned_from, colours().muted)
             self.learned_from.setText(
-                "Learned from the full-stack reconstruction left of the line, scored right of it: amplitude residual "
-                f"{truth.amplitude_residual:.4f}, {truth.fitted_residual:.4f} with brightness and stray light fitted"
+                f"Learned from the full-stack reconstruction left of the line, scored right of it: {truth.sentence}"
             )
         if self._stale and self.isVisible():
             self._draw()
 
-    def show_snapshot(self, snapshot: Snapshot | None) -> None:
+    def show_snapshot(self, shown: Snapshot | None) -> None:
         """Show a snapshot; while hidden it is only kept."""
+        snapshot = shown if isinstance(shown, PatternSnapshot) else None
         if snapshot is not None and self._snapshot is None and self._truth is not None:
             self.start_over()
         self._snapshot, self._stale = snapshot, True

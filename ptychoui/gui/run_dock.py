@@ -138,7 +138,7 @@ class RunPanel(QWidget):
             text += f", {duration(last.seconds_left)} left"
         if started is not None:
             self.status.show_progress(step, started.steps, text)
-            self._show_feasibility(started.feasibility, started.warnings)
+            self._show_feasibility(started.summary, started.warnings)
             bullets(self.notes, started.notes, colours().muted)
         elif not state.active:
             self.status.show_progress(0, 1, text)

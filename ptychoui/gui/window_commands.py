@@ -202,7 +202,7 @@ class WindowCommands(QMainWindow):
                 Message("warning", "There is no LED stack to work on", "open one, with one image per LED")
             )
             return
-        name = Path(self.document.experiment.data.path.replace(":", "-")).stem
+        name = Path(self.document.data_source.path.replace(":", "-")).stem
         start = f"{name}.field.h5"
         if name := Files.to_save(self, "Reconstruct the full field into", start, "Reconstruction (*.h5)"):
             self.controller.reconstruct_field(Path(name))

@@ -14,7 +14,16 @@ from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import Experiment, Geometry, blank_experiment, load_experiment, to_toml
+from ptychoui.experiment import (
+    DataSource,
+    Experiment,
+    FpmExperiment,
+    Geometry,
+    blank_experiment,
+    kind_of,
+    load_experiment,
+    to_toml,
+)
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
@@ -53,7 +62,7 @@ class Change:
     before: State
 
 
-def experiment_on(path: str) -> Experiment:
+def experiment_on(path: str) -> FpmExperiment:
     """A new experiment on data."""
     blank = blank_experiment()
     return blank.replace(data=blank.data.replace(path=path))
@@ -73,7 +82,7 @@ class Document:
         self.path: Path | None = None
         self.geometry_before: Geometry | None = None
         self.dataset: ImageStack | TrainingSet | None = None
-        self.history = RunHistory()
+        self.history = RunHistory(kind_of(self.experiment.kind).metrics)
         self.plan = StackPlan()
         self.reconstruction = StackHistory()
         self._own_reconstruction: StackHistory | None = None
@@ -95,6 +104,22 @@ class Document:
         return self._state.experiment
 
     @property
+    def fpm(self) -> FpmExperiment | None:
+        """The settings, where they are those of a Fourier ptychographic microscope."""
+        experiment = self.experiment
+        return experiment if isinstance(experiment, FpmExperiment) else None
+
+    @property
+    def data_source(self) -> DataSource:
+        """Where the data are; of an experiment of another kind the settings of none."""
+        return DataSource() if self.fpm is None else self.fpm.data
+
+    @property
+    def trainable(self) -> bool:
+        """Whether all is there that a run needs."""
+        return self.fpm is None or (self.dataset is not None and self.geometry is not None)
+
+    @property
     def saved_experiment(self) -> Experiment:
         """The settings as the file has them, or as they were when the document was new."""
         return self._saved
@@ -102,8 +127,8 @@ class Document:
     @property
     def geometry(self) -> Geometry | None:
         """The experiment's geometry, else the one that came with the data."""
-        if self.experiment.geometry is not None:
-            return self.experiment.geometry
+        if self.fpm is not None and self.fpm.geometry is not None:
+            return self.fpm.geometry
         return self.dataset.geometry if self.dataset is not None else None
 
     @property
@@ -154,14 +179,14 @@ class Document:
 
     def design(self) -> tuple[FloatArray, FloatArray] | None:
         """Levels (row, LED) and exposures (row,) that are shown and would be trained; None without a geometry."""
-        leds, geometry = self.leds(), self.geometry
-        if leds is None or geometry is None:
+        leds, geometry, experiment = self.leds(), self.geometry, self.fpm
+        if leds is None or geometry is None or experiment is None:
             return None
-        settings = self.experiment.design
+        settings = experiment.design
         shape = (settings.rows, len(leds))
         try:
             start, equal = starts.start_design(
-                settings, self.experiment.measurement, leds, geometry.microscope.objective_na, self.experiment.seed
+                settings, experiment.measurement, leds, geometry.microscope.objective_na, experiment.seed
             )
         except PtychouiError:
             return None
@@ -185,12 +210,12 @@ class Document:
         DataError
             If there is no geometry yet.
         """
-        leds, design, geometry = self.leds(), self.design(), self.geometry
-        if leds is None or design is None or geometry is None:
+        leds, design, geometry, experiment = self.leds(), self.design(), self.geometry, self.fpm
+        if leds is None or design is None or geometry is None or experiment is None:
             raise DataError("there are no patterns yet", "open data with a geometry, or start the demo")
         levels, exposures = design
-        final = self.history.patterns
-        if final is not None and np.array_equal(final.levels, levels):
+        final = self.history.result
+        if isinstance(final, PatternSet) and np.array_equal(final.levels, levels):
             return final
         snapshot = self.history.snapshot
         step = snapshot.step if snapshot is not None and self._state.levels is not None else 0
@@ -200,12 +225,12 @@ class Document:
             led_numbers=leds.numbers,
             positions_mm=leds.positions_mm,
             illumination_na=leds.illumination_na,
-            row_names=starts.row_names(self.experiment.design),
+            row_names=starts.row_names(experiment.design),
             geometry=geometry,
-            name=self.experiment.name,
+            name=experiment.name,
             record={
-                "experiment": self.experiment.model_dump(mode="json", exclude_none=True),
-                "seed": self.experiment.seed,
+                "experiment": experiment.model_dump(mode="json", exclude_none=True),
+                "seed": experiment.seed,
                 "steps": step,
             },
         )
@@ -217,10 +242,17 @@ class Document:
         before = self._state
         if experiment == before.experiment:
             return False
-        keep = experiment.design == before.experiment.design and experiment.geometry == before.experiment.geometry
-        after = replace(before, experiment=experiment) if keep else State(experiment=experiment)
+        after = (
+            replace(before, experiment=experiment) if self._keeps_design(experiment) else State(experiment=experiment)
+        )
         self._change(label, after, key)
         return True
+
+    def _keeps_design(self, experiment: Experiment) -> bool:
+        before = self.fpm
+        if before is None or not isinstance(experiment, FpmExperiment):
+            return False
+        return experiment.design == before.design and experiment.geometry == before.geometry
 
     def edit_level(self, row: int, led: int, level: float) -> None:
         """Set the drive level of one LED (its place in the list) in one row.
@@ -230,12 +262,12 @@ class Document:
         SettingsError
             If the row may not light that LED: it lies in the other band.
         """
-        design, leds, geometry = self.design(), self.leds(), self.geometry
-        if design is None or leds is None or geometry is None:
+        design, leds, geometry, experiment = self.design(), self.leds(), self.geometry, self.fpm
+        if design is None or leds is None or geometry is None or experiment is None:
             return
-        mask = starts.band_masks(self.experiment.design, leds, geometry.microscope.objective_na)
+        mask = starts.band_masks(experiment.design, leds, geometry.microscope.objective_na)
+        name = starts.row_names(experiment.design)[row]
         if not mask[row, led]:
-            name = starts.row_names(self.experiment.design)[row]
             self._note_refusal(f"Refused level of LED {leds.numbers[led]}")
             raise SettingsError(
                 f"LED {leds.numbers[led]} cannot be lit in {name!r}: it lies in the other field or near the edge",
@@ -244,7 +276,6 @@ class Document:
         levels = design[0].copy()
         levels[row, led] = min(max(level, 0.0), 1.0)
         levels.setflags(write=False)
-        name = starts.row_names(self.experiment.design)[row]
         self._change(f"Level in {name}", replace(self._state, levels=levels), f"level {row} {led}")
 
     def take_design(self, label: str, levels: FloatArray, exposures: FloatArray) -> None:
@@ -328,7 +359,7 @@ class Document:
     def begin_run(self, folder: Path | None, keep_history: bool = False) -> None:
         """Forget the last run's history, unless this run goes on from it."""
         if not keep_history:
-            self.history = RunHistory()
+            self.history = RunHistory(kind_of(self.experiment.kind).metrics)
         self.run_folder = folder
 
     def load(self, path: Path) -> None:

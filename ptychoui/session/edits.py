@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Array, Experiment, Geometry, Microscope, Settings
+from ptychoui.experiment import Array, FpmExperiment, Geometry, Microscope, Settings
 
 S = TypeVar("S", bound=Settings)
 
@@ -59,7 +59,7 @@ def with_order(array: Array, order: str) -> Array:
     return array.replace(**changes)
 
 
-def description_of(name: str, root: type[BaseModel] = Experiment) -> str:
+def description_of(name: str, root: type[BaseModel] = FpmExperiment) -> str:
     """What a setting means, from its declaration."""
     model = root
     *tables, last = name.split(".")

@@ -92,7 +92,7 @@ def field_run(
         leave_a_core()
         from ptychoui.data.results import save_reconstruction
         from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
-        from ptychoui.training.problem import pick_device
+        from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
         if geometry is None:

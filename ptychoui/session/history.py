@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.design.patterns import PatternSet
+from ptychoui.experiment import Metric
 from ptychoui.training.events import (
-    Event,
     Failed,
     Finished,
+    Picture,
     ProductsChecked,
+    ResultReady,
     Saved,
     Snapshot,
     Started,
     StepDone,
     Stopped,
     StrategyChanged,
-    TruthShown,
     Validated,
 )
 
@@ -58,26 +58,26 @@ class Curve:
         return self._points[1, : self._count]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternsReady(Event):
-    """The design as it stands at the end of a run, complete for export."""
-
-    patterns: PatternSet
-
-
 class RunHistory:
-    """Everything a view shows of one run; filled by `take`, event after event."""
+    """Everything a view shows of one run; filled by `take`, event after event.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    metrics
+        What the run's results are scored by, the one that decides first.
+    """
+
+    def __init__(self, metrics: tuple[Metric, ...] = ()) -> None:
+        self.metrics = metrics
         self.training = Curve()
         self.held_out = Curve()
         self.started: Started | None = None
         self.last_step: StepDone | None = None
         self.last_score: Validated | None = None
         self.first_score: Validated | None = None
-        self.truth: TruthShown | None = None
+        self.shown_first: Picture | None = None
         self.snapshot: Snapshot | None = None
-        self.patterns: PatternSet | None = None
+        self.result: Any = None
         self.saved: Saved | None = None
         self.end: Finished | Stopped | Failed | None = None
         self.certificate = ""
@@ -92,6 +92,18 @@ class RunHistory:
                 f"derivatives agree with differences to {self.products.deviation:.0e} (step {self.products.step})"
             )
         return "; ".join(found)
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether the newest result is no better than one that shows nothing."""
+        if self.last_score is None or not self.metrics:
+            return False
+        worthless = self.metrics[0].worthless
+        return worthless is not None and not self.score(self.last_score) < worthless
+
+    def score(self, validated: Validated) -> float:
+        """The score that decides."""
+        return validated.scores[self.metrics[0].name]
 
     @property
     def step(self) -> int:
@@ -120,12 +132,12 @@ class RunHistory:
             self.held_out.append(event.step, event.loss)
             self.first_score = self.first_score or event
             self.last_score = event
-        elif isinstance(event, TruthShown):
-            self.truth = event
         elif isinstance(event, Snapshot):
             self.snapshot = event
-        elif isinstance(event, PatternsReady):
-            self.patterns = event.patterns
+        elif isinstance(event, Picture):
+            self.shown_first = event
+        elif isinstance(event, ResultReady):
+            self.result = event.result
         elif isinstance(event, Saved):
             self.saved = event
         elif isinstance(event, (Finished, Stopped, Failed)):
@@ -139,7 +151,7 @@ class RunHistory:
                 if line.get("kind") == "step":
                     self.training.append(step, loss)
                 elif line.get("kind") == "validated":
-                    names = ("complex_error", "amplitude_error", "phase_error_rad")
-                    self.take(Validated(step=step, loss=loss, **{name: float(line[name]) for name in names}))
+                    scores = {metric.name: float(line[metric.name]) for metric in self.metrics}
+                    self.take(Validated(step=step, loss=loss, scores=scores))
             except (KeyError, TypeError, ValueError):
                 continue

@@ -22,7 +22,16 @@ from ptychoui.data.formats.geometry_file import (
     with_images,
 )
 from ptychoui.errors import DataError, ManyAxesError, NoGeometryError, PtychouiError
-from ptychoui.experiment import DataSource, Experiment, Geometry, Images, load_experiment, read_toml
+from ptychoui.experiment import (
+    DataSource,
+    Experiment,
+    FpmExperiment,
+    Geometry,
+    Images,
+    for_microscopes,
+    load_experiment,
+    read_toml,
+)
 from ptychoui.paths import data_file, resources
 
 if TYPE_CHECKING:
@@ -266,13 +275,13 @@ def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
     return OpenedData(_open_dataset(data_file(source.path), given_of(source, geometry)), source.path)
 
 
-def demo_experiment() -> Experiment:
+def demo_experiment() -> FpmExperiment:
     """The experiment behind *Start demo*."""
     path = resources() / "experiments" / DEMO
     if path.exists():
-        return load_experiment(path)
+        return for_microscopes(load_experiment(path))
     plain: dict[str, Any] = {"name": "first light"}
-    return Experiment(**plain)
+    return FpmExperiment(**plain)
 
 
 def _open_dataset(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:

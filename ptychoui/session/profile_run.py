@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_target, write_atomic
 from ptychoui.errors import StopRequested
-from ptychoui.experiment import DataSource, Experiment, Geometry, Images
+from ptychoui.experiment import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import data_file, resources, sample_data, user_state
 from ptychoui.session.runs import leave_a_core
@@ -133,7 +133,7 @@ def profile_path(data: str, today: date | None = None) -> Path:
     return path
 
 
-def with_profile(experiment: Experiment, path: Path) -> Experiment:
+def with_profile(experiment: FpmExperiment, path: Path) -> FpmExperiment:
     """The experiment with its data read through a profile: geometry, dark level, brightness and stray light."""
     data = experiment.data.replace(geometry=str(path), images=None)
     return experiment.replace(geometry=None, data=data)
@@ -153,7 +153,7 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
         from ptychoui.optics.calibrate import Step
         from ptychoui.optics.profile import check_blank, make_profile
         from ptychoui.optics.profile_files import open_for_profile, read_dark_level
-        from ptychoui.training.problem import pick_device
+        from ptychoui.training.devices import pick_device
 
         began, done = time.monotonic(), 0
         yield ProfileBegun(step=0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,38 +18,42 @@ from numpy.typing import NDArray
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment
 from ptychoui.paths import user_state
-from ptychoui.session.history import PatternsReady
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import TERMINAL, Finished
+from ptychoui.training.events import TERMINAL, Finished, ResultReady, Snapshot
 
 if TYPE_CHECKING:
+    from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)
-Levels = NDArray[np.float64]
+Values = NDArray[np.float64]
 
 
 def new_run(
     experiment: Experiment,
     folder: Path | None,
-    levels: Levels | None = None,
-    exposures: Levels | None = None,
+    start: Mapping[str, Values] = MappingProxyType({}),
 ) -> MakeEvents:
-    """Return what a worker needs to train an experiment from its own start, or from given levels."""
+    """Return what a worker needs to train an experiment; parameters in ``start`` begin with those values, by name."""
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         import torch
 
-        from ptychoui.training import trainer
+        from ptychoui.export.first_picture import draw_first
+        from ptychoui.training.runs import new_run
 
-        run = trainer.new_run(experiment, folder, control, want_images)
-        for given, parameter in ((levels, run.parameters.levels), (exposures, run.parameters.exposures)):
-            if given is not None and tuple(given.shape) == tuple(parameter.shape):
+        run = new_run(experiment, folder, control, want_images)
+        for name, given in start.items():
+            parameter = run.parameters.tensors.get(name)
+            if parameter is not None and tuple(given.shape) == tuple(parameter.shape):
                 with torch.no_grad():
                     parameter.copy_(torch.from_numpy(np.array(given)))
-        _draw_truth(run)
+        try:
+            draw_first(run)
+        except PtychouiError as error:  # learning goes on
+            LOG.warning("the picture of what is learned from was not written: %s", error)
         yield from _events_of(run, want_images)
 
     return events
@@ -64,9 +69,9 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.training import trainer
+        from ptychoui.training.runs import resume_run
 
-        yield from _events_of(trainer.resume_run(folder, control, want_images, changes), want_images)
+        yield from _events_of(resume_run(folder, control, want_images, changes), want_images)
 
     return events
 
@@ -87,36 +92,22 @@ def run_folder_for(experiment: Experiment, beside: Path | None, now: datetime | 
     return folder
 
 
-def _draw_truth(run: Trainer) -> None:
-    """Draw what a measured stack is learned from into the run folder; where that is not possible learning goes on."""
-    problem = run.problem
-    if problem.field is None or run.folder is None:
-        return
-    from ptychoui.export.reconstruction_figures import TRUTH, write_truth
-    from ptychoui.training.truth import held_out_from_px
-
-    try:
-        write_truth(run.folder.path / TRUTH, problem.field, held_out_from_px(problem))
-    except PtychouiError as error:
-        LOG.warning("the picture of the truth was not written: %s", error)
-
-
-def _events_of(run: Trainer, want_images: Callable[[], bool]) -> Iterator[Any]:
-    """Events of a trainer; before the last one the finished design and its picture, after it the lock is free."""
+def _events_of(run: Trainer[AnyTask], want_images: Callable[[], bool]) -> Iterator[Any]:
+    """Events of a trainer; before the last one the result and its picture, after it the lock is free."""
     pictured = -1
     with closing(_Lock(run)):
         for event in run.run():
             if isinstance(event, TERMINAL):
                 if isinstance(event, Finished) and pictured != run.step:
                     yield run.snapshot()
-                yield PatternsReady(step=event.step, patterns=run.patterns())
-            elif type(event).__name__ == "Snapshot":
+                yield ResultReady(step=event.step, result=run.result())
+            elif isinstance(event, Snapshot):
                 pictured = event.step
             yield event
 
 
 class _Lock:
-    def __init__(self, run: Trainer) -> None:
+    def __init__(self, run: Trainer[AnyTask]) -> None:
         self._run = run
 
     def close(self) -> None:

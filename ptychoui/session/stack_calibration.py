@@ -167,7 +167,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
         leave_a_core()
         from ptychoui.optics.calibrate import Step
         from ptychoui.optics.pose import changes, difference
-        from ptychoui.training.problem import pick_device
+        from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
         work = calibrating(stack, geometry, plan, pick_device(device))

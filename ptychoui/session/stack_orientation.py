@@ -96,7 +96,7 @@ def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.optics.orientation import try_layouts
-        from ptychoui.training.problem import pick_device
+        from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
         where = pick_device(device)

@@ -109,7 +109,7 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
         leave_a_core()
         from ptychoui.optics.reconstruct import StackReconstruction
         from ptychoui.optics.stack_model import object_upsampling, stack_sampling
-        from ptychoui.training.problem import pick_device
+        from ptychoui.training.devices import pick_device
 
         began, done = time.monotonic(), 0
         task = stack_task(stack, geometry, plan)

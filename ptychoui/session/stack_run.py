@@ -199,7 +199,7 @@ def stack_run(
         leave_a_core()
         from ptychoui.optics.geometry_check import findings
         from ptychoui.optics.reconstruct import StackReconstruction, curvature
-        from ptychoui.training.problem import pick_device
+        from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
         task = stack_task(stack, geometry, plan)

@@ -21,7 +21,7 @@ from typing import IO, Any, Literal, Self, get_args
 
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Experiment, migrate, to_toml
+from ptychoui.experiment import Experiment, FpmExperiment, experiment_of, to_toml
 from ptychoui.paths import user_state
 
 Kind = Literal["training", "reconstruction", "field"]
@@ -93,7 +93,7 @@ class Unfinished:
         name = self.path.name if self.path is not None else self.experiment.name
         if self.kind == "training":
             return f"A training of {name!r} was going on when the last session ended."
-        data = Path(self.experiment.data.path).name
+        data = Path(self.experiment.data.path).name if isinstance(self.experiment, FpmExperiment) else name
         if self.kind == "field" and self.run_folder is not None:
             return f"The whole field of {data} was being reconstructed into {self.run_folder.name}; its tiles are kept."
         if self.result.exists():
@@ -140,7 +140,7 @@ def left_behind() -> list[Unfinished]:
                 kind=told["kind"] if told["kind"] in get_args(Kind) else "reconstruction",
                 taken_up=True,
                 folder=name.parent,
-                experiment=Experiment(**migrate(tomllib.loads(told["experiment"]))),
+                experiment=experiment_of(tomllib.loads(told["experiment"])),
                 path=Path(told["path"]) if told["path"] else None,
                 run_folder=Path(told["run_folder"]) if told["run_folder"] else None,
             )

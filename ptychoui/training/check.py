@@ -1,6 +1,6 @@
 """The products of a run held against differences in double precision, now and then.
 
-What is checked is what the run does: its layers in its variant (LEDs kept or streamed), walked back by its strategy.
+What is checked is what the run does: its layers in its variant, walked back by its strategy.
 Every input has a comparison of its own, so that a small derivative does not hide behind a large one. A pass in the
 precision of the run is then held against the one in double precision.
 
@@ -13,7 +13,6 @@ default one comes every 50 steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import inf
 
 import torch
@@ -25,12 +24,9 @@ from ptychoui.engine.strategy import Strategy
 from ptychoui.errors import CertificateError
 from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
-from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.measurement import MeasurementModel
-from ptychoui.training.examples import Examples
-from ptychoui.training.planning import STREAMED
-from ptychoui.training.problem import Problem
-from ptychoui.training.step import GREEDY, Parameters, gradient_strategy, network_inputs
+from ptychoui.training.gradients import GREEDY, gradient_strategy
+from ptychoui.training.parameters import ParameterSet
+from ptychoui.training.task import AnyTask, Examples
 
 SINGLE_TOLERANCE = 0.05
 """Deviation of single from double precision above which products are wrong: rounding gives 2e-4 over 500 unrolls."""
@@ -39,24 +35,11 @@ DRIFT = 1e-9
 """Drift that the strategy inverse is held to in double precision: what a run allows it would be taken for an error."""
 
 
-def in_double_precision(problem: Problem) -> Problem:
-    """The same problem with operators in double precision; its examples stay as they are."""
-    physics = problem.physics
-    return replace(
-        problem,
-        physics=FourierPtychography(problem.microscope, problem.leds, problem.grids, torch.float64, physics.device),
-        measurement=MeasurementModel(
-            problem.experiment.measurement, torch.from_numpy(problem.leds.gain.copy()).to(physics.device)
-        ),
-        mask=problem.mask.double(),
-    )
-
-
 def check_products(
-    problem: Problem,
-    double: Problem,
+    task: AnyTask,
+    double: AnyTask,
     way: Option,
-    parameters: Parameters,
+    parameters: ParameterSet,
     examples: Examples,
     generator: torch.Generator,
     turn: int | None = None,
@@ -65,14 +48,14 @@ def check_products(
 
     Parameters
     ----------
-    problem
+    task
         The run's.
     double
-        The same from `in_double_precision`.
+        The same in double precision.
     way
         Strategy and variant, from `planning.ways_to_check`.
     examples
-        What is measured with the present design.
+        What is measured with the present parameters.
     turn
         Which of the inputs is looked at, counted over and over; by default all are.
 
@@ -82,14 +65,8 @@ def check_products(
         If an input's derivative deviates from differences by more than `ALLOWED`, or in the precision of the run by
         more than `SINGLE_TOLERANCE` from that in double precision.
     """
-    of_double = Parameters(**{name: tensor.detach().double() for name, tensor in parameters.items()})
-    widened = Examples(
-        intensities=examples.intensities.double(),
-        truth=examples.truth.to(torch.complex128),
-        sources=examples.sources,
-    )
-    engine = problem.experiment.engine
-    network, inputs, x = _measured(double, way, of_double, widened)
+    engine = task.experiment.engine
+    network, inputs, x = _measured(double, way, parameters.double(), examples.double())
     given, x = x, off_kinks(x, generator)
     moved = None if x is given else x
     cotangent = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
@@ -98,8 +75,8 @@ def check_products(
     among = names if turn is None else [names[turn % len(names)]]
     found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among)
     _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
-    if problem.physics.dtype != torch.float64:
-        network, inputs, x = _measured(problem, way, parameters, examples)
+    if task.dtype != torch.float64:
+        network, inputs, x = _measured(task, way, parameters, examples)
         x = x if moved is None else moved.to(x)
         single = products_of(network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED))
         apart = {name: float((single.of[name] - products.of[name]).norm()) / found[name].size for name in among}
@@ -108,13 +85,13 @@ def check_products(
 
 
 def _measured(
-    problem: Problem, way: Option, parameters: Parameters, examples: Examples
+    task: AnyTask, way: Option, parameters: ParameterSet, examples: Examples
 ) -> tuple[UnrolledNetwork, dict[str, Tensor], Tensor]:
     """The network in the variant of a way, and what it is given, without noise."""
-    network = problem.network(streamed=way.variant == STREAMED)
+    network = task.network(way.variant)
     with torch.no_grad():
-        inputs, x = network_inputs(problem, parameters, examples, None, poisson=False)
-        return network, inputs, network.enter(x)
+        given = task.inputs(parameters, examples, None, training=True)
+        return network, dict(given.tensors), network.enter(given.x)
 
 
 def _strategy(way: Option, engine: Engine, drift: float) -> Strategy:

@@ -42,8 +42,8 @@ class Started(Begun):
     ----------
     predicted_bytes
         Predicted peak of one step for each strategy, in bytes.
-    feasibility
-        The feasibility line.
+    summary
+        One line about what is learned, before the first step.
     warnings, notes
         What to change, and what was assumed: sentences.
     """
@@ -52,37 +52,11 @@ class Started(Begun):
     device: str
     strategy: str
     predicted_bytes: Mapping[str, int]
-    feasibility: str
+    summary: str
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    led_numbers: NDArray[np.int64]
-    illumination_na: NDArray[np.float64]
-    objective_na: float
-    row_names: tuple[str, ...]
     run_folder: str | None = None
     resumed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TruthShown(Picture):
-    """The whole field of a measured stack that is learned from, before the first step.
-
-    Attributes
-    ----------
-    amplitude, phase_rad
-        (row, column) of the object, phase around that of its mean.
-    held_out_from_px
-        Column where the held-out part begins.
-    amplitude_residual, fitted_residual
-        What it leaves unexplained, without and with brightness and stray light of single LEDs.
-    """
-
-    amplitude: NDArray[np.float32]
-    phase_rad: NDArray[np.float32]
-    pixel_size_um: float
-    held_out_from_px: float
-    amplitude_residual: float
-    fitted_residual: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,48 +106,57 @@ class ProductsChecked(Event):
     way: str
 
 
-EMPTY = 1.0
-"""Complex error of a picture that shows nothing: the truth's mean everywhere."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated(Event):
+    """Scores on the held-out examples, with fixed noise.
+
+    Attributes
+    ----------
+    loss
+        Mean loss.
+    scores
+        Name of a metric -> mean over the examples; the metric that decides comes first.
+    """
+
+    loss: float
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Validated(Event):
-    """Scores on the held-out objects, with fixed noise: see `objectives.scores`."""
+class ShownArray:
+    """One picture or curve of a snapshot.
 
-    loss: float
-    complex_error: float
-    amplitude_error: float
-    phase_error_rad: float
+    Attributes
+    ----------
+    title
+        What it shows.
+    values
+        (row, column) of a picture, or (sample,) of a curve.
+    unit, pixel_size_um
+        Of the values, and of a picture's pixels; 0 where pixels have no size.
+    """
 
-    @property
-    def shows_nothing(self) -> bool:
-        """Whether the reconstruction is no better than an empty picture."""
-        return not self.complex_error < EMPTY
+    title: str
+    values: NDArray[np.float32]
+    unit: str = ""
+    pixel_size_um: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Picture):
-    """Pictures of the present design: only when somebody wants them.
+    """Pictures of the present state: only when somebody wants them. Kinds with views of their own derive from it."""
 
-    Attributes
-    ----------
-    levels
-        (row, LED) drive levels.
-    exposures
-        (row,) frame times.
-    amplitude, phase_rad
-        (row, column) of the reconstruction of the first held-out object, phase aligned to the truth.
-    true_amplitude, true_phase_rad
-        The same of the truth (or of the full-stack reconstruction).
-    """
+    @property
+    def pictures(self) -> tuple[ShownArray, ...]:
+        """What a view without knowledge of the kind shows, in its order."""
+        return ()
 
-    levels: NDArray[np.float32]
-    exposures: NDArray[np.float32]
-    amplitude: NDArray[np.float32]
-    phase_rad: NDArray[np.float32]
-    true_amplitude: NDArray[np.float32]
-    true_phase_rad: NDArray[np.float32]
-    pixel_size_um: float
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultReady(Event):
+    """What was learned as it stands at the end of a run, complete for export."""
+
+    result: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How a run's gradients are obtained within its memory: strategy, objects at a time, LEDs kept or streamed."""
+"""How a run's gradients are obtained within its memory: strategy, examples at a time, variant of the network."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import EngineError
 from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
-from ptychoui.training.problem import Problem
-from ptychoui.training.step import GREEDY, Parameters, gradient_strategy, network_inputs
-
-STREAMED = "LEDs streamed"
-"""The variant in which fields are made again instead of kept."""
+from ptychoui.training.gradients import GREEDY, gradient_strategy
+from ptychoui.training.parameters import ParameterSet
+from ptychoui.training.task import AnyTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,9 @@ class Chosen:
     Attributes
     ----------
     option
-        Strategy, objects at a time, LEDs kept or streamed.
+        Strategy, examples at a time, variant of the network.
     predicted
-        Peak bytes under every strategy for these objects and this variant.
+        Peak bytes under every strategy for these examples and this variant.
     sentence
         What was chosen and why, where something was left to the planner; what every segment keeps, where there are any.
     among
@@ -45,12 +43,12 @@ class Chosen:
     sentence: str | None
     among: tuple[Option, ...]
 
-    def network(self, problem: Problem) -> UnrolledNetwork:
+    def network(self, task: AnyTask) -> UnrolledNetwork:
         """The network that carries it out."""
-        return problem.network(streamed=self.option.variant == STREAMED)
+        return task.network(self.option.variant)
 
 
-def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
+def plan_run(task: AnyTask, parameters: ParameterSet) -> Chosen:
     """Choose what the experiment leaves open; what it fixes is kept, and only a budget that was given can refuse it.
 
     Raises
@@ -58,10 +56,10 @@ def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
     EngineError
         If nothing fits the budget; it says how much is needed.
     """
-    engine = problem.experiment.engine
-    batch = min(problem.experiment.training.batch, len(problem.training))
+    engine = task.experiment.engine
+    batch = min(task.experiment.training.batch, len(task.training))
     fixed = None if engine.objects_at_once is None else min(engine.objects_at_once, batch)
-    budget = free_memory(problem.physics.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
+    budget = free_memory(task.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
 
     def allowed(option: Option) -> bool:
         if fixed is not None and (option.objects or 1) != fixed:
@@ -72,8 +70,8 @@ def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
         return option.strategy == engine.strategy
 
     among: list[Option] = []
-    for variant in ("", STREAMED):
-        among += _options(problem, parameters, variant)
+    for variant in task.variants:
+        among += _options(task, parameters, variant)
         if any(allowed(option) and option.peak <= budget for option in among):
             break
     try:
@@ -91,11 +89,13 @@ def plan_run(problem: Problem, parameters: Parameters) -> Chosen:
     return Chosen(chosen, plan.predicted, "; ".join(sentences) or None, tuple(among))
 
 
-def after_running_out(problem: Problem, parameters: Parameters, chosen: Chosen) -> Chosen | None:
+def after_running_out(task: AnyTask, parameters: ParameterSet, chosen: Chosen) -> Chosen | None:
     """What to go on with when memory has run out: the least work that takes clearly less, or None."""
     among = chosen.among
-    if not any(option.variant == STREAMED for option in among):
-        among += tuple(_options(problem, parameters, STREAMED))
+    looked_at = {option.variant for option in among}
+    for variant in task.variants:
+        if variant not in looked_at:
+            among += tuple(_options(task, parameters, variant))
     end_to_end = [option for option in among if option.strategy not in (GREEDY, "inverse")]
     same_loss = [option for option in among if option.strategy == GREEDY]
     option = cheaper(chosen.option, same_loss if chosen.option.strategy == GREEDY else end_to_end)
@@ -104,13 +104,13 @@ def after_running_out(problem: Problem, parameters: Parameters, chosen: Chosen) 
     return Chosen(option, predicted_beside(option, among), None, among)
 
 
-def ways_to_check(problem: Problem, chosen: Chosen) -> tuple[Option, ...]:
-    """Ways to check the products of a run in double precision, for one object: the first is to be tried first.
+def ways_to_check(task: AnyTask, chosen: Chosen) -> tuple[Option, ...]:
+    """Ways to check the products of a run in double precision, for one example: the first is to be tried first.
 
-    The run's own way comes first where it fits, else the one of the same variant that takes least. Streamed LEDs are
-    the last resort of a run that keeps them: its own layers would then take more memory than it may.
+    The run's own way comes first where it fits, else the one of the same variant that takes least. The variant that
+    needs least memory is the last resort of a run in another one: its own layers would then take more than it may.
     """
-    own, engine = chosen.option, problem.experiment.engine
+    own, engine = chosen.option, task.experiment.engine
     single = [
         option
         for option in chosen.among
@@ -119,19 +119,20 @@ def ways_to_check(problem: Problem, chosen: Chosen) -> tuple[Option, ...]:
     least = min((option for option in single if option.strategy not in (GREEDY, "inverse")), key=lambda o: o.peak)
     wanted = "store_all" if own.strategy == GREEDY else own.strategy
     ways = [*(option for option in single if option.strategy == wanted), least]
-    ways += [replace(least, strategy="checkpoint", variant=STREAMED, peak=0)] * (own.variant != STREAMED)
-    budget = free_memory(problem.physics.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
-    larger = 1 if problem.physics.dtype == torch.float64 else 2  # every buffer
+    last = task.variants[-1]
+    ways += [replace(least, strategy="checkpoint", variant=last, peak=0)] * (own.variant != last)
+    budget = free_memory(task.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
+    larger = 1 if task.dtype == torch.float64 else 2  # every buffer
     fitting = next((place for place, way in enumerate(ways) if larger * way.peak <= budget), len(ways) - 1)
     return tuple(ways[fitting:])
 
 
-def _options(problem: Problem, parameters: Parameters, variant: str) -> list[Option]:
+def _options(task: AnyTask, parameters: ParameterSet, variant: str) -> list[Option]:
     """All strategies for several numbers of objects at a time, the largest first."""
-    network = problem.network(streamed=variant == STREAMED)
-    engine = problem.experiment.engine
-    batch = min(problem.experiment.training.batch, len(problem.training))
-    known = cache(partial(_probe, problem, network, parameters))
+    network = task.network(variant)
+    engine = task.experiment.engine
+    batch = min(task.experiment.training.batch, len(task.training))
+    known = cache(partial(_probe, task, network, parameters))
     found: list[Option] = []
     for objects in sorted({*_halvings(batch), min(engine.objects_at_once or batch, batch)}, reverse=True):
         cost = for_objects(known, objects)
@@ -149,12 +150,12 @@ def _halvings(count: int) -> list[int]:
     return found
 
 
-def _probe(problem: Problem, network: UnrolledNetwork, parameters: Parameters, objects: int) -> LayerCost:
+def _probe(task: AnyTask, network: UnrolledNetwork, parameters: ParameterSet, objects: int) -> LayerCost:
     """Cost of one unroll; noise is left out so that no random number is used."""
-    examples = problem.training.pick([0] * objects)
+    examples = task.training.pick([0] * objects)
     with torch.no_grad():
-        inputs, x = network_inputs(problem, parameters, examples, None, poisson=False)
-    return probe(network.chain, network.enter(x), inputs, tuple(inputs))
+        given = task.inputs(parameters, examples, None, training=True)
+    return probe(network.chain, network.enter(given.x), given.tensors, tuple(given.tensors))
 
 
 def _greedy(cost: LayerCost, network: UnrolledNetwork, modules: int, objects: int | None, variant: str) -> list[Option]:

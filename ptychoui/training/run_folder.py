@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from ptychoui import __version__
 from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import RunError, SettingsError
-from ptychoui.experiment import Experiment, load_experiment, migrate, to_toml
+from ptychoui.experiment import Experiment, experiment_of, load_experiment, to_toml
 from ptychoui.training.settled import differences
 
 FORMAT_VERSION = 1
@@ -60,8 +60,10 @@ class RunFolder:
         self._lock: IO[str] | None = None
 
     @classmethod
-    def create(cls, path: str | Path, experiment: Experiment, data_sha256: str, truth: str = "") -> RunFolder:
-        """Make a new run; ``truth`` names how what it learns from was made of the data.
+    def create(
+        cls, path: str | Path, experiment: Experiment, data_sha256: str, facts: Mapping[str, str] | None = None
+    ) -> RunFolder:
+        """Make a new run; ``facts`` are what its task adds to the record.
 
         Raises
         ------
@@ -87,7 +89,7 @@ class RunFolder:
             # The record first: wherever a kill comes, it says that the files beside it were left by a run.
             text = to_toml(experiment)
             record = {"format_version": FORMAT_VERSION, "data_sha256": data_sha256, "versions": library_versions()}
-            record |= {"truth": truth} if truth else {}
+            record |= facts or {}
             folder._write_record(record | {"experiment": text})
             folder._write("experiment.toml", text.encode())
             folder._write("events.jsonl", b"")
@@ -178,7 +180,7 @@ class RunFolder:
         if written is None:  # a run of a version that did not keep them
             return experiment
         try:
-            started = Experiment(**migrate(tomllib.loads(written)))
+            started = experiment_of(tomllib.loads(written))
         except (SettingsError, tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
             raise RunError(f"{self.path / 'run.json'} is damaged: {error}", "restore it from a copy") from None
         if changed := differences(experiment, started):

@@ -16,8 +16,6 @@ MAY_CHANGE = frozenset(
     {
         "schema_version",
         "name",
-        "data.path",  # data may move: their content is compared by its hash
-        "data.geometry",  # read once, at the start: the run keeps the geometry itself
         "engine",  # how and where gradients are obtained, not of what
         "training.steps",
         "training.batch",
@@ -27,7 +25,10 @@ MAY_CHANGE = frozenset(
         "training.save_every_s",
     }
 )
-"""Settings, or whole sections, with which a run may go on when they are changed; any other is settled."""
+"""Settings, or whole tables, with which a run of any kind may go on when they are changed.
+
+With those that its kind adds (`Experiment.may_change`); every other is settled.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,18 @@ class Difference:
 
 def differences(now: Experiment, then: Experiment) -> list[Difference]:
     """Settled settings in which two experiments differ, in the order of the file."""
-    return list(_differences(now, then, ""))
+    if type(now) is not type(then):
+        return [Difference("kind", now.kind, then.kind)]
+    return list(_differences(now, then, "", MAY_CHANGE | then.may_change))
 
 
-def _differences(now: Settings, then: Settings, section: str) -> Iterator[Difference]:
+def _differences(now: Settings, then: Settings, section: str, free: frozenset[str]) -> Iterator[Difference]:
     for field in type(then).model_fields:
         name, one, other = section + field, getattr(now, field), getattr(then, field)
-        if name in MAY_CHANGE or one == other:
+        if name in free or one == other:
             continue
         if isinstance(one, Settings) and type(one) is type(other):
-            yield from _differences(one, other, f"{name}.")
+            yield from _differences(one, other, f"{name}.", free)
         else:
             yield Difference(name, one, other)
 

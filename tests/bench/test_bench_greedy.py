@@ -18,7 +18,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import infer
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import load_experiment
-from ptychoui.training.step import GREEDY
+from ptychoui.training.gradients import GREEDY
 
 
 def task(unrolls: int = 3, size: int = 12, batch: int = 2) -> Task:
@@ -195,13 +195,13 @@ def test_a_design_learned_greedily_has_a_module_for_each_unroll(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[tuple[str, int]] = []
-    build = greedy.build_problem
+    build = greedy.build_task
 
     def watched(experiment: Any) -> Any:
         used.append((experiment.engine.strategy, experiment.engine.modules))
         return build(experiment)
 
-    monkeypatch.setattr(greedy, "build_problem", watched)
+    monkeypatch.setattr(greedy, "build_task", watched)
     some = load_experiment(experiment_on_disk(tmp_path))
     found = [design_curve(way, some, 4) for way in ("reversible", GREEDY)]
     assert used == [("reversible", 3), ("greedy", 3)]

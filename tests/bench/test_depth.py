@@ -18,7 +18,7 @@ from ptychoui.bench.depth import Run, TimedTrainer, learn, settings_for, summari
 from ptychoui.bench.design import LEARNING_STEPS, Candidate, Tuned, _errors_at, converged_errors, tune
 from ptychoui.errors import EngineError, SettingsError
 from ptychoui.experiment import load_experiment
-from ptychoui.training.step import evaluate
+from ptychoui.training.gradients import evaluate
 from ptychoui.training.trainer import Trainer
 
 
@@ -66,11 +66,11 @@ def test_the_final_design_is_scored_by_both_solvers(monkeypatch: pytest.MonkeyPa
     run = learn(problem(), tuned(5, 0.3), 3.0, 3, 1.5, clock=Clock(monkeypatch))
     network = experiment().network.replace(unrolls=5, step=0.3, momentum="7/8")
     same = Trainer(problem(network=network.model_dump(), training={"steps": 3, "validate_every": 100}))
-    start = evaluate(same.problem, same.network, same.parameters, same.problem.held_out).complex_error.mean()
+    start = evaluate(same.task, same.network, same.parameters, same.task.held_out)["complex_error"].mean()
     for _ in same.run():
         pass
-    found = evaluate(same.problem, same.network, same.parameters, same.problem.held_out).complex_error.mean()
-    final = Candidate(problem=same.problem, levels=same.parameters.levels, exposures=same.parameters.exposures)
+    found = evaluate(same.task, same.network, same.parameters, same.task.held_out)["complex_error"].mean()
+    final = Candidate(problem=same.task, levels=same.parameters.levels, exposures=same.parameters.exposures)
     assert run.own_start == pytest.approx(float(start), rel=1e-5)
     assert run.own == pytest.approx(float(found), rel=1e-5) and run.own != run.own_start
     assert run.converged == pytest.approx(float(converged_errors(final).mean()), rel=1e-5)

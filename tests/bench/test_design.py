@@ -20,7 +20,7 @@ from ptychoui.bench import design
 from ptychoui.bench.design import Candidate, Effort, SeedResult, Tuned
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import Experiment, load_experiment, to_toml
+from ptychoui.experiment import FpmExperiment, load_experiment, to_toml
 
 QUICK = Effort(unrolls=(2, 4), tuning_objects=2, draws=2)
 DESIGNS = ("dense_random", "random_partition", "hybrid", "singles", "half_circles", "full_stack")
@@ -30,7 +30,7 @@ DESIGNS = ("dense_random", "random_partition", "hybrid", "singles", "half_circle
 class Watched:
     """A comparison over two seeds, what it said, and what it measured."""
 
-    experiment: Experiment
+    experiment: FpmExperiment
     summary: dict[str, Any]
     results: list[SeedResult]
     candidates: list[Candidate]

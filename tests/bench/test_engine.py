@@ -19,7 +19,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.errors import SettingsError
 from ptychoui.experiment import Network
-from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward import DataTerm
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def bench(unrolls: int = 4, **settings: object) -> Bench:
         return made
     network = made.network
     changed = network.settings.replace(**settings)
-    return replace(made, network=UnrolledNetwork(network.physics, changed, network.variance_floor))
+    return replace(made, network=PtychographicNetwork(network.physics, changed, network.variance_floor))
 
 
 def relative(found: Tensor, expected: Tensor) -> float:

@@ -15,7 +15,7 @@ from training.small import GEOMETRY, experiment_on_disk
 
 from ptychoui import cli
 from ptychoui.experiment import Geometry, load_experiment, to_toml
-from ptychoui.training.trainer import new_run
+from ptychoui.training.runs import new_run
 
 
 @pytest.fixture(autouse=True)

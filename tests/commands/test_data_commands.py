@@ -19,7 +19,7 @@ from ptychoui.data.files import sha256_file
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.paths import sample_data
-from ptychoui.training.problem import build_problem
+from ptychoui.tasks.fpm.task import build_task
 from ptychoui.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -144,7 +144,7 @@ def test_objects_of_images_and_a_set_are_learned_from(works: Call, small: Path, 
     assert line.startswith("finished after 1 steps")
     folder = RunFolder.open(tmp_path / "run", lock=False)
     assert folder.experiment().data.path == str(made)
-    problem = build_problem(folder.experiment())
+    problem = build_task(folder.experiment())
     assert problem.split == ("2 of 6 source images are held out",)
     assert not set(problem.training.sources) & set(problem.held_out.sources)
 

@@ -20,7 +20,7 @@ from training.small import experiment_on_disk, same_state
 from ptychoui.export.formats import FORMATS
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import resume_run
+from ptychoui.training.runs import resume_run
 
 
 def test_ctrl_c_keeps_everything_and_the_run_goes_on(

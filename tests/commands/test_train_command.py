@@ -289,7 +289,7 @@ def test_an_unknown_strategy_lists_the_known_ones(
         ("margin_px = 1", "margin_px = 4", "leaves nothing of a tile of 8 pixels"),
         ("unrolls = 3", "unrolls = 3\nunrolls = 4", "is not a valid TOML file"),
         ('update = "heavy_ball"', 'update = "gradient"', "a plain gradient step has no exact inverse"),
-        ("schema_version = 1", "schema_version = 2", "update ptychoui"),
+        ("schema_version = 2", "schema_version = 3", "update ptychoui"),
         ("guard_na = 0.0", "guard_na = 0.4", "no LED lies in the bright field"),
     ],
 )

@@ -16,7 +16,7 @@ from ptychoui.data.formats.geometry_file import PartialGeometry, given_of, read_
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import NoGeometryError
-from ptychoui.experiment import DataSource, Experiment, Geometry, load_geometry
+from ptychoui.experiment import DataSource, FpmExperiment, Geometry, load_geometry
 from ptychoui.optics.info import as_text, describe
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import resources
@@ -102,11 +102,11 @@ def test_a_whole_geometry_of_a_file_stays(tmp_path: Path, stack: ImageStack) -> 
 
 
 def test_experiments_keep_what_their_data_state(smear: Path) -> None:
-    found = with_geometry(Experiment(data=DataSource(path=str(smear))), PRESET)
+    found = with_geometry(FpmExperiment(data=DataSource(path=str(smear))), PRESET)
     given = given_of(found.data, found.geometry)
     assert isinstance(given, PartialGeometry) and given.is_preset
     assert opened(smear, given)[0].microscope.wavelength_um == pytest.approx(0.53)
-    assert with_geometry(Experiment(), PRESET).geometry == WHOLE
+    assert with_geometry(FpmExperiment(), PRESET).geometry == WHOLE
 
 
 @pytest.mark.parametrize(

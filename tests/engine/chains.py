@@ -18,7 +18,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Backward, Chain
 from ptychoui.engine.update import Update
-from ptychoui.network.unrolled import GradientUnroll
+from ptychoui.network.ptychographic import GradientUnroll
 from ptychoui.optics.forward import DataTerm, FourierPtychography
 
 STRATEGIES = ("store_all", "checkpoint", "offload", "binomial", "reversible")

@@ -21,7 +21,8 @@ from ptychoui.experiment import load_experiment
 from ptychoui.export.report import write_report
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import Trainer, new_run
+from ptychoui.training.runs import new_run
+from ptychoui.training.trainer import Trainer
 
 FIGURES = ("loss", "reconstruction", "patterns")
 
@@ -83,7 +84,7 @@ def test_the_pictures_in_the_page_are_the_figures(reported: tuple[Trainer, Path]
 def test_the_page_says_what_was_done(reported: tuple[Trainer, Path]) -> None:
     trainer, report = reported
     text = Page(report.read_text(encoding="utf-8")).text
-    assert trainer.problem.data_sha256 in text and "simulated objects" in text
+    assert trainer.task.data_sha256 in text and "simulated objects" in text
     assert "3 unrolls, step 0.2, momentum 7/8" in text and "2 on 9 LEDs" in text and "reversible" in text
     assert re.search(r"held-out complex error\s+\d\.\d{3} -> \d\.\d{3}", text)
 

@@ -19,7 +19,7 @@ from ptychoui.gui.axes_dialog import AxesDialog
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.session.offered import answered
 from ptychoui.session.opening import AxesWanted, open_or_ask
-from ptychoui.training.problem import find_dataset
+from ptychoui.tasks.fpm.task import find_dataset
 
 LONG = 60_000
 PIXELS = np.random.default_rng(5).integers(100, 4000, (49, 2, 3, 16, 16), dtype=np.uint16)

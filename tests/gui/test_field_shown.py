@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from stepwise_run import snapshot, started, validated
 
+from ptychoui.experiment import kind_of
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.progress_dock import ProgressPanel
 from ptychoui.session import runs
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
+from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import TruthShown
 
 LONG = 60_000
 DOUBT = "all 9 LEDs one by one reach a complex error of 0.99"
@@ -29,8 +30,7 @@ def truth() -> TruthShown:
         phase_rad=ramp / 10,
         pixel_size_um=0.5,
         held_out_from_px=13.0,
-        amplitude_residual=0.0321,
-        fitted_residual=0.0123,
+        sentence="amplitude residual 0.0321, 0.0123 with brightness fitted",
     )
 
 
@@ -77,8 +77,8 @@ def test_a_run_on_known_objects_says_nothing_of_a_field(window: MainWindow) -> N
 
 @pytest.mark.parametrize(("error", "empty"), [(0.999, False), (1.0, True), (1.3, True), (float("nan"), True)])
 def test_a_score_of_one_or_more_is_called_what_it_is(qtbot: Any, qapp: object, error: float, empty: bool) -> None:
-    panel, history = ProgressPanel(), RunHistory()
+    panel, history = ProgressPanel(), RunHistory(kind_of("fpm").metrics)
     qtbot.addWidget(panel)
-    history.take(replace(validated(0), complex_error=error))
+    history.take(replace(validated(0), scores={"complex_error": error}))
     panel.show_history(history)
     assert ("no better than an empty picture" in panel.score.text()) is empty

@@ -142,10 +142,10 @@ def test_demo_in_small_from_start_to_undo(window: MainWindow, qtbot: Any, tmp_pa
     window.controller.open_experiment(_small_demo(), None, window.train)
     qtbot.waitUntil(lambda: window.panels.run.state.text() == "Finished", timeout=LONG)
     history = window.document.history
-    assert history.step == 2 and history.snapshot is not None and history.patterns is not None
+    assert history.step == 2 and history.snapshot is not None and history.result is not None
     assert window.panels.reconstruction.phase.image is not None
     design = window.document.design()
-    assert design is not None and np.array_equal(design[0], history.patterns.levels)
+    assert design is not None and np.array_equal(design[0], history.result.levels)
     assert window.document.undo_label == "Training"
     window.undo()
     back = window.document.design()

@@ -13,7 +13,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.update import HeavyBall, Plain
 from ptychoui.experiment import Network
-from ptychoui.network.unrolled import INPUTS, GradientUnroll, UnrolledNetwork
+from ptychoui.network.ptychographic import INPUTS, GradientUnroll, PtychographicNetwork
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_the_pullback_is_linear_and_matches_a_difference(problem: Problem) -> No
     assert inner(found, direction) == pytest.approx(inner(problem.cotangent, difference), rel=1e-7)
 
 
-def network(**settings: Any) -> UnrolledNetwork:
+def network(**settings: Any) -> PtychographicNetwork:
     model = physics(make(tile_px=8, pad_px=1, pitch_mm=6.0))
-    return UnrolledNetwork(model, Network(**({"unrolls": 4, "step": 0.1} | settings)), FLOOR)
+    return PtychographicNetwork(model, Network(**({"unrolls": 4, "step": 0.1} | settings)), FLOOR)
 
 
 def test_settings_choose_the_update_and_the_steps() -> None:

@@ -10,7 +10,7 @@ from ptychoui.bench.problem import PIXEL_UM, disc_of_leds, field_px
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.experiment import Microscope, Network
-from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
+from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.microscope import Sampling
@@ -48,7 +48,7 @@ def streamed_pass(model: FourierPtychography, unrolls: int) -> None:
     """Forward and back under the reversible strategy, with 8 measurements of one object."""
     generator = torch.Generator().manual_seed(0)
     size, tile, rows = model.grids.object_px, model.grids.tile_px, 8
-    network = UnrolledNetwork(model, Network(unrolls=unrolls, step=0.1), 1e-6)
+    network = PtychographicNetwork(model, Network(unrolls=unrolls, step=0.1), 1e-6)
     inputs = {
         "weights": torch.rand(rows, len(model.leds), generator=generator) / len(model.leds),
         "offset": torch.zeros(rows),

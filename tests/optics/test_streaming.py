@@ -20,7 +20,7 @@ from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.experiment import Network
-from ptychoui.network.unrolled import INPUTS, UnrolledNetwork
+from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
 from ptychoui.optics import compiled
 from ptychoui.optics.forward import DataTerm, FourierPtychography, ProductResult, _reach, _windows
 from ptychoui.optics.led_sums import LedSums, Light, TensorLedSums, Windows
@@ -282,9 +282,9 @@ def test_zernike_polynomials_as_powers(noll: int) -> None:
 
 def network_of(
     model: FourierPtychography, unrolls: int = 6
-) -> tuple[UnrolledNetwork, Problem, dict[str, torch.Tensor]]:
+) -> tuple[PtychographicNetwork, Problem, dict[str, torch.Tensor]]:
     p = Problem(model)
-    network = UnrolledNetwork(model, Network(unrolls=unrolls, step=0.05), p.data.variance_floor)
+    network = PtychographicNetwork(model, Network(unrolls=unrolls, step=0.05), p.data.variance_floor)
     data = p.data
     inputs = {"weights": data.weights, "offset": data.offset, "amplitude": data.amplitude}
     return network, p, inputs | {"step": network.initial_step()}

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ptychoui.errors import StopRequested
+from ptychoui.tasks.fpm.events import PatternSnapshot
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import Finished, Snapshot, Started, StepDone, Stopped, Validated
+from ptychoui.training.events import Finished, Started, StepDone, Stopped, Validated
 
 
 def started(steps: int = 5) -> Started:
@@ -20,12 +21,8 @@ def started(steps: int = 5) -> Started:
         device="cpu",
         strategy="reversible",
         predicted_bytes={"reversible": 1_000_000, "store_all": 9_000_000},
-        feasibility="9 LEDs lit per pattern",
+        summary="9 LEDs lit per pattern",
         warnings=(),
-        led_numbers=np.arange(4),
-        illumination_na=np.zeros((4, 2)),
-        objective_na=0.1,
-        row_names=("bright field 1",),
     )
 
 
@@ -36,12 +33,12 @@ def step_done(step: int) -> StepDone:
 
 
 def validated(step: int) -> Validated:
-    return Validated(step=step, loss=0.5, complex_error=0.5, amplitude_error=0.1, phase_error_rad=0.2)
+    return Validated(step=step, loss=0.5, scores={"complex_error": 0.5, "amplitude_error": 0.1, "phase_error_rad": 0.2})
 
 
-def snapshot(step: int, rows: int = 1, leds: int = 4) -> Snapshot:
+def snapshot(step: int, rows: int = 1, leds: int = 4) -> PatternSnapshot:
     image = np.full((6, 8), float(step), dtype=np.float32)
-    return Snapshot(
+    return PatternSnapshot(
         step=step,
         levels=np.zeros((rows, leds), dtype=np.float32),
         exposures=np.ones(rows, dtype=np.float32),

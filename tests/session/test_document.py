@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import Experiment, load_experiment
+from ptychoui.experiment import FpmExperiment, load_experiment
 from ptychoui.session.document import Document
 from ptychoui.session.edits import KIND_DEFAULTS, description_of, usual_geometry, value_of, with_kind, with_value
 
@@ -15,7 +15,7 @@ CENTRE = 112
 
 
 def document() -> Document:
-    return Document(Experiment(geometry=usual_geometry()))
+    return Document(FpmExperiment(geometry=usual_geometry()))
 
 
 def test_edits_are_undone_and_redone_in_order() -> None:
@@ -141,9 +141,9 @@ def test_settings_by_name() -> None:
     experiment = document().experiment
     changed = with_value(experiment, "geometry.array.pose.tilt_x_deg", 2.0)
     assert value_of(changed, "geometry.array.pose.tilt_x_deg") == 2.0
-    assert value_of(Experiment(), "geometry.array.pitch_mm") is None
+    assert value_of(FpmExperiment(), "geometry.array.pitch_mm") is None
     assert "degrees" in description_of("geometry.array.pose.tilt_x_deg")
     with pytest.raises(SettingsError, match="unrolls"):
         with_value(experiment, "network.unrolls", 0)
     with pytest.raises(SettingsError, match="no table"):
-        with_value(Experiment(), "geometry.array.pitch_mm", 1.0)
+        with_value(FpmExperiment(), "geometry.array.pitch_mm", 1.0)

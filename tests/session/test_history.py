@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from stepwise_run import started, step_done, validated
 
+from ptychoui.experiment import kind_of
 from ptychoui.session.history import Curve, RunHistory
 from ptychoui.training.events import StrategyChanged
 
@@ -30,7 +31,7 @@ def test_a_resumed_run_does_the_steps_after_its_save_again() -> None:
 
 
 def test_lines_of_a_run_folder_and_odd_ones() -> None:
-    history = RunHistory()
+    history = RunHistory(kind_of("fpm").metrics)
     good = {"complex_error": 1, "amplitude_error": 1, "phase_error_rad": 1}
     history.take_lines(
         [
@@ -47,7 +48,7 @@ def test_lines_of_a_run_folder_and_odd_ones() -> None:
 def test_the_first_score_is_kept() -> None:
     history = RunHistory()
     history.take(validated(0))
-    history.take(replace(validated(5), complex_error=0.1))
+    history.take(replace(validated(5), scores={"complex_error": 0.1}))
     assert history.first_score is not None and history.first_score.step == 0
     assert history.last_score is not None and history.last_score.step == 5
 

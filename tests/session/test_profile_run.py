@@ -11,7 +11,7 @@ import tifffile
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.experiment import DataSource, Experiment, Geometry, Images
+from ptychoui.experiment import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.optics import calibrate, calibrate_file
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import data_file
@@ -86,7 +86,7 @@ def test_a_profile_is_written_with_the_day_and_data_can_be_read_through_it(
     bright = np.hypot(*made.illumination_na.T) < 0.9 * made.objective_na
     relative = made.gain[bright] / (1000 + 10 * made.led_numbers[bright])
     assert np.ptp(relative) / relative.mean() < 0.01
-    experiment = with_profile(Experiment(data=SAMPLE), plan.output)
+    experiment = with_profile(FpmExperiment(data=SAMPLE), plan.output)
     assert experiment.geometry is None
     through = opening.load_data(experiment.data, None).dataset
     assert isinstance(through, ImageStack) and through.geometry is not None

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training.test_truth import problem
+from tasks.fpm.test_truth import problem
 
 from ptychoui.errors import PtychouiError, StopRequested
-from ptychoui.experiment import Experiment
+from ptychoui.experiment import FpmExperiment
 from ptychoui.export import reconstruction_figures
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import opening, runs
@@ -21,12 +21,13 @@ from ptychoui.session.history import RunHistory
 from ptychoui.session.judgement import judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.worker import RunState, Worker
-from ptychoui.training import examples, trainer
+from ptychoui.tasks.fpm import examples
+from ptychoui.training import runs as training_runs
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Snapshot
 
 
-def tiny(steps: int = 2) -> Experiment:
+def tiny(steps: int = 2) -> FpmExperiment:
     demo = opening.demo_experiment()
     return demo.replace(
         data=demo.data.replace(tile_px=16, pad_px=4),
@@ -53,16 +54,16 @@ def test_train_open_and_resume(tmp_path: Path) -> None:
     assert worker.state is RunState.FINISHED, history.end
     assert isinstance(history.end, Finished) and history.step == 2
     assert isinstance(history.snapshot, Snapshot) and not history.snapshot.phase_rad.flags.writeable
-    assert history.patterns is not None
+    assert history.result is not None
 
     opened = opening.open_anything(tmp_path / "run")
     assert isinstance(opened, opening.OpenedRun) and opened.step == 2
     document = Document()
     document.take_run(opened)
-    document.dataset = opening.load_data(document.experiment.data, document.experiment.geometry).dataset
+    document.dataset = opening.load_data(document.data_source, document.geometry).dataset
     design = document.design()
     assert design is not None
-    assert np.allclose(design[0], history.patterns.levels, atol=1e-6)
+    assert np.allclose(design[0], history.result.levels, atol=1e-6)
     assert document.history.step == 2
 
     more = train(worker, runs.resumed_run(tmp_path / "run", 3))
@@ -72,14 +73,15 @@ def test_train_open_and_resume(tmp_path: Path) -> None:
 
 def test_a_run_starts_from_edited_levels(tmp_path: Path) -> None:
     document = Document(tiny(0))
-    document.dataset = opening.load_data(document.experiment.data, document.experiment.geometry).dataset
+    document.dataset = opening.load_data(document.data_source, document.geometry).dataset
     leds = document.leds()
     assert leds is not None
     document.edit_level(0, int(np.argmin(leds.radius_na)), 0.125)
-    levels, exposures = document.changed_design
-    history = train(Worker(Mailbox()), runs.new_run(document.experiment, tmp_path / "run", levels, exposures))
-    assert history.patterns is not None and levels is not None
-    assert np.allclose(history.patterns.levels, levels, atol=1e-6) and 0.125 in levels
+    levels = document.changed_design[0]
+    assert levels is not None
+    history = train(Worker(Mailbox()), runs.new_run(document.experiment, tmp_path / "run", {"levels": levels}))
+    assert history.result is not None
+    assert np.allclose(history.result.levels, levels, atol=1e-6) and 0.125 in levels
 
 
 def test_run_folders_do_not_collide(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_run_folders_do_not_collide(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sample:stack", "sample:objects"])
 def test_samples_open_with_a_geometry(name: str) -> None:
-    source = Experiment().data.replace(path=name)
+    source = FpmExperiment().data.replace(path=name)
     assert opening.load_data(source, None).dataset.geometry is not None
 
 
@@ -113,21 +115,21 @@ def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:
     document = Document(tiny())
     geometry, design = document.geometry, document.design()
     assert geometry is not None and design is not None
-    fine = judge(geometry, *design, document.experiment.measurement)
+    fine = judge(geometry, *design, document.fpm.measurement)
     assert fine.derived is not None and fine.feasibility is not None
     tilted = geometry.replace(
         array=geometry.array.replace(height_mm=1.0, pose=geometry.array.pose.replace(tilt_x_deg=50))
     )
-    bad = judge(tilted, None, None, document.experiment.measurement)
+    bad = judge(tilted, None, None, document.fpm.measurement)
     assert bad.derived is None and "above the sample" in bad.problem
 
 
 def test_the_run_folder_of_a_measured_stack_holds_a_picture_of_what_is_learned_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "build_problem", lambda experiment, **_told: problem(True))
+    monkeypatch.setattr(training_runs, "build_task", lambda *_told: problem(True))
     history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
-    assert isinstance(history.end, Finished) and history.truth is not None
+    assert isinstance(history.end, Finished) and history.shown_first is not None
     assert (tmp_path / "run" / "truth.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -151,7 +153,7 @@ def test_learning_goes_on_where_that_picture_cannot_be_written(tmp_path: Path, m
     def full(path: Path, *_rest: object) -> None:
         raise PtychouiError(f"{path.name} cannot be written", "make room")
 
-    monkeypatch.setattr(trainer, "build_problem", lambda experiment, **_told: problem(True))
+    monkeypatch.setattr(training_runs, "build_task", lambda *_told: problem(True))
     monkeypatch.setattr(reconstruction_figures, "write_truth", full)
     history = train(Worker(Mailbox()), runs.new_run(problem(True).experiment, tmp_path / "run"))
     assert isinstance(history.end, Finished)

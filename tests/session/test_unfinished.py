@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychoui.experiment import Experiment
+from ptychoui.experiment import FpmExperiment
 from ptychoui.session.document import Document
 from ptychoui.session.kept_design import KeptDesign, design_path, read_design, write_design
 from ptychoui.session.unfinished import Unfinished, left_behind, unfinished_folder
 
 
 def test_work_is_found_once_its_process_lets_go(tmp_path: Path) -> None:
-    experiment = Experiment(name="cells")
+    experiment = FpmExperiment(name="cells")
     assert not left_behind()
     work = Unfinished.begin("training", experiment, tmp_path / "a.toml", tmp_path / "runs" / "a-1")
     assert not left_behind(), "it is going on"
@@ -29,7 +29,7 @@ def test_work_is_found_once_its_process_lets_go(tmp_path: Path) -> None:
 
 def test_the_newest_comes_first_and_damaged_words_stop_nothing() -> None:
     for kind in ("reconstruction", "field"):
-        Unfinished.begin(kind, Experiment(name=kind), None, Path("field.h5")).leave()  # type: ignore[arg-type]
+        Unfinished.begin(kind, FpmExperiment(name=kind), None, Path("field.h5")).leave()  # type: ignore[arg-type]
     for number, text in enumerate(("{", "[]", '{"kind": "training"}', "")):
         folder = unfinished_folder() / f"bad{number}"
         folder.mkdir()

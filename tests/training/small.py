@@ -9,8 +9,8 @@ import numpy as np
 
 from ptychoui.data.dataset import Provenance, TrainingSet, array_sha256
 from ptychoui.data.formats.native import save_hdf5
-from ptychoui.experiment import Experiment, to_toml
-from ptychoui.training.problem import Problem, build_problem
+from ptychoui.experiment import FpmExperiment, to_toml
+from ptychoui.tasks.fpm.task import FpmTask, build_task
 from ptychoui.training.trainer import Trainer
 
 GEOMETRY: dict[str, Any] = {
@@ -38,12 +38,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def experiment(**sections: Any) -> Experiment:
+def experiment(**sections: Any) -> FpmExperiment:
     """The small experiment; a keyword changes a setting or, given a dictionary, a section."""
     merged = dict(SETTINGS)
     for name, value in sections.items():
         merged[name] = merged.get(name, {}) | value if isinstance(value, dict) else value
-    return Experiment(**merged)
+    return FpmExperiment(**merged)
 
 
 def objects(count: int = 8, sources: int = 4, size: int = 28) -> TrainingSet:
@@ -61,8 +61,8 @@ def objects(count: int = 8, sources: int = 4, size: int = 28) -> TrainingSet:
     )
 
 
-def problem(**sections: Any) -> Problem:
-    return build_problem(experiment(**sections), objects())
+def problem(**sections: Any) -> FpmTask:
+    return build_task(experiment(**sections), dataset=objects())
 
 
 def experiment_on_disk(folder: Path, **sections: Any) -> Path:

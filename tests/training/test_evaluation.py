@@ -15,12 +15,14 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.errors import DataError, RunError
 from ptychoui.experiment import load_experiment
 from ptychoui.export.quantise import quantise
-from ptychoui.training.evaluation import evaluate_run, load_run, rescore
+from ptychoui.tasks.fpm.objectives import LOSSES, scores
+from ptychoui.tasks.fpm.rescoring import rescored
+from ptychoui.training.evaluation import evaluate_run, load_run
 from ptychoui.training.events import Validated
-from ptychoui.training.objectives import LOSSES, scores
+from ptychoui.training.gradients import reconstruct_batch
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.step import reconstruct_batch
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.runs import new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +63,11 @@ def test_scores_are_those_of_the_last_validation(trained: Trainer) -> None:
     last = [event for event in trained.folder.events() if event["kind"] == "validated"][-1]
     for name in ("complex_error", "amplitude_error", "phase_error_rad"):
         assert values[name] == last[name]
-    assert values["objects"] == len(trained.problem.held_out) and values["steps"] == 6
+    assert values["objects"] == len(trained.task.held_out) and values["steps"] == 6
 
 
 def test_scores_are_means_over_objects_by_hand(trained: Trainer) -> None:
-    problem = trained.problem
+    problem = trained.task
     generator = torch.Generator().manual_seed(1)
     found = reconstruct_batch(problem, trained.network, trained.parameters, problem.held_out, generator)
     by_hand = scores(problem.object_of(found), problem.held_out.truth)
@@ -81,12 +83,12 @@ def test_all_of_another_set_judges_held_out_first(trained: Trainer, tmp_path: Pa
 
 
 def test_notes_of_other_data_do_not_tell_of_a_split(trained: Trainer) -> None:
-    values = evaluate_run(_path(trained), trained.problem.experiment.data.path)
+    values = evaluate_run(_path(trained), trained.task.experiment.data.path)
     assert values["objects"] == 8 and not any("held out" in note for note in values["notes"])
 
 
 def test_the_experiment_of_another_data_set_keeps_the_learned_step(trained: Trainer) -> None:
-    loaded = load_run(_path(trained), trained.problem.experiment.data.path)
+    loaded = load_run(_path(trained), trained.task.experiment.data.path)
     assert torch.equal(loaded.parameters.step, trained.parameters.step)
 
 
@@ -118,19 +120,19 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
 def test_rescoring_the_run_s_own_design_changes_nothing(trained: Trainer) -> None:
     loaded = load_run(_path(trained))
     values = evaluate_run(_path(trained))
-    again = rescore(loaded, *loaded.design_arrays())
+    again = rescored(loaded, *loaded.task.design_arrays(loaded.parameters))
     assert all(again[name] == pytest.approx(values[name], rel=1e-6) for name in again)
     same_state(loaded, trained)
 
 
 def test_fine_levels_cost_nothing_and_dark_patterns_cost_everything(trained: Trainer) -> None:
-    levels, exposures = trained.design_arrays()
-    raw = rescore(trained, levels, exposures)["complex_error"]
+    levels, exposures = trained.task.design_arrays(trained.parameters)
+    raw = rescored(trained, levels, exposures)["complex_error"]
     fine = quantise(levels, 16)
-    assert rescore(trained, fine.levels, exposures * fine.exposure_scale)["complex_error"] == pytest.approx(
+    assert rescored(trained, fine.levels, exposures * fine.exposure_scale)["complex_error"] == pytest.approx(
         raw, rel=0.02
     )
-    assert rescore(trained, np.zeros_like(levels), exposures)["complex_error"] != pytest.approx(raw, rel=0.02)
+    assert rescored(trained, np.zeros_like(levels), exposures)["complex_error"] != pytest.approx(raw, rel=0.02)
 
 
 def test_resuming_after_reading_is_possible(trained: Trainer) -> None:
@@ -145,7 +147,7 @@ def test_the_held_out_loss_is_the_loss_that_is_trained(loss: str, tmp_path: Path
     """Both are drawn on one axis: a curve of other units would tell nothing."""
     trainer = new_run(load_experiment(experiment_on_disk(tmp_path, training={"loss": loss})), None)
     validated = trainer.validate()
-    made = trainer.problem
+    made = trainer.task
     found = reconstruct_batch(
         made, trainer.network, trainer.parameters, made.held_out, torch.Generator().manual_seed(1)
     )

@@ -13,26 +13,33 @@ from optics.setups import figure, relative
 from training.small import problem as small_problem
 
 from ptychoui.optics.forward import DataTerm
-from ptychoui.training.examples import Examples
-from ptychoui.training.problem import Problem
-from ptychoui.training.step import Parameters, loss_and_gradients, start_parameters
+from ptychoui.tasks.fpm.examples import Objects
+from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
+from ptychoui.tasks.fpm.task import FpmTask
+from ptychoui.training.gradients import loss_and_gradients
 
 WANTED = ("levels", "exposures", "step")
 
 
-def build(**sections: Any) -> tuple[Problem, Parameters, Examples]:
+def build(**sections: Any) -> tuple[FpmTask, DesignParameters, Objects]:
     """A problem in double precision and parameters away from every bound."""
     sections["engine"] = {"precision": "float64"} | sections.get("engine", {})
     problem = small_problem(**sections)
     rng = np.random.default_rng(2)
-    parameters = start_parameters(problem)
-    parameters.levels = torch.from_numpy(0.2 + 0.5 * rng.random(tuple(parameters.levels.shape)))
-    parameters.exposures = torch.tensor([0.8, 1.2], dtype=torch.float64)
-    parameters.step = torch.from_numpy(0.1 + 0.1 * rng.random(len(parameters.step)))
+    start = start_parameters(problem)
+    parameters = start.with_tensors(
+        {
+            "levels": torch.from_numpy(0.2 + 0.5 * rng.random(tuple(start.levels.shape))),
+            "exposures": torch.tensor([0.8, 1.2], dtype=torch.float64),
+            "step": torch.from_numpy(0.1 + 0.1 * rng.random(len(start.step))),
+        }
+    )
     return problem, parameters, problem.training.pick([0, 3])
 
 
-def independent_loss(problem: Problem, parameters: Parameters, examples: Examples, seed: int | None) -> torch.Tensor:
+def independent_loss(
+    problem: FpmTask, parameters: DesignParameters, examples: Objects, seed: int | None
+) -> torch.Tensor:
     """The whole step written again: light, camera, first estimate, heavy ball on the simple model, loss."""
     settings, grids = problem.experiment.measurement, problem.grids
     gain = torch.from_numpy((1 - problem.leds.radius_na**2) ** 2)
@@ -108,10 +115,10 @@ def test_gradients_agree_with_an_independent_chain(name: str) -> None:
     seed = None if problem.experiment.measurement.noise == "none" else 11
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     found = loss_and_gradients(
-        problem, problem.network(), problem.experiment.engine.strategy, parameters, examples, generator, WANTED
+        problem, problem.network(), problem.experiment.engine.strategy, parameters, examples, generator
     )
     leaves = {key: value.clone().requires_grad_() for key, value in parameters.items()}
-    loss = independent_loss(problem, Parameters(**leaves), examples, seed)
+    loss = independent_loss(problem, parameters.with_tensors(leaves), examples, seed)
     loss.backward()
     assert found.loss == pytest.approx(float(loss.detach()), rel=1e-9)
     for key, leaf in leaves.items():
@@ -130,9 +137,9 @@ def test_gradients_are_finite_differences(name: str, loss: str, key: str) -> Non
         | {"training": {"loss": loss}, "measurement": CASES[name]["measurement"] | {"adc_bits": 0, "full_well": 1e9}}
     )
 
-    def outcome(changed: Parameters) -> Any:
+    def outcome(changed: DesignParameters) -> Any:
         generator = torch.Generator().manual_seed(4)
-        return loss_and_gradients(problem, problem.network(), "reversible", changed, examples, generator, WANTED)
+        return loss_and_gradients(problem, problem.network(), "reversible", changed, examples, generator)
 
     value = getattr(parameters, key)
     direction = torch.randn(value.shape, dtype=value.dtype, generator=torch.Generator().manual_seed(6))
@@ -140,7 +147,7 @@ def test_gradients_are_finite_differences(name: str, loss: str, key: str) -> Non
     samples = {}
     for s in (-2, -1, 1, 2):
         values = dict(parameters.items()) | {key: value + s * h * direction}
-        samples[s] = outcome(Parameters(**values)).loss
+        samples[s] = outcome(parameters.with_tensors(values)).loss
     slope = (8 * (samples[1] - samples[-1]) - (samples[2] - samples[-2])) / (12 * h)
     gradient = outcome(parameters).gradients[key]
     found = float((gradient * direction).sum())
@@ -151,11 +158,11 @@ def test_gradients_are_finite_differences(name: str, loss: str, key: str) -> Non
 def test_strategies_give_the_same_bits(precision: str) -> None:
     problem, parameters, examples = build(engine={"precision": precision}, measurement={"noise": "physical"})
     dtype = problem.physics.dtype
-    parameters = Parameters(**{key: value.to(dtype) for key, value in parameters.items()})
+    parameters = parameters.with_tensors({key: value.to(dtype) for key, value in parameters.items()})
     results = []
     for name in ("store_all", "checkpoint", "binomial", "reversible"):
         generator = torch.Generator().manual_seed(1)
-        results.append(loss_and_gradients(problem, problem.network(), name, parameters, examples, generator, WANTED))
+        results.append(loss_and_gradients(problem, problem.network(), name, parameters, examples, generator))
     for other in results[1:]:
         assert other.loss == results[0].loss
         assert all(torch.equal(other.gradients[key], results[0].gradients[key]) for key in WANTED)
@@ -163,7 +170,7 @@ def test_strategies_give_the_same_bits(precision: str) -> None:
 
 
 def test_levels_outside_a_band_have_no_gradient_and_parameters_are_left_alone() -> None:
-    problem, parameters, examples = build()
+    problem, parameters, examples = build(design={"learn_exposure": False}, network={"learn_step": False})
     before = {key: value.clone() for key, value in parameters.items()}
     found = loss_and_gradients(problem, problem.network(), "reversible", parameters, examples, None)
     assert set(found.gradients) == {"levels"}

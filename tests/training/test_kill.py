@@ -13,14 +13,15 @@ from training.small import experiment_on_disk, same_state
 
 from ptychoui.experiment import load_experiment
 from ptychoui.training.events import Finished
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.runs import new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 SETTINGS = {"training": {"steps": 400, "validate_every": 2}}
 CHILD = """
 import sys, warnings
 import torch
 from ptychoui.experiment import load_experiment
-from ptychoui.training.trainer import new_run, resume_run
+from ptychoui.training.runs import new_run, resume_run
 torch.set_num_threads(1)
 experiment, run, mode = sys.argv[1:]
 trainer = resume_run(run) if mode == "resume" else new_run(load_experiment(experiment), run)

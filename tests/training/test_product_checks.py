@@ -14,26 +14,26 @@ from training.small import problem
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import CertificateError
-from ptychoui.network.unrolled import GradientUnroll
+from ptychoui.network.ptychographic import GradientUnroll
 from ptychoui.optics.forward import FourierPtychography
+from ptychoui.tasks.fpm.parameters import start_parameters
+from ptychoui.tasks.fpm.task import STREAMED, FpmTask
 from ptychoui.training import check, planning
 from ptychoui.training import trainer as trainer_module
-from ptychoui.training.check import check_products, in_double_precision
+from ptychoui.training.check import check_products
 from ptychoui.training.events import ProductsChecked, StepDone
-from ptychoui.training.planning import STREAMED, plan_run, ways_to_check
-from ptychoui.training.problem import Problem
-from ptychoui.training.step import start_parameters
+from ptychoui.training.planning import plan_run, ways_to_check
 from ptychoui.training.trainer import Trainer
 
 Option = planning.Option
 
 
-def checked(made: Problem, strategy: str, variant: str = "", seed: int = 0) -> float:
+def checked(made: FpmTask, strategy: str, variant: str = "", seed: int = 0) -> float:
     """Check a problem at its start."""
     way = Option(strategy=strategy, peak=0, effort=0.0, variant=variant)
     generator = torch.Generator().manual_seed(seed)
     examples = made.training.pick([0])
-    return check_products(made, in_double_precision(made), way, start_parameters(made), examples, generator)
+    return check_products(made, made.double(), way, start_parameters(made), examples, generator)
 
 
 # Right products ------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_later_checks_take_the_inputs_in_turn(turn: int, monkeypatch: pytest.Mon
     made = problem()
     way = ways_to_check(made, plan_run(made, start_parameters(made)))[0]
     examples, generator = made.training.pick([0]), torch.Generator().manual_seed(0)
-    double = in_double_precision(made)
+    double = made.double()
     for which in (None, turn):
         check_products(made, double, way, start_parameters(made), examples, generator, which)
     every, one = looked
@@ -193,7 +193,7 @@ def test_a_derivative_that_is_not_a_number_is_found(monkeypatch: pytest.MonkeyPa
 # Memory --------------------------------------------------------------------------------------------------
 
 
-def _with(made: Problem, **engine: Any) -> Problem:
+def _with(made: FpmTask, **engine: Any) -> FpmTask:
     return replace(made, experiment=made.experiment.replace(engine=made.experiment.engine.replace(**engine)))
 
 
@@ -221,7 +221,7 @@ def test_a_greedy_run_is_checked_by_back_propagation() -> None:
 def test_a_check_that_runs_out_of_memory_takes_less_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     real = trainer_module.check_products
 
-    def short(problem: Problem, double: Problem, way: Any, *rest: Any) -> Any:
+    def short(problem: FpmTask, double: FpmTask, way: Any, *rest: Any) -> Any:
         if not way.variant:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         return real(problem, double, way, *rest)

@@ -21,7 +21,8 @@ import ptychoui
 from ptychoui.errors import RunError
 from ptychoui.experiment import load_experiment
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.runs import new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 
 def arrays(step: int) -> dict[str, np.ndarray]:
@@ -214,7 +215,7 @@ def test_files_that_no_run_left_are_never_overwritten(tmp_path: Path, name: str,
 def test_an_experiment_is_not_trained_over_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = experiment_on_disk(tmp_path)
     before = path.read_bytes()
-    monkeypatch.setattr("ptychoui.training.trainer.build_problem", lambda *_: pytest.fail("reads the data first"))
+    monkeypatch.setattr("ptychoui.training.runs.build_task", lambda *_: pytest.fail("reads the data first"))
     with pytest.raises(RunError, match="no run left"):
         new_run(load_experiment(path), tmp_path)
     assert path.read_bytes() == before

@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from training.small import GEOMETRY, experiment, experiment_on_disk
 
 from ptychoui.errors import RunError
-from ptychoui.experiment import Experiment, Settings, load_experiment, to_toml
+from ptychoui.experiment import FpmExperiment, Settings, load_experiment, to_toml
 from ptychoui.training.evaluation import evaluate_run, load_run
 from ptychoui.training.run_folder import RunFolder
+from ptychoui.training.runs import new_run, resume_run
 from ptychoui.training.settled import MAY_CHANGE, differences
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 SETTLED: dict[str, dict[str, Any]] = {
     "seed": {"seed": 7},
@@ -73,12 +74,12 @@ def _close(trainer: Trainer) -> None:
     trainer.folder.close()
 
 
-def _changed(run: Path, sections: dict[str, Any]) -> Experiment:
+def _changed(run: Path, sections: dict[str, Any]) -> FpmExperiment:
     """The run's settings with some sections changed, as somebody would edit them."""
     table = RunFolder.open(run, lock=False).experiment().model_dump()
     for name, value in sections.items():
         table[name] = table[name] | value if isinstance(value, dict) else value
-    return Experiment(**table)
+    return FpmExperiment(**table)
 
 
 @pytest.mark.parametrize("name", SETTLED)
@@ -148,7 +149,7 @@ def _names(settings: type[BaseModel], section: str = "") -> Iterator[str]:
 
 
 def test_what_may_change_are_settings() -> None:
-    assert set(_names(Experiment)) >= MAY_CHANGE
+    assert set(_names(FpmExperiment)) >= MAY_CHANGE
 
 
 def test_long_values_and_tables_are_not_spelled_out() -> None:

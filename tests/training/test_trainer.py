@@ -14,13 +14,14 @@ from training.small import experiment_on_disk, problem, same_state
 
 from ptychoui.errors import EngineError, PtychouiError, SettingsError, StopRequested
 from ptychoui.experiment import load_experiment
+from ptychoui.tasks.fpm.parameters import DesignParameters, project_, start_parameters
 from ptychoui.training import trainer as trainer_module
 from ptychoui.training.control import RunControl
+from ptychoui.training.devices import pick_device
 from ptychoui.training.events import Finished, Saved, Snapshot, Started, StepDone, Stopped, StrategyChanged, Validated
-from ptychoui.training.problem import pick_device
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.step import Parameters, project, start_parameters
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.runs import new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 
 def start(folder: Path, **sections: Any) -> Trainer:
@@ -125,11 +126,15 @@ def test_a_run_goes_on_in_another_precision(tmp_path: Path, before: str, after: 
     second = resume_run(tmp_path / "run")
     dtype = getattr(torch, after)
     for name, tensor in second.parameters.items():
-        expected, moments = getattr(first.parameters, name), second.optimiser.state[tensor]
-        assert tensor.dtype == moments["exp_avg"].dtype == moments["exp_avg_sq"].dtype == dtype
-        assert torch.equal(tensor, expected.to(dtype))
-        assert torch.equal(moments["exp_avg"], first.optimiser.state[expected]["exp_avg"].to(dtype))
-        assert float(moments["step"]) == 3
+        before_, after_ = (
+            {key: torch.from_numpy(array) for key, array in run.state().items() if array.ndim}
+            for run in (first, second)
+        )
+        mean, square = f"adam_{name}_exp_avg", f"adam_{name}_exp_avg_sq"
+        assert tensor.dtype == after_[mean].dtype == after_[square].dtype == dtype
+        assert torch.equal(tensor, first.parameters[name].to(dtype))
+        assert torch.equal(after_[mean], before_[mean].to(dtype))
+        assert second.state()[f"adam_{name}_step"] == 3
     assert isinstance(list(second.run())[-1], Finished) and second.step == 5
     again = resume_run(close(second).folder.path)  # type: ignore[union-attr]
     same_state(second, close(again))
@@ -262,12 +267,15 @@ def test_project_brings_wild_parameters_back() -> None:
     total, minimum = 3.0, some.experiment.design.minimum_exposure
     bright = torch.from_numpy(some.leds.bright_field(some.objective_na))
     for _ in range(300):
-        wild = Parameters(
-            levels=torch.from_numpy(rng.normal(0.5, 1.5, (4, 9))).float(),
-            exposures=torch.from_numpy(rng.normal(0.7, rng.choice([0.1, 2.0]), 4)).float(),
-            step=torch.from_numpy(rng.normal(0.1, 0.2, 3)).float(),
+        wild = DesignParameters(
+            {
+                "levels": torch.from_numpy(rng.normal(0.5, 1.5, (4, 9))).float(),
+                "exposures": torch.from_numpy(rng.normal(0.7, rng.choice([0.1, 2.0]), 4)).float(),
+                "step": torch.from_numpy(rng.normal(0.1, 0.2, 3)).float(),
+            },
+            rates={},
         )
-        project(wild, some)
+        project_(wild, some)
         assert float(wild.levels.min()) >= 0 and float(wild.levels.max()) <= 1
         assert not wild.levels[~some.mask].any()
         assert float(wild.exposures.min()) >= minimum * (1 - 1e-5)
@@ -276,17 +284,17 @@ def test_project_brings_wild_parameters_back() -> None:
         light = (some.measurement.weights(wild.levels, wild.exposures) * bright).sum(1)
         settings = some.experiment.measurement
         assert float(light.max()) * settings.photons_per_led <= 0.8 * settings.full_well * (1 + 1e-5)
-        again = Parameters(**{name: value.clone() for name, value in wild.items()})
-        project(again, some)
+        again = wild.with_tensors({name: value.clone() for name, value in wild.items()})
+        project_(again, some)
         for name, value in again.items():
-            assert torch.allclose(value, getattr(wild, name), rtol=1e-5, atol=1e-7), name
+            assert torch.allclose(value, wild[name], rtol=1e-5, atol=1e-7), name
 
 
 def test_project_leaves_good_parameters_alone() -> None:
     some = problem()
     good = start_parameters(some)
     before = {name: value.clone() for name, value in good.items()}
-    project(good, some)
+    project_(good, some)
     for name, value in good.items():
         assert torch.allclose(value, before[name], rtol=1e-6), name
 

@@ -11,29 +11,30 @@ from optics.setups import figure
 from training.small import experiment_on_disk
 
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import Engine, Experiment, Network, load_experiment
+from ptychoui.experiment import Engine, FpmExperiment, Network, load_experiment
+from ptychoui.tasks.fpm.parameters import start_parameters
+from ptychoui.tasks.fpm.task import STREAMED, FpmTask, build_task
 from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone
-from ptychoui.training.planning import STREAMED, after_running_out, plan_run
-from ptychoui.training.problem import Problem, build_problem
-from ptychoui.training.step import StepResult, loss_and_gradients, start_parameters
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.gradients import StepResult, loss_and_gradients
+from ptychoui.training.planning import after_running_out, plan_run
+from ptychoui.training.runs import new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 
-def problem(folder: Path, **sections: Any) -> Problem:
-    return build_problem(load_experiment(experiment_on_disk(folder, **sections)))
+def problem(folder: Path, **sections: Any) -> FpmTask:
+    return build_task(load_experiment(experiment_on_disk(folder, **sections)))
 
 
 def gradients(
-    made: Problem,
+    made: FpmTask,
     name: str,
     objects: int | None = None,
     streamed: bool = False,
-    wanted: tuple[str, ...] = ("levels", "step"),
 ) -> StepResult:
     generator = torch.Generator().manual_seed(5)
-    network, parameters = made.network(streamed=streamed), start_parameters(made)
+    network, parameters = made.network(STREAMED if streamed else ""), start_parameters(made)
     examples = made.training.pick([0, 1, 2])
-    return loss_and_gradients(made, network, name, parameters, examples, generator, wanted, objects_at_once=objects)
+    return loss_and_gradients(made, network, name, parameters, examples, generator, examples_at_once=objects)
 
 
 def far(a: StepResult, b: StepResult) -> float:
@@ -160,7 +161,7 @@ def _close(trainer: Trainer) -> None:
 )
 def test_settings_that_do_not_go_together(network: dict[str, Any], engine: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said) as error:
-        Experiment(network=Network(**network), engine=Engine(**engine))
+        FpmExperiment(network=Network(**network), engine=Engine(**engine))
     assert "set " in error.value.hint
 
 
@@ -192,7 +193,7 @@ def test_streaming_is_planned_where_many_leds_do_not_fit(tmp_path: Path) -> None
         assert chosen.option.variant == STREAMED and chosen.network(made).physics.stream
 
 
-def _streamed(made: Problem, parameters: Any) -> list[Any]:
+def _streamed(made: FpmTask, parameters: Any) -> list[Any]:
     from ptychoui.training.planning import _options
 
     return _options(made, parameters, STREAMED)
@@ -220,7 +221,7 @@ def test_what_is_tried_after_running_out(tmp_path: Path) -> None:
     assert following is None or following.option.strategy == "greedy", "another loss is never slipped in"
 
 
-def _with(made: Problem, **engine: Any) -> Problem:
+def _with(made: FpmTask, **engine: Any) -> FpmTask:
     from dataclasses import replace
 
     return replace(made, experiment=made.experiment.replace(engine=made.experiment.engine.replace(**engine)))

@@ -18,7 +18,7 @@ import numpy as np
 
 from ptychoui.data.formats.led_table import Leds, read_led_table
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import Array, DataSource, Experiment, Geometry, Images, Microscope, Pose, read_toml
+from ptychoui.experiment import Array, DataSource, FpmExperiment, Geometry, Images, Microscope, Pose, read_toml
 from ptychoui.paths import resources, shipped
 
 MICROSCOPE_NEEDS = ("objective_na", "magnification", "camera_pixel_um", "wavelength_um")
@@ -135,7 +135,7 @@ def load_whole_geometry(path: str | Path) -> Geometry:
     )
 
 
-def with_geometry(experiment: Experiment, path: str | Path) -> Experiment:
+def with_geometry(experiment: FpmExperiment, path: str | Path) -> FpmExperiment:
     """The experiment with the geometry of a file; a partial one completes what its data say when they are opened.
 
     One that comes with the program fills in what measured data do not say.

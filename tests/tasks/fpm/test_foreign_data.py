@@ -13,13 +13,13 @@ from training.small import experiment
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import with_geometry
 from ptychoui.errors import NoGeometryError
-from ptychoui.experiment import Experiment
-from ptychoui.training.problem import find_dataset
+from ptychoui.experiment import FpmExperiment
+from ptychoui.tasks.fpm.task import find_dataset
 from ptychoui.training.run_folder import RunFolder
-from ptychoui.training.trainer import new_run
+from ptychoui.training.runs import new_run
 
 
-def run_on(path: Path) -> Experiment:
+def run_on(path: Path) -> FpmExperiment:
     return experiment(data={"path": str(path), "tile_px": 8, "tiles": 4}, geometry=None)
 
 

@@ -19,7 +19,7 @@ from ptychoui.optics.explained_stack import ExplainedStack
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.reconstruct_file import Window
-from ptychoui.training.problem import build_problem
+from ptychoui.tasks.fpm.task import build_task
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -72,7 +72,7 @@ def test_examples_are_the_middle_of_larger_images_and_the_truth_lies_under_them(
 def test_objects_of_another_pixel_size_are_resampled() -> None:
     data = objects()
     coarse = TrainingSet(objects=data.objects, sources=data.sources, pixel_size_um=0.3, source_names=data.source_names)
-    found = build_problem(experiment(), coarse)
+    found = build_task(experiment(), dataset=coarse)
     assert found.training.truth.shape == small_problem().training.truth.shape
 
 
@@ -85,7 +85,7 @@ def stack(rows: int, columns: int) -> ImageStack:
 @pytest.mark.parametrize(("rows", "columns"), [(32, 32), (48, 32), (32, 80), (32, 48)])
 def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pixel of a stack is numbered, so that tiles say where they were cut."""
-    from ptychoui.training import examples as module
+    from ptychoui.tasks.fpm import examples as module
 
     some = stack(rows, columns)
     numbered = np.broadcast_to(np.arange(rows * columns).reshape(rows, columns), (9, rows, columns))
@@ -112,7 +112,7 @@ def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: p
         )
 
     monkeypatch.setattr(module, "explain_stack", instant)
-    found = build_problem(experiment(data={"tiles": 40}), some)
+    found = build_task(experiment(data={"tiles": 40}), dataset=some)
     seen = {
         name: set(getattr(found, name).intensities[:, 0].numpy().astype(int).ravel())
         for name in ("training", "held_out")
@@ -134,26 +134,26 @@ def test_every_stack_has_a_truth_of_its_own(origin: str) -> None:
     images = np.array(large.images)
     images[:, 32:] *= np.linspace(0.5, 2, 32, dtype=np.float32)
     large = replace(large, images=images)
-    top, bottom = (build_problem(experiment(data={"tiles": 2}), large.crop(row, 0, 32, 32)) for row in (0, 32))
+    top, bottom = (build_task(experiment(data={"tiles": 2}), dataset=large.crop(row, 0, 32, 32)) for row in (0, 32))
     assert not torch.equal(top.training.truth, bottom.training.truth)
 
 
 def test_stacks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="too small for separate training and held-out tiles") as error:
-        build_problem(experiment(), stack(12, 12))
+        build_task(experiment(), dataset=stack(12, 12))
     assert "larger images" in error.value.hint
     missing = ImageStack(
         images=np.ones((8, 32, 32), np.float32), led_numbers=np.arange(8), geometry=Geometry(**GEOMETRY)
     )
     with pytest.raises(PtychouiError, match=r"no image of LED 8 \(1 of 9 are missing\)"):
-        build_problem(experiment(), missing)
+        build_task(experiment(), dataset=missing)
 
 
 def test_images_follow_the_led_numbers() -> None:
     some = stack(32, 32)
     shuffled = np.random.default_rng(1).permutation(9)
     other = replace(some, images=some.images[shuffled], led_numbers=some.led_numbers[shuffled])
-    first, second = (build_problem(experiment(data={"tiles": 2}), one) for one in (some, other))
+    first, second = (build_task(experiment(data={"tiles": 2}), dataset=one) for one in (some, other))
     assert torch.equal(first.training.intensities, second.training.intensities)
     assert torch.equal(first.training.truth, second.training.truth)
 
@@ -170,7 +170,7 @@ def test_objects_smaller_than_tile_and_padding_are_refused() -> None:
 
 def test_data_without_a_geometry_say_what_to_give() -> None:
     with pytest.raises(GeometryError, match="carry no geometry") as error:
-        build_problem(experiment(geometry=None), objects())
+        build_task(experiment(geometry=None), dataset=objects())
     assert "--geometry" in error.value.hint
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.experiment import Experiment
+from ptychoui.experiment import FpmExperiment
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import good_padding
-from ptychoui.training.problem import find_dataset
+from ptychoui.tasks.fpm.task import find_dataset
 
 TILES = ((32, 8), (24, 8), (16, 4), (8, 2))
 """Edges of tiles and borders around them, in camera pixels, the one to be wished for first."""
 
 
-def fitted(experiment: Experiment) -> Experiment:
+def fitted(experiment: FpmExperiment) -> FpmExperiment:
     """The experiment with the largest of `TILES` that its data hold, and no dark-field rows without dark-field LEDs.
 
     What does not fit in any way is left as it is: setting up the run says what is wrong with it.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError
-from ptychoui.experiment import Experiment, Geometry
+from ptychoui.experiment import FpmExperiment, Geometry
 from ptychoui.optics.explained_stack import PASSES, ExplainedStack, explain_stack
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
@@ -31,7 +31,7 @@ MOST_DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examples:
+class Objects:
     """Objects with what every single LED would show of them.
 
     Attributes
@@ -51,19 +51,38 @@ class Examples:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def pick(self, places: Tensor | list[int] | NDArray[np.int64]) -> Examples:
-        """Return some of the examples."""
+    def part(self, first: int, stop: int) -> Objects:
+        """The objects from ``first`` to before ``stop``, as views."""
+        some = slice(first, stop)
+        return Objects(intensities=self.intensities[some], truth=self.truth[some], sources=self.sources[some])
+
+    def joined(self, others: Objects) -> Objects:
+        """These objects and others behind them."""
+        return Objects(
+            intensities=torch.cat([self.intensities, others.intensities]),
+            truth=torch.cat([self.truth, others.truth]),
+            sources=np.concatenate([self.sources, others.sources]),
+        )
+
+    def double(self) -> Objects:
+        """The same in double precision."""
+        return Objects(
+            intensities=self.intensities.double(), truth=self.truth.to(torch.complex128), sources=self.sources
+        )
+
+    def pick(self, places: Tensor | list[int] | NDArray[np.int64]) -> Objects:
+        """Some of the objects, by their places."""
         index = torch.as_tensor(np.asarray(places), device=self.truth.device)
-        return Examples(
+        return Objects(
             intensities=self.intensities[index],
             truth=self.truth[index],
             sources=self.sources[np.asarray(index.cpu())],
         )
 
 
-def examples_of_objects(
-    experiment: Experiment, geometry: Geometry, leds: LedArray, grids: Sampling, dataset: TrainingSet
-) -> tuple[Examples, Examples, tuple[str, ...]]:
+def simulated_objects(
+    experiment: FpmExperiment, geometry: Geometry, leds: LedArray, grids: Sampling, dataset: TrainingSet
+) -> tuple[Objects, Objects, tuple[str, ...]]:
     """Simulate single-LED images of whole objects, which are larger than the tile and do not repeat."""
     if abs(dataset.pixel_size_um / grids.object_pixel_um - 1) > 1e-3:
         dataset = resampled(dataset, grids.object_pixel_um)
@@ -94,7 +113,7 @@ def examples_of_objects(
     margin = experiment.training.margin_px
     r = grids.upsampling
     window = slice((first + margin) * r, (first + grids.tile_px - margin) * r)
-    everything = Examples(
+    everything = Objects(
         intensities=torch.from_numpy(np.ascontiguousarray(images[:, :, inner, inner])),
         truth=torch.from_numpy(np.ascontiguousarray(seen[:, window, window])),
         sources=np.array(dataset.sources),
@@ -104,9 +123,9 @@ def examples_of_objects(
     return everything.pick(np.flatnonzero(~held)), everything.pick(np.flatnonzero(held)), (note,)
 
 
-def examples_of_stack(
-    experiment: Experiment, grids: Sampling, stack: ImageStack, field: ExplainedStack
-) -> tuple[Examples, Examples, tuple[str, ...]]:
+def objects_of_stack(
+    experiment: FpmExperiment, grids: Sampling, stack: ImageStack, field: ExplainedStack
+) -> tuple[Objects, Objects, tuple[str, ...]]:
     """Cut tiles from a measured stack; their truth is the reconstruction ``field`` of the window they lie in.
 
     The window is divided by a vertical band as wide as the margin: tiles for training lie left of it, held-out tiles
@@ -119,10 +138,10 @@ def examples_of_stack(
     margin, r = experiment.training.margin_px, grids.upsampling
     rng = np.random.default_rng(experiment.seed)
 
-    def cut(places: list[tuple[int, int]], source: int) -> Examples:
+    def cut(places: list[tuple[int, int]], source: int) -> Objects:
         images = np.stack([field.images[:, y : y + tile, x : x + tile] for y, x in places])
         truth = np.stack([truth_at(place) for place in places])
-        return Examples(
+        return Objects(
             intensities=torch.from_numpy(images).clamp_min(0),
             truth=torch.from_numpy(np.ascontiguousarray(truth)),
             sources=np.full(len(places), source),
@@ -162,7 +181,7 @@ def examples_of_stack(
     return cut(places, 0), cut(held, 1), notes
 
 
-def bands(experiment: Experiment, side: int, tile: int) -> tuple[int, int]:
+def bands(experiment: FpmExperiment, side: int, tile: int) -> tuple[int, int]:
     """Width of the band between training and held-out tiles, and the column where it begins.
 
     Raises
@@ -186,7 +205,7 @@ _LAST_FIELD: dict[tuple[object, ...], ExplainedStack] = {}
 
 
 def explained_field(
-    experiment: Experiment,
+    experiment: FpmExperiment,
     geometry: Geometry,
     grids: Sampling,
     stack: ImageStack,

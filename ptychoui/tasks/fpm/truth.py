@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from ptychoui.engine.strategy import Between
 from ptychoui.optics.all_at_once import AcceleratedDescent
-from ptychoui.training.events import EMPTY, TruthShown, picture
-from ptychoui.training.examples import bands
-from ptychoui.training.objectives import complex_loss
-from ptychoui.training.problem import Problem
+from ptychoui.tasks.fpm.events import TruthShown
+from ptychoui.tasks.fpm.examples import bands
+from ptychoui.tasks.fpm.objectives import complex_loss
+from ptychoui.training.events import picture
+
+if TYPE_CHECKING:
+    from ptychoui.optics.explained_stack import ExplainedStack
+    from ptychoui.tasks.fpm.task import FpmTask
+
+EMPTY = 1.0
+"""Complex error of a picture that shows nothing: the truth's mean everywhere."""
 
 TILES = 3
 """Held-out tiles that are reconstructed: they tell a sound stack (errors of 0.1 to 0.5) from noise (1 and more)."""
@@ -21,44 +30,44 @@ POOR = 0.7
 """Complex error from all LEDs one by one above which coded patterns cannot be expected to show the truth."""
 
 
-def one_by_one_error(problem: Problem, between: Between = lambda: None) -> float:
+def one_by_one_error(task: FpmTask, between: Between = lambda: None) -> float:
     """Complex error over some held-out tiles reconstructed from all single-LED images, without added noise.
 
     No coded design of the same LEDs sees more than these images do.
     """
-    examples, device, missed, shown = problem.held_out, problem.physics.device, 0.0, 0.0
+    examples, device, missed, shown = task.held_out, task.physics.device, 0.0, 0.0
     # As bright as they were recorded: a faint LED's image says little and must not count for more.
-    gain = problem.leds.gain
+    gain = task.leds.gain
     places = torch.linspace(0, len(examples) - 1, min(TILES, len(examples))).round().long().tolist()
     for place in places:
         images = examples.intensities[place].float().cpu().numpy() * gain[:, None, None].astype(np.float32)
-        work = AcceleratedDescent(problem.microscope, problem.leds, problem.grids, images, np.diag(gain), device=device)
+        work = AcceleratedDescent(task.microscope, task.leds, task.grids, images, np.diag(gain), device=device)
         for _iteration in work.run(ITERATIONS):
             between()
         truth = examples.truth[place][None]
         contrast = float((truth - truth.mean()).abs().square().mean())
-        missed += contrast * float(complex_loss(problem.object_of(work.x).to(truth.dtype), truth))
+        missed += contrast * float(complex_loss(task.object_of(work.x).to(truth.dtype), truth))
         shown += contrast
     return float((missed / max(shown, 1e-30)) ** 0.5)
 
 
-def doubts(problem: Problem, between: Between = lambda: None) -> tuple[str, ...]:
+def doubts(task: FpmTask, between: Between = lambda: None) -> tuple[str, ...]:
     """What should keep its owner from learning from a measured stack, worst first; none where objects are known."""
-    if problem.field is None:
+    if task.field is None:
         return ()
-    found = list(problem.field.remarks)
-    error = one_by_one_error(problem, between)
+    found = list(task.field.remarks)
+    error = one_by_one_error(task, between)
     if not error < POOR:
         found.insert(
             0,
-            f"all {len(problem.leds)} LEDs one by one reach a complex error of {error:.2f} on the held-out tiles "
+            f"all {len(task.leds)} LEDs one by one reach a complex error of {error:.2f} on the held-out tiles "
             f"({EMPTY:g} is an empty picture): this stack does not show what there is to learn; reconstruct and "
             "calibrate it first, and look at the result",
         )
     return tuple(found)
 
 
-def held_out_from_px(problem: Problem) -> int:
+def held_out_from_px(task: FpmTask) -> int:
     """Column of a measured stack's window, in camera pixels, where the held-out part begins.
 
     Raises
@@ -66,14 +75,22 @@ def held_out_from_px(problem: Problem) -> int:
     DataError
         If the window is too small for both parts.
     """
-    assert problem.field is not None
-    guard, border = bands(problem.experiment, problem.field.window.size_px, problem.grids.tile_px)
+    assert task.field is not None
+    guard, border = bands(task.experiment, task.field.window.size_px, task.grids.tile_px)
     return border + guard
 
 
-def truth_shown(problem: Problem, step: int = 0) -> TruthShown | None:
+def truth_sentence(field: ExplainedStack) -> str:
+    """How well what is learned from explains the images, without and with what is fitted of single LEDs."""
+    return (
+        f"amplitude residual {field.amplitude_residual:.4f}, {field.fitted_residual:.4f} with brightness and stray "
+        "light fitted"
+    )
+
+
+def truth_shown(task: FpmTask, step: int = 0) -> TruthShown | None:
     """What a measured stack is learned from, to be looked at before the first step; None where objects are known."""
-    field = problem.field
+    field = task.field
     if field is None:
         return None
     turn = np.exp(-1j * np.angle(field.object.mean()))
@@ -82,7 +99,6 @@ def truth_shown(problem: Problem, step: int = 0) -> TruthShown | None:
         amplitude=picture(np.abs(field.object)),
         phase_rad=picture(np.angle(field.object * turn)),
         pixel_size_um=field.microscope.pixel_size_um / field.upsampling,
-        held_out_from_px=held_out_from_px(problem) * field.upsampling,
-        amplitude_residual=field.amplitude_residual,
-        fitted_residual=field.fitted_residual,
+        held_out_from_px=held_out_from_px(task) * field.upsampling,
+        sentence=truth_sentence(field),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptychoui.training.objectives import LOSSES, align, amplitude_loss, complex_loss, phase_loss, scores
+from ptychoui.tasks.fpm.objectives import LOSSES, align, amplitude_loss, complex_loss, phase_loss, scores
 
 
 def pair(batch: int = 3, size: int = 12, noise: float = 0.2) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,10 +14,11 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError
 from ptychoui.experiment import load_experiment
 from ptychoui.optics.forward import DataTerm
+from ptychoui.tasks.fpm.parameters import largest_step, start_parameters
+from ptychoui.tasks.fpm.task import build_task
 from ptychoui.training.events import Started, StepDone
-from ptychoui.training.problem import build_problem, largest_step
-from ptychoui.training.step import start_parameters
-from ptychoui.training.trainer import Trainer, new_run, resume_run
+from ptychoui.training.runs import new_run, resume_run
+from ptychoui.training.trainer import Trainer
 
 OPEN = {"network": {"step": None}}
 
@@ -77,17 +78,17 @@ def test_many_unrolls_at_the_chosen_step_stay_put_and_ten_times_it_diverge() -> 
 
 def test_a_cosine_schedule_falls_to_a_tenth() -> None:
     trainer = Trainer(problem(training={"schedule": "cosine", "steps": 6, "learning_rate": 0.04}))
-    rates = [trainer.optimiser.param_groups[0]["lr"] for event in trainer.run() if isinstance(event, StepDone)]
+    rates = [trainer.updates.rates[0] for event in trainer.run() if isinstance(event, StepDone)]
     expected = [0.04 * (0.1 + 0.9 * (1 + math.cos(math.pi * n / 6)) / 2) for n in range(6)]
     assert rates == pytest.approx(expected, rel=1e-12)
     constant = Trainer(problem(training={"learning_rate": 0.04}))
-    assert {constant.optimiser.param_groups[0]["lr"] for _ in constant.run()} == {0.04}
+    assert {constant.updates.rates[0] for _ in constant.run()} == {0.04}
 
 
 @pytest.mark.parametrize("split", [2, 5])
 def test_resuming_with_chosen_step_and_schedule_is_bit_for_bit(tmp_path: Path, split: int) -> None:
     settings = OPEN | {"training": {"schedule": "cosine"}}
-    whole = Trainer(build_problem(experiment(**settings), objects()))
+    whole = Trainer(build_task(experiment(**settings), dataset=objects()))
     list(whole.run())
     first = new_run(load_experiment(experiment_on_disk(tmp_path, **settings)), tmp_path / "run")
     for event in first.run():

@@ -1,0 +1,186 @@
+"""Loss and derivatives of one batch, and the scoring of what was learned, for any task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ptychoui.engine.greedy import ModuleDone
+from ptychoui.engine.inverse import Inverse
+from ptychoui.engine.segments import Segments
+from ptychoui.engine.strategies import strategy
+from ptychoui.engine.strategy import Between, Strategy
+from ptychoui.experiment import Engine
+from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.training.parameters import ParameterSet
+from ptychoui.training.task import AnyTask, Examples, NetworkInputs
+
+GREEDY = "greedy"
+"""The strategy that differentiates local losses, not end to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """Loss and derivatives of one batch."""
+
+    loss: float
+    gradients: dict[str, Tensor]
+    certificate: str
+
+
+def reconstruct_batch(
+    task: AnyTask,
+    network: UnrolledNetwork,
+    parameters: ParameterSet,
+    batch: Examples,
+    generator: torch.Generator | None,
+    between: Between = lambda: None,
+    watch: Callable[[Tensor], None] = lambda _point: None,
+) -> Tensor:
+    """Measure examples with what was learned and reconstruct them, the batch first; noise as it falls.
+
+    ``watch`` is shown the reconstructions before every unroll.
+    """
+    with torch.no_grad():
+        given = task.inputs(parameters, batch, generator, training=False)
+        return network.infer(given.x, given.tensors, between, watch)
+
+
+def gradient_strategy(engine: Engine, name: str) -> Strategy:
+    """The strategy of a name with the experiment's settings."""
+    if name == Segments.name:
+        return Segments([(part.unrolls, gradient_strategy(engine, part.strategy)) for part in engine.segments])
+    return Inverse(engine.drift_tolerance) if name == Inverse.name else strategy(name)
+
+
+def loss_and_gradients(
+    task: AnyTask,
+    network: UnrolledNetwork,
+    strategy_name: str,
+    parameters: ParameterSet,
+    batch: Examples,
+    generator: torch.Generator | None,
+    between: Between = lambda: None,
+    examples_at_once: int | None = None,
+) -> StepResult:
+    """Mean loss of a batch and its derivatives in everything that is learned.
+
+    What comes before the network is differentiated by autograd once; the network by the strategy, which hands back
+    derivatives in its inputs and the first estimate, for so many examples at a time. Under ``greedy`` they are those
+    of the mean of the modules' losses; where each module has an optimiser, those of what every unroll has of its own
+    are of its module's loss. The loss is that of the last module.
+    """
+    leaves = parameters.leaves()
+    with torch.enable_grad():
+        given = task.inputs(leaves, batch, generator, training=True)
+    constants = NetworkInputs(
+        given.x.detach(), {name: tensor.detach() for name, tensor in given.tensors.items()}, given.per_example
+    )
+    asked = [name for name, tensor in given.tensors.items() if tensor.requires_grad]
+    sums = {name: torch.zeros_like(constants.tensors[name]) for name in asked}
+    of_x = torch.zeros_like(given.x)
+    count, loss, certificates = len(given.x), 0.0, []
+    for first in range(0, count, examples_at_once or count):
+        stop = min(first + (examples_at_once or count), count)
+        some = _Part(task, network, strategy_name, constants.part(first, stop), batch.part(first, stop), asked)
+        found = (_greedy if strategy_name == GREEDY else _end_to_end)(some, parameters.per_unroll, between)
+        share = (stop - first) / count
+        loss += share * found.loss
+        of_x[first:stop] = share * found.x
+        for name in asked:
+            if name in given.per_example:
+                sums[name][first:stop] = share * found.inputs[name]
+            else:
+                sums[name] += share * found.inputs[name]
+        certificates.append(found.certificate)
+    roots = [(given.tensors[name], sums[name]) for name in asked]
+    if given.x.requires_grad:
+        roots.append((given.x, of_x))
+    torch.autograd.backward([root for root, _ in roots], [derivative for _, derivative in roots])
+    gradients = {}
+    for name in parameters.learned:
+        gradient = leaves[name].grad
+        gradients[name] = torch.zeros_like(leaves[name]) if gradient is None else gradient
+    return StepResult(loss, gradients, certificates[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some examples of a batch, to be differentiated together."""
+
+    task: AnyTask
+    network: UnrolledNetwork
+    strategy_name: str
+    given: NetworkInputs
+    batch: Examples
+    asked: list[str]
+
+    def loss_at(self, point: Tensor) -> tuple[float, Tensor]:
+        """Mean loss at a point of the chain and its derivative."""
+        leaf = point.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = self.task.loss(self.network.leave(leaf), self.batch).mean()
+        (cotangent,) = torch.autograd.grad(loss, leaf)
+        return float(loss.detach()), cotangent
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Mean loss of some examples, and its derivatives."""
+
+    loss: float
+    x: Tensor
+    inputs: Mapping[str, Tensor]
+    certificate: str = ""
+
+
+def _end_to_end(part: _Part, _per_unroll: frozenset[str], between: Between) -> _Found:
+    chosen = gradient_strategy(part.task.experiment.engine, part.strategy_name)
+    trace = part.network.forward(chosen, part.given.x, part.given.tensors, between)
+    loss, cotangent = part.loss_at(trace.output)
+    back = trace.backward(cotangent, part.asked, between)
+    return _Found(loss, part.network.leave(back.x), back.inputs, back.certificate or "")
+
+
+def _greedy(part: _Part, per_unroll: frozenset[str], between: Between) -> _Found:
+    engine = part.task.experiment.engine
+    modules = engine.modules
+    own = per_unroll if engine.module_optimisers == "each" else frozenset[str]()
+    sums = {name: torch.zeros_like(part.given.tensors[name]) for name in part.asked}
+    of_x = torch.zeros_like(part.given.x)
+    losses: list[float] = []
+
+    def add(done: ModuleDone) -> None:
+        losses.append(done.loss)
+        for name in part.asked:
+            sums[name].add_(done.inputs[name], alpha=1 if name in own else 1 / modules)
+        if done.x is not None:
+            of_x.add_(part.network.leave(done.x), alpha=1 / modules)
+
+    def local_loss(_module: int, point: Tensor) -> tuple[float, Tensor]:
+        return part.loss_at(point)
+
+    part.network.greedy(modules, part.given.x, part.given.tensors, part.asked, local_loss, add, between)
+    return _Found(losses[-1], of_x, sums)
+
+
+def evaluate(
+    task: AnyTask,
+    network: UnrolledNetwork,
+    parameters: ParameterSet,
+    examples: Examples,
+    seed: int = 1,
+    batch: int = 8,
+    between: Between = lambda: None,
+) -> dict[str, Tensor]:
+    """Scores of every example, (B,) each, by their names, and the ``loss``; noise comes from a seed of its own."""
+    generator = torch.Generator(device=task.device).manual_seed(seed)
+    parts: list[dict[str, Tensor]] = []
+    for first in range(0, len(examples), batch):
+        some = examples.pick(list(range(first, min(first + batch, len(examples)))))
+        output = reconstruct_batch(task, network, parameters, some, generator, between)
+        parts.append(task.scores(output, some))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
