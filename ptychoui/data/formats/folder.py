@@ -21,6 +21,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames
 from ptychoui.data.formats.dark_frames import matched_dark_frames
+from ptychoui.data.formats.dark_scale import in_scale_of_images
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
@@ -75,6 +76,8 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         frames, darks = read_files(dark_files, digest, first)
         raw = np.concatenate([raw, frames])
     bits = draft.said.bit_depth or found.bits() or pictures[0].bits_said
+    if dark_files and first.white_is_zero:
+        in_scale_of_images(~raw[count:], ~raw[:count], draft, white_is_zero=True)
     raw = light(raw, pictures[0], bits, folder.name, draft.tell_scale)
     raw, frames = raw[:count], raw[count:]
     if shift := shifted_bits(raw):
@@ -85,6 +88,8 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     dark = None
     if dark_files:
         stated = [of_name(file.name) or one.exposure_ms for file, one in zip(dark_files, darks, strict=True)]
+        if not first.white_is_zero:
+            frames = in_scale_of_images(frames, raw, draft)
         dark = matched_dark_frames(frames, [file.name for file in dark_files], stated, exposure, count, draft)
     return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark, exposure=exposure)
 
