@@ -68,7 +68,9 @@ def test_averages_of_frames_are_in_the_scale_of_their_frames(tmp_path: Path) -> 
 def test_a_scale_that_is_open_is_refused(of_images: int, level: int, of_darks: int, tmp_path: Path) -> None:
     """All images are bright: dark frames may be in either scale."""
     images = (lit(noisy(100), least=800) * of_images).astype(np.uint16)
-    with pytest.raises(DataError, match=r"multiples of 16 and those of the .* are not, and it cannot be told") as caught:
+    with pytest.raises(
+        DataError, match=r"multiples of 16 and those of the .* are not, and it cannot be told"
+    ) as caught:
         read(write(tmp_path, images, noisy(level, of_darks)))
     assert "dark_level" in caught.value.hint
 

@@ -33,6 +33,7 @@ from ptychoui.data.formats.names import natural_key as key_of_name
 from ptychoui.data.formats.names import natural_order
 from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
+from ptychoui.data.formats.stated_names import StatedNames
 from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
 from ptychoui.words import counted
@@ -131,14 +132,20 @@ def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft
 
 
 def stated_by(
-    files: list[Path], pictures: list[Picture], draft: Draft, candidates: Sequence[Acquisition] = ()
+    files: list[Path],
+    pictures: list[Picture],
+    draft: Draft,
+    candidates: Sequence[Acquisition] = (),
+    stated: Sequence[StatedNames] = (),
 ) -> Acquisition:
-    """Exposures by ``candidates``, by the headers of single images, or by their names; see `agreed`."""
-    names = [file.name for file in files]
+    """Exposures by ``candidates``, by the headers of single images, by their names, or as ``stated``; see `agreed`."""
+    names = StatedNames(
+        texts=tuple(file.name for file in files),
+        source="the files' names",
+        where=f"the names of the files in {draft.path.name}",
+    )
     headers = Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers")
-    by_name = Acquisition(exposures_ms=[of_name(name) for name in names], source="the files' names")
-    every = [*candidates, headers, by_name]
-    return agreed(every, names, f"the names of the files in {draft.path.name}", draft, draft.said.exposures is not None)
+    return agreed([*candidates, headers], [names, *stated], draft.path.name, draft, draft.said.exposures is not None)
 
 
 def read_image(path: Path) -> NDArray[Any]:

@@ -107,7 +107,9 @@ def read_geometry(path: str | Path, for_data: bool = False) -> Geometry | Partia
         whole = build(values) if leds else Geometry(**table)
         if for_data and is_preset(path):
             return replace(partial, whole=whole, is_preset=True)
-        if images or not (for_data and leds and (leds.notes or leds.other_height(whole.array.height_mm))):
+        if images or not (
+            for_data and leds and (leds.notes or leds.listed or leds.other_height(whole.array.height_mm))
+        ):
             return partial if images else whole
         return replace(partial, whole=whole)
     except PtychouiError as error:
@@ -233,6 +235,7 @@ def _table_of(table: dict[str, Any], path: Path) -> Leds | None:
         positions_mm=None if leds.positions_mm is None else leds.positions_mm[rows],
         directions=None if leds.directions is None else leds.directions[rows],
         numbers=tuple(chosen),
+        listed=True,
     )
 
 

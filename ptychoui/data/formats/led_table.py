@@ -54,6 +54,8 @@ class Leds:
         Distance of the array's plane from the sample, where it is stated.
     notes
         What was assumed of a table, or not used.
+    listed
+        The user lists these LEDs in the order of the images.
     """
 
     positions_mm: NDArray[np.float64] | None = None
@@ -63,6 +65,7 @@ class Leds:
     numbers: tuple[int, ...] | None = None
     height_mm: float | None = None
     notes: tuple[str, ...] = ()
+    listed: bool = False
 
     def __post_init__(self) -> None:
         found = [v for v in (self.positions_mm, self.directions, self.per_um, self.steps) if v is not None]

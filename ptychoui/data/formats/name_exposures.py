@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ptychoui.data.formats.acquisition import MS_PER_UNIT, Acquisition
 from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.stated_names import StatedNames
 from ptychoui.errors import DataError
 
 UNIT = "ms|us|µs|μs"
@@ -120,38 +121,46 @@ def _split(names: Sequence[str]) -> list[str]:
     return sorted(set(texts)) if decimals and len(set(texts)) > 1 else []
 
 
-def agreed(every: Sequence[Acquisition], names: Sequence[str], where: str, draft: Draft, given: bool) -> Acquisition:
-    """The first of several sources that has exposures; the last of them are the names.
+def agreed(
+    every: Sequence[Acquisition], named: Sequence[StatedNames], where: str, draft: Draft, given: bool
+) -> Acquisition:
+    """The first of several sources that has exposures: what headers state, then what the images are called.
 
     Parameters
     ----------
-    names, where
-        Names of the images, and what they are called in a sentence.
+    named
+        What the images are called, by their source.
+    where
+        What is opened, in words.
     given
         The user states the exposures, so nothing has to agree.
 
     Raises
     ------
     DataError
-        If the names state exposures that differ, and these cannot be read, or another source states one for all.
+        If names state exposures that differ, and these cannot be read, or another source states one for all.
     """
-    found = next((one for one in every if any(one.exposures_ms)), every[0])
+    by_name = [Acquisition(exposures_ms=[of_name(text) for text in one.texts], source=one.source) for one in named]
+    every = [*every, *by_name]
+    found = next((one for one in every if any(one.exposures_ms)), every[0] if every else Acquisition())
     if given:
         return found
-    if found is every[-1] or not _several(found):
-        refuse_unclear(where, names)
-    if bare := without_unit(names):
-        draft.notes.append(
-            f"the names state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
-            "10ms, or state exposures in [images] of a geometry"
-        )
-    if like := not_read(names):
-        draft.notes.append(
-            f"the names hold what looks like times ({', '.join(like[:3])}), which were not used: write exposures as "
-            "0.5ms, or state exposures in [images] of a geometry"
-        )
+    for names, mine in zip(named, by_name, strict=True):
+        if found is mine or not _several(found):
+            refuse_unclear(names.where or f"{names.source} in {where}", names.texts)
+        words = "the names" if names.source.endswith("names") else names.source
+        if bare := without_unit(names.texts):
+            draft.notes.append(
+                f"{words} state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
+                "10ms, or state exposures in [images] of a geometry"
+            )
+        if like := not_read(names.texts):
+            draft.notes.append(
+                f"{words} hold what looks like times ({', '.join(like[:3])}), which were not used: write exposures as "
+                "0.5ms, or state exposures in [images] of a geometry"
+            )
     for other in every:
-        if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=True)):
+        if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=False)):
             continue
         if _several(other) and not _several(found):
             raise DataError(

@@ -7,6 +7,7 @@ colours or positions. More than one axis beside rows and columns is named and as
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from ptychoui.words import counted
 HEADERS = {"ome": "OME", "imagej": "ImageJ", "shaped": "tifffile", "mmstack": "Micro-Manager", "ndtiff": "NDTiff"}
 """Kinds of series whose header maps planes to pages; of all others the pages are taken as they are stored."""
 MOST_PLANES = 2**20
+LONGEST_NAME = 80
 DAMAGED = "the file is damaged or cut short: copy it again and compare its size"
 AS_STORED = 'to take the pages as they are stored, write [images] led_axis = "pages" in a geometry'
 
@@ -41,7 +43,8 @@ class Axis:
         return (*self.labels[: self.size], *map(str, range(len(self.labels), self.size)))
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.size}{': ' + ', '.join(self.labels[:4]) if self.labels else ''})"
+        listed = ", ".join(label[:20] for label in self.labels[:4])
+        return f"{self.name} ({self.size}{': ' + listed if listed else ''})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,8 @@ def planes_of(tiff: tifffile.TiffFile, path: Path, root: ElementTree.Element | N
         at = {page.offset: page for page in tiff.pages}
         pages = [None if page is None else at.get(page.offset) for page in pages]
     names = _channel_names(tiff, root)
-    axes = tuple(replace(a, labels=names) if a.name == "C" and len(names) == a.size else a for a in axes)
+    known = {"C": names, "P": _position_names(root)}
+    axes = tuple(replace(a, labels=known[a.name]) if len(known.get(a.name, ())) == a.size else a for a in axes)
     planes = Planes(pages=tuple(pages), axes=axes, samples=samples, header=HEADERS[kind])
     if len(series) == 1 and len(pages) == 1 and planes.count > samples:
         if series[0].dataoffset is None or len(tiff.pages) > 1:
@@ -197,7 +201,15 @@ def _channel_names(tiff: tifffile.TiffFile, root: ElementTree.Element | None) ->
     else:
         summary = (tiff.micromanager_metadata or {}).get("Summary")
         names = summary.get("ChNames", []) if isinstance(summary, dict) else []
-    return tuple(str(name)[:20] for name in names) if isinstance(names, list) and all(names) else ()
+    return tuple(str(name)[:LONGEST_NAME] for name in names) if isinstance(names, list) and all(names) else ()
+
+
+def _position_names(root: ElementTree.Element | None) -> tuple[str, ...]:
+    """What the images of an OME header, one for each position, are called."""
+    names = [] if root is None else [image.get("Name") for image in root if tag_of(image) == "Image"]
+    if not all(names) or all(re.fullmatch(r"Image:?[0-9]+", str(name)) for name in names):
+        return ()  # numbers of the program that wrote it
+    return tuple(str(name)[:LONGEST_NAME] for name in names)
 
 
 def _samples(page: Any) -> int:
