@@ -7,6 +7,7 @@ dark frames; those that start with "darkfield" are not.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,21 +20,23 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames
+from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_cameras, of_frames, with_all_stated
 from ptychoui.data.formats.dark_frames import matched_dark_frames
 from ptychoui.data.formats.dark_scale import in_scale_of_images
 from ptychoui.data.formats.draft import Draft, check_images
+from ptychoui.data.formats.file_facts import facts_of_files
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
 from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
 from ptychoui.data.formats.name_exposures import agreed, of_name
-from ptychoui.data.formats.name_order import order_by_names, tell_names
+from ptychoui.data.formats.name_order import tell_names
 from ptychoui.data.formats.name_places import named_places
 from ptychoui.data.formats.names import natural_key as key_of_name
 from ptychoui.data.formats.names import natural_order
 from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
 from ptychoui.data.formats.stated_names import StatedNames
+from ptychoui.data.formats.stated_order import order_of_files
 from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
 from ptychoui.words import counted
@@ -65,12 +68,16 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         draft.aside = f"{counted(len(dark_files), 'file')} set aside as {dark_frames} by name: {some}"
     geometry = draft.complete(given)
     check_images(draft, geometry)
-    files = [files[place] for place in order_by_names([file.name for file in files], geometry, draft)]
+    names = _names_of(files, draft)
+    stated, settings = facts_of_files(files, draft)
+    order = order_of_files(names, stated, geometry, draft)
+    files = [files[place] for place in order]
+    stated = [replace(one, texts=tuple(one.texts[place] for place in order)) for one in stated]
     digest = hashlib.sha256()
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
-    draft.notes.extend(pictures[0].says)
-    found = _acquisition(folder, files, pictures, draft)
+    draft.notes.extend(list(dict.fromkeys(words for picture in pictures for words in picture.says))[:3])
+    found = with_all_stated(_acquisition(folder, files, pictures, draft, stated), [settings])
     draft.notes.extend(found.notes(found.source or "the header"))
     count, darks = len(raw), list[Picture]()
     if dark_files:
@@ -88,10 +95,10 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         draft.tell("exposures stated", exposure_words(exposure), "", found.source)
     dark = None
     if dark_files:
-        stated = [of_name(file.name) or one.exposure_ms for file, one in zip(dark_files, darks, strict=True)]
+        of_darks = _exposures_of_darks(dark_files, darks, draft)
         if not first.white_is_zero:
             frames = in_scale_of_images(frames, raw, draft)
-        dark = matched_dark_frames(frames, [file.name for file in dark_files], stated, exposure, count, draft)
+        dark = matched_dark_frames(frames, [file.name for file in dark_files], of_darks, exposure, count, draft)
     return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark, exposure=exposure)
 
 
@@ -115,20 +122,31 @@ def _is_ome_set(files: list[Path], dark_files: list[Path]) -> bool:
     return True
 
 
-def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft: Draft) -> Acquisition:
+def _names_of(files: list[Path], draft: Draft) -> StatedNames:
+    return StatedNames(
+        texts=tuple(file.name for file in files),
+        source="the files' names",
+        where=f"the names of the files in {draft.path.name}",
+        are_labels=True,
+    )
+
+
+def _acquisition(
+    folder: Path, files: list[Path], pictures: list[Picture], draft: Draft, stated: Sequence[StatedNames]
+) -> Acquisition:
     """What the metadata in the folder, the headers or the names say of the exposures."""
     candidates = []
     if metadata := metadata_beside(folder):
         frames = list(frames_of(load_metadata(metadata, draft.notes)))
         by_file = {frame.file: frame.values for frame in frames if frame.file}
         if by_file.keys() & {file.name for file in files}:
-            found = of_frames([by_file.get(file.name) for file in files], metadata.name)
-            candidates.append(found)
+            values = [by_file.get(file.name) for file in files]
+            candidates += [of_frames(values, metadata.name), *of_cameras(values, metadata.name)]
             if fields := named_leds(frames):
                 draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
         elif frames:
             draft.notes.append(f"{metadata.name} names other files than those here: not used")
-    return stated_by(files, pictures, draft, candidates)
+    return stated_by(files, pictures, draft, candidates, stated)
 
 
 def stated_by(
@@ -139,13 +157,36 @@ def stated_by(
     stated: Sequence[StatedNames] = (),
 ) -> Acquisition:
     """Exposures by ``candidates``, by the headers of single images, by their names, or as ``stated``; see `agreed`."""
-    names = StatedNames(
-        texts=tuple(file.name for file in files),
-        source="the files' names",
-        where=f"the names of the files in {draft.path.name}",
-    )
     headers = Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers")
-    return agreed([*candidates, headers], [names, *stated], draft.path.name, draft, draft.said.exposures is not None)
+    return agreed(
+        [*candidates, headers],
+        [_names_of(files, draft), *stated],
+        draft.path.name,
+        draft,
+        draft.said.exposures is not None,
+    )
+
+
+def _exposures_of_darks(files: list[Path], pictures: list[Picture], draft: Draft) -> list[float | None]:
+    """Exposure in ms of each dark frame, by its name, its header and what is written in it.
+
+    Raises
+    ------
+    DataError
+        If two of these differ.
+    """
+    stated, _ = facts_of_files(files, draft)
+    found: list[float | None] = []
+    for place, (file, picture) in enumerate(zip(files, pictures, strict=True)):
+        values = [of_name(file.name), picture.exposure_ms, *(of_name(one.texts[place]) for one in stated)]
+        known = [value for value in values if value is not None]
+        if known and not math.isclose(min(known), max(known), rel_tol=1e-2):
+            raise DataError(
+                f"{file.name} states exposures of {min(known):g} and {max(known):g} ms in its name and its header",
+                "name the dark frame by the exposure that it was taken with, and save it without the other",
+            )
+        found.append(known[0] if known else None)
+    return found
 
 
 def read_image(path: Path) -> NDArray[Any]:

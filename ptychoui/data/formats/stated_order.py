@@ -11,10 +11,11 @@ from ptychoui.data.formats.name_order import (
     in_array_order,
     is_listed,
     order_by_labels,
+    order_by_names,
     stated_numbers,
 )
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
-from ptychoui.data.formats.names import stem_of
+from ptychoui.data.formats.names import notes_on_names, stem_of
 from ptychoui.data.formats.stated_names import StatedNames
 from ptychoui.errors import DataError
 from ptychoui.experiment import Array, Geometry
@@ -81,13 +82,48 @@ def order_as_stated(named: Sequence[StatedNames], geometry: Geometry, draft: Dra
     return in_array_order({number: place for place, number in enumerate(leds)}, array, draft, one.source)
 
 
+def order_of_files(names: StatedNames, stated: Sequence[StatedNames], geometry: Geometry, draft: Draft) -> list[int]:
+    """Place of each file, in the order of the array's LEDs: by the names of the files, else as ``stated`` otherwise.
+
+    Parameters
+    ----------
+    names
+        In natural order.
+
+    Raises
+    ------
+    DataError
+        If names and other sources state different LEDs, or names state places that the array does not have.
+    """
+    array = geometry.array
+    if draft.leds is not None or is_listed(array, draft):
+        order_as_stated(stated, geometry, draft, "file")
+        return order_by_names(list(names.texts), geometry, draft)
+    by_names = stated_leds(names.texts, array)
+    told = [(one, leds) for one in stated if one.differ and (leds := stated_leds(one.texts, array)) is not None]
+    if by_names is not None:
+        _refuse_contradiction([(names, by_names), *told], draft, "file")
+    elif told and named_places(names.texts) is None:
+        untrue = [
+            *notes_on_names(names.texts),
+            *(note for note in draft.notes if note.startswith("the names speak of")),
+        ]
+        draft.notes = [note for note in draft.notes if note not in untrue]  # they speak of the natural order
+        return order_as_stated(stated, geometry, draft, "file")
+    for one in stated:
+        if one.differ and all(one is not other for other, _ in told):
+            _tell_unused(one, array, draft)
+    return order_by_names(list(names.texts), geometry, draft)
+
+
 def _refuse_contradiction(told: Sequence[tuple[StatedNames, list[int]]], draft: Draft, kind: str) -> None:
     for other, leds in told[1:]:
         first, mine = told[0]
         if leds != mine:
             place = next(place for place, number in enumerate(leds) if number != mine[place])
+            what = f"{kind} {place}" if kind == "page" else told[0][0].texts[place] or f"{kind} {place}"
             raise DataError(
-                f"{draft.path.name}: {first.source} and {other.source} state different LEDs, of {kind} {place} LED "
+                f"{draft.path.name}: {first.source} and {other.source} state different LEDs, of {what} LED "
                 f"{mine[place]} and LED {leds[place]}",
                 "list the LEDs in the order of the images as array.led_numbers of a geometry",
             )

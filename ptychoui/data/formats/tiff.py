@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, array_sha256
 from ptychoui.data.files import sha256_file, write_atomic
-from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames, of_ome, positive, with_all_stated
+from ptychoui.data.formats.acquisition import (
+    Acquisition,
+    exposure_words,
+    of_cameras,
+    of_frames,
+    of_ome,
+    positive,
+    with_all_stated,
+)
 from ptychoui.data.formats.common import check_count, conflict, parsing, sidecar_path
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
@@ -49,7 +57,7 @@ def read_tiff_stack(
     ``draft`` and ``frames`` hold what files beside the TIFF say of it.
     """
     draft = draft or Draft(path=path, layout="")
-    with _opened(path, draft.notes) as tiff:
+    with opened_tiff(path, draft.notes) as tiff:
         if DNG_VERSION in tiff.pages[0].aspage().tags:
             raise DataError(f"{path.name} is a DNG file, a raw camera format: not read", LINEAR)
         ome = tiff.ome_metadata
@@ -113,7 +121,7 @@ def read_tiff_stack(
 
 def read_tiff_image(path: Path) -> Picture:
     """Read a TIFF of one grey page."""
-    with _opened(path) as tiff:
+    with opened_tiff(path) as tiff:
         if len(tiff.pages) != 1:
             raise DataError(
                 f"{path.name} has {counted(len(tiff.pages), 'page')}, expected one image per file",
@@ -123,14 +131,21 @@ def read_tiff_image(path: Path) -> Picture:
         root = ome_root(tiff.ome_metadata)
         place = None if root is None else place_in_set(root, path.name)
         found = Acquisition() if root is None or place is None else of_ome(root, [place])
-        own = of_frames([page_metadata(tiff.pages[0])], "the pages' metadata")
-        exposures = [*own.exposures_ms, *found.exposures_ms, tag_exposure(tiff.pages[0])]
-        return replace(picture, exposure_ms=next((value for value in exposures if value is not None), None))
+        frame = [page_metadata(tiff.pages[0])]
+        sources = [of_frames(frame, ""), *of_cameras(frame, ""), found]
+        exposures = [value for one in sources for value in one.exposures_ms] + [tag_exposure(tiff.pages[0])]
+        known = [value for value in exposures if value is not None]
+        says = picture.says
+        if other := next((value for value in known if not math.isclose(value, known[0], rel_tol=1e-3)), None):
+            says += (
+                f"the header of {path.name} states exposures of {known[0]:g} and {other:g} ms: the first was used",
+            )
+        return replace(picture, exposure_ms=next(iter(known), None), says=says)
 
 
 def ome_files(path: Path) -> set[str]:
     """Names of the files over which the OME header of a TIFF spreads one stack."""
-    with _opened(path) as tiff:
+    with opened_tiff(path) as tiff:
         return files_of_set(ome_root(tiff.ome_metadata))
 
 
@@ -301,7 +316,7 @@ def _compare(root: ElementTree.Element, geometry: Geometry, notes: list[str]) ->
 
 
 @contextmanager
-def _opened(path: Path, notes: list[str] | None = None) -> Iterator[tifffile.TiffFile]:
+def opened_tiff(path: Path, notes: list[str] | None = None) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF; what tifffile only logs is refused (a broken chain of pages) or noted, never printed."""
     logged: list[str] = []
 
