@@ -18,7 +18,7 @@ from ptychoui.data.formats.micro_manager import frame_name
 from ptychoui.data.formats.plane_facts import DESCRIPTION, DOCUMENT_NAME, PAGE_NAME, page_metadata, page_text
 from ptychoui.data.formats.stated_names import StatedNames, as_name, members_of, name_of_members, unused_members
 from ptychoui.data.formats.tiff import opened_tiff
-from ptychoui.data.formats.tiff_planes import ome_root, tag_of
+from ptychoui.data.formats.tiff_planes import images_among, ome_root, tag_of
 
 SOURCES = ("the descriptions in the files", "the names in the files' headers", "the texts in the files")
 
@@ -51,7 +51,7 @@ def _of_file(file: Path) -> dict[str, tuple[str, dict[str, Any]]]:
 
 def _of_tiff(file: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     with opened_tiff(file) as tiff:
-        page = tiff.pages[0].aspage()
+        page = images_among(tiff)[0][0].aspage()
         text = page_text(page, DESCRIPTION)
         shaped: dict[str, Any] = (tiff.shaped_metadata or ({},))[0]
         own = tiff.imagej_metadata or {}

@@ -67,7 +67,7 @@ def acquisitions(
             names.append(_of_frames(metadata, source))
             if fields := named_leds([Frame(place={}, file="", values=one) for one in metadata if one]):
                 draft.notes.append(f"{source} hold {', '.join(fields[:6])}, which were not used")
-        if EXPOSURE_TIME in tiff.pages[0].aspage().tags:
+        if any(EXPOSURE_TIME in tags(page) for page in pages[:1]):
             times = [tag_exposure(page) for page in pages]
             candidates.append(Acquisition(exposures_ms=times, source="the pages' ExposureTime"))
         if planes.samples == 1:

@@ -40,7 +40,16 @@ from ptychoui.data.formats.plane_facts import acquisitions, labels, page_metadat
 from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.data.formats.stated_order import order_as_stated
 from ptychoui.data.formats.tiff_decode import orientation, picture_of
-from ptychoui.data.formats.tiff_planes import Planes, chosen, files_of_set, ome_root, place_in_set, planes_of, tag_of
+from ptychoui.data.formats.tiff_planes import (
+    Planes,
+    chosen,
+    files_of_set,
+    images_among,
+    ome_root,
+    place_in_set,
+    planes_of,
+    tag_of,
+)
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 from ptychoui.words import counted
@@ -68,6 +77,7 @@ def read_tiff_stack(
         draft.layout = draft.layout or ("OME-TIFF" if ome else "multi-page TIFF")
         said = draft.said_of(given)
         planes = planes_of(tiff, path, root, said.led_axis == "pages")
+        draft.notes.extend(filter(None, [planes.left_out]))
         wanted, along = chosen(planes, said, path)
         key = planes.pages[0].keyframe
         size = (key.imagelength, key.imagewidth) if orientation(key) < 5 else (key.imagewidth, key.imagelength)
@@ -122,20 +132,21 @@ def read_tiff_stack(
 def read_tiff_image(path: Path) -> Picture:
     """Read a TIFF of one grey page."""
     with opened_tiff(path) as tiff:
-        if len(tiff.pages) != 1:
+        pages, left_out = images_among(tiff)
+        if len(pages) != 1:
             raise DataError(
-                f"{path.name} has {counted(len(tiff.pages), 'page')}, expected one image per file",
+                f"{path.name} has {counted(len(pages), 'page')}, expected one image per file",
                 "open the multi-page file itself, not its folder; if the stack is split over several, join them first",
             )
-        picture = picture_of(tiff.pages[0], path, 0)
+        picture = picture_of(pages[0], path, 0)
         root = ome_root(tiff.ome_metadata)
         place = None if root is None else place_in_set(root, path.name)
         found = Acquisition() if root is None or place is None else of_ome(root, [place])
-        frame = [page_metadata(tiff.pages[0])]
+        frame = [page_metadata(pages[0])]
         sources = [of_frames(frame, ""), *of_cameras(frame, ""), found]
-        exposures = [value for one in sources for value in one.exposures_ms] + [tag_exposure(tiff.pages[0])]
+        exposures = [value for one in sources for value in one.exposures_ms] + [tag_exposure(pages[0])]
         known = [value for value in exposures if value is not None]
-        says = picture.says
+        says = (*picture.says, *([f"of files such as {path.name} {left_out}"] if left_out else []))
         if other := next((value for value in known if not math.isclose(value, known[0], rel_tol=1e-3)), None):
             says += (
                 f"the header of {path.name} states exposures of {known[0]:g} and {other:g} ms: the first was used",
