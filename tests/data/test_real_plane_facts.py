@@ -237,7 +237,7 @@ def test_lists_in_the_header_of_tifffile(tmp_path: Path) -> None:
     assert is_same(found, images) and "10 ms, the same for all - from tifffile's header" in words
     assert "a gain of 3, which was not used" in words and "the file holds brightness with one number for each" in words
     found = read(plain(tmp_path / "c.tif", images, metadata={"exposures": TIMES, "dark": MS}))
-    assert is_same(found, images) and "state exposures without a unit" in said(found)
+    assert is_same(found, images) and "states exposures without a unit" in said(found)
     assert "the file holds dark, which were not used" in said(found)
 
 

@@ -36,7 +36,7 @@ REMEDY = {
     "gain": "if it differs between the images, state it with their exposures in [images]",
     "gamma": "save the images with linear values if it was applied",
 }
-SEVERAL = re.compile(r"names$|headers$|descriptions$|^the names|settings")
+SEVERAL = re.compile(r"names$|headers$|descriptions|^the (?:names|texts)|settings")
 """Sources that are many."""
 NONE = {"", "1", "1x1", "1.0", "off", "none", "0"}
 """Values of a binning, gain or offset that change nothing."""
@@ -66,7 +66,7 @@ class Acquisition:
     @property
     def states(self) -> str:
         """The verb for ``source``."""
-        return "state" if SEVERAL.search(self.source) else "states"
+        return states(self.source)
 
     def state(self, name: str, value: object) -> None:
         """Keep a value under what it is, if its name is known."""
@@ -91,8 +91,7 @@ class Acquisition:
                 continue
             listed = ", ".join(values[:4]) + (", ..." if len(values) > 4 else "")
             differs = " (not the same in all images)" if len(values) > 1 else ""
-            verb = "state" if SEVERAL.search(where) else "states"
-            found.append(f"{where} {verb} a {what} of {listed}{differs}, which was not used: {REMEDY[what]}")
+            found.append(f"{where} {states(where)} a {what} of {listed}{differs}, which was not used: {REMEDY[what]}")
         return found
 
     def relative(self, name: str, given: bool, notes: list[str]) -> NDArray[np.float64] | None:
@@ -119,6 +118,11 @@ class Acquisition:
             )
         notes.append(f"{self.source} {self.states} an exposure of {known[0]:g} ms for {some} only, which was not used")
         return None
+
+
+def states(source: str) -> str:
+    """The verb for a source."""
+    return "state" if SEVERAL.search(source) else "states"
 
 
 def with_all_stated(found: Acquisition, every: Sequence[Acquisition]) -> Acquisition:

@@ -37,6 +37,7 @@ from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
 from ptychoui.data.formats.stated_names import StatedNames
 from ptychoui.data.formats.stated_order import order_of_files
+from ptychoui.data.formats.tables_beside import tables_in_folder
 from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
 from ptychoui.words import counted
@@ -70,6 +71,7 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     check_images(draft, geometry)
     names = _names_of(files, draft)
     stated, settings = facts_of_files(files, draft)
+    stated += tables_in_folder(folder, names.texts, geometry, draft)
     order = order_of_files(names, stated, geometry, draft)
     files = [files[place] for place in order]
     stated = [replace(one, texts=tuple(one.texts[place] for place in order)) for one in stated]

@@ -225,7 +225,7 @@ def _table_of(table: dict[str, Any], path: Path) -> Leds | None:
     leds, _ = read_led_table(path.parent / name)
     chosen = array.pop("led_numbers", None) if isinstance(array, dict) else None
     if chosen is None:
-        return leds
+        return _in_lines(leds, Path(name).name)
     known = {number: place for place, number in enumerate(leds.numbers or range(len(leds)))}
     if not isinstance(chosen, list) or not chosen or not all(isinstance(n, int) and n in known for n in chosen):
         raise DataError(f"array.led_numbers names LEDs that {name} does not hold", "use the numbers of that table")
@@ -237,6 +237,19 @@ def _table_of(table: dict[str, Any], path: Path) -> Leds | None:
         numbers=tuple(chosen),
         listed=True,
     )
+
+
+def _in_lines(leds: Leds, name: str) -> Leds:
+    """A table that is not in the order of its numbers, with a note that says in which order images are taken."""
+    if leds.numbers is None or list(leds.numbers) == sorted(leds.numbers):
+        return leds
+    first = ", ".join(map(str, leds.numbers[:3]))
+    note = (
+        f"the lines of {name} are not in the order of their LED numbers ({first}, ...): images that do not state their "
+        f"LED were taken in the order of the lines, the first as that of LED {leds.numbers[0]}; if they are in the "
+        "order of the numbers, sort the lines"
+    )
+    return replace(leds, notes=(*leds.notes, note))
 
 
 def _check_alone(values: dict[str, Any]) -> None:

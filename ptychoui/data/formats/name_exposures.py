@@ -27,6 +27,8 @@ UNCLEAR = re.compile(
     rf"|(?<![0-9.,])[1-9][0-9]*(?:,[0-9]{{3}})+ ?(?:{UNIT}|s)(?![0-9A-Za-z])"
 )
 """Numbers with a unit that may be read in two ways, or are written as no camera's software expects."""
+TIME = re.compile(r"(?<![A-Za-z])[tT][ _=-]?([0-9]+(?:[.,p][0-9]+)?)(?![0-9]|[.,p][0-9]| ?(?:ms|us|µs|μs|s)(?![a-z]))")
+"""t10: an exposure, or a number in time."""
 BARE = re.compile(r"(?<![a-z])exp(?:osure)?(?:[ _-]?time)?[ _=-]*[0-9]+(?:[.,][0-9]+)?(?![0-9])", re.IGNORECASE)
 WORD = r"(?:ms(?:ecs?)?|milli-?sec[a-z]*|[uµμ]s(?:ecs?)?|micro-?sec[a-z]*|secs?|seconds?)"
 LIKE = re.compile(rf"[0-9.,]*[0-9](?:[ _-]?(?:{WORD}|ns|min|s)(?![0-9a-z])|ms[0-9a-z]+)", re.IGNORECASE)
@@ -46,7 +48,11 @@ def of_name(name: str) -> float | None:
 def without_unit(names: Sequence[str]) -> list[str]:
     """Exposures that names state without a unit, as they are written, if they differ."""
     found = [match[0] for name in names if of_name(name) is None and (match := BARE.search(name))]
-    return sorted(set(found)) if len(set(found)) > 1 else []
+    if len(set(found)) > 1:
+        return sorted(set(found))
+    times = [match[0] for name in names if of_name(name) is None and (match := TIME.search(name))]
+    # All different they number the images: t000, t001, ...
+    return sorted(set(times)) if 1 < len(set(times)) and len(set(times)) < len(names) else []
 
 
 def not_read(names: Sequence[str]) -> list[str]:
@@ -149,15 +155,16 @@ def agreed(
         if found is mine or not _several(found):
             refuse_unclear(names.where or f"{names.source} in {where}", names.texts)
         words = "the names" if names.source.endswith("names") else names.source
+        state, hold = ("state", "hold") if mine.states == "state" else ("states", "holds")
         if bare := without_unit(names.texts):
             draft.notes.append(
-                f"{words} state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
+                f"{words} {state} exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
                 "10ms, or state exposures in [images] of a geometry"
             )
         if like := not_read(names.texts):
             draft.notes.append(
-                f"{words} hold what looks like times ({', '.join(like[:3])}), which were not used: write exposures as "
-                "0.5ms, or state exposures in [images] of a geometry"
+                f"{words} {hold} what looks like times ({', '.join(like[:3])}), which were not used: write exposures "
+                "as 0.5ms, or state exposures in [images] of a geometry"
             )
     for other in every:
         if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=False)):

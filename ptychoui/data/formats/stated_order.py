@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ptychoui.data.formats.acquisition import states
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.name_order import (
     FIX,
@@ -54,8 +55,8 @@ def order_as_stated(named: Sequence[StatedNames], geometry: Geometry, draft: Dra
             if leds != used:
                 place = next(place for place, number in enumerate(leds) if number != used[place])
                 draft.notes.append(
-                    f"{one.source} state other LEDs than {by}, which were used: {kind} {place} is LED {used[place]}, "
-                    f"by {one.source} LED {leds[place]}"
+                    f"{one.source} {states(one.source)} other LEDs than {by}, which were used: {kind} {place} is LED "
+                    f"{used[place]}, by {one.source} LED {leds[place]}"
                 )
         return stored
     _refuse_contradiction(told, draft, kind)
@@ -134,8 +135,8 @@ def _tell_unused(one: StatedNames, array: Array, draft: Draft) -> None:
     places = named_places(one.texts)
     if places is not None and array.kind == "lattice" and one.are_labels:
         raise DataError(
-            f"{draft.path.name}: {one.source} state LEDs ({places.words}) that are not those of the lattice of "
-            f"{array.rows} x {array.columns} in the geometry",
+            f"{draft.path.name}: {one.source} {states(one.source)} LEDs ({places.words}) that are not those of the "
+            f"lattice of {array.rows} x {array.columns} in the geometry",
             "correct rows and columns of the geometry, or list the LEDs in the order of the images as "
             "array.led_numbers",
         )
@@ -147,4 +148,6 @@ def _tell_unused(one: StatedNames, array: Array, draft: Draft) -> None:
         why = "they are not those of the array, each once"
     else:
         why = f"{len(numbered)} of {len(one.texts)} images have one" if numbered else "of which only the order is known"
-    draft.notes.append(f"{one.source} state LEDs ({words}), which were not used ({why}): the order is as stored; {FIX}")
+    draft.notes.append(
+        f"{one.source} {states(one.source)} LEDs ({words}), which were not used ({why}): the order is as stored; {FIX}"
+    )

@@ -39,6 +39,7 @@ from ptychoui.data.formats.picture import GREY, Picture, light, numbers, shifted
 from ptychoui.data.formats.plane_facts import acquisitions, labels, page_metadata, page_numbers, tag_exposure
 from ptychoui.data.formats.refusals import LINEAR
 from ptychoui.data.formats.stated_order import order_as_stated
+from ptychoui.data.formats.tables_beside import tables_beside_stack
 from ptychoui.data.formats.tiff_decode import orientation, picture_of
 from ptychoui.data.formats.tiff_planes import (
     Planes,
@@ -97,6 +98,13 @@ def read_tiff_stack(
         draft.aside = _others_of_the_stack(path)
         _check_no_colour(path, key, len(wanted), len(geometry.array.numbers()))
         check_images(draft, geometry)
+        if tables := tables_beside_stack(path, len(wanted), geometry, draft):
+            named = [*named, *tables]
+            by_table = agreed([found], tables, path.name, draft, said.exposures is not None)
+            if by_table is not found:
+                exposure = by_table.relative(path.name, said.exposures is not None, draft.notes)
+                if exposure is not None:
+                    draft.tell("exposures stated", exposure_words(exposure), "", by_table.source)
         if named:
             order = order_as_stated(named, geometry, draft, "page")
             wanted = [wanted[place] for place in order]
