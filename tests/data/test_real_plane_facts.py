@@ -72,6 +72,9 @@ STYLES = {
     "row and column": "row {y} col {x}",
     "lines": "Camera: A\nLED: {n}\nExposure: 10 ms\nTemperature = -5",
     "json": '{{"led": {n}, "exposure_ms": 10}}',
+    "list": '{{"leds": [{n}]}}',
+    "prose": "Taken by A. LED no. {n}. Exposure time: 10 ms.",
+    "xml": '<Data><prop id="led" type="int" value="{n}"/></Data>',
     "json places": '{{"illumination": {{"led_x": {x}, "led_y": {y}}}, "t": 0.5}}',
 }
 TEXTS = {name: [style.format(n=n, x=n % 5, y=n // 5) for n in MIXED] for name, style in STYLES.items()}
@@ -153,6 +156,52 @@ def test_leds_that_cannot_be_used_are_named(texts: list[str], words: str, tmp_pa
     assert "the pages' descriptions state LEDs (" in said(found)
 
 
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ([f"Image {24 - n}" for n in range(25)], "descriptions number the images in another order (Image 24, Image 23"),
+        ([f"({n % 5}, {n // 5})" for n in range(25)], "descriptions hold two numbers, as row and column would be"),
+        ([json.dumps({"led": [n // 5, n % 5]}) for n in range(25)], "the pages' descriptions state led, which differs"),
+        ([json.dumps({"pattern": n}) for n in range(25)], "the pages' descriptions state pattern, which differs"),
+    ],
+    ids=["numbers", "two numbers", "pairs", "pattern"],
+)
+def test_what_may_be_an_order_is_named(texts: list[str], words: str, tmp_path: Path) -> None:
+    found = read(described(tmp_path / "a.tif", stack(), texts))
+    assert is_same(found, stack()) and words in said(found), said(found)
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"), [(65000, "LED {n}"), (315, "led_{n}"), (700, "<x:xmpmeta>LED {n}</x:xmpmeta>"), (37510, "LED:{n}")]
+)
+def test_texts_in_other_tags(tag: int, text: str, tmp_path: Path) -> None:
+    images = stack()
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for n in MIXED:
+            tags = [(tag, 2, 0, text.format(n=n), True)]
+            tiff.write(images[n], extratags=tags, metadata=None, photometric="minisblack")
+    found = read(tmp_path / "a.tif")
+    assert is_same(found, images) and "the LEDs were taken from the pages' texts (" in said(found), said(found)
+
+
+def test_lists_and_labels_of_imagej(tmp_path: Path) -> None:
+    images = stack()
+    for key, values in (("led_numbers", MIXED), ("Labels", [f"img\nLED: {n}" for n in MIXED])):
+        tifffile.imwrite(tmp_path / "a.tif", images[MIXED], imagej=True, metadata={"axes": "TYX", key: values})
+        found = read(tmp_path / "a.tif")
+        assert is_same(found, images) and "the LEDs were taken from" in said(found), said(found)
+    info = "LED order = 3, 1, 2"
+    tifffile.imwrite(tmp_path / "b.tif", images, imagej=True, metadata={"axes": "TYX", "Info": info})
+    assert f"ImageJ's Info speaks of LEDs ({info}), which was not used" in said(read(tmp_path / "b.tif"))
+
+
+def test_texts_of_ome_that_speak_of_leds(tmp_path: Path) -> None:
+    path = ome(tmp_path / "a.ome.tif", stack(), Description="order of the LEDs: spiral")
+    assert "texts in the OME header speak of LEDs (order of the LEDs: spiral), which were not used" in said(read(path))
+    path = ome(tmp_path / "b.ome.tif", stack(), Description="a sample, labelled")
+    assert "speak of LEDs" not in said(read(path))
+
+
 def test_names_of_places_that_the_lattice_does_not_have_are_refused(tmp_path: Path) -> None:
     path = channels(tmp_path / "a.ome.tif", stack(), [f"x{n % 5 + 3}_y{n // 5}" for n in range(25)])
     with pytest.raises(DataError, match=r"the names of the channels state LEDs \(x and y\) that are not those"):
@@ -163,7 +212,7 @@ def test_names_of_places_that_the_lattice_does_not_have_are_refused(tmp_path: Pa
 
 def test_other_descriptions_say_nothing(tmp_path: Path) -> None:
     for text in ("frame {n}", "2024-05-01 10:00:{n:02}.5", "Camera: A\nTemperature: {n}.5", "{n} of 25"):
-        found = read(described(tmp_path / "a.tif", stack(), [text.format(n=24 - n) for n in range(25)]))
+        found = read(described(tmp_path / "a.tif", stack(), [text.format(n=n) for n in range(25)]))
         assert is_same(found, stack()) and "descriptions" not in said(found), said(found)
 
 

@@ -15,7 +15,14 @@ from ptychoui.data.formats.common import parsing
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.image_file import is_tiff
 from ptychoui.data.formats.micro_manager import frame_name
-from ptychoui.data.formats.plane_facts import DESCRIPTION, DOCUMENT_NAME, PAGE_NAME, page_metadata, page_text
+from ptychoui.data.formats.plane_facts import (
+    DESCRIPTION,
+    DOCUMENT_NAME,
+    PAGE_NAME,
+    other_texts,
+    page_metadata,
+    page_text,
+)
 from ptychoui.data.formats.stated_names import StatedNames, as_name, members_of, name_of_members, unused_members
 from ptychoui.data.formats.tiff import opened_tiff
 from ptychoui.data.formats.tiff_planes import images_among, ome_root, tag_of
@@ -62,6 +69,7 @@ def _of_tiff(file: Path) -> dict[str, tuple[str, dict[str, Any]]]:
         called = [page_text(page, PAGE_NAME), page_text(page, DOCUMENT_NAME), frame_name(metadata or {})]
         called += [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
         called += _of_ome(tiff)
+        called += other_texts(page).values()
     names = " ".join(dict.fromkeys(filter(None, map(as_name, called))))
     return {SOURCES[0]: (described, members), SOURCES[1]: (names, dict(metadata or {}))}
 

@@ -13,7 +13,10 @@ from ptychoui.errors import DataError
 from ptychoui.experiment import Array, Geometry
 from ptychoui.words import counted
 
-NUMBERED = re.compile(r"(?:(?<![A-Za-z])[Ll][Ee][Dd]|(?<![A-Z])LED)[ _#=(-]{0,2}(\d{1,6})(?!\d|[.,p]\d)")
+NUMBERED = re.compile(
+    r"(?:(?<![A-Za-z])[Ll][Ee][Dd]|(?<![A-Z])LED)"
+    r"(?:[ _-]?(?:[Nn]umber|[Ii]nde?x|[Nn]um|[Nn][or]|[Ii]d|ID)\.?(?![a-z]))?[ _#=:(-]{0,2}(\d{1,6})(?!\d|[.,p]\d)"
+)
 """The number of an LED, as names state it."""
 FIX = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
 
@@ -169,6 +172,22 @@ def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None
                 f"taken as the slow one, from {names[0]} to {names[-1]}"
             )
             return
+
+
+def numbers_otherwise(names: Sequence[str]) -> str:
+    """What names without an LED seem to say of another order than theirs; empty where they do not."""
+    parts = [re.split(r"(\d+)", stem_of(name)) for name in names]
+    if len(names) < 3 or len({tuple(part[::2]) for part in parts}) > 1:
+        return ""
+    columns = [[int(text) for text in column] for column in zip(*(part[1::2] for part in parts), strict=True)]
+    moving = [column for column in columns if len(set(column)) > 1]
+    if len(moving) == 1:
+        counts = len(set(moving[0])) == len(names) == max(moving[0]) - min(moving[0]) + 1
+        return "number the images in another order" if counts and moving[0] != sorted(moving[0]) else ""
+    for slow, fast in combinations(moving, 2):
+        if len(set(zip(slow, fast, strict=True))) == len(names) == len(set(slow)) * len(set(fast)) and len(moving) == 2:
+            return "hold two numbers, as row and column would be"
+    return ""
 
 
 def order_by_labels(labels: list[str], geometry: Geometry, draft: Draft) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,9 @@ import tifffile
 from ptychoui.data.formats.acquisition import Acquisition, of_cameras, of_frames, of_ome, positive, what_is
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.micro_manager import Frame, frame_name, match_frames, named_leds
+from ptychoui.data.formats.name_exposures import of_name
+from ptychoui.data.formats.name_order import FIX, NUMBERED
+from ptychoui.data.formats.name_places import PAIR
 from ptychoui.data.formats.stated_names import (
     StatedNames,
     as_name,
@@ -21,13 +25,17 @@ from ptychoui.data.formats.stated_names import (
     name_of_members,
     unused_members,
 )
-from ptychoui.data.formats.tiff_planes import Planes
+from ptychoui.data.formats.tiff_planes import Planes, tag_of
 from ptychoui.words import counted
 
-EXPOSURE_TIME = 33434
+EXPOSURE_TIME, EXIF = 33434, 34665
+LONGEST_TEXT = 2**14
 DESCRIPTION, DOCUMENT_NAME, PAGE_NAME, PAGE_NUMBER = 270, 269, 285, 297
-OF_PROGRAMS = re.compile(r"\s*(?:<\?xml|<OME|<MetaData|ImageJ=|SCIFIO=|\{\"shape\"|\{\"axes\"|Aperio|<\w+)")
+OF_PROGRAMS = re.compile(r"\s*(?:ImageJ=|SCIFIO=|\{\"shape\"|\{\"axes\")|.{0,400}<OME\b", re.DOTALL)
 """What begins descriptions that programs write for themselves."""
+KNOWN_TAGS = {DESCRIPTION, DOCUMENT_NAME, PAGE_NAME, 271, 272, 305, 306, 316, 33432, 51123}
+"""Texts that are read elsewhere, or name the camera, the program, the time and the owner."""
+OF_LEDS = re.compile(r"(?<![A-Za-z])[Ll][Ee][Dd]s?(?![a-z])|LED")
 IMAGEJ_OWN = {"images", "channels", "slices", "frames", "Info", "Labels", "Ranges", "LUTs", "axes", "min", "max"}
 LINE = re.compile(r"\s*([A-Za-z][\w \[\]()./-]{0,60}?)\s*[:=]\s*(\S.{0,60}?)\s*")
 
@@ -58,6 +66,7 @@ def acquisitions(
             names.append(_of_frames(values, source))
     if root is not None and planes.header == "OME":
         candidates.append(of_ome(root, places))
+        tell_ome_texts(root, draft)
     names += _of_axes(planes, wanted)
     if planes.series is None:
         pages = [planes.pages[number // planes.samples] for number in wanted]
@@ -67,8 +76,8 @@ def acquisitions(
             names.append(_of_frames(metadata, source))
             if fields := named_leds([Frame(place={}, file="", values=one) for one in metadata if one]):
                 draft.notes.append(f"{source} hold {', '.join(fields[:6])}, which were not used")
-        if any(EXPOSURE_TIME in tags(page) for page in pages[:1]):
-            times = [tag_exposure(page) for page in pages]
+        times = [tag_exposure(page) for page in pages]
+        if any(times):
             candidates.append(Acquisition(exposures_ms=times, source="the pages' ExposureTime"))
         if planes.samples == 1:
             names += _of_pages(pages)
@@ -77,15 +86,19 @@ def acquisitions(
     return candidates, [one for one in names if any(one.texts)]
 
 
-def labels(tiff: tifffile.TiffFile, planes: Planes, wanted: list[int]) -> StatedNames | None:
-    """What the slices of ImageJ, or the pages, are called; nothing if not all have a name."""
+def labels(tiff: tifffile.TiffFile, planes: Planes, wanted: list[int]) -> list[StatedNames]:
+    """What the slices of ImageJ, or the pages, are called, and what stands below; nothing if not all have a name."""
     found = (tiff.imagej_metadata or {}).get("Labels")
     if found is None and planes.series is None:
         found = [page_text(page, PAGE_NAME) for page in planes.pages]
     if not isinstance(found, list) or len(found) != planes.count or not all(isinstance(v, str) and v for v in found):
-        return None
-    texts = tuple(found[number].splitlines()[0].strip() for number in wanted)
-    return StatedNames(texts=texts, source="the slices' names", are_labels=True, as_stored=True)
+        return []
+    lines = [found[number].strip().splitlines() or [""] for number in wanted]
+    first = StatedNames(
+        texts=tuple(one[0].strip() for one in lines), source="the slices' names", are_labels=True, as_stored=True
+    )
+    rest = StatedNames(texts=tuple(as_name("\n".join(one[1:])) for one in lines), source="the slices' descriptions")
+    return [first, rest]
 
 
 def page_numbers(planes: Planes, wanted: list[int]) -> list[int] | None:
@@ -107,10 +120,26 @@ def page_text(page: Any, code: int) -> str:
     return "\n".join(found)
 
 
+def other_texts(page: Any) -> dict[str, str]:
+    """Name of a tag that nobody expects there -> what it states of LEDs or exposures, as names of files do."""
+    found = {}
+    for tag in tags(page):
+        value = tag.value
+        if isinstance(value, bytes) and len(value) < LONGEST_TEXT:
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str) and tag.code not in KNOWN_TAGS and not OF_PROGRAMS.match(value):
+            text = as_name(value[:LONGEST_TEXT])
+            if NUMBERED.search(text) or PAIR.search(text.lower()) or of_name(text) is not None:
+                found[tag.name if not tag.name.isdigit() else f"tag {tag.code}"] = text
+    return found
+
+
 def tag_exposure(page: Any) -> float | None:
-    """Exposure in ms by the page's own tag ExposureTime, which is in seconds."""
-    tag = tags(page).get(EXPOSURE_TIME)
+    """Exposure in ms by the page's own tag ExposureTime, or that of its Exif data, which is in seconds."""
+    tag, exif = tags(page).get(EXPOSURE_TIME), tags(page).get(EXIF)
     value = None if tag is None else tag.value
+    if tag is None and exif is not None and isinstance(exif.value, dict):
+        value = exif.value.get("ExposureTime")
     if isinstance(value, tuple) and len(value) == 2:
         value = value[0] / value[1] if value[1] else None
     seconds = positive(value)
@@ -155,6 +184,10 @@ def _of_pages(pages: Sequence[Any]) -> list[StatedNames]:
     for code, source in ((DESCRIPTION, "the pages' descriptions"), (DOCUMENT_NAME, "the pages' document names")):
         texts = tuple(as_name(page_text(page, code)) for page in pages)
         found.append(StatedNames(texts=texts, source=source))
+    others = [other_texts(page) for page in pages]
+    for name in dict.fromkeys(name for one in others for name in one):
+        texts = tuple(one.get(name, "") for one in others)
+        found.append(StatedNames(texts=texts, source=f"the pages' texts ({name})"))
     return found
 
 
@@ -164,7 +197,7 @@ def _of_headers(
     """What tifffile and ImageJ keep in the first page for all planes: numbers, and lists with one for each plane."""
     found = []
     shaped = tiff.shaped_metadata or ()
-    own = {key: value for key, value in (tiff.imagej_metadata or {}).items() if key not in IMAGEJ_OWN}
+    own = {key: _listed(value) for key, value in (tiff.imagej_metadata or {}).items() if key not in IMAGEJ_OWN}
     for values, source in ((shaped[0] if shaped else {}, "tifffile's header"), (own, "ImageJ's header")):
         each, sizes = members_per_image(values, planes.count)
         alike = name_of_members({key: value for key, value in values.items() if not isinstance(value, list | tuple)})
@@ -182,12 +215,37 @@ def _of_headers(
         for match in lines:
             stated.state(match[1], match[2])
         found.append(stated)
+        leds = [line.strip()[:30] for line in info.splitlines() if OF_LEDS.search(line) and "led_indexes" not in line]
+        if leds and draft.leds is None:
+            draft.notes.append(f"ImageJ's Info speaks of LEDs ({', '.join(leds[:3])}), which was not used: {FIX}")
         if "exposure" in info.lower():
             draft.notes.append(
                 "ImageJ's Info speaks of exposures, which were not used: if they differ, state exposures in [images] "
                 "of a geometry"
             )
     return found
+
+
+def _listed(value: Any) -> Any:
+    """A list that ImageJ's header holds as text."""
+    if not isinstance(value, str) or value[:1] not in ("[", "("):
+        return value
+    try:
+        found = json.loads(f"[{value[1:-1]}]")
+    except (ValueError, RecursionError):
+        return value
+    return found if isinstance(found, list) else value
+
+
+def tell_ome_texts(root: ElementTree.Element, draft: Draft) -> None:
+    """Name descriptions and annotations of an OME header that speak of LEDs."""
+    found = []
+    for part in (e for e in root.iter() if tag_of(e) in ("Description", "StructuredAnnotations")):
+        texts = [text for e in part.iter() for text in (e.text or "", *e.attrib.values())]
+        found += [text.strip()[:40] for text in texts if OF_LEDS.search(text)]
+    if found:
+        some = ", ".join(dict.fromkeys(found[:3])) + (", ..." if len(found) > 3 else "")
+        draft.notes.append(f"texts in the OME header speak of LEDs ({some}), which were not used: {FIX}")
 
 
 def _described(pages: Sequence[Any], draft: Draft) -> Acquisition:

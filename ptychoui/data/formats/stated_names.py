@@ -6,6 +6,7 @@ they are stated: in the description of a page, the name of a channel, a line of 
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,12 +31,16 @@ LED = re.compile(
 )
 AXIS = re.compile(r"(?:leds?[ _-]*)?(x|y|ix|iy|row|rows|col|cols|column|columns)(?:[ _-]*(?:index|idx|no|nr))?", re.I)
 KEYED = re.compile(r"\s*([A-Za-zµμ][\w µμ()\[\]./-]{0,40}?)\s*[:=]\s*(\S.{0,40}?)\s*")
-PARTS = re.compile(r"[\n\r;|]+|, +|,(?=[A-Za-z\"'])")
+PARTS = re.compile(r"[\n\r;|]+|, +|,(?=[A-Za-z\"'])|\. +(?=[A-Z])")
+ATTRIBUTES = re.compile(r'<\w[^<>]*?(?:id|name|key|K)="([^"<>]{1,60})"[^<>]*?value="([^"<>]{0,400})"', re.I)
+ELEMENTS = re.compile(r"<([A-Za-z][\w:-]{0,40})(?: [^<>]*)?>([^<>]{1,400})</")
+"""Members of XML, as programs of cameras write it: attributes of names and values, and plain elements."""
 SAYS = re.compile(
     r"led|exp(?![a-z])|expos|[0-9] ?(?:ms|us|µs|μs|s)(?![0-9a-z])|(?<![a-z])(?:x|y|row|col\w*)[ _=-]*[-+0-9]", re.I
 )
 UNUSED = re.compile(
-    r"led|lamp|illum|exp|shutter|integ|bright|power|current|intens|gain|(?:na|k)[ _-]?[xy]\b|theta|phi|angle|order",
+    r"led|lamp|illum|pattern|exp|shutter|integ|bright|power|current|intens|gain|(?:na|k)[ _-]?[xy]\b|theta|phi|angle"
+    r"|order",
     re.I,
 )
 WHOLE = re.compile(r"[-+]?[0-9]{1,9}(?:\.0+)?")
@@ -80,6 +85,11 @@ def members_of(text: str) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {}
         return dict(_flat(values)) if isinstance(values, dict) else {}
+    if text.startswith("<"):
+        found = {html.unescape(key): html.unescape(value) for key, value in ATTRIBUTES.findall(text)}
+        found |= {key: html.unescape(value) for key, value in ELEMENTS.findall(text)}
+        inner = {key: value for one in found.values() if "\n" in one for key, value in members_of(one).items()}
+        return {key: value for key, value in found.items() if "\n" not in value} | inner
     matches = [KEYED.fullmatch(part) for part in PARTS.split(text)]
     return {match[1]: match[2] for match in matches if match}
 
@@ -90,6 +100,9 @@ def as_name(text: str) -> str:
     members = members_of(text)
     if members and text.startswith("{"):
         return name_of_members(members)
+    if text.startswith("<"):
+        said = [one for key, one in members.items() if len(one) <= SHORT and SAYS.search(one) and not keyed(key, one)]
+        return " ".join(filter(None, [name_of_members(members), *said]))
     parts = [part for part in PARTS.split(text) if part.strip()]
     alone = len(parts) == 1 and len(text) <= SHORT
     known = {key: value for key, value in members.items() if keyed(key, value)}
@@ -98,7 +111,8 @@ def as_name(text: str) -> str:
         for part in parts
         if not ((match := KEYED.fullmatch(part)) and (match[1] in known or not alone)) and (alone or SAYS.search(part))
     ]
-    return " ".join(filter(None, [", ".join(plain), name_of_members(known)]))
+    found = " ".join(filter(None, [", ".join(plain), name_of_members(known)]))
+    return found or (text if len(text) <= SHORT and len(text.splitlines()) == 1 and not members else "")
 
 
 def name_of_members(values: Mapping[str, Any]) -> str:
@@ -149,7 +163,7 @@ def unused_members(each: Sequence[Mapping[str, Any]], known: Callable[[str], obj
     ``known`` tells those of which something else is said.
     """
     names = {key for one in each for key in one if UNUSED.search(key) and not known(key)}
-    differ = [key for key in names if len({_text(one.get(key)) for one in each}) > 1]
+    differ = [key for key in names if len({str(one.get(key)) for one in each}) > 1]
     return sorted(key for key in differ if not any(keyed(key, one.get(key)) for one in each))
 
 
@@ -162,7 +176,7 @@ def _flat(values: Mapping[str, Any], depth: int = 0) -> Iterable[tuple[str, Any]
             elif depth < 3:
                 yield from _flat(value, depth + 1)
         else:
-            yield str(key), value
+            yield str(key), value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from ptychoui.data.formats.name_order import (
     NUMBERED,
     in_array_order,
     is_listed,
+    numbers_otherwise,
     order_by_labels,
     order_by_names,
     stated_numbers,
@@ -143,6 +144,11 @@ def _tell_unused(one: StatedNames, array: Array, draft: Draft) -> None:
     numbered = [text for text in one.texts if NUMBERED.search(stem_of(text))]
     words = places.words if places else numbered[0][:40] if numbered else led_words(one.texts)
     if not words:
+        if otherwise := numbers_otherwise(one.texts):
+            draft.notes.append(
+                f"{one.source} {otherwise} ({one.texts[0][:30]}, {one.texts[1][:30]}, ...), which was not used: the "
+                f"order is as stored; {FIX}"
+            )
         return
     if places or len(numbered) == len(one.texts):
         why = "they are not those of the array, each once"

@@ -86,8 +86,7 @@ def read_tiff_stack(
         _tell_axes(draft, planes, wanted, along)
         wanted = _by_page_numbers(planes, wanted, said.led_axis, draft)
         candidates, named = acquisitions(tiff, root, planes, wanted, frames, draft)
-        slices = labels(tiff, planes, wanted)
-        named = [slices, *named] if slices else named
+        named = [*labels(tiff, planes, wanted), *named]
         found = agreed(candidates, named, path.name, draft, said.exposures is not None)
         found = with_all_stated(found, candidates)
         draft.notes.extend(found.notes(found.source or "the header"))
