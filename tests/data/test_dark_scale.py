@@ -75,6 +75,37 @@ def test_a_scale_that_is_open_is_refused(of_images: int, level: int, of_darks: i
     assert "dark_level" in caught.value.hint
 
 
+def test_values_that_a_program_spread_over_all_bits(tmp_path: Path) -> None:
+    """12 bits as 16 by repeating the upper bits: the steps are 16 or 17."""
+    darks = noisy(100)
+    rng = np.random.default_rng(3)
+    images = np.concatenate([rng.integers(100, 4096, (24, 40, 40)), rng.integers(97, 104, (1, 40, 40))])
+    spread = (images * 16 + images // 256).astype(np.uint16)
+    darks = np.tile(darks, (1, 7, 5))[:, :40, :40]
+    with pytest.raises(DataError, match="the values of the images lie at least 16 apart and those of the dark frames"):
+        read(write(tmp_path, spread, darks))
+    for n, frame in enumerate(noisy(1600)):
+        tifffile.imwrite(tmp_path / f"dark_{n}.tif", np.tile(frame, (7, 5))[:40, :40], photometric="minisblack")
+    assert "the dark frames were subtracted as they are" in said(read(tmp_path))
+    for n, frame in enumerate(darks):
+        tifffile.imwrite(tmp_path / f"dark_{n}.tif", frame * 16 + frame // 256, photometric="minisblack")
+    found = read(tmp_path)
+    assert is_same(found, spread - (darks * 16.0).mean(axis=0)) and "scale" not in said(found)
+
+
+def test_bits_that_headers_state_differently(tmp_path: Path) -> None:
+    darks = noisy(100)
+    write(tmp_path, stack(60000), darks)
+    assert is_same(read(tmp_path), stack(60000) - darks.mean(axis=0))
+    for n, frame in enumerate(darks):
+        tags = [(281, "H", 1, 4095, True)]
+        tifffile.imwrite(tmp_path / f"dark_{n}.tif", frame, photometric="minisblack", extratags=tags)
+    with pytest.raises(DataError, match="the dark frames have 12 bits and the images 16, and it cannot be told"):
+        read(tmp_path)
+    write(tmp_path, stack(4000), darks[:0])
+    assert is_same(read(tmp_path), stack(4000) - darks.mean(axis=0))
+
+
 def test_white_as_zero_is_refused(tmp_path: Path) -> None:
     images = 65535 - lit(noisy(100)) * 16
     with pytest.raises(DataError, match="cannot be told"):

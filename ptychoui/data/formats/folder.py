@@ -99,7 +99,8 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     if dark_files:
         of_darks = _exposures_of_darks(dark_files, darks, draft)
         if not first.white_is_zero:
-            frames = in_scale_of_images(frames, raw, draft)
+            depths = [one.bits_said or one.bits for one in (darks[0], pictures[0])]
+            frames = in_scale_of_images(frames, raw, draft, bits=(depths[0], depths[1]))
         dark = matched_dark_frames(frames, [file.name for file in dark_files], of_darks, exposure, count, draft)
     return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark, exposure=exposure)
 

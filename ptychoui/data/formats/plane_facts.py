@@ -30,6 +30,8 @@ from ptychoui.words import counted
 
 EXPOSURE_TIME, EXIF = 33434, 34665
 LONGEST_TEXT = 2**14
+TEXTS = (1, 2, 7)
+"""Types of tags that may hold text: bytes, ASCII, undefined."""
 DESCRIPTION, DOCUMENT_NAME, PAGE_NAME, PAGE_NUMBER = 270, 269, 285, 297
 OF_PROGRAMS = re.compile(r"\s*(?:ImageJ=|SCIFIO=|\{\"shape\"|\{\"axes\")|.{0,400}<OME\b", re.DOTALL)
 """What begins descriptions that programs write for themselves."""
@@ -124,10 +126,12 @@ def other_texts(page: Any) -> dict[str, str]:
     """Name of a tag that nobody expects there -> what it states of LEDs or exposures, as names of files do."""
     found = {}
     for tag in tags(page):
+        if tag.code in KNOWN_TAGS or tag.dtype not in TEXTS or tag.count > LONGEST_TEXT:
+            continue
         value = tag.value
-        if isinstance(value, bytes) and len(value) < LONGEST_TEXT:
+        if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
-        if isinstance(value, str) and tag.code not in KNOWN_TAGS and not OF_PROGRAMS.match(value):
+        if isinstance(value, str) and not OF_PROGRAMS.match(value):
             text = as_name(value[:LONGEST_TEXT])
             if NUMBERED.search(text) or PAIR.search(text.lower()) or of_name(text) is not None:
                 found[tag.name if not tag.name.isdigit() else f"tag {tag.code}"] = text
