@@ -404,9 +404,26 @@ def in_pngs(folder: Path, images: np.ndarray, texts: list[str]) -> Path:
     return folder
 
 
+def in_metadata_of_micro_manager(folder: Path, images: np.ndarray, texts: list[str]) -> Path:
+    frames: dict[str, Any] = {"Summary": {}}
+    for place, (image, text) in enumerate(zip(images, texts, strict=True)):
+        name = f"img_{place:02}.tif"
+        plain(folder / name, image)
+        frames[f"Metadata-Default/{name}"] = {"PositionName": text}
+    (folder / "metadata.txt").write_text(json.dumps(frames))
+    return folder
+
+
 @pytest.mark.parametrize(
     "write",
-    [in_tiffs, in_headers_of_tifffile, in_ome_channels, in_pages_of_micro_manager, in_pngs],
+    [
+        in_metadata_of_micro_manager,
+        in_tiffs,
+        in_headers_of_tifffile,
+        in_ome_channels,
+        in_pages_of_micro_manager,
+        in_pngs,
+    ],
     ids=lambda write: write.__name__,
 )
 def test_what_single_files_state_inside(write: Write, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.file_facts import facts_of_files
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
-from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
+from ptychoui.data.formats.micro_manager import frame_name, frames_of, load_metadata, metadata_beside, named_leds
 from ptychoui.data.formats.name_exposures import agreed, of_name
 from ptychoui.data.formats.name_order import tell_names
 from ptychoui.data.formats.name_places import named_places
@@ -35,7 +35,7 @@ from ptychoui.data.formats.names import natural_key as key_of_name
 from ptychoui.data.formats.names import natural_order
 from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
-from ptychoui.data.formats.stated_names import StatedNames
+from ptychoui.data.formats.stated_names import StatedNames, as_name
 from ptychoui.data.formats.stated_order import order_of_files
 from ptychoui.data.formats.tables_beside import tables_in_folder
 from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
@@ -71,6 +71,9 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     check_images(draft, geometry)
     names = _names_of(files, draft)
     stated, settings = facts_of_files(files, draft)
+    metadata = _metadata_of(folder, files, draft)
+    called = tuple(as_name(frame_name(metadata[0].get(file.name, {}))) for file in files)
+    stated += [StatedNames(texts=called, source=f"the names in {metadata[1]}", are_labels=True)] * any(called)
     stated += tables_in_folder(folder, names.texts, geometry, draft)
     order = order_of_files(names, stated, geometry, draft)
     files = [files[place] for place in order]
@@ -79,7 +82,7 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
     draft.notes.extend(list(dict.fromkeys(words for picture in pictures for words in picture.says))[:3])
-    found = with_all_stated(_acquisition(folder, files, pictures, draft, stated), [settings])
+    found = with_all_stated(_acquisition(files, pictures, draft, stated, metadata), [settings])
     draft.notes.extend(found.notes(found.source or "the header"))
     count, darks = len(raw), list[Picture]()
     if dark_files:
@@ -134,21 +137,33 @@ def _names_of(files: list[Path], draft: Draft) -> StatedNames:
     )
 
 
+def _metadata_of(folder: Path, files: list[Path], draft: Draft) -> tuple[dict[str, dict[str, Any]], str]:
+    """Name of each file -> what Micro-Manager's metadata in the folder state of it, and what these are called."""
+    metadata = metadata_beside(folder)
+    if metadata is None:
+        return {}, ""
+    frames = list(frames_of(load_metadata(metadata, draft.notes)))
+    by_file = {frame.file: frame.values for frame in frames if frame.file}
+    if not by_file.keys() & {file.name for file in files}:
+        if frames:
+            draft.notes.append(f"{metadata.name} names other files than those here: not used")
+        return {}, metadata.name
+    if fields := named_leds(frames):
+        draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
+    return by_file, metadata.name
+
+
 def _acquisition(
-    folder: Path, files: list[Path], pictures: list[Picture], draft: Draft, stated: Sequence[StatedNames]
+    files: list[Path],
+    pictures: list[Picture],
+    draft: Draft,
+    stated: Sequence[StatedNames],
+    metadata: tuple[dict[str, dict[str, Any]], str],
 ) -> Acquisition:
     """What the metadata in the folder, the headers or the names say of the exposures."""
-    candidates = []
-    if metadata := metadata_beside(folder):
-        frames = list(frames_of(load_metadata(metadata, draft.notes)))
-        by_file = {frame.file: frame.values for frame in frames if frame.file}
-        if by_file.keys() & {file.name for file in files}:
-            values = [by_file.get(file.name) for file in files]
-            candidates += [of_frames(values, metadata.name), *of_cameras(values, metadata.name)]
-            if fields := named_leds(frames):
-                draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
-        elif frames:
-            draft.notes.append(f"{metadata.name} names other files than those here: not used")
+    by_file, source = metadata
+    values = [by_file.get(file.name) for file in files]
+    candidates = [of_frames(values, source), *of_cameras(values, source)] if by_file else []
     return stated_by(files, pictures, draft, candidates, stated)
 
 
