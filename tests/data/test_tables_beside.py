@@ -49,6 +49,7 @@ def lines(header: str, line: str, leds: list[int] = MIXED, order: list[int] | No
             json.dumps({f"img_{n:02}.tif": {"led": led, "exposure_ms": MS[led]} for n, led in enumerate(MIXED)}),
             "by its column file",
         ),
+        ("a.csv", lines("frame,led,exposure_s", "{n},{led},{s:.1e}", order=MIXED), "by its column frame"),
         ("a.json", json.dumps([{"led": n, "exposure_ms": MS[n]} for n in MIXED]), "as the images follow"),
     ],
 )
@@ -87,6 +88,9 @@ def test_exposures_alone_and_by_the_led(tmp_path: Path) -> None:
         ("a.csv", lines("gain", "{led}"), "a.csv beside the images was not used"),
         ("order.txt", "\n".join(map(str, MIXED)), "order.txt beside the images was not used"),
         ("leds.csv", lines("number,x_mm,y_mm", "{led},{x}.5,{y}.5"), "leds.csv is a table of 25 LED positions, which"),
+        ("exposures.csv", lines("exposure_ms,exposure_ms", "{t},20"), "exposures.csv beside the images was not used"),
+        ("leds.xlsx", "PK", "leds.xlsx beside the images was not read"),
+        ("exposures.yaml", "exposures: 1", "exposures.yaml beside the images was not read"),
         ("a.csv", lines("led,exposure_ms", "{t},20"), "a.csv states LEDs (led 40 exposure 20ms), which were not used"),
     ],
 )
@@ -119,6 +123,21 @@ def test_tables_that_contradict_the_names(tmp_path: Path) -> None:
     ):
         read(folder)
     assert is_same(read(folder, given(exposures=[1.0] * 25)), stack())
+
+
+def test_numbers_and_places_that_disagree_are_said(tmp_path: Path) -> None:
+    images = stack()
+    folder = files(tmp_path / "s", images, "led{n}_x{x}_y{y}.tif")
+    assert is_same(read(folder), images) and "contradict" not in said(read(folder))
+    folder = files(tmp_path / "t", images)
+    (folder / "leds.csv").write_text(lines("file,led,x,y", "img_{n:02}.tif,{n},{x},{y}"))
+    words = said(read(folder))
+    assert "the numbers of LEDs that leds.csv states contradict the places, which were used: led 1 x 2 y 1 is" in words
+    folder = files(tmp_path / "u", images[:0])
+    for n in range(25):
+        plain(folder / f"led{24 - n}_x{n % 5}_y{n // 5}.tif", images[n])
+    found = read(folder)
+    assert is_same(found, images) and "the numbers of LEDs that the names state contradict the places" in said(found)
 
 
 def test_tables_beside_a_stack(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from ptychoui.data.formats.acquisition import states
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
 from ptychoui.data.formats.names import natural_order, notes_on_names, stem_of
@@ -84,6 +85,7 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
             f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
             f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
         )
+        tell_other_numbers(names, numbers, array, "the names", draft)
         return in_array_order(place_of, array, draft)
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
         raise DataError(
@@ -172,6 +174,17 @@ def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None
                 f"taken as the slow one, from {names[0]} to {names[-1]}"
             )
             return
+
+
+def tell_other_numbers(names: Sequence[str], leds: Sequence[int], array: Array, source: str, draft: Draft) -> None:
+    """Say that names which state places number the LEDs as well, and otherwise."""
+    numbers = stated_numbers(names, array)
+    if numbers is not None and numbers != list(leds):
+        place = next(place for place, number in enumerate(numbers) if number != leds[place])
+        draft.notes.append(
+            f"the numbers of LEDs that {source} {states(source)} contradict the places, which were used: "
+            f"{names[place]} is LED {leds[place]} by its place"
+        )
 
 
 def numbers_otherwise(names: Sequence[str]) -> str:

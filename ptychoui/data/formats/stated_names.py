@@ -43,6 +43,7 @@ UNUSED = re.compile(
     r"|order",
     re.I,
 )
+SCIENTIFIC = re.compile(r"[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]{1,2}")
 WHOLE = re.compile(r"[-+]?[0-9]{1,9}(?:\.0+)?")
 
 
@@ -136,7 +137,7 @@ def keyed(key: str, value: Any) -> str:
         word = (unit[1] or unit[2]) if unit else ""
         word = UNITS.get(word, word)
         word = {"milli": "ms", "micro": "us"}.get(word[:5], "s" if word.startswith("sec") else word)
-        text = APART.sub("", text)
+        text = APART.sub("", _text(float(text)) if SCIENTIFIC.fullmatch(text) else text)
         return f"exposure {text}{word if re.fullmatch('[-+0-9.,eE]+', text) else ''}"
     if LED.fullmatch(key):
         return f"led {int(float(text)) if WHOLE.fullmatch(text) else text}"

@@ -15,6 +15,7 @@ from ptychoui.data.formats.name_order import (
     order_by_labels,
     order_by_names,
     stated_numbers,
+    tell_other_numbers,
 )
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
 from ptychoui.data.formats.names import notes_on_names, stem_of
@@ -81,6 +82,7 @@ def order_as_stated(named: Sequence[StatedNames], geometry: Geometry, draft: Dra
         f"the LEDs were taken from {one.source} ({words}), {how}: {kind} 0 is LED {leds[0]}, {kind} "
         f"{len(leds) - 1} is LED {leds[-1]}"
     )
+    tell_other_numbers(one.texts, leds, array, one.source, draft)
     return in_array_order({number: place for place, number in enumerate(leds)}, array, draft, one.source)
 
 

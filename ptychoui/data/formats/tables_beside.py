@@ -26,7 +26,13 @@ from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Geometry
 from ptychoui.text import text_of
 
-SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json"}
+SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".log", ".json"}
+UNREAD = {".xlsx", ".xls", ".ods", ".yaml", ".yml", ".ini", ".xml", ".mat", ".npy"}
+"""Tables that are named by their names alone."""
+COUNTING = re.compile(
+    r"(?:frame|image|img|picture|page|slice|step)[ _-]*(?:no|nr|number|index|idx|id)?\.?", re.IGNORECASE
+)
+"""Names of columns that count the images."""
 LARGEST = 2**20
 SPEAKS = re.compile(r"expos|leds?(?![a-z])|order|sequence|gain|bright|positions?|illum", re.IGNORECASE)
 """Names of tables that are named where they cannot be read, however many lines they have."""
@@ -60,13 +66,14 @@ def _candidates(folder: Path, start: str) -> list[Path]:
         found = [
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in SUFFIXES
+            if (file.suffix.lower() in SUFFIXES or (file.suffix.lower() in UNREAD and SPEAKS.search(file.stem)))
             and file.name.startswith(start or file.name[:1])
             and not file.name.startswith(".")
             and file.name.lower() not in OTHERS
             and not file.name.lower().endswith("_metadata.txt")
             and file.is_file()
-            and 0 < file.stat().st_size <= LARGEST
+            and 0 < file.stat().st_size
+            and (SPEAKS.search(file.stem) or file.stat().st_size <= LARGEST)
         ]
     except OSError:
         return []
@@ -76,7 +83,7 @@ def _candidates(folder: Path, start: str) -> list[Path]:
 def _tell_common(path: Path, files: Sequence[Path], images: int, geometry: Geometry, draft: Draft) -> None:
     """Name tables beside a stack that may be about any file of the folder."""
     for file in files:
-        table = _read(file)
+        table = _read(file) if file.suffix.lower() in SUFFIXES and file.stat().st_size <= LARGEST else None
         if SPEAKS.search(file.stem) and table and len(table.rows) == images > 1 and not _in_use(file, geometry):
             draft.notes.append(
                 f"{file.name} beside it has a line for each of the {images} images and was not used: "
@@ -87,6 +94,12 @@ def _tell_common(path: Path, files: Sequence[Path], images: int, geometry: Geome
 def _of_tables(files: Sequence[Path], names: Sequence[str], geometry: Geometry, draft: Draft) -> list[StatedNames]:
     found = []
     for file in files:
+        if file.suffix.lower() in UNREAD or file.stat().st_size > LARGEST:
+            draft.notes.append(
+                f"{file.name} beside the images was not read: if it is about them, save it as CSV with the columns "
+                "file, led, exposure_ms"
+            )
+            continue
         if _in_use(file, geometry):
             continue
         if (leds := _led_positions(file)) is not None:
@@ -144,6 +157,11 @@ def _matched(
                 return [rows[one[0]] for one in places], key
     if len(rows) != len(names):
         return None, ""
+    for key in (key for key in rows[0] if COUNTING.fullmatch(key)):
+        cells = [str(row.get(key, "")) for row in rows]
+        counts = [int(cell) for cell in cells if re.fullmatch("[0-9]{1,6}", cell)]
+        if sorted(counts) in (list(range(len(rows))), list(range(1, len(rows) + 1))):
+            return [row for _, row in sorted(zip(counts, rows, strict=True), key=lambda pair: pair[0])], key
     by_names = stated_leds(names, geometry.array) if any(names) else None
     if by_names is not None:
         leds = stated_leds([name_of_members(row) for row in rows], geometry.array)
@@ -215,6 +233,8 @@ def _read(file: Path) -> Table | None:
     is_header = not any(map(NUMBER.fullmatch, best[0])) and (has_numbers or any(keyed(cell, "1") for cell in best[0]))
     named = best[0] if is_header else next((one for one in reversed(header) if len(one) == len(best[0])), None)
     rows = best[1:] if is_header else best
+    if named and len(set(named)) < len(named):
+        named = None  # which of two columns of one name is meant is not known
     keys = named or [f"column {place + 1}" for place in range(len(best[0]))]
     return Table(rows=[dict(zip(keys, row, strict=True)) for row in rows], has_header=named is not None)
 
