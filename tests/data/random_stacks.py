@@ -13,6 +13,7 @@ import scipy.io
 import tifffile
 from hypothesis import strategies as st
 from PIL import Image
+from random_facts import FACTS, write_facts
 
 from ptychoui.data.formats.geometry_file import PartialGeometry, flat_settings
 from ptychoui.experiment import Geometry, Images
@@ -133,7 +134,16 @@ def _grey(draw: st.DrawFn, case: Case) -> Case:
 
 def _tiff_case(draw: st.DrawFn, case: Case) -> Case:
     turned = draw(st.sampled_from([None, None, 1, 2, 3, 4]))
-    return _case(_grey(draw, case), separate=draw(st.booleans()), one_by_one=draw(st.booleans()), turned=turned)
+    facts = draw(st.sampled_from([None, None, None, *FACTS]))
+    order = draw(st.permutations(range(len(case.images)))) if facts and facts != "thumbnail" else None
+    return _case(
+        _grey(draw, case),
+        separate=draw(st.booleans()),
+        one_by_one=draw(st.booleans()),
+        turned=turned,
+        facts=facts,
+        stored=order or list(range(len(case.images))),
+    )
 
 
 def _ome_case(draw: st.DrawFn, case: Case) -> Case:
@@ -293,7 +303,10 @@ def _write_tiff(case: Case, folder: Path) -> Path:
         separate = case.options["separate"]
         images = np.stack([images] * 3, 1 if separate else -1)
         options["planarconfig"] = "separate" if separate else "contig"
-    if case.options["one_by_one"]:
+    if case.options["facts"]:
+        board = Geometry(microscope=SCOPE, array=case.array).array.board()  # type: ignore[arg-type]
+        write_facts(path, images, options, case.options["facts"], case.options["stored"], board)
+    elif case.options["one_by_one"]:
         with tifffile.TiffWriter(path, byteorder=options.pop("byteorder")) as tiff:
             for image in images:
                 tiff.write(image, **options)

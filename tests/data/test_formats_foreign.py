@@ -215,28 +215,66 @@ def test_numbers_for_each_image_in_hdf5_that_were_not_used_are_told(
 
 
 @pytest.mark.parametrize(
-    ("others", "told"),
+    ("others", "listed"),
     [
-        ({"lowSeq": (8, 10, 9)}, "imlow, lowSeq look like stacks of images: imlow was read"),
-        ({"raw": (8, 10, 9)}, "imlow, raw look like stacks"),
-        ({"raw": (9, 8, 10), "I": (4, 4, 9)}, "imlow, I, raw look like stacks"),
-        ({"flat": (8, 10), "I": (1, 1)}, None),
+        ({"lowSeq": (8, 10, 9)}, "imlow, lowSeq"),
+        ({"raw": (8, 10, 9)}, "imlow, raw"),
+        ({"raw": (9, 8, 10), "I": (4, 4, 9)}, "imlow, I, raw"),
+        ({"flat": (8, 10), "I": (1, 1)}, ""),
     ],
 )
-def test_several_stacks_in_one_file_are_told(
-    others: dict[str, tuple[int, ...]],
-    told: str | None,
-    tmp_path: Path,
-    same_images: np.ndarray,
-    make_geometry: Any,
+def test_several_stacks_in_one_file_are_asked_about(
+    others: dict[str, tuple[int, ...]], listed: str, tmp_path: Path, same_images: np.ndarray, make_geometry: Any
 ) -> None:
     cube = np.moveaxis(same_images, 0, 2)
-    variables = {"imlow": cube} | {name: np.ones(shape) for name, shape in others.items()}
+    rng = np.random.default_rng(0)
+    variables = {"imlow": cube} | {name: rng.random(shape) for name, shape in others.items()}
     scipy.io.savemat(tmp_path / "a.mat", variables)
-    read = opened(tmp_path / "a.mat", make_geometry(rows=3, columns=3))
+    geometry = make_geometry(rows=3, columns=3)
+    if listed:
+        count = len(listed.split(","))
+        with pytest.raises(DataError, match=rf"^a\.mat holds {count} stacks: {listed} \(") as caught:
+            opened(tmp_path / "a.mat", geometry)
+        assert "a.mat::imlow" in caught.value.hint
+        with pytest.raises(DataError, match=rf"has no stack 'other'; it holds {listed}"):
+            opened(f"{tmp_path}/a.mat::other", geometry)
+        other = next(iter(others))
+        read = opened(f"{tmp_path}/a.mat::{other}", geometry)
+        meant = variables[other] if others[other][0] == 9 else np.moveaxis(variables[other], 2, 0)
+        np.testing.assert_allclose(read.images * read.unit_counts, meant, rtol=1e-5)
+    read = opened(f"{tmp_path}/a.mat{'::imlow' * bool(listed)}", geometry)
     np.testing.assert_allclose(read.images / read.images.max(), same_images / same_images.max(), rtol=1e-5)
-    notes = [note for note in read.provenance.notes if "stacks of images" in note]
-    assert len(notes) == (told is not None) and all(note.startswith(told or "") for note in notes)
+
+
+def test_several_stacks_of_one_size_in_hdf5_are_asked_about(tmp_path: Path, same_images: np.ndarray) -> None:
+    for path, tile in (
+        (foreign.ptylab(tmp_path, same_images), ""),
+        (foreign.aidukas(tmp_path, same_images), "section0/"),
+    ):
+        with h5py.File(path, "r+") as file:
+            shape = file[f"{tile}ptychogram"].shape
+            file[f"{tile}raw"] = np.random.default_rng(0).random(shape)
+            meant = file[f"{tile}raw"][()]
+        with pytest.raises(DataError, match="holds 2 stacks: ptychogram, raw") as caught:
+            opened(f"{path}{'::section0' * bool(tile)}")
+        part = tile.replace("/", ".")
+        assert f"{path.name}::{part}ptychogram" in caught.value.hint
+        read = opened(f"{path}::{part}raw")
+        np.testing.assert_allclose(read.images * read.unit_counts, meant, rtol=1e-5)
+        assert opened(f"{path}::{part}ptychogram").images.shape == read.images.shape
+
+
+def test_directions_of_a_stack_that_was_chosen(tmp_path: Path, same_images: np.ndarray) -> None:
+    variables = foreign.caltech_variables(same_images)
+    other = np.random.default_rng(0).random(variables["I_low"].shape)
+    scipy.io.savemat(tmp_path / "a.mat", variables | {"I_raw": other})
+    with pytest.raises(DataError, match="holds 2 stacks: I_low, I_raw"):
+        opened(tmp_path / "a.mat")
+    read = opened(f"{tmp_path}/a.mat::I_raw")
+    np.testing.assert_allclose(read.images * read.unit_counts, np.moveaxis(other, 2, 0), rtol=1e-5)
+    with pytest.raises(DataError, match="has no parts"):
+        tifffile.imwrite(tmp_path / "a.tif", same_images, photometric="minisblack")
+        opened(f"{tmp_path}/a.tif::x")
 
 
 def test_conventional_ptychography_is_refused(tmp_path: Path, same_images: np.ndarray) -> None:

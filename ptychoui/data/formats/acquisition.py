@@ -6,7 +6,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,17 @@ NAMES = {
     "gamma": re.compile(r"(?:^|[-_ ])gamma(?:[ _-]?correction)?$", re.IGNORECASE),
 }
 """What a camera may state -> the names it has in headers, after the device's own name."""
+CAMEL = re.compile(r"(?<=[a-z])(?=(?:Gain|Binning|BlackLevel|BitDepth|Gamma)$)")
+OF_CAMERA = re.compile(r"(.+)[-_]Exposure(?:[-_ ]?(ms|us|s))?")
+"""The exposure among the settings of a device of Micro-Manager, in ms if it does not say otherwise."""
 REMEDY = {
     BLACK: "state dark_level in [images] of a geometry if it is still in the values",
     BINNING: "camera_pixel_um must be the pitch of the binned pixels",
     "gain": "if it differs between the images, state it with their exposures in [images]",
     "gamma": "save the images with linear values if it was applied",
 }
+SEVERAL = re.compile(r"names$|headers$|descriptions|^the (?:names|texts)|settings")
+"""Sources that are many."""
 NONE = {"", "1", "1x1", "1.0", "off", "none", "0"}
 """Values of a binning, gain or offset that change nothing."""
 
@@ -61,13 +66,13 @@ class Acquisition:
     @property
     def states(self) -> str:
         """The verb for ``source``."""
-        return "state" if self.source.endswith(("names", "headers")) else "states"
+        return states(self.source)
 
     def state(self, name: str, value: object) -> None:
         """Keep a value under what it is, if its name is known."""
         if not isinstance(value, str | int | float) or isinstance(value, bool):
             return
-        what = next((what for what, pattern in NAMES.items() if pattern.search(name)), None)
+        what = what_is(name)
         text = str(value).strip()[:24]
         if what and text and text not in self.stated.setdefault(what, []):
             self.stated[what].append(text)
@@ -81,11 +86,12 @@ class Acquisition:
         """One sentence for each thing that is stated and not used."""
         found = []
         for what, values in self.stated.items():
-            if what == BITS or all(value.lower() in NONE for value in values):
+            alike = len(values) == 1 or what == BINNING
+            if what == BITS or (alike and all(value.lower() in NONE for value in values)):
                 continue
             listed = ", ".join(values[:4]) + (", ..." if len(values) > 4 else "")
             differs = " (not the same in all images)" if len(values) > 1 else ""
-            found.append(f"{where} states a {what} of {listed}{differs}, which was not used: {REMEDY[what]}")
+            found.append(f"{where} {states(where)} a {what} of {listed}{differs}, which was not used: {REMEDY[what]}")
         return found
 
     def relative(self, name: str, given: bool, notes: list[str]) -> NDArray[np.float64] | None:
@@ -112,6 +118,27 @@ class Acquisition:
             )
         notes.append(f"{self.source} {self.states} an exposure of {known[0]:g} ms for {some} only, which was not used")
         return None
+
+
+def states(source: str) -> str:
+    """The verb for a source."""
+    return "state" if SEVERAL.search(source) else "states"
+
+
+def with_all_stated(found: Acquisition, every: Sequence[Acquisition]) -> Acquisition:
+    """One of several sources with what the others state beside exposures, and their pixel."""
+    stated: dict[str, list[str]] = {}
+    for one in (found, *every):
+        for what, values in one.stated.items():
+            stated[what] = list(dict.fromkeys([*stated.get(what, []), *values]))
+    pixel = next((one.pixel_um for one in (found, *every) if one.pixel_um), None)
+    return replace(found, stated=stated, pixel_um=pixel)
+
+
+def what_is(name: str) -> str | None:
+    """What a camera may state under a name: a gain, binning, black level, ...; None for anything else."""
+    name = CAMEL.sub(" ", name)
+    return next((what for what, pattern in NAMES.items() if pattern.search(name)), None)
 
 
 def exposure_words(exposures_ms: Sequence[float] | NDArray[np.float64]) -> str:
@@ -146,6 +173,26 @@ def of_frames(frames: Iterable[Mapping[str, Any] | None], source: str) -> Acquis
         for name, value in scope.items() if isinstance(scope, dict) else ():
             found.state(str(name), value.get("PropVal") if isinstance(value, dict) else value)
     return found
+
+
+def of_cameras(frames: Sequence[Mapping[str, Any] | None], source: str) -> list[Acquisition]:
+    """Exposures among the settings of the cameras of Micro-Manager, which are no others than those of the frames."""
+    times = [None if frame is None else _camera_exposure(frame) for frame in frames]
+    return [Acquisition(exposures_ms=times, source=f"the camera's settings in {source}")] if any(times) else []
+
+
+def _camera_exposure(frame: Mapping[str, Any]) -> float | None:
+    """Exposure in ms that the camera of a frame states; of several cameras the one that the frame names."""
+    scope = frame.get("ScopeData")
+    stated = {**(scope if isinstance(scope, dict) else {}), **frame}
+    found = {}
+    for name, value in stated.items():
+        match = OF_CAMERA.fullmatch(str(name))
+        value = value.get("PropVal", value.get("scalar")) if isinstance(value, dict) else value
+        if match and name not in EXPOSURES and (number := positive(value)) is not None:
+            found[match[1]] = number * MS_PER_UNIT[match[2] or "ms"]
+    own = found.get(str(frame.get("Camera", frame.get("Core-Camera", ""))))
+    return own if own is not None else next(iter(found.values())) if len(set(found.values())) == 1 else None
 
 
 def of_ome(root: ElementTree.Element, places: list[dict[str, int]]) -> Acquisition:

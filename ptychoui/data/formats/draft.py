@@ -75,6 +75,7 @@ class Draft:
     said_in: str = ""
     filled: frozenset[str] = frozenset()
     own: Geometry | PartialGeometry | None = None
+    listed: bool = False  # the user lists which LEDs of a table the images are of, in their order
     looked_beside: bool = False
     example: str = ""  # name of a shipped geometry whose data look like these
 
@@ -301,6 +302,7 @@ class Draft:
             self.looked_beside = True
             self.own = self._beside(given)
             for layer in (self.own, given):
+                self.listed |= isinstance(layer, PartialGeometry) and layer.leds is not None and layer.leds.listed
                 if isinstance(layer, PartialGeometry) and layer.images is not None:
                     stated = layer.images.model_dump(exclude_none=True)
                     self.said, self.said_in = Images(**(self.said.model_dump() | stated)), layer.source

@@ -7,6 +7,7 @@ dark frames; those that start with "darkfield" are not.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,19 +20,24 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames
+from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_cameras, of_frames, with_all_stated
 from ptychoui.data.formats.dark_frames import matched_dark_frames
+from ptychoui.data.formats.dark_scale import in_scale_of_images
 from ptychoui.data.formats.draft import Draft, check_images
+from ptychoui.data.formats.file_facts import facts_of_files
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import is_tiff, kind_of, read_picture
-from ptychoui.data.formats.micro_manager import frames_of, load_metadata, metadata_beside, named_leds
+from ptychoui.data.formats.micro_manager import frame_name, frames_of, load_metadata, metadata_beside, named_leds
 from ptychoui.data.formats.name_exposures import agreed, of_name
-from ptychoui.data.formats.name_order import order_by_names, tell_names
+from ptychoui.data.formats.name_order import tell_names
 from ptychoui.data.formats.name_places import named_places
 from ptychoui.data.formats.names import natural_key as key_of_name
 from ptychoui.data.formats.names import natural_order
 from ptychoui.data.formats.picture import Picture, light, shifted_bits, stack_of
 from ptychoui.data.formats.refusals import RAW_SUFFIXES
+from ptychoui.data.formats.stated_names import StatedNames, as_name
+from ptychoui.data.formats.stated_order import order_of_files
+from ptychoui.data.formats.tables_beside import tables_in_folder
 from ptychoui.data.formats.tiff import ome_files, read_tiff_stack
 from ptychoui.errors import DataError
 from ptychoui.words import counted
@@ -63,18 +69,28 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         draft.aside = f"{counted(len(dark_files), 'file')} set aside as {dark_frames} by name: {some}"
     geometry = draft.complete(given)
     check_images(draft, geometry)
-    files = [files[place] for place in order_by_names([file.name for file in files], geometry, draft)]
+    names = _names_of(files, draft)
+    stated, settings = facts_of_files(files, draft)
+    metadata = _metadata_of(folder, files, draft)
+    called = tuple(as_name(frame_name(metadata[0].get(file.name, {}))) for file in files)
+    stated += [StatedNames(texts=called, source=f"the names in {metadata[1]}", are_labels=True)] * any(called)
+    stated += tables_in_folder(folder, names.texts, geometry, draft)
+    order = order_of_files(names, stated, geometry, draft)
+    files = [files[place] for place in order]
+    stated = [replace(one, texts=tuple(one.texts[place] for place in order)) for one in stated]
     digest = hashlib.sha256()
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
-    draft.notes.extend(pictures[0].says)
-    found = _acquisition(folder, files, pictures, draft)
+    draft.notes.extend(list(dict.fromkeys(words for picture in pictures for words in picture.says))[:3])
+    found = with_all_stated(_acquisition(files, pictures, draft, stated, metadata), [settings])
     draft.notes.extend(found.notes(found.source or "the header"))
     count, darks = len(raw), list[Picture]()
     if dark_files:
         frames, darks = read_files(dark_files, digest, first)
         raw = np.concatenate([raw, frames])
     bits = draft.said.bit_depth or found.bits() or pictures[0].bits_said
+    if dark_files and first.white_is_zero:
+        in_scale_of_images(~raw[count:], ~raw[:count], draft, white_is_zero=True)
     raw = light(raw, pictures[0], bits, folder.name, draft.tell_scale)
     raw, frames = raw[:count], raw[count:]
     if shift := shifted_bits(raw):
@@ -84,8 +100,11 @@ def read_folder(folder: Path, given: GivenGeometry, draft: Draft | None = None) 
         draft.tell("exposures stated", exposure_words(exposure), "", found.source)
     dark = None
     if dark_files:
-        stated = [of_name(file.name) or one.exposure_ms for file, one in zip(dark_files, darks, strict=True)]
-        dark = matched_dark_frames(frames, [file.name for file in dark_files], stated, exposure, count, draft)
+        of_darks = _exposures_of_darks(dark_files, darks, draft)
+        if not first.white_is_zero:
+            depths = [one.bits_said or one.bits for one in (darks[0], pictures[0])]
+            frames = in_scale_of_images(frames, raw, draft, bits=(depths[0], depths[1]))
+        dark = matched_dark_frames(frames, [file.name for file in dark_files], of_darks, exposure, count, draft)
     return draft.finish(raw, geometry, sha256=digest.hexdigest(), dark=dark, exposure=exposure)
 
 
@@ -109,31 +128,83 @@ def _is_ome_set(files: list[Path], dark_files: list[Path]) -> bool:
     return True
 
 
-def _acquisition(folder: Path, files: list[Path], pictures: list[Picture], draft: Draft) -> Acquisition:
-    """What the metadata in the folder, the headers or the names say of the exposures."""
-    candidates = []
-    if metadata := metadata_beside(folder):
-        frames = list(frames_of(load_metadata(metadata, draft.notes)))
-        by_file = {frame.file: frame.values for frame in frames if frame.file}
-        if by_file.keys() & {file.name for file in files}:
-            found = of_frames([by_file.get(file.name) for file in files], metadata.name)
-            candidates.append(found)
-            if fields := named_leds(frames):
-                draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
-        elif frames:
+def _names_of(files: list[Path], draft: Draft) -> StatedNames:
+    return StatedNames(
+        texts=tuple(file.name for file in files),
+        source="the files' names",
+        where=f"the names of the files in {draft.path.name}",
+        are_labels=True,
+    )
+
+
+def _metadata_of(folder: Path, files: list[Path], draft: Draft) -> tuple[dict[str, dict[str, Any]], str]:
+    """Name of each file -> what Micro-Manager's metadata in the folder state of it, and what these are called."""
+    metadata = metadata_beside(folder)
+    if metadata is None:
+        return {}, ""
+    frames = list(frames_of(load_metadata(metadata, draft.notes)))
+    by_file = {frame.file: frame.values for frame in frames if frame.file}
+    if not by_file.keys() & {file.name for file in files}:
+        if frames:
             draft.notes.append(f"{metadata.name} names other files than those here: not used")
-    return stated_by(files, pictures, draft, candidates)
+        return {}, metadata.name
+    if fields := named_leds(frames):
+        draft.notes.append(f"{metadata.name} holds {', '.join(fields[:6])}, which were not used")
+    return by_file, metadata.name
+
+
+def _acquisition(
+    files: list[Path],
+    pictures: list[Picture],
+    draft: Draft,
+    stated: Sequence[StatedNames],
+    metadata: tuple[dict[str, dict[str, Any]], str],
+) -> Acquisition:
+    """What the metadata in the folder, the headers or the names say of the exposures."""
+    by_file, source = metadata
+    values = [by_file.get(file.name) for file in files]
+    candidates = [of_frames(values, source), *of_cameras(values, source)] if by_file else []
+    return stated_by(files, pictures, draft, candidates, stated)
 
 
 def stated_by(
-    files: list[Path], pictures: list[Picture], draft: Draft, candidates: Sequence[Acquisition] = ()
+    files: list[Path],
+    pictures: list[Picture],
+    draft: Draft,
+    candidates: Sequence[Acquisition] = (),
+    stated: Sequence[StatedNames] = (),
 ) -> Acquisition:
-    """Exposures by ``candidates``, by the headers of single images, or by their names; see `agreed`."""
-    names = [file.name for file in files]
+    """Exposures by ``candidates``, by the headers of single images, by their names, or as ``stated``; see `agreed`."""
     headers = Acquisition(exposures_ms=[one.exposure_ms for one in pictures], source="the files' headers")
-    by_name = Acquisition(exposures_ms=[of_name(name) for name in names], source="the files' names")
-    every = [*candidates, headers, by_name]
-    return agreed(every, names, f"the names of the files in {draft.path.name}", draft, draft.said.exposures is not None)
+    return agreed(
+        [*candidates, headers],
+        [_names_of(files, draft), *stated],
+        draft.path.name,
+        draft,
+        draft.said.exposures is not None,
+    )
+
+
+def _exposures_of_darks(files: list[Path], pictures: list[Picture], draft: Draft) -> list[float | None]:
+    """Exposure in ms of each dark frame, by its name, its header and what is written in it.
+
+    Raises
+    ------
+    DataError
+        If two of these differ.
+    """
+    stated, _ = facts_of_files(files, draft)
+    found: list[float | None] = []
+    for place, (file, picture) in enumerate(zip(files, pictures, strict=True)):
+        values = [of_name(file.name), picture.exposure_ms, *(of_name(one.texts[place]) for one in stated)]
+        known = [value for value in values if value is not None]
+        if known and not math.isclose(min(known), max(known), rel_tol=1e-2):
+            raise DataError(
+                f"{file.name} states exposures of {min(known):g} and {max(known):g} ms in its name and its header",
+                "name the dark frame by the exposure that it was taken with, and save it without the other",
+            )
+        found.append(known[0] if known else None)
+    return found
 
 
 def read_image(path: Path) -> NDArray[Any]:

@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
-from ptychoui.data.formats.acquisition import exposure_words
+from ptychoui.data.formats.acquisition import exposure_words, with_all_stated
 from ptychoui.data.formats.draft import Draft, check_images
+from ptychoui.data.formats.file_facts import facts_of_files
 from ptychoui.data.formats.folder import KINDS, read_files, stated_by
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.image_file import read_picture
 from ptychoui.data.formats.led_table import Leds, is_number, load_json, numbers_of
 from ptychoui.data.formats.picture import light
 from ptychoui.data.formats.refusals import refused_image
+from ptychoui.data.formats.stated_order import order_as_stated
 from ptychoui.errors import DataError
 
 SETTINGS = ("wavelength_um", "objective_na", "magnification", "camera_pixel_um")
@@ -75,7 +77,10 @@ def read_fpm_torch(path: Path, values: dict[str, Any], given: GivenGeometry) -> 
     raw, pictures = read_files(files, digest)
     draft.check_mosaic(pictures[0].mosaic)
     raw = light(raw, pictures[0], draft.said.bit_depth or pictures[0].bits_said, path.name, draft.tell_scale)
-    found = stated_by(files, pictures, draft)
+    stated, settings = facts_of_files(files, draft)
+    order_as_stated(stated, geometry, draft, "file")
+    found = with_all_stated(stated_by(files, pictures, draft, stated=stated), [settings])
+    draft.notes.extend(found.notes("the header"))
     exposure = found.relative(path.name, draft.said.exposures is not None, draft.notes)
     if exposure is not None:
         draft.tell("exposures stated", exposure_words(exposure), "", found.source)

@@ -107,7 +107,9 @@ def read_geometry(path: str | Path, for_data: bool = False) -> Geometry | Partia
         whole = build(values) if leds else Geometry(**table)
         if for_data and is_preset(path):
             return replace(partial, whole=whole, is_preset=True)
-        if images or not (for_data and leds and (leds.notes or leds.other_height(whole.array.height_mm))):
+        if images or not (
+            for_data and leds and (leds.notes or leds.listed or leds.other_height(whole.array.height_mm))
+        ):
             return partial if images else whole
         return replace(partial, whole=whole)
     except PtychouiError as error:
@@ -223,7 +225,7 @@ def _table_of(table: dict[str, Any], path: Path) -> Leds | None:
     leds, _ = read_led_table(path.parent / name)
     chosen = array.pop("led_numbers", None) if isinstance(array, dict) else None
     if chosen is None:
-        return leds
+        return _in_lines(leds, Path(name).name)
     known = {number: place for place, number in enumerate(leds.numbers or range(len(leds)))}
     if not isinstance(chosen, list) or not chosen or not all(isinstance(n, int) and n in known for n in chosen):
         raise DataError(f"array.led_numbers names LEDs that {name} does not hold", "use the numbers of that table")
@@ -233,7 +235,21 @@ def _table_of(table: dict[str, Any], path: Path) -> Leds | None:
         positions_mm=None if leds.positions_mm is None else leds.positions_mm[rows],
         directions=None if leds.directions is None else leds.directions[rows],
         numbers=tuple(chosen),
+        listed=True,
     )
+
+
+def _in_lines(leds: Leds, name: str) -> Leds:
+    """A table that is not in the order of its numbers, with a note that says in which order images are taken."""
+    if leds.numbers is None or list(leds.numbers) == sorted(leds.numbers):
+        return leds
+    first = ", ".join(map(str, leds.numbers[:3]))
+    note = (
+        f"the lines of {name} are not in the order of their LED numbers ({first}, ...): images that do not state their "
+        f"LED were taken in the order of the lines, the first as that of LED {leds.numbers[0]}; if they are in the "
+        "order of the numbers, sort the lines"
+    )
+    return replace(leds, notes=(*leds.notes, note))
 
 
 def _check_alone(values: dict[str, Any]) -> None:

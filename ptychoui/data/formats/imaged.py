@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.bayer import PATTERNS, bayer_channel
+from ptychoui.data.formats.dark_scale import in_scale_of_images
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds, is_number, load_json
@@ -92,7 +93,7 @@ def read_imaged(folder: Path, given: GivenGeometry, part: str | None) -> ImageSt
         raw[place] = image
         digest.update(f"{capture['filename']}\0{sha256_file(folder / 'captures' / capture['filename'])}\n".encode())
     exposures = np.array([capture["exposure"] for capture in lit], dtype=np.float64)
-    frames = _dark_frames(folder, dark, pattern, pick, first, draft)
+    frames = _dark_frames(folder, dark, pattern, pick, raw, draft)
     missing = sorted({float(e) for e in exposures} - set(frames)) if frames else []
     if missing:
         raise DataError(
@@ -212,20 +213,24 @@ def _dark_frames(
     dark: list[dict[str, Any]],
     pattern: str | None,
     colour: str | None,
-    like: NDArray[Any],
+    raw: NDArray[Any],
     draft: Draft,
 ) -> dict[float, NDArray[np.float64]]:
-    """Mean dark frame of each exposure."""
-    sums: dict[float, NDArray[np.float64]] = {}
-    counts: dict[float, int] = {}
+    """Mean dark frame of each exposure, in the unit of the images ``raw`` (LED, row, column)."""
+    if not dark:
+        return {}
+    frames = []
     for capture in dark:
         image = _image(folder, capture["filename"], pattern, colour)
-        if image.shape != like.shape:
-            raise DataError(f"the dark frame {capture['filename']} is {image.shape}, the images are {like.shape}")
-        exposure = float(capture["exposure"])
-        sums[exposure] = sums.get(exposure, np.zeros(like.shape)) + image
-        counts[exposure] = counts.get(exposure, 0) + 1
-    if dark:
-        draft.tell("dark frames", len(dark), "", "captures without LEDs; matched by channel and exposure, subtracted")
-        draft.notes.append(f"{len(dark)} dark frames of {len(sums)} exposures were subtracted")
-    return {exposure: total / counts[exposure] for exposure, total in sums.items()}
+        if image.shape != raw.shape[1:] or image.dtype != raw.dtype:
+            raise DataError(
+                f"the dark frame {capture['filename']} is {image.shape} {image.dtype}, the images are {raw.shape[1:]} "
+                f"{raw.dtype}",
+                "take the dark frames as the images were taken, or remove all of them",
+            )
+        frames.append(image)
+    scaled = in_scale_of_images(np.stack(frames), raw, draft)
+    times = np.array([float(capture["exposure"]) for capture in dark])
+    draft.tell("dark frames", len(dark), "", "captures without LEDs; matched by channel and exposure, subtracted")
+    draft.notes.append(f"{len(dark)} dark frames of {len(set(times.tolist()))} exposures were subtracted")
+    return {time: scaled[times == time].mean(axis=0, dtype=np.float64) for time in set(times.tolist())}

@@ -54,6 +54,8 @@ class Leds:
         Distance of the array's plane from the sample, where it is stated.
     notes
         What was assumed of a table, or not used.
+    listed
+        The user lists these LEDs in the order of the images.
     """
 
     positions_mm: NDArray[np.float64] | None = None
@@ -63,6 +65,7 @@ class Leds:
     numbers: tuple[int, ...] | None = None
     height_mm: float | None = None
     notes: tuple[str, ...] = ()
+    listed: bool = False
 
     def __post_init__(self) -> None:
         found = [v for v in (self.positions_mm, self.directions, self.per_um, self.steps) if v is not None]
@@ -214,8 +217,6 @@ def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
             raise DataError(f"{path.name}: led_list is not a list")
         places = [[_member(led, axis, path, n) for axis in "xyz"] for n, led in enumerate(values[key])]
         rows = dict(zip(_own_numbers(values[key], path), places, strict=True))
-        if list(rows) != sorted(rows):
-            notes.append(f"the LEDs of {path.name} were brought into the order of their numbers")
     else:
         if not isinstance(values[key], dict):
             raise DataError(f"{path.name}: {key} is not an object of LED numbers")
@@ -223,9 +224,11 @@ def led_table_of(values: Any, path: Path) -> tuple[Leds, str]:
     if not rows:
         raise DataError(f"{path.name}: {key} holds no LED", "copy the file again")
     numbers = tuple(sorted(rows))
+    if list(rows) != list(numbers):
+        notes.append(f"the LEDs of {path.name} were brought into the order of their numbers")
     table = np.array([numbers_of(rows[n], length, f"{path.name}: LED {n}") for n in numbers])
     if length == 2:
-        return Leds(directions=table, numbers=numbers), (
+        return Leds(directions=table, numbers=numbers, notes=tuple(notes)), (
             f"directions of {len(numbers)} LEDs as direction cosines, numbers {numbers[0]} to {numbers[-1]}"
         )
     table *= UNITS[unit]

@@ -14,7 +14,7 @@ Kellman's experiments: ``I``, ``na_x_list``, ``na_y_list`` (LED) or ``na_list`` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
 from ptychoui.data.formats.matlab_stack import (
+    chosen_stack,
     led_axis_first,
     plain_shape,
     refuse_axes,
@@ -106,8 +107,12 @@ def find_direction_layout(mat: MatFile) -> tuple[MatFile, DirectionLayout] | Non
     return None
 
 
-def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeometry) -> ImageStack:
+def read_direction_stack(
+    mat: MatFile, layout: DirectionLayout, given: GivenGeometry, part: str | None = None
+) -> ImageStack:
     """Read an LED stack whose file states the direction of every LED.
+
+    ``part`` names the variable that holds the images; it may be None where only one can.
 
     Raises
     ------
@@ -115,6 +120,8 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
         If the variables do not fit together; `NoGeometryError` names what is missing.
     """
     draft = Draft(path=mat.path, layout=layout.name)
+    custom = layout
+    layout = replace(layout, images=chosen_stack(mat, layout.images, ("na_x_list", "na_y_list"), part))
     if mat.prefix:
         draft.tell("place in the file", f"structure {mat.prefix[:-1]}")
     for setting, names in layout.settings.items():
@@ -128,9 +135,9 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
     if len(shape) != 3:
         raise DataError(f"{mat.path.name}: {layout.images} has the shape {shape}, expected (rows, columns, LEDs)")
     raw = None
-    if layout is CALTECH:
-        raw = _caltech(mat, draft)
-    elif layout is SOFTWARE:
+    if custom is CALTECH:
+        raw = _caltech(mat, layout.images, draft)
+    elif custom is SOFTWARE:
         _software(mat, draft)
     else:
         _experiment(mat, draft)
@@ -139,11 +146,11 @@ def read_direction_stack(mat: MatFile, layout: DirectionLayout, given: GivenGeom
     raw = stack_of(mat, layout.images) if raw is None else raw
     last = mat.is_cells(layout.images)
     images = led_axis_first(raw, len(geometry.array.numbers()), layout.images, draft, last)
-    tell_others(mat, layout.images, ("na_x_list", "na_y_list"), raw.shape, len(images), draft)
+    tell_others(mat, layout.images, ("na_x_list", "na_y_list"), len(images), draft)
     return draft.finish(images, geometry, sha256=sha256_file(mat.path))
 
 
-def _caltech(mat: MatFile, draft: Draft) -> NDArray[Any] | None:
+def _caltech(mat: MatFile, images: str, draft: Draft) -> NDArray[Any] | None:
     """Record the LEDs; returns the images where they were needed for that."""
     lacking = [name for name in ("freqXY_calib", "na_rp_cal", "na_cal") if name not in mat]
     if "na_calib" in mat:
@@ -159,8 +166,8 @@ def _caltech(mat: MatFile, draft: Draft) -> NDArray[Any] | None:
     if not (radius > 0 and na > 0):
         raise DataError(f"{mat.path.name}: na_rp_cal = {radius:g} pixels and na_cal = {na:g} must be above 0")
     places = mat.pairs("freqXY_calib")
-    raw = stack_of(mat, "I_low")
-    led_axis = 0 if raw.shape[0] == len(places) != raw.shape[2] and not mat.is_cells("I_low") else 2
+    raw = stack_of(mat, images)
+    led_axis = 0 if raw.shape[0] == len(places) != raw.shape[2] and not mat.is_cells(images) else 2
     if raw.shape[led_axis] != len(places):
         center = Center((raw.shape[0] // 2 + 1.0, raw.shape[1] // 2 + 1.0), "pixels counted from 1")
     else:

@@ -25,6 +25,7 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.data.formats.matlab import MatFile
+from ptychoui.data.formats.ptylab import choose
 from ptychoui.data.formats.pupil_array import NOLLS, fit_pupil
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, Microscope
@@ -40,8 +41,11 @@ SIDE_FACTS = (
 )
 
 
-def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
-    """Read an LED stack from an opened .mat file; the geometry wins over what the file says."""
+def read_matlab_stack(mat: MatFile, given: GivenGeometry, part: str | None = None) -> ImageStack:
+    """Read an LED stack from an opened .mat file; the geometry wins over what the file says.
+
+    ``part`` names the variable that holds the images; it may be None where only one can.
+    """
     path = mat.path
     mat = _view(mat)
     name = image_name(mat)
@@ -58,6 +62,7 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
             f"{path.name} holds no LED images and no training set; found {', '.join(mat.shapes) or 'none'}",
             _hint_of_structures(mat),
         )
+    name = chosen_stack(mat, name, ("kx", "ky"), part)
     amplitude = name == AMPLITUDES
     layout = {"imlow_HDR": "UConn .mat", AMPLITUDES: "UConn .mat (Nature Protocols)"}.get(
         name, f"MATLAB stack ({name})"
@@ -80,7 +85,7 @@ def read_matlab_stack(mat: MatFile, given: GivenGeometry) -> ImageStack:
     if amplitude and raw.shape[2] > 1:
         raw = _first_images(mat, raw, draft)
     images = led_axis_first(raw, len(geometry.array.numbers()), name, draft, last=mat.is_cells(name))
-    tell_others(mat, name, ("kx", "ky") if amplitude else (), raw.shape, len(images), draft)
+    tell_others(mat, name, ("kx", "ky") if amplitude else (), len(images), draft)
     geometry = _with_facts_of_file(mat, geometry, (images.shape[1], images.shape[2]), draft)
     return draft.finish(images, geometry, sha256=sha256_file(path), amplitude=amplitude)
 
@@ -147,23 +152,27 @@ def tell_shape(mat: MatFile, name: str, draft: Draft) -> None:
         )
 
 
-def tell_others(
-    mat: MatFile, name: str, used: Iterable[str], shape: tuple[int, ...], images: int, draft: Draft
-) -> None:
-    """Note what else may be meant: numbers for each image that were not used, and stacks beside the images ``name``."""
+def tell_others(mat: MatFile, name: str, used: Iterable[str], images: int, draft: Draft) -> None:
+    """Note numbers for each image that were not used."""
     others = {other: size for other, size in mat.shapes.items() if other not in (name, *used)}
     draft.tell_unused_per_image({other: math.prod(size) for other, size in others.items()}, images)
+
+
+def chosen_stack(mat: MatFile, name: str, used: Iterable[str], part: str | None) -> str:
+    """The variable that holds the images: ``name``, or of several that may the ``part`` that was asked for.
+
+    Raises
+    ------
+    DataError
+        If there are others of three axes that have the size of the images or a usual name, and none is asked for.
+    """
+    others = {other: plain_shape(size) for other, size in mat.shapes.items() if other not in (name, *used)}
+    size = sorted(plain_shape(mat.shapes[name]))
     known = (*IMAGE_NAMES, AMPLITUDES)
     stacks = sorted(
-        other
-        for other, size in others.items()
-        if len(plain_shape(size)) == 3 and (other in known or sorted(plain_shape(size)) == sorted(shape))
+        other for other, shape in others.items() if len(shape) == 3 and (other in known or sorted(shape) == size)
     )
-    if stacks:
-        draft.notes.append(
-            f"{', '.join([name, *stacks])[:120]} look like stacks of images: {name} was read; "
-            "to read another, save it by itself"
-        )
+    return choose(mat.path, [name, *stacks], part, "stack")
 
 
 def led_axis_first(raw: NDArray[Any], count: int, name: str, draft: Draft, last: bool = False) -> NDArray[Any]:

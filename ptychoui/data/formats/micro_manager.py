@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,13 @@ def match_frames(frames: Sequence[Frame], places: list[dict[str, int]], planes: 
     else:
         return None
     return None if any(frame is None for frame in found) else [frame for frame in found if frame is not None]
+
+
+def frame_name(values: Mapping[str, Any]) -> str:
+    """What a frame, its position and its channel are called."""
+    names = ("PositionName", "Channel", "ChannelName", "Label", "FrameLabel", "Name")
+    texts = [value for name in names if isinstance(value := values.get(name), str) and value.strip()]
+    return " ".join(dict.fromkeys(text.strip() for text in texts))
 
 
 def named_leds(frames: list[Frame]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ptychoui.data.formats.acquisition import MS_PER_UNIT, Acquisition
 from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.stated_names import StatedNames
 from ptychoui.errors import DataError
 
 UNIT = "ms|us|µs|μs"
@@ -26,6 +27,8 @@ UNCLEAR = re.compile(
     rf"|(?<![0-9.,])[1-9][0-9]*(?:,[0-9]{{3}})+ ?(?:{UNIT}|s)(?![0-9A-Za-z])"
 )
 """Numbers with a unit that may be read in two ways, or are written as no camera's software expects."""
+TIME = re.compile(r"(?<![A-Za-z])[tT][ _=-]?([0-9]+(?:[.,p][0-9]+)?)(?![0-9]|[.,p][0-9]| ?(?:ms|us|µs|μs|s)(?![a-z]))")
+"""t10: an exposure, or a number in time."""
 BARE = re.compile(r"(?<![a-z])exp(?:osure)?(?:[ _-]?time)?[ _=-]*[0-9]+(?:[.,][0-9]+)?(?![0-9])", re.IGNORECASE)
 WORD = r"(?:ms(?:ecs?)?|milli-?sec[a-z]*|[uµμ]s(?:ecs?)?|micro-?sec[a-z]*|secs?|seconds?)"
 LIKE = re.compile(rf"[0-9.,]*[0-9](?:[ _-]?(?:{WORD}|ns|min|s)(?![0-9a-z])|ms[0-9a-z]+)", re.IGNORECASE)
@@ -45,7 +48,11 @@ def of_name(name: str) -> float | None:
 def without_unit(names: Sequence[str]) -> list[str]:
     """Exposures that names state without a unit, as they are written, if they differ."""
     found = [match[0] for name in names if of_name(name) is None and (match := BARE.search(name))]
-    return sorted(set(found)) if len(set(found)) > 1 else []
+    if len(set(found)) > 1:
+        return sorted(set(found))
+    times = [match[0] for name in names if of_name(name) is None and (match := TIME.search(name))]
+    # All different they number the images: t000, t001, ...
+    return sorted(set(times)) if 1 < len(set(times)) and len(set(times)) < len(names) else []
 
 
 def not_read(names: Sequence[str]) -> list[str]:
@@ -120,38 +127,47 @@ def _split(names: Sequence[str]) -> list[str]:
     return sorted(set(texts)) if decimals and len(set(texts)) > 1 else []
 
 
-def agreed(every: Sequence[Acquisition], names: Sequence[str], where: str, draft: Draft, given: bool) -> Acquisition:
-    """The first of several sources that has exposures; the last of them are the names.
+def agreed(
+    every: Sequence[Acquisition], named: Sequence[StatedNames], where: str, draft: Draft, given: bool
+) -> Acquisition:
+    """The first of several sources that has exposures: what headers state, then what the images are called.
 
     Parameters
     ----------
-    names, where
-        Names of the images, and what they are called in a sentence.
+    named
+        What the images are called, by their source.
+    where
+        What is opened, in words.
     given
         The user states the exposures, so nothing has to agree.
 
     Raises
     ------
     DataError
-        If the names state exposures that differ, and these cannot be read, or another source states one for all.
+        If names state exposures that differ, and these cannot be read, or another source states one for all.
     """
-    found = next((one for one in every if any(one.exposures_ms)), every[0])
+    by_name = [Acquisition(exposures_ms=[of_name(text) for text in one.texts], source=one.source) for one in named]
+    every = [*every, *by_name]
+    found = next((one for one in every if any(one.exposures_ms)), every[0] if every else Acquisition())
     if given:
         return found
-    if found is every[-1] or not _several(found):
-        refuse_unclear(where, names)
-    if bare := without_unit(names):
-        draft.notes.append(
-            f"the names state exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
-            "10ms, or state exposures in [images] of a geometry"
-        )
-    if like := not_read(names):
-        draft.notes.append(
-            f"the names hold what looks like times ({', '.join(like[:3])}), which were not used: write exposures as "
-            "0.5ms, or state exposures in [images] of a geometry"
-        )
+    for names, mine in zip(named, by_name, strict=True):
+        if found is mine or not _several(found):
+            refuse_unclear(names.where or f"{names.source} in {where}", names.texts)
+        words = "the names" if names.source.endswith("names") else names.source
+        state, hold = ("state", "hold") if mine.states == "state" else ("states", "holds")
+        if bare := without_unit(names.texts):
+            draft.notes.append(
+                f"{words} {state} exposures without a unit ({', '.join(bare[:3])}), which were not used: write them as "
+                "10ms, or state exposures in [images] of a geometry"
+            )
+        if like := not_read(names.texts):
+            draft.notes.append(
+                f"{words} {hold} what looks like times ({', '.join(like[:3])}), which were not used: write exposures "
+                "as 0.5ms, or state exposures in [images] of a geometry"
+            )
     for other in every:
-        if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=True)):
+        if not any(_unlike(a, b, 1e-2) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=False)):
             continue
         if _several(other) and not _several(found):
             raise DataError(

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 
+from ptychoui.data.formats.acquisition import states
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
-from ptychoui.data.formats.names import natural_order, notes_on_names
+from ptychoui.data.formats.names import natural_order, notes_on_names, stem_of
 from ptychoui.errors import DataError
 from ptychoui.experiment import Array, Geometry
 from ptychoui.words import counted
 
-NUMBERED = re.compile(r"(?:(?<![A-Za-z])[Ll][Ee][Dd]|(?<![A-Z])LED)[ _#=(-]{0,2}(\d{1,6})(?!\d|[.,p]\d)")
+NUMBERED = re.compile(
+    r"(?:(?<![A-Za-z])[Ll][Ee][Dd]|(?<![A-Z])LED)"
+    r"(?:[ _-]?(?:[Nn]umber|[Ii]nde?x|[Nn]um|[Nn][or]|[Ii]d|ID)\.?(?![a-z]))?[ _#=:(-]{0,2}(\d{1,6})(?!\d|[.,p]\d)"
+)
 """The number of an LED, as names state it."""
 FIX = "if the LEDs were lit otherwise, list their numbers in that order as array.led_numbers of a geometry"
+
+
+def is_listed(array: Array, draft: Draft) -> bool:
+    """Whether the user lists the LEDs of the images in their order; a table by itself only numbers its LEDs."""
+    return draft.listed if array.kind == "table" else array.led_numbers is not None
+
+
+def stated_numbers(names: Sequence[str], array: Array) -> list[int] | None:
+    """LED of each name, where all names number the LEDs of an array, each once, from 0 or 1; else None."""
+    found = [NUMBERED.findall(stem_of(name)) for name in names]
+    if any(len(one) != 1 for one in found):
+        return None
+    stated, numbers = [int(one[0]) for one in found], list(array.numbers())
+    first = next((first for first in (0, 1) if sorted(stated) == sorted(number + first for number in numbers)), None)
+    return None if first is None else [number - first for number in stated]
 
 
 def tell_names(names: list[str], draft: Draft) -> None:
@@ -60,14 +78,15 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
     natural = f"{counted(len(names), 'file')} in natural order, from {names[0]} to {names[-1]}"
     named, array = named_places(names), geometry.array
     numbers = None if named is None or draft.leds is not None else numbers_of_places(named, array)
-    listed = array.kind != "table" and array.led_numbers is not None
+    listed = is_listed(array, draft)
     if named is not None and numbers is not None and not listed:
         place_of = {number: place for place, number in enumerate(numbers)}
         draft.notes.append(
             f"the LEDs were taken from the files' names ({named.words}): {named.orientation}; {names[0]} is LED "
             f"{numbers[0]}, {names[-1]} is LED {numbers[-1]}"
         )
-        return _in_order(place_of, array, draft)
+        tell_other_numbers(names, numbers, array, "the names", draft)
+        return in_array_order(place_of, array, draft)
     if named is not None and numbers is None and draft.leds is None and array.kind == "lattice" and not listed:
         raise DataError(
             f"the names of the files in {draft.path.name} state LEDs ({named.words}: {_range_of(named.places)}) that "
@@ -94,34 +113,30 @@ def order_by_names(names: list[str], geometry: Geometry, draft: Draft) -> list[i
             f"the LEDs were taken from the numbers in the files' names, which are in another order: {names[0]} is LED "
             f"{_led_at(0, place_of)}, {names[-1]} is LED {_led_at(len(names) - 1, place_of)}"
         )
-        return _in_order(place_of, array, draft)
+        return in_array_order(place_of, array, draft)
     else:
         _note_on_numbers(names, geometry, draft)
     draft.notes.append(natural)
     return list(range(len(names)))
 
 
-def _in_order(place_of: Mapping[int, int], array: Array, draft: Draft) -> list[int]:
+def in_array_order(place_of: Mapping[int, int], array: Array, draft: Draft, source: str = "the names") -> list[int]:
     """Place of each LED's image; that exposures which the user states follow the LEDs is said."""
     order = [place_of[number] for number in array.numbers()]
     if len(set(draft.said.exposures or ())) > 1 and order != sorted(order):
         draft.notes.append(
             f"the exposures in [images] of {draft.said_in} were taken in the order of the array's LEDs, not in "
-            "that of the names"
+            f"that of {source}"
         )
     return order
 
 
 def _numbered(names: list[str], array: Array) -> dict[int, int]:
-    """LED -> place of its name, where all names number the LEDs of a regular array, from 0 or 1, in another order."""
-    found = [NUMBERED.findall(Path(name).stem) for name in names]
-    if array.kind == "table" or any(len(one) != 1 for one in found):
+    """LED -> place of its name, where the names number the LEDs of an array in another order."""
+    numbers = stated_numbers(names, array)
+    if numbers is None or numbers == list(array.numbers()):
         return {}
-    stated, numbers = [int(one[0]) for one in found], list(array.numbers())
-    first = next((first for first in (0, 1) if sorted(stated) == sorted(number + first for number in numbers)), None)
-    if first is None or [number - first for number in stated] == numbers:
-        return {}
-    return {number - first: place for place, number in enumerate(stated)}
+    return {number: place for place, number in enumerate(numbers)}
 
 
 def _led_at(place: int, place_of: Mapping[int, int]) -> int:
@@ -137,7 +152,7 @@ def _range_of(places: tuple[tuple[int, int], ...]) -> str:
 
 def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None:
     """Say that names number the LEDs otherwise than the geometry lists them, or by two bare numbers."""
-    found = [NUMBERED.findall(Path(name).stem) for name in names]
+    found = [NUMBERED.findall(stem_of(name)) for name in names]
     listed = geometry.array.numbers()
     if all(len(one) == 1 for one in found):
         numbers = [int(one[0]) for one in found]
@@ -147,7 +162,7 @@ def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None
                 f"is LED {listed[0]}, {names[-1]} is LED {listed[-1]}"
             )
         return
-    columns = [re.findall(r"\d+", Path(name).stem) for name in names]
+    columns = [re.findall(r"\d+", stem_of(name)) for name in names]
     if len({len(one) for one in columns}) != 1:
         return
     moving = [column for column in zip(*columns, strict=True) if 1 < len(set(column)) < len(names)]
@@ -159,6 +174,33 @@ def _note_on_numbers(names: list[str], geometry: Geometry, draft: Draft) -> None
                 f"taken as the slow one, from {names[0]} to {names[-1]}"
             )
             return
+
+
+def tell_other_numbers(names: Sequence[str], leds: Sequence[int], array: Array, source: str, draft: Draft) -> None:
+    """Say that names which state places number the LEDs as well, and otherwise."""
+    numbers = stated_numbers(names, array)
+    if numbers is not None and numbers != list(leds):
+        place = next(place for place, number in enumerate(numbers) if number != leds[place])
+        draft.notes.append(
+            f"the numbers of LEDs that {source} {states(source)} contradict the places, which were used: "
+            f"{names[place]} is LED {leds[place]} by its place"
+        )
+
+
+def numbers_otherwise(names: Sequence[str]) -> str:
+    """What names without an LED seem to say of another order than theirs; empty where they do not."""
+    parts = [re.split(r"(\d+)", stem_of(name)) for name in names]
+    if len(names) < 3 or len({tuple(part[::2]) for part in parts}) > 1:
+        return ""
+    columns = [[int(text) for text in column] for column in zip(*(part[1::2] for part in parts), strict=True)]
+    moving = [column for column in columns if len(set(column)) > 1]
+    if len(moving) == 1:
+        counts = len(set(moving[0])) == len(names) == max(moving[0]) - min(moving[0]) + 1
+        return "number the images in another order" if counts and moving[0] != sorted(moving[0]) else ""
+    for slow, fast in combinations(moving, 2):
+        if len(set(zip(slow, fast, strict=True))) == len(names) == len(set(slow)) * len(set(fast)) and len(moving) == 2:
+            return "hold two numbers, as row and column would be"
+    return ""
 
 
 def order_by_labels(labels: list[str], geometry: Geometry, draft: Draft) -> list[int]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ptychoui import led_order
+from ptychoui.data.formats.names import stem_of
 from ptychoui.errors import DataError
 from ptychoui.experiment import Array
 
@@ -68,13 +68,13 @@ class NamedPlaces:
 
 def named_places(names: Sequence[str]) -> NamedPlaces | None:
     """Places that all names state, one of its own each; None if they do not."""
-    stems = [Path(name).stem.lower() for name in names]
+    stems = [stem_of(name).lower() for name in names]
     return _bits(stems) or _pairs(stems)
 
 
 def led_words(names: Sequence[str]) -> str:
     """The words by which the names seem to speak of LEDs; empty if they do not, or all say the same."""
-    stems = [Path(name).stem.lower() for name in names]
+    stems = [stem_of(name).lower() for name in names]
     if len(set(stems)) < 2:
         return ""
     found = [set(UNUSED.findall(re.sub(r"\d+", " ", stem))) for stem in stems]

@@ -19,6 +19,14 @@ SHOWN = 5
 """So many names or numbers are listed at most."""
 
 
+SUFFIX = re.compile(r"(?:\.ome)?\.(?:tiff?|png|jpe?g|bmp|gif)$", re.IGNORECASE)
+
+
+def stem_of(name: str) -> str:
+    """A name without the suffix of an image file; what stands behind a decimal point is none."""
+    return SUFFIX.sub("", name)
+
+
 def natural_key(name: str, decimals: bool = False) -> tuple[list[str | Fraction], str]:
     """Sort key in which the numbers inside a name count as numbers; equal names by their spelling."""
     parts = re.split(r"([0-9]+(?:\.[0-9]+)?)" if decimals else r"([0-9]+)", _stem(name.lower()))

@@ -44,8 +44,8 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
     Parameters
     ----------
     path
-        A file or folder of one of the layouts in the readers' docstrings; of a file with several tiles or channels
-        one is chosen by PATH::NAME.
+        A file or folder of one of the layouts in the readers' docstrings; of a file with several tiles, channels or
+        stacks one is chosen by PATH::NAME.
     geometry
         Microscope and array, or only some of their settings, or a file of them; it wins over a geometry file beside
         the data, which wins over the data file.
@@ -84,13 +84,14 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
     if refused := refused_image(path, start):
         raise DataError(*refused)
     if start[:4] in TIFF_MAGIC:
+        _no_parts(path, part)
         metadata = metadata_beside(path)
         with parsing(path, "TIFF file"):
             return read_tiff_with_metadata(path, metadata, geometry) if metadata else read_tiff_stack(path, geometry)
     is_matlab = start.startswith(b"MATLAB ") and b" MAT-file" in start
     if is_matlab:
         with parsing(path, "MATLAB file"):
-            return _open_matlab(path, geometry)
+            return _open_matlab(path, geometry, part)
     if start.startswith(HDF5_MAGIC):
         return _open_hdf5(path, geometry, part)
     if is_led_csv(start) or path.suffix.lower() in (".csv", ".tsv"):
@@ -110,17 +111,18 @@ def _open_folder(path: Path, geometry: GivenGeometry, part: str | None) -> Image
     return read_waller_folder(path, geometry) if setup_script(path) else read_folder(path, geometry)
 
 
-def _open_matlab(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:
+def _open_matlab(path: Path, geometry: GivenGeometry, part: str | None) -> ImageStack | TrainingSet:
     if h5py.is_hdf5(path):
         with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
             has_ptychogram = is_ptylab(file)
         if has_ptychogram:
-            return read_ptylab(path, geometry)
+            return read_ptylab(path, geometry, part)
     mat = open_mat(path)
     if "truth" in mat and image_name(mat) is None:
+        _no_parts(path, part)
         return read_matlab_training(mat, geometry)
     found = find_direction_layout(mat)
-    return read_direction_stack(*found, geometry) if found else read_matlab_stack(mat, geometry)
+    return read_direction_stack(*found, geometry, part) if found else read_matlab_stack(mat, geometry, part)
 
 
 def _open_hdf5(path: Path, geometry: GivenGeometry, part: str | None) -> ImageStack | TrainingSet:
@@ -136,9 +138,9 @@ def _open_hdf5(path: Path, geometry: GivenGeometry, part: str | None) -> ImageSt
         )
     if tiles:
         return read_aidukas(path, geometry, part)
-    _no_parts(path, part)
     if flat:
-        return read_ptylab(path, geometry)
+        return read_ptylab(path, geometry, part)
+    _no_parts(path, part)
     convert = "export its images as TIFF and describe the microscope in a geometry.toml beside them"
     if refused:
         raise DataError(f"{path.name} is {refused}, not read", convert)

@@ -26,6 +26,7 @@ from ptychoui.data.formats.hdf5 import natural_names, numeric_dataset, read_arra
 from ptychoui.data.formats.led_table import Leds
 from ptychoui.errors import DataError
 
+IMAGES = "ptychogram"
 SCALARS = ("wavelength", "dxd", "zled", "magnification", "NA")
 SI = (
     ("microscope.wavelength_um", "wavelength", 1e6),
@@ -50,8 +51,10 @@ def sections(file: h5py.File) -> list[str]:
     )
 
 
-def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
+def read_ptylab(path: Path, given: GivenGeometry, part: str | None = None) -> ImageStack:
     """Read a PtyLab file of Fourier ptychography.
+
+    ``part`` names the images; it may be None where only the ptychogram can be them.
 
     Raises
     ------
@@ -85,12 +88,13 @@ def read_ptylab(path: Path, given: GivenGeometry) -> ImageStack:
         if "orientation" in file:
             draft.notes.append("the file's orientation was not used: set flip and swap in array.pose")
         draft.tell_unused(file)
-        turned = _turned(file, path, draft) if reversed_axes else (0, 1, 2)
-        _images(file, path, draft, given, turned)
+        images = choose(path, _stacks(file, path), part, "stack")
+        turned = _turned(file, images, path, draft) if reversed_axes else (0, 1, 2)
+        _images(file, images, path, draft, given, turned)
         draft.tell_unused_per_image(_sizes(file), draft.images or 0)
         geometry = draft.complete(given)
         check_images(draft, geometry)
-        raw = read_array(file, "ptychogram", path).transpose(turned)
+        raw = read_array(file, images, path).transpose(turned)
     return draft.finish(raw, geometry, sha256=sha256_file(path))
 
 
@@ -100,12 +104,14 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
     Parameters
     ----------
     part
-        Name of the tile; may be None where there is only one.
+        Name of the tile, and where it holds several stacks TILE.STACK; may be None where there is only one.
     """
     draft = Draft(path=path, layout="Aidukas HDF5", example="aidukas_usaf")
     with parsing(path, "HDF5 file"), h5py.File(path, "r") as file:
         names = sections(file)
-        section = choose(path, names, part, "tile")
+        tile, _, wanted = (part or "").partition(".")
+        section = choose(path, names, tile or None, "tile")
+        images = choose(path, _stacks(file[section], path), wanted or None, "stack", f"{section}.")
         draft.tell("tile", section, "", f"the file's {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}")
         for setting, name, scale in SI:
             _state(draft, file, setting, name, scale)
@@ -127,27 +133,48 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
                 "measured on a published tile; the opposite sign of both is its twin",
             )
         draft.tell_unused([*file, *group])
-        _images(group, path, draft, given)
+        _images(group, images, path, draft, given)
         draft.tell_unused_per_image(_sizes(file) | _sizes(group), draft.images or 0)
         geometry = draft.complete(given)
         check_images(draft, geometry)
-        raw = read_array(group, "ptychogram", path)
+        raw = read_array(group, images, path)
     return draft.finish(raw, geometry, sha256=sha256_file(path))
 
 
-def choose(path: Path, names: list[str], part: str | None, what: str) -> str:
-    """The part of a file that was asked for; where there are several, one has to be."""
+def _stacks(group: h5py.Group, path: Path) -> list[str]:
+    """The ptychogram, and other arrays of its size that may be meant as well."""
+    size = sorted(numeric_dataset(group, IMAGES, path).shape)
+    held = {name: group[name] for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)}
+    others = [
+        name
+        for name, one in held.items()
+        if name != IMAGES
+        and isinstance(one, h5py.Dataset)
+        and one.dtype.kind in "fiubc"
+        and len(one.shape or ()) == 3
+        and sorted(one.shape) == size
+    ]
+    return [IMAGES, *sorted(others)]
+
+
+def choose(path: Path, names: list[str], part: str | None, what: str, before: str = "") -> str:
+    """The part of a file that was asked for; where there are several, one has to be.
+
+    ``before`` stands before its name behind that of the file.
+    """
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     if part is not None:
+        if part not in names and names == [IMAGES]:
+            raise DataError(f"{path.name} has no parts, so there is no {part!r} in it", f"open {path.name} itself")
         if part not in names:
             raise DataError(
-                f"{path.name} has no {what} {part!r}; it holds {listed}", f"name one: {path.name}::{names[0]}"
+                f"{path.name} has no {what} {part!r}; it holds {listed}", f"name one: {path.name}::{before}{names[0]}"
             )
         return part
     if len(names) != 1:
         raise DataError(
             f"{path.name} holds {len(names)} {what}s: {listed}",
-            f"choose one by writing its name behind the file: {path.name}::{names[0]}",
+            f"choose one by writing its name behind the file: {path.name}::{before}{names[0]}",
         )
     return names[0]
 
@@ -179,9 +206,9 @@ def _matlab_axes(file: h5py.File, path: Path, draft: Draft) -> bool:
     return bool(encoder.ndim == 2 and encoder.shape[0] == 2 < encoder.shape[1] and encoder.dtype.kind != "c")
 
 
-def _turned(file: h5py.File, path: Path, draft: Draft) -> tuple[int, int, int]:
+def _turned(file: h5py.File, images: str, path: Path, draft: Draft) -> tuple[int, int, int]:
     """Order of the axes of images that MATLAB wrote: of (row, column, LED) there, or of (LED, row, column)."""
-    shape, count = numeric_dataset(file, "ptychogram", path).shape, 0 if draft.leds is None else len(draft.leds)
+    shape, count = numeric_dataset(file, images, path).shape, 0 if draft.leds is None else len(draft.leds)
     if len(shape) != 3:
         return (0, 1, 2)  # refused where its shape is checked
     draft.notes.append(
@@ -231,20 +258,25 @@ def _state(draft: Draft, file: h5py.File, setting: str, name: str, scale: float)
 
 
 def _images(
-    group: h5py.Group, path: Path, draft: Draft, given: GivenGeometry, turned: tuple[int, int, int] = (0, 1, 2)
+    group: h5py.Group,
+    name: str,
+    path: Path,
+    draft: Draft,
+    given: GivenGeometry,
+    turned: tuple[int, int, int] = (0, 1, 2),
 ) -> None:
     """Record the images; which axis is the LED is told by the LEDs."""
-    shape: tuple[int, ...] = numeric_dataset(group, "ptychogram", path).shape
+    shape: tuple[int, ...] = numeric_dataset(group, name, path).shape
     if len(shape) == 3:
         shape = tuple(shape[axis] for axis in turned)
     if len(shape) != 3 or 0 in shape:
         raise DataError(
-            f"{path.name}: ptychogram has the shape {shape}, expected (LEDs, rows, columns)",
+            f"{path.name}: {name} has the shape {shape}, expected (LEDs, rows, columns)",
             "save one stack: choose one colour, focus or repetition, and give a grid of LEDs one axis, in their order",
         )
     if draft.leds is not None and given is None and len(draft.leds) != shape[0] and len(draft.leds) == shape[2]:
         raise DataError(
-            f"{path.name}: ptychogram has the shape {shape}, its last axis has the {len(draft.leds)} LEDs",
+            f"{path.name}: {name} has the shape {shape}, its last axis has the {len(draft.leds)} LEDs",
             "this layout has the LEDs on the first axis: turn the array and save it again",
         )
     matches = draft.leds is not None and len(draft.leds) == shape[0]
@@ -255,4 +287,4 @@ def _images(
         f"{shape[0]} images = {shape[0]} LEDs" if matches else "the custom of the layout",
         assumed=not matches,
     )
-    draft.tell_images(*shape, "`ptychogram`")
+    draft.tell_images(*shape, f"`{name}`")

@@ -20,25 +20,42 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, array_sha256
 from ptychoui.data.files import sha256_file, write_atomic
-from ptychoui.data.formats.acquisition import Acquisition, exposure_words, of_frames, of_ome, positive
+from ptychoui.data.formats.acquisition import (
+    Acquisition,
+    exposure_words,
+    of_cameras,
+    of_frames,
+    of_ome,
+    positive,
+    with_all_stated,
+)
 from ptychoui.data.formats.common import check_count, conflict, parsing, sidecar_path
 from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_matrix import state_info
-from ptychoui.data.formats.micro_manager import Frame, match_frames
-from ptychoui.data.formats.name_exposures import agreed, of_name
-from ptychoui.data.formats.name_order import order_by_labels
+from ptychoui.data.formats.micro_manager import Frame
+from ptychoui.data.formats.name_exposures import agreed
 from ptychoui.data.formats.picture import GREY, Picture, light, numbers, shifted_bits, stack_of
+from ptychoui.data.formats.plane_facts import acquisitions, labels, page_metadata, page_numbers, tag_exposure
 from ptychoui.data.formats.refusals import LINEAR
+from ptychoui.data.formats.stated_order import order_as_stated
+from ptychoui.data.formats.tables_beside import tables_beside_stack
 from ptychoui.data.formats.tiff_decode import orientation, picture_of
-from ptychoui.data.formats.tiff_planes import Planes, chosen, files_of_set, ome_root, place_in_set, planes_of, tag_of
+from ptychoui.data.formats.tiff_planes import (
+    Planes,
+    chosen,
+    files_of_set,
+    images_among,
+    ome_root,
+    place_in_set,
+    planes_of,
+    tag_of,
+)
 from ptychoui.errors import DataError
 from ptychoui.experiment import Geometry, to_toml
 from ptychoui.words import counted
 
 DNG_VERSION = 50706
-EXPOSURE_TIME = 33434
-PAGE_NAME = 285
 UM_PER_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6}
 
 
@@ -50,7 +67,7 @@ def read_tiff_stack(
     ``draft`` and ``frames`` hold what files beside the TIFF say of it.
     """
     draft = draft or Draft(path=path, layout="")
-    with _opened(path, draft.notes) as tiff:
+    with opened_tiff(path, draft.notes) as tiff:
         if DNG_VERSION in tiff.pages[0].aspage().tags:
             raise DataError(f"{path.name} is a DNG file, a raw camera format: not read", LINEAR)
         ome = tiff.ome_metadata
@@ -61,23 +78,18 @@ def read_tiff_stack(
         draft.layout = draft.layout or ("OME-TIFF" if ome else "multi-page TIFF")
         said = draft.said_of(given)
         planes = planes_of(tiff, path, root, said.led_axis == "pages")
+        draft.notes.extend(filter(None, [planes.left_out]))
         wanted, along = chosen(planes, said, path)
         key = planes.pages[0].keyframe
         size = (key.imagelength, key.imagewidth) if orientation(key) < 5 else (key.imagewidth, key.imagelength)
         draft.tell_images(len(wanted), *size, "the pages")
         _tell_axes(draft, planes, wanted, along)
-        found = _acquisition(tiff, root, planes, wanted, frames, draft)
+        wanted = _by_page_numbers(planes, wanted, said.led_axis, draft)
+        candidates, named = acquisitions(tiff, root, planes, wanted, frames, draft)
+        named = [*labels(tiff, planes, wanted), *named]
+        found = agreed(candidates, named, path.name, draft, said.exposures is not None)
+        found = with_all_stated(found, candidates)
         draft.notes.extend(found.notes(found.source or "the header"))
-        labels = _labels(tiff, meta, planes)
-        if taken := [labels[number] for number in wanted] if labels else []:
-            by_label = Acquisition(exposures_ms=[of_name(label) for label in taken], source="the slices' names")
-            others = [found] if any(found.exposures_ms) else []
-            where = f"the slices' names in {path.name}"
-            found = replace(
-                agreed([*others, by_label], taken, where, draft, said.exposures is not None),
-                pixel_um=found.pixel_um,
-                stated=found.stated,
-            )
         exposure = found.relative(path.name, said.exposures is not None, draft.notes)
         if exposure is not None:
             draft.tell("exposures in the header", exposure_words(exposure), "", found.source)
@@ -85,17 +97,24 @@ def read_tiff_stack(
         draft.aside = _others_of_the_stack(path)
         _check_no_colour(path, key, len(wanted), len(geometry.array.numbers()))
         check_images(draft, geometry)
-        if taken:
-            order = order_by_labels(taken, geometry, draft)
+        if tables := tables_beside_stack(path, len(wanted), geometry, draft):
+            named = [*named, *tables]
+            by_table = agreed([found], tables, path.name, draft, said.exposures is not None)
+            if by_table is not found:
+                exposure = by_table.relative(path.name, said.exposures is not None, draft.notes)
+                if exposure is not None:
+                    draft.tell("exposures stated", exposure_words(exposure), "", by_table.source)
+        if named:
+            order = order_as_stated(named, geometry, draft, "page")
             wanted = [wanted[place] for place in order]
             exposure = None if exposure is None else exposure[order]
         pages = [number // planes.samples for number in wanted]
         if planes.series is None:
-            named = (
+            pictures = (
                 (f"{path.name}: page {page}", picture_of(planes.pages[page], path, page, number % planes.samples))
                 for page, number in zip(pages, wanted, strict=True)
             )
-            raw, first = stack_of(named, len(wanted))
+            raw, first = stack_of(pictures, len(wanted))
         else:
             raw, first = _block(planes, path)
             raw = raw[wanted]
@@ -119,24 +138,32 @@ def read_tiff_stack(
 
 def read_tiff_image(path: Path) -> Picture:
     """Read a TIFF of one grey page."""
-    with _opened(path) as tiff:
-        if len(tiff.pages) != 1:
+    with opened_tiff(path) as tiff:
+        pages, left_out = images_among(tiff)
+        if len(pages) != 1:
             raise DataError(
-                f"{path.name} has {counted(len(tiff.pages), 'page')}, expected one image per file",
+                f"{path.name} has {counted(len(pages), 'page')}, expected one image per file",
                 "open the multi-page file itself, not its folder; if the stack is split over several, join them first",
             )
-        picture = picture_of(tiff.pages[0], path, 0)
+        picture = picture_of(pages[0], path, 0)
         root = ome_root(tiff.ome_metadata)
         place = None if root is None else place_in_set(root, path.name)
         found = Acquisition() if root is None or place is None else of_ome(root, [place])
-        own = of_frames([_page_metadata(tiff.pages[0])], "the pages' metadata")
-        exposures = [*own.exposures_ms, *found.exposures_ms, _tag_exposure(tiff.pages[0])]
-        return replace(picture, exposure_ms=next((value for value in exposures if value is not None), None))
+        frame = [page_metadata(pages[0])]
+        sources = [of_frames(frame, ""), *of_cameras(frame, ""), found]
+        exposures = [value for one in sources for value in one.exposures_ms] + [tag_exposure(pages[0])]
+        known = [value for value in exposures if value is not None]
+        says = (*picture.says, *([f"of files such as {path.name} {left_out}"] if left_out else []))
+        if other := next((value for value in known if not math.isclose(value, known[0], rel_tol=1e-3)), None):
+            says += (
+                f"the header of {path.name} states exposures of {known[0]:g} and {other:g} ms: the first was used",
+            )
+        return replace(picture, exposure_ms=next(iter(known), None), says=says)
 
 
 def ome_files(path: Path) -> set[str]:
     """Names of the files over which the OME header of a TIFF spreads one stack."""
-    with _opened(path) as tiff:
+    with opened_tiff(path) as tiff:
         return files_of_set(ome_root(tiff.ome_metadata))
 
 
@@ -230,84 +257,23 @@ def _block(planes: Planes, path: Path) -> tuple[NDArray[Any], Picture]:
     return raw, Picture(values=raw[0], white_is_zero=int(key.photometric) == 0, bits=key.bitspersample)
 
 
-def _acquisition(
-    tiff: tifffile.TiffFile,
-    root: ElementTree.Element | None,
-    planes: Planes,
-    wanted: list[int],
-    frames: Sequence[Frame],
-    draft: Draft,
-) -> Acquisition:
-    """What the headers of the images say: Micro-Manager's, those of the pages, or OME."""
-    places = planes.places(wanted)
-    candidates = []
-    if frames:
-        matched = match_frames(frames, places, planes.count)
-        if matched is None:
-            draft.notes.append(
-                f"the metadata beside the file list {counted(len(frames), 'frame')}, the file holds "
-                f"{counted(planes.count, 'plane')}: they could not be matched and were not used"
-            )
-        else:
-            candidates.append(of_frames([frame.values for frame in matched], "the metadata beside the file"))
-    if root is not None and planes.header == "OME":
-        candidates.append(of_ome(root, places))
-    if planes.series is None:
-        pages = [planes.pages[number // planes.samples] for number in wanted]
-        if tiff.is_micromanager:
-            candidates.append(of_frames(map(_page_metadata, pages), "the pages' metadata"))
-        if EXPOSURE_TIME in tiff.pages[0].aspage().tags:
-            times = [_tag_exposure(page) for page in pages]
-            candidates.append(Acquisition(exposures_ms=times, source="the pages' ExposureTime"))
-    info = (tiff.imagej_metadata or {}).get("Info")
-    if isinstance(info, str) and "exposure" in info.lower() and not any(any(c.exposures_ms) for c in candidates):
+def _by_page_numbers(planes: Planes, wanted: list[int], led_axis: str | None, draft: Draft) -> list[int]:
+    """The planes in the order of their pages' numbers, where no header says which plane each page is."""
+    numbers = page_numbers(planes, wanted)
+    if numbers is None or numbers == sorted(numbers) or led_axis == "pages":
+        return wanted
+    listed = ", ".join(map(str, numbers[:3])) + (", ..." if len(numbers) > 3 else "")
+    if planes.header:
         draft.notes.append(
-            "ImageJ's Info speaks of exposures, which were not used: if they differ, state exposures in [images] of a "
-            "geometry"
+            f"the pages are numbered in another order ({listed}) than that of the {planes.header} header, which was "
+            "used"
         )
-    found = next((one for one in candidates if any(one.exposures_ms)), candidates[0] if candidates else Acquisition())
-    for other in candidates:
-        for what, values in other.stated.items():
-            found.stated.setdefault(what, values)
-        both = [(a, b) for a, b in zip(found.exposures_ms, other.exposures_ms, strict=False) if a and b]
-        if any(not math.isclose(a, b, rel_tol=1e-3) for a, b in both):
-            draft.notes.append(
-                f"{found.source} and {other.source} state different exposures: those of {found.source} were used"
-            )
-    return found
-
-
-def _labels(tiff: tifffile.TiffFile, meta: dict[str, Any], planes: Planes) -> list[str]:
-    """What the planes are called: slices of ImageJ, or the pages' names; nothing if not all have a name."""
-    labels = meta.get("Labels")
-    if labels is None and planes.series is None and PAGE_NAME in tiff.pages[0].aspage().tags:
-        tags = [_tags(page).get(PAGE_NAME) for page in planes.pages]
-        labels = [None if tag is None else tag.value for tag in tags]
-    if not isinstance(labels, list) or len(labels) != planes.count or not all(isinstance(v, str) and v for v in labels):
-        return []
-    return [label.splitlines()[0].strip() for label in labels]
-
-
-def _page_metadata(page: Any) -> dict[str, Any] | None:
-    """What Micro-Manager wrote into a page."""
-    tag = _tags(page).get("MicroManagerMetadata")
-    return tag.value if tag is not None and isinstance(tag.value, dict) else None
-
-
-def _tag_exposure(page: Any) -> float | None:
-    """Exposure in ms by the page's own tag ExposureTime, which is in seconds."""
-    tag = _tags(page).get(EXPOSURE_TIME)
-    value = None if tag is None else tag.value
-    if isinstance(value, tuple) and len(value) == 2:
-        value = value[0] / value[1] if value[1] else None
-    seconds = positive(value)
-    return None if seconds is None else seconds * 1e3
-
-
-def _tags(page: Any) -> Any:
-    if page.parent.filehandle.closed or page.offset is None:  # of another file, or known by an index only
-        return tifffile.TiffTags()
-    return page.aspage().tags
+        return wanted
+    draft.notes.append(
+        f"the pages were taken in the order of their numbers ({listed} as stored): to take them as they are stored, "
+        'write [images] led_axis = "pages" in a geometry'
+    )
+    return [wanted[place] for place in np.argsort(numbers)]
 
 
 def _calibrated(raw: NDArray[Any], meta: dict[str, Any], draft: Draft) -> NDArray[Any]:
@@ -368,7 +334,7 @@ def _compare(root: ElementTree.Element, geometry: Geometry, notes: list[str]) ->
 
 
 @contextmanager
-def _opened(path: Path, notes: list[str] | None = None) -> Iterator[tifffile.TiffFile]:
+def opened_tiff(path: Path, notes: list[str] | None = None) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF; what tifffile only logs is refused (a broken chain of pages) or noted, never printed."""
     logged: list[str] = []
 

@@ -7,6 +7,7 @@ colours or positions. More than one axis beside rows and columns is named and as
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,10 @@ from ptychoui.words import counted
 
 HEADERS = {"ome": "OME", "imagej": "ImageJ", "shaped": "tifffile", "mmstack": "Micro-Manager", "ndtiff": "NDTiff"}
 """Kinds of series whose header maps planes to pages; of all others the pages are taken as they are stored."""
+REDUCED, MASK = 1, 4
+"""Bits of NewSubfileType: a smaller copy of another page, and a mask of one."""
 MOST_PLANES = 2**20
+LONGEST_NAME = 80
 DAMAGED = "the file is damaged or cut short: copy it again and compare its size"
 AS_STORED = 'to take the pages as they are stored, write [images] led_axis = "pages" in a geometry'
 
@@ -41,7 +45,8 @@ class Axis:
         return (*self.labels[: self.size], *map(str, range(len(self.labels), self.size)))
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.size}{': ' + ', '.join(self.labels[:4]) if self.labels else ''})"
+        listed = ", ".join(label[:20] for label in self.labels[:4])
+        return f"{self.name} ({self.size}{': ' + listed if listed else ''})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,8 @@ class Planes:
         The block in which the planes lie one after the other, where the file has a single page for all.
     header
         Which header maps the planes; empty where the pages are taken as they are stored.
+    left_out
+        Which pages are no images, in words.
     """
 
     pages: tuple[Any, ...]
@@ -63,6 +70,7 @@ class Planes:
     samples: int = 1
     series: Any = None
     header: str = ""
+    left_out: str = ""
 
     @property
     def count(self) -> int:
@@ -78,6 +86,26 @@ class Planes:
         ]
 
 
+def images_among(tiff: tifffile.TiffFile) -> tuple[list[Any], str]:
+    """Pages that are images and no reduced copies of one or masks, by their NewSubfileType; and what was left out.
+
+    Where all pages are said to be such, all are taken, which is said.
+    """
+    pages = list(tiff.pages)
+    kinds = [page.aspage().subfiletype if page.offset is not None else 0 for page in pages]
+    reduced, masks = sum(bool(kind & REDUCED) for kind in kinds), sum(bool(kind & MASK) for kind in kinds)
+    found = [page for page, kind in zip(pages, kinds, strict=True) if not kind & (REDUCED | MASK)]
+    what = " and ".join(
+        [counted(reduced, "reduced copy", "reduced copies")] * bool(reduced) + [counted(masks, "mask")] * bool(masks)
+    )
+    if not what:
+        return pages, ""
+    if not found:
+        says = f"all {counted(len(pages), 'page')} are marked as reduced copies or masks: they were taken as images"
+        return pages, says
+    return found, f"{what} among the pages {'was' if reduced + masks == 1 else 'were'} left out"
+
+
 def planes_of(tiff: tifffile.TiffFile, path: Path, root: ElementTree.Element | None, as_stored: bool) -> Planes:
     """Planes of an opened TIFF; ``root`` is its OME header, if it has one.
 
@@ -86,28 +114,34 @@ def planes_of(tiff: tifffile.TiffFile, path: Path, root: ElementTree.Element | N
     DataError
         If the header maps planes that are in none of the files that are there, or one page to several planes.
     """
-    first = tiff.pages[0].aspage()
-    samples = _samples(first)
+    images, left_out = images_among(tiff)
+    return replace(_planes_of(tiff, images, path, root, as_stored), left_out=left_out)
+
+
+def _planes_of(
+    tiff: tifffile.TiffFile, images: list[Any], path: Path, root: ElementTree.Element | None, as_stored: bool
+) -> Planes:
+    samples = _samples(images[0].aspage())
     if as_stored:
-        return _stored(tiff, samples)
+        return _stored(images, samples)
     if root is not None:
         _check_ome(root, path)
     if tiff.is_micromanager:
         _check_index(tiff, path)
-    series = tiff.series
+    series = _series(tiff, images, path)
     kind = series[0].kind if series else ""
     if kind not in HEADERS or (root is not None and kind == "generic"):
         if root is not None:
             raise DataError(
-                f"{path.name}: its OME header does not fit its {counted(len(tiff.pages), 'page')}, so the order of the "
+                f"{path.name}: its OME header does not fit its {counted(len(images), 'page')}, so the order of the "
                 "planes is not known",
                 AS_STORED,
             )
-        return _stored(tiff, samples)
+        return _stored(images, samples)
     sizes = {(tuple(one.keyframe.shape), one.keyframe.dtype) for one in series}
     axes_of = {tuple(_outer(one)) for one in series}
     if kind == "shaped" and len(sizes) > 1:
-        return _stored(tiff, samples)
+        return _stored(images, samples)
     if len(sizes) > 1 or len(axes_of) > 1:
         listed = ", ".join(f"{n}: {' x '.join(map(str, one.shape))}" for n, one in enumerate(series[:6]))
         raise DataError(
@@ -121,17 +155,35 @@ def planes_of(tiff: tifffile.TiffFile, path: Path, root: ElementTree.Element | N
         at = {page.offset: page for page in tiff.pages}
         pages = [None if page is None else at.get(page.offset) for page in pages]
     names = _channel_names(tiff, root)
-    axes = tuple(replace(a, labels=names) if a.name == "C" and len(names) == a.size else a for a in axes)
+    known = {"C": names, "P": _position_names(root)}
+    axes = tuple(replace(a, labels=known[a.name]) if len(known.get(a.name, ())) == a.size else a for a in axes)
     planes = Planes(pages=tuple(pages), axes=axes, samples=samples, header=HEADERS[kind])
     if len(series) == 1 and len(pages) == 1 and planes.count > samples:
-        if series[0].dataoffset is None or len(tiff.pages) > 1:
-            raise _incomplete(path, planes, len(tiff.pages), root)
+        if series[0].dataoffset is None or len(images) > 1:
+            raise _incomplete(path, planes, len(images), root)
         return Planes(pages=planes.pages, axes=axes, samples=samples, series=series[0], header=planes.header)
     there = sum(page is not None for page in pages) * samples
     if there < planes.count:
         raise _incomplete(path, planes, there, root)
-    _check_once(tiff, path, planes)
+    _check_once(tiff, path, planes, len(images))
     return planes
+
+
+def _series(tiff: tifffile.TiffFile, images: list[Any], path: Path) -> list[Any]:
+    """What tifffile takes for series, without those of pages that are left out; nothing where these confuse it."""
+    if len(images) == len(tiff.pages):
+        return list(tiff.series)
+    kept = {page.offset for page in images}
+    try:
+        return [one for one in tiff.series if any(page is None or page.offset in kept for page in one.pages)]
+    except RuntimeError:  # it expects pages of one size
+        sizes = [(tiff.imagej_metadata or {}).get(name, 1) for name in ("channels", "slices", "frames")]
+        if sum(size != 1 for size in sizes) > 1:
+            raise DataError(
+                f"{path.name} has planes along several axes of ImageJ, and reduced copies or masks among them",
+                "save it without the latter",
+            ) from None
+        return []
 
 
 def chosen(planes: Planes, said: Images, path: Path) -> tuple[list[int], str]:
@@ -197,7 +249,15 @@ def _channel_names(tiff: tifffile.TiffFile, root: ElementTree.Element | None) ->
     else:
         summary = (tiff.micromanager_metadata or {}).get("Summary")
         names = summary.get("ChNames", []) if isinstance(summary, dict) else []
-    return tuple(str(name)[:20] for name in names) if isinstance(names, list) and all(names) else ()
+    return tuple(str(name)[:LONGEST_NAME] for name in names) if isinstance(names, list) and all(names) else ()
+
+
+def _position_names(root: ElementTree.Element | None) -> tuple[str, ...]:
+    """What the images of an OME header, one for each position, are called."""
+    names = [] if root is None else [image.get("Name") for image in root if tag_of(image) == "Image"]
+    if not all(names) or all(re.fullmatch(r"Image:?[0-9]+", str(name)) for name in names):
+        return ()  # numbers of the program that wrote it
+    return tuple(str(name)[:LONGEST_NAME] for name in names)
 
 
 def _samples(page: Any) -> int:
@@ -218,20 +278,19 @@ def _named(axes: list[tuple[str, int]], samples: int) -> tuple[Axis, ...]:
     )
 
 
-def _stored(tiff: tifffile.TiffFile, samples: int) -> Planes:
-    pages = tuple(tiff.pages)
-    return Planes(pages=pages, axes=_named([("I", len(pages))], samples), samples=samples)
+def _stored(pages: list[Any], samples: int) -> Planes:
+    return Planes(pages=tuple(pages), axes=_named([("I", len(pages))], samples), samples=samples)
 
 
-def _check_once(tiff: tifffile.TiffFile, path: Path, planes: Planes) -> None:
+def _check_once(tiff: tifffile.TiffFile, path: Path, planes: Planes, images: int) -> None:
     """Refuse a header that maps one page to two planes, or leaves pages out."""
     offsets = [(id(page.parent), page.offset or page.dataoffsets) for page in planes.pages]
     if len(set(offsets)) < len(offsets):
         raise DataError(f"{path.name}: its {planes.header} header maps one page to several planes", AS_STORED)
     own = sum(page.parent is tiff for page in planes.pages)
-    if own < len(tiff.pages):
+    if own < images:
         raise DataError(
-            f"{path.name} has {counted(len(tiff.pages), 'page')}, of which its {planes.header} header maps {own}",
+            f"{path.name} has {counted(images, 'page')}, of which its {planes.header} header maps {own}",
             AS_STORED,
         )
 
