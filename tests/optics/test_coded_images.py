@@ -186,7 +186,7 @@ MICROSCOPE = "[microscope]\nwavelength_um = 0.5\nobjective_na = 0.2\nmagnificati
 def test_every_geometry_that_data_take_is_taken_with_patterns(
     lines: str, meant: str, told: str, patterns: PatternSet, tmp_path: Path
 ) -> None:
-    places = LEDS.positions_mm[::-1] + [1.0, 0.0, 0.0]
+    places = LEDS.positions_mm[::-1] + np.array([1.0, 0.0, 0.0])
     rows = [f"{n},{x},{y}\n" for n, (x, y, _) in zip(LEDS.numbers[::-1], places, strict=True)]
     (tmp_path / "leds.csv").write_text("number,x_mm,y_mm\n" + "".join(rows))
     (tmp_path / "g.toml").write_text(lines)
@@ -199,7 +199,7 @@ def test_every_geometry_that_data_take_is_taken_with_patterns(
     leds = led_array(array.replace(falloff="none"))
     order = np.argsort(leds.numbers)
     moved = {"table": 1.0, "shift": 3.0}.get(meant, 0.0)
-    assert np.allclose(leds.positions_mm[order], LEDS.positions_mm + [moved, 0.0, 0.0])
+    assert np.allclose(leds.positions_mm[order], LEDS.positions_mm + np.array([moved, 0.0, 0.0]))
     assert array.height_mm == 1900 and scope.camera_pixel_um == (10.0 if meant == "pixel" else 5.0)
     dark = 100.0 if "dark_level" in lines else 0.0
     expected = raw[:, ::2, ::2] if meant == "pixel" else raw
