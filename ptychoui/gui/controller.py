@@ -16,6 +16,7 @@ from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.gui.kept_work import KeptWork
 from ptychoui.gui.parts import sentence
+from ptychoui.optics.presets import ArrayPreset, MicroscopePreset
 from ptychoui.paths import resources
 from ptychoui.session import (
     field_run,
@@ -32,6 +33,7 @@ from ptychoui.session import (
 from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.edits import with_value
 from ptychoui.session.field_run import FieldHistory
+from ptychoui.session.filled_in import FilledIn, half_filled_in
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Brightness, Judgement, judge
 from ptychoui.session.mailbox import Mailbox
@@ -103,6 +105,8 @@ class Controller(QObject):
         `AxesWanted` for images that lie along several axes.
     doubted
         Sentences in which the brightness of the images contradicts the geometry.
+    half_taken
+        (preset of a microscope or an array, geometry that it was put into), before the geometry changes.
     """
 
     document_changed = pyqtSignal(str)
@@ -118,6 +122,7 @@ class Controller(QObject):
     geometry_wanted = pyqtSignal(object)
     axes_wanted = pyqtSignal(object)
     doubted = pyqtSignal(object)
+    half_taken = pyqtSignal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -182,7 +187,10 @@ class Controller(QObject):
                 self.opened.emit(str(path))
 
         data = self.document.experiment.data if isinstance(self.document.dataset, ImageStack) else None
-        self.desk.submit("open", lambda: opening.open_or_ask(path, given, data), done, f"Opening {Path(path).name}…")
+        present = self.document.geometry
+        self.desk.submit(
+            "open", lambda: opening.open_or_ask(path, given, data, present), done, f"Opening {Path(path).name}…"
+        )
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -237,6 +245,8 @@ class Controller(QObject):
             self.open_experiment(opened.experiment, opened.path)
         elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
             self.use_profile(opened.path)
+        elif isinstance(opened, OpenedGeometry) and opened.unused:
+            self._say_unused(opened.notes)
         elif isinstance(opened, OpenedGeometry):
             self.edit_experiment("Geometry", document.experiment.replace(geometry=opened.geometry))
             wins = "what the data state stays" if opened.filled_in else "it wins over a geometry in the data"
@@ -275,6 +285,34 @@ class Controller(QObject):
     def edit_geometry(self, geometry: Geometry, label: str, key: str) -> None:
         """Change the geometry."""
         self.edit_experiment(label, self.document.experiment.replace(geometry=geometry), key)
+
+    def use_half(self, preset: MicroscopePreset | ArrayPreset, draft: Geometry) -> None:
+        """Take the microscope or the array of a preset into ``draft``; what the files of open data state stays."""
+        if self._refuse_while_running():
+            return
+        document = self.document
+        source, stack = document.experiment.data, document.dataset
+        data = source if isinstance(stack, ImageStack) and not source.path.startswith("sample:") else None
+
+        def done(found: FilledIn) -> None:
+            if self._refuse_while_running() or document.dataset is not stack:
+                return
+            if not found.used:
+                self._say_unused(found.notes)
+                return
+            self.half_taken.emit(preset, found.geometry)
+            self.edit_geometry(found.geometry, preset.name, "")
+            for note in found.notes:
+                self.say("info", note)
+
+        if data is None:
+            done(half_filled_in(preset, draft, None))
+        else:
+            self.desk.submit("open", lambda: half_filled_in(preset, draft, data), done, f"Taking {preset.name}…")
+
+    def _say_unused(self, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self.say("warning", sentence(note), "to have other values, enter them in the geometry form")
 
     def edit_experiment(self, label: str, experiment: Experiment, key: str = "") -> None:
         """Change settings, with undo."""

@@ -99,6 +99,8 @@ class MainWindow(WindowCommands):
         c.desk.busy_changed.connect(p.show_busy)
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
+        p.geometry.half_chosen.connect(lambda preset: c.use_half(preset, p.geometry.draft))
+        c.half_taken.connect(p.geometry.show_chosen)
         p.geometry.answered.connect(self._open_answered)
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)

@@ -21,9 +21,10 @@ from ptychoui.data.formats.geometry_file import (
     read_geometry,
     with_images,
 )
-from ptychoui.errors import DataError, ManyAxesError, NoGeometryError, PtychouiError
+from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
 from ptychoui.experiment import DataSource, Experiment, Geometry, Images, load_experiment, read_toml
 from ptychoui.paths import data_file, resources
+from ptychoui.session.filled_in import filled_in
 
 if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport
@@ -47,12 +48,15 @@ class OpenedGeometry:
     ----------
     filled_in
         It came with the program and was completed by what the data state; ``notes`` say where they differ.
+    unused
+        It came with the program, and a file states a whole geometry: nothing is to be taken.
     """
 
     geometry: Geometry
     path: Path
     is_profile: bool = False
     filled_in: bool = False
+    unused: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -159,12 +163,15 @@ Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReco
 
 
 def open_or_ask(
-    path: str | Path, given: GivenGeometry = None, data: DataSource | None = None
+    path: str | Path,
+    given: GivenGeometry = None,
+    data: DataSource | None = None,
+    present: Geometry | None = None,
 ) -> Opened | GeometryWanted | AxesWanted:
     """Open a path by what it holds, or say what must be known of the microscope or the file's axes first.
 
-    ``data`` is where the measured stack comes from that is open: a geometry that comes with the program replaces
-    nothing that it states.
+    ``data`` is where the measured stack comes from that is open, ``present`` its geometry: a geometry that comes with
+    the program replaces nothing that the data state.
 
     Raises
     ------
@@ -173,7 +180,9 @@ def open_or_ask(
     """
     try:
         found = open_anything(path, given)
-        return _filled_in(found, data) if isinstance(found, OpenedGeometry) and data is not None else found
+        if not isinstance(found, OpenedGeometry) or data is None:
+            return found
+        return _filled_in(found, data, present)
     except NoGeometryError as error:
         stated = error.report.get("stated")
         return GeometryWanted(
@@ -195,18 +204,15 @@ def open_or_ask(
         )
 
 
-def _filled_in(found: OpenedGeometry, data: DataSource) -> OpenedGeometry:
-    """A geometry that comes with the program under what foreign data state."""
+def _filled_in(found: OpenedGeometry, data: DataSource, present: Geometry | None) -> OpenedGeometry:
+    """A geometry that comes with the program under what the files of measured data state."""
     if not is_preset(found.path) or data.path.startswith("sample:"):
         return found
-    try:
-        dataset = _open_dataset(data_file(data.path), read_geometry(found.path, for_data=True))
-    except PtychouiError:
-        return found  # that the two do not fit is said where they are used
-    if dataset.geometry is None or dataset.provenance.layout.startswith("ptychoui HDF5"):
-        return found
-    notes = tuple(note for note in dataset.provenance.notes if "preset" in note)
-    return replace(found, geometry=dataset.geometry, filled_in=True, notes=notes)
+    preset = read_geometry(found.path, for_data=True)
+    assert isinstance(preset, PartialGeometry)
+    filled = filled_in(preset, data, present)
+    stays = filled.geometry != found.geometry
+    return replace(found, geometry=filled.geometry, filled_in=stays, unused=not filled.used, notes=filled.notes)
 
 
 def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:
