@@ -173,7 +173,8 @@ class Controller(QObject):
             if self._refuse_while_running():  # one may have begun while the file was read
                 return
             if isinstance(opened, GeometryWanted):
-                self.say("warning", opened.message, "enter what is missing in the geometry form, then press the button")
+                hint = "enter it in the geometry form, then press the button"
+                self.say("warning", opened.message, hint, opened.details)
                 self.geometry_wanted.emit(opened)
                 return
             if isinstance(opened, AxesWanted):

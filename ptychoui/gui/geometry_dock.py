@@ -222,7 +222,8 @@ class GeometryPanel(QWidget):
         column.setSpacing(gap)
         column.addWidget(self.numbers)
         column.addWidget(self.warnings)
-        layout.addWidget(Yielding(derived))
+        self._derived = Yielding(derived)
+        layout.addWidget(self._derived)
         self._document: Document | None = None
         self.show_document(None)
 
@@ -247,6 +248,7 @@ class GeometryPanel(QWidget):
             part.hide()
         self.take_over.setVisible(geometry is None and before is not None)
         self.presets.setVisible(True)
+        self._derived.show()
         if geometry is None:
             if new:
                 self._draft = usual_geometry()
@@ -278,9 +280,10 @@ class GeometryPanel(QWidget):
         if self._taken_over:
             text += " Values taken over from what was open before are marked: check them."
         self.source.setText(text)
-        self.source.setToolTip(wanted.message)
+        self.source.setToolTip(wanted.details)
         self.take_over.hide()
         self.presets.hide()  # whole geometries would replace what the data state
+        self._derived.hide()  # nothing follows yet, and the fields need the room
         for part in (self.confirm, self.cancel):
             part.show()
         self.coverage.set_geometry(None, 0.0)

@@ -149,7 +149,8 @@ class Toast(QFrame):
             return
         # Labels that were filled a moment ago know their height for a width only once they are polished.
         layout.activate()
-        height = max(layout.heightForWidth(width), layout.minimumSize().height())
+        frame = 2 * self.frameWidth()  # which the layout lies inside of
+        height = max(layout.heightForWidth(width - frame), layout.minimumSize().height()) + frame
         # Clear of the contrast controls at the lower edge.
         self.setGeometry(area.center().x() - width // 2, area.bottom() - height - 5 * line, width, height)
 

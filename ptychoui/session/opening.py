@@ -21,15 +21,24 @@ from ptychoui.data.formats.geometry_file import (
     read_geometry,
     with_images,
 )
+from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
 from ptychoui.experiment import DataSource, Experiment, Geometry, Images, load_experiment, read_toml
 from ptychoui.paths import data_file, resources
 from ptychoui.session.filled_in import filled_in
+from ptychoui.words import joined
 
 if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport
 
 DEMO = "first_light.toml"
+FIELDS = {
+    "microscope.objective_na": "objective NA",
+    "microscope.camera_pixel_um": "camera pixel",
+    "array.height_mm": "LED height",
+    "array.kind": "LED layout",
+}
+"""Short words of settings; others have those of `WORDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,9 @@ class GeometryWanted:
     Attributes
     ----------
     message
-        What is missing, and what is stated, in words.
+        What is missing, in words.
+    details
+        The same with what is stated, the names of the settings, and the lines of a file that would state them.
     missing
         Names of the settings to ask for, such as ``array.height_mm``.
     stated
@@ -94,6 +105,7 @@ class GeometryWanted:
     missing: tuple[str, ...]
     stated: Mapping[str, Any]
     images: Images | None = None
+    details: str = ""
 
     @property
     def asks_for_layout(self) -> bool:
@@ -187,7 +199,8 @@ def open_or_ask(
         stated = error.report.get("stated")
         return GeometryWanted(
             path=str(path),
-            message=error.message,
+            message=_not_stated(Path(path).name, error.missing),
+            details=f"{error.message} ({error.hint})",
             missing=error.missing,
             stated=stated if isinstance(stated, dict) else {},
             images=_images_of(given),
@@ -202,6 +215,13 @@ def open_or_ask(
             places=error.places,
             given=given,
         )
+
+
+def _not_stated(name: str, missing: tuple[str, ...]) -> str:
+    """One sentence that lists missing settings as the form calls them; of a layout that is missing not its pitch."""
+    asked = [setting for setting in missing if setting != "array.pitch_mm" or "array.kind" not in missing]
+    words = [FIELDS.get(setting) or WORDS.get(setting, (setting,))[0] for setting in asked]
+    return f"{name} does not state {joined(words)}"
 
 
 def _filled_in(found: OpenedGeometry, data: DataSource, present: Geometry | None) -> OpenedGeometry:
