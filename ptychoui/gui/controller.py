@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
@@ -140,6 +140,7 @@ class Controller(QObject):
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
+        self._asked: tuple[GeometryWanted | AxesWanted, Callable[[], None] | None] | None = None
         self._recovery = QTimer(self)
         self._recovery.setSingleShot(True)
         self._recovery.setInterval(RECOVERY_DELAY_MS)
@@ -168,18 +169,13 @@ class Controller(QObject):
         """
         if self._refuse_while_running():
             return
+        self._asked = None
 
         def done(opened: Opened | GeometryWanted | AxesWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
                 return
-            if isinstance(opened, GeometryWanted):
-                hint = "enter it in the geometry form, then press the button"
-                self.say("warning", opened.message, hint, opened.details)
-                self.geometry_wanted.emit(opened)
-                return
-            if isinstance(opened, AxesWanted):
-                self.say("quiet", opened.message, opened.hint)
-                self.axes_wanted.emit(opened)
+            if isinstance(opened, (GeometryWanted, AxesWanted)):
+                self._ask(opened)
                 return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return
@@ -192,6 +188,22 @@ class Controller(QObject):
         self.desk.submit(
             "open", lambda: opening.open_or_ask(path, given, data, present), done, f"Opening {Path(path).name}…"
         )
+
+    def _ask(self, wanted: GeometryWanted | AxesWanted) -> None:
+        if isinstance(wanted, GeometryWanted):
+            hint = "enter it in the geometry form, then press the button"
+            self.say("warning", wanted.message, hint, wanted.details)
+            self.geometry_wanted.emit(wanted)
+        else:
+            self.say("quiet", wanted.message, wanted.hint)
+            self.axes_wanted.emit(wanted)
+
+    def answer(self, path: str, said: PartialGeometry, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open what was asked about with what a person said of it; of an experiment's data it becomes a setting."""
+        if self._asked is None or self._asked[0].path != path or self.document.experiment.data.path != path:
+            self.open(path, said, may_replace)
+        elif not self._refuse_while_running():
+            self.load_data(self._asked[1], said=said)
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -212,21 +224,49 @@ class Controller(QObject):
             self.say("info", f"The patterns and the run {run} of this experiment are shown", "Resume takes it up")
         self.load_data(then)
 
-    def load_data(self, then: Callable[[], None] | None = None, refused: Refused | None = None) -> None:
-        """Load the experiment's data in the background."""
-        experiment = self.document.experiment
+    def load_data(
+        self,
+        then: Callable[[], None] | None = None,
+        refused: Refused | None = None,
+        said: PartialGeometry | None = None,
+    ) -> None:
+        """Load the experiment's data in the background, with what was ``said`` when they were asked about.
+
+        What the data leave open is asked for, unless somebody wants to know why they are ``refused``.
+        """
+        experiment, asked = self.document.experiment, self._asked
         source, geometry = experiment.data, experiment.geometry
 
-        def done(opened: OpenedData) -> None:
+        def load() -> OpenedData | GeometryWanted | AxesWanted:
+            return (
+                opening.load_or_ask(source, geometry, said) if refused is None else opening.load_data(source, geometry)
+            )
+
+        def done(opened: OpenedData | GeometryWanted | AxesWanted) -> None:
             if self.document.experiment.data.path != opened.path:
                 return
+            if isinstance(opened, (GeometryWanted, AxesWanted)):
+                self._asked = opened, then
+                self._ask(opened)
+                return
+            self._asked = None
+            if said is not None and asked is not None:
+                self._keep_answer(asked[0], opened)
             self.document.dataset = opened.dataset
             self.document_changed.emit("all")
             self.ask_judgement()
             if then is not None:
                 then()
 
-        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…", refused)
+        self.desk.submit("data", load, done, "Loading data…", refused)
+
+    def _keep_answer(self, asked: GeometryWanted | AxesWanted, opened: OpenedData) -> None:
+        """Make what was said of an experiment's data a setting, with undo."""
+        experiment = self.document.experiment
+        changed = experiment.replace(data=experiment.data.replace(images=opened.images))
+        if isinstance(asked, GeometryWanted):
+            changed = changed.replace(geometry=opened.dataset.geometry)
+        self.edit_experiment("Answer", changed)
 
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""

@@ -247,7 +247,7 @@ class MainWindow(WindowCommands):
         dialog.open()
 
     def _open_answered(self, path: str, given: PartialGeometry) -> None:
-        self.controller.open(path, given, self.may_replace)
+        self.controller.answer(path, given, self.may_replace)
 
     def _show_details(self) -> None:
         dock = self.panels.docks["messages"]

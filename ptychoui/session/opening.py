@@ -195,19 +195,15 @@ def open_or_ask(
         if not isinstance(found, OpenedGeometry) or data is None:
             return found
         return _filled_in(found, data, present)
-    except NoGeometryError as error:
-        stated = error.report.get("stated")
-        return GeometryWanted(
-            path=str(path),
-            message=_not_stated(Path(path).name, error.missing),
-            details=f"{error.message} ({error.hint})",
-            missing=error.missing,
-            stated=stated if isinstance(stated, dict) else {},
-            images=_images_of(given),
-        )
-    except ManyAxesError as error:
+    except (NoGeometryError, ManyAxesError) as error:
+        return _question(str(path), error, given)
+
+
+def _question(path: str, error: NoGeometryError | ManyAxesError, given: GivenGeometry) -> GeometryWanted | AxesWanted:
+    """What is to be asked about data of which only ``given`` was said."""
+    if isinstance(error, ManyAxesError):
         return AxesWanted(
-            path=str(path),
+            path=path,
             message=error.message,
             hint=error.hint,
             axes=error.axes,
@@ -215,6 +211,15 @@ def open_or_ask(
             places=error.places,
             given=given,
         )
+    stated = error.report.get("stated")
+    return GeometryWanted(
+        path=path,
+        message=_not_stated(Path(path).name, error.missing),
+        details=f"{error.message} ({error.hint})",
+        missing=error.missing,
+        stated=stated if isinstance(stated, dict) else {},
+        images=_images_of(given),
+    )
 
 
 def _not_stated(name: str, missing: tuple[str, ...]) -> str:
@@ -290,6 +295,23 @@ def open_run(path: Path) -> OpenedRun:
 def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
     """Open an experiment's data; the experiment's geometry wins over its geometry file and the data's own."""
     return OpenedData(_open_dataset(data_file(source.path), given_of(source, geometry)), source.path)
+
+
+def load_or_ask(
+    source: DataSource, geometry: Geometry | None, said: PartialGeometry | None = None
+) -> OpenedData | GeometryWanted | AxesWanted:
+    """Open an experiment's data, or say what must be known of them first; ``said`` is the answer to such a question.
+
+    Raises
+    ------
+    PtychouiError
+        If they are damaged, or of none of the known kinds.
+    """
+    given = given_of(source, geometry) if said is None else said
+    try:
+        return OpenedData(_open_dataset(data_file(source.path), given), source.path, images=_images_of(given))
+    except (NoGeometryError, ManyAxesError) as error:
+        return _question(source.path, error, given)
 
 
 def demo_experiment() -> Experiment:
