@@ -469,7 +469,9 @@ class Controller(QObject):
         self.kept.begin("training", folder)
         self.kept.write_design(running=True)
         levels, exposures = document.changed_design
-        self._start(runs.new_run(document.experiment, folder, levels, exposures), "training", document.history)
+        measured = isinstance(document.dataset, ImageStack)
+        work = runs.new_run(document.experiment, folder, levels, exposures, measured)
+        self._start(work, "training", document.history)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""

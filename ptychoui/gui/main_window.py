@@ -156,8 +156,14 @@ class MainWindow(WindowCommands):
             self.panels.reconstruction.start_over()
         self.panels.reconstruction.show_run(history)
         self.panels.run.show_history(history, self.controller.state)
+        self._say_headline()
         self.panels.progress.show_history(history)
         self._enable()
+
+    def _say_headline(self) -> None:
+        """In the status bar, what a run of training is at."""
+        if self.controller.task == "training":
+            self.panels.state.setText(self.panels.run.headline(self.document.history, self.controller.state))
 
     def _show_reconstruction(self) -> None:
         history, state, panels = self.document.reconstruction, self.controller.state, self.panels
@@ -204,6 +210,7 @@ class MainWindow(WindowCommands):
         task = self.controller.task
         self.panels.show_state(state, task)
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
+        self._say_headline()
         if task != "training":
             self._show_reconstruction()
         self._enable()

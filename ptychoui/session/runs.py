@@ -20,12 +20,15 @@ from ptychoui.paths import user_state
 from ptychoui.session.history import PatternsReady
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import TERMINAL, Finished
+from ptychoui.training.events import TERMINAL, Finished, Preparing
 
 if TYPE_CHECKING:
     from ptychoui.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)
+MAKING_TRUTH, READING = "reconstructing the stack", "reading the objects"
+TAKING_UP, PLANNING = "taking up the run", "planning the memory"
+"""What is done before a run has begun; what is learned from is made first."""
 Levels = NDArray[np.float64]
 
 
@@ -34,8 +37,12 @@ def new_run(
     folder: Path | None,
     levels: Levels | None = None,
     exposures: Levels | None = None,
+    measured: bool = False,
 ) -> MakeEvents:
-    """Return what a worker needs to train an experiment from its own start, or from given levels."""
+    """Return what a worker needs to train an experiment from its own start, or from given levels.
+
+    ``measured``: its data are a stack of images, which is reconstructed before anything is learned from it.
+    """
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
@@ -43,12 +50,14 @@ def new_run(
 
         from ptychoui.training import trainer
 
+        yield Preparing(step=0, text=MAKING_TRUTH if measured else READING)
         run = trainer.new_run(experiment, folder, control, want_images)
         for given, parameter in ((levels, run.parameters.levels), (exposures, run.parameters.exposures)):
             if given is not None and tuple(given.shape) == tuple(parameter.shape):
                 with torch.no_grad():
                     parameter.copy_(torch.from_numpy(np.array(given)))
         _draw_truth(run)
+        yield Preparing(step=0, text=PLANNING)
         yield from _events_of(run, want_images)
 
     return events
@@ -66,7 +75,10 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         leave_a_core()
         from ptychoui.training import trainer
 
-        yield from _events_of(trainer.resume_run(folder, control, want_images, changes), want_images)
+        yield Preparing(step=0, text=TAKING_UP)
+        run = trainer.resume_run(folder, control, want_images, changes)
+        yield Preparing(step=run.step, text=PLANNING)
+        yield from _events_of(run, want_images)
 
     return events
 
