@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, one: str, more: str = "") -> str:
     """A number with its noun: "1 image", "2 images"; ``more`` where the plural is not ``one`` with an s."""
     return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """A list in words: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

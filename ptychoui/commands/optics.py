@@ -179,15 +179,15 @@ def _one_window(
 
 
 def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageStack:
-    from ptychoui.experiment import load_geometry
+    from ptychoui.data.formats.geometry_file import read_geometry
     from ptychoui.optics.multiplexed import open_coded_images
 
     if arguments.full_field or arguments.without or arguments.calibrate:
         raise SettingsError(
             "--full-field, --without and --calibrate need one image per LED", "leave them out with --patterns"
         )
-    geometry = load_geometry(arguments.geometry) if arguments.geometry else patterns.geometry
-    return open_coded_images(arguments.file, geometry, len(patterns.levels))
+    given = read_geometry(arguments.geometry, for_data=True) if arguments.geometry else None
+    return open_coded_images(arguments.file, patterns.geometry, len(patterns.levels), given)
 
 
 def _coded(

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.data.formats.geometry_file import GivenGeometry
+from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import PtychouiError
 from ptychoui.experiment import Experiment, Geometry
@@ -17,6 +17,7 @@ from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.gui.kept_work import KeptWork
 from ptychoui.gui.parts import sentence
+from ptychoui.optics.presets import ArrayPreset, MicroscopePreset
 from ptychoui.paths import resources
 from ptychoui.session import (
     field_run,
@@ -33,6 +34,7 @@ from ptychoui.session import (
 from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.edits import with_value
 from ptychoui.session.field_run import FieldHistory
+from ptychoui.session.filled_in import FilledIn, half_filled_in
 from ptychoui.session.jobs import JobQueue
 from ptychoui.session.judgement import Brightness, Judgement, judge
 from ptychoui.session.mailbox import Mailbox
@@ -104,6 +106,8 @@ class Controller(QObject):
         `AxesWanted` for images that lie along several axes.
     doubted
         Sentences in which the brightness of the images contradicts the geometry.
+    half_taken
+        (preset of a microscope or an array, geometry that it was put into), before the geometry changes.
     """
 
     document_changed = pyqtSignal(str)
@@ -119,6 +123,7 @@ class Controller(QObject):
     geometry_wanted = pyqtSignal(object)
     axes_wanted = pyqtSignal(object)
     doubted = pyqtSignal(object)
+    half_taken = pyqtSignal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -136,6 +141,7 @@ class Controller(QObject):
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
+        self._asked: tuple[GeometryWanted | AxesWanted, Callable[[], None] | None] | None = None
         self._recovery = QTimer(self)
         self._recovery.setSingleShot(True)
         self._recovery.setInterval(RECOVERY_DELAY_MS)
@@ -164,17 +170,13 @@ class Controller(QObject):
         """
         if self._refuse_while_running():
             return
+        self._asked = None
 
         def done(opened: Opened | GeometryWanted | AxesWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
                 return
-            if isinstance(opened, GeometryWanted):
-                self.say("warning", opened.message, "enter what is missing in the geometry form, then press the button")
-                self.geometry_wanted.emit(opened)
-                return
-            if isinstance(opened, AxesWanted):
-                self.say("quiet", opened.message, opened.hint)
-                self.axes_wanted.emit(opened)
+            if isinstance(opened, (GeometryWanted, AxesWanted)):
+                self._ask(opened)
                 return
             if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
                 return
@@ -183,7 +185,26 @@ class Controller(QObject):
                 self.opened.emit(str(path))
 
         data = self.document.data_source if isinstance(self.document.dataset, ImageStack) else None
-        self.desk.submit("open", lambda: opening.open_or_ask(path, given, data), done, f"Opening {Path(path).name}…")
+        present = self.document.geometry
+        self.desk.submit(
+            "open", lambda: opening.open_or_ask(path, given, data, present), done, f"Opening {Path(path).name}…"
+        )
+
+    def _ask(self, wanted: GeometryWanted | AxesWanted) -> None:
+        if isinstance(wanted, GeometryWanted):
+            hint = "enter it in the geometry form, then press the button"
+            self.say("warning", wanted.message, hint, wanted.details)
+            self.geometry_wanted.emit(wanted)
+        else:
+            self.say("quiet", wanted.message, wanted.hint)
+            self.axes_wanted.emit(wanted)
+
+    def answer(self, path: str, said: PartialGeometry, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open what was asked about with what a person said of it; of an experiment's data it becomes a setting."""
+        if self._asked is None or self._asked[0].path != path or self.document.data_source.path != path:
+            self.open(path, said, may_replace)
+        elif not self._refuse_while_running():
+            self.load_data(self._asked[1], said=said)
 
     def open_experiment(
         self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
@@ -204,25 +225,55 @@ class Controller(QObject):
             self.say("info", f"The patterns and the run {run} of this experiment are shown", "Resume takes it up")
         self.load_data(then)
 
-    def load_data(self, then: Callable[[], None] | None = None, refused: Refused | None = None) -> None:
-        """Load the experiment's data in the background."""
-        experiment = self.document.fpm
+    def load_data(
+        self,
+        then: Callable[[], None] | None = None,
+        refused: Refused | None = None,
+        said: PartialGeometry | None = None,
+    ) -> None:
+        """Load the experiment's data in the background, with what was ``said`` when they were asked about.
+
+        What the data leave open is asked for, unless somebody wants to know why they are ``refused``.
+        """
+        experiment, asked = self.document.fpm, self._asked
         if experiment is None:  # other kinds read their data when a run begins
             if then is not None:
                 then()
             return
         source, geometry = experiment.data, experiment.geometry
 
-        def done(opened: OpenedData) -> None:
+        def load() -> OpenedData | GeometryWanted | AxesWanted:
+            return (
+                opening.load_or_ask(source, geometry, said) if refused is None else opening.load_data(source, geometry)
+            )
+
+        def done(opened: OpenedData | GeometryWanted | AxesWanted) -> None:
             if self.document.fpm is None or self.document.fpm.data.path != opened.path:
                 return
+            if isinstance(opened, (GeometryWanted, AxesWanted)):
+                self._asked = opened, then
+                self._ask(opened)
+                return
+            self._asked = None
+            if said is not None and asked is not None:
+                self._keep_answer(asked[0], opened)
             self.document.dataset = opened.dataset
             self.document_changed.emit("all")
             self.ask_judgement()
             if then is not None:
                 then()
 
-        self.desk.submit("data", lambda: opening.load_data(source, geometry), done, "Loading data…", refused)
+        self.desk.submit("data", load, done, "Loading data…", refused)
+
+    def _keep_answer(self, asked: GeometryWanted | AxesWanted, opened: OpenedData) -> None:
+        """Make what was said of an experiment's data a setting, with undo."""
+        experiment = self.document.fpm
+        if experiment is None:
+            return
+        changed = experiment.replace(data=experiment.data.replace(images=opened.images))
+        if isinstance(asked, GeometryWanted):
+            changed = changed.replace(geometry=opened.dataset.geometry)
+        self.edit_experiment("Answer", changed)
 
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
@@ -242,6 +293,8 @@ class Controller(QObject):
             self.open_experiment(opened.experiment, opened.path)
         elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
             self.use_profile(opened.path)
+        elif isinstance(opened, OpenedGeometry) and opened.unused:
+            self._say_unused(opened.notes)
         elif isinstance(opened, OpenedGeometry):
             if not self.edit_geometry(opened.geometry, "Geometry", ""):
                 return
@@ -286,6 +339,34 @@ class Controller(QObject):
             return False
         self.edit_experiment(label, experiment.replace(geometry=geometry), key)
         return True
+
+    def use_half(self, preset: MicroscopePreset | ArrayPreset, draft: Geometry) -> None:
+        """Take the microscope or the array of a preset into ``draft``; what the files of open data state stays."""
+        if self._refuse_while_running():
+            return
+        document = self.document
+        source, stack = document.data_source, document.dataset
+        data = source if isinstance(stack, ImageStack) and not source.path.startswith("sample:") else None
+
+        def done(found: FilledIn) -> None:
+            if self._refuse_while_running() or document.dataset is not stack:
+                return
+            if not found.used:
+                self._say_unused(found.notes)
+                return
+            self.half_taken.emit(preset, found.geometry)
+            self.edit_geometry(found.geometry, preset.name, "")
+            for note in found.notes:
+                self.say("info", note)
+
+        if data is None:
+            done(half_filled_in(preset, draft, None))
+        else:
+            self.desk.submit("open", lambda: half_filled_in(preset, draft, data), done, f"Taking {preset.name}…")
+
+    def _say_unused(self, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self.say("warning", sentence(note), "to have other values, enter them in the geometry form")
 
     def edit_experiment(self, label: str, experiment: Experiment, key: str = "") -> None:
         """Change settings, with undo."""
@@ -401,7 +482,8 @@ class Controller(QObject):
         self.kept.write_design(running=True)
         given = zip(("levels", "exposures"), document.changed_design, strict=True)
         start = {name: values for name, values in given if values is not None}
-        self._start(runs.new_run(document.experiment, folder, start), "training", document.history)
+        measured = isinstance(document.dataset, ImageStack)
+        self._start(runs.new_run(document.experiment, folder, start, measured), "training", document.history)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""

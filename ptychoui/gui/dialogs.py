@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, TypeVar
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
@@ -18,6 +19,41 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.commands import COMMANDS
 
+Answer = TypeVar("Answer", bound=str)
+Role, Standard = QMessageBox.ButtonRole, QMessageBox.StandardButton
+Button: TypeAlias = QMessageBox.StandardButton | tuple[str, QMessageBox.ButtonRole]
+"""A button of Qt's own, or words and where it stands."""
+SAVE_OR_NOT: dict[Literal["save", "discard", "cancel"], Button] = {
+    "save": Standard.Save,
+    "discard": Standard.Discard,
+    "cancel": Standard.Cancel,
+}
+
+
+def _asked(
+    parent: QWidget,
+    title: str,
+    text: str,
+    buttons: Mapping[Answer, Button],
+    usual: Answer,
+    escape: Answer,
+    more: str = "",
+) -> Answer:
+    """Ask in a box; ``usual`` is the answer of Return, ``escape`` that of Escape and of a box that is closed."""
+    box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
+    box.setInformativeText(more)
+    made = {
+        answer: box.addButton(button) if isinstance(button, Standard) else box.addButton(*button)
+        for answer, button in buttons.items()
+    }
+    for answer, use in ((usual, box.setDefaultButton), (escape, box.setEscapeButton)):
+        if (chosen := made[answer]) is not None:
+            use(chosen)
+    box.exec()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    return next((answer for answer, button in made.items() if button is clicked), escape)
+
 
 class CloseQuestion:
     """Asked when the window is closed while a run is active."""
@@ -25,24 +61,19 @@ class CloseQuestion:
     @classmethod
     def ask(cls, parent: QWidget) -> Literal["save", "keep", "cancel"]:
         """Save and quit, keep running in a minimised window, or cancel."""
-        box = QMessageBox(parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("A run is active")
-        box.setText("Training is still going on.")
-        box.setInformativeText("Save and quit ends it at the next layer; it can be resumed from its folder.")
-        save = box.addButton("Save and quit", QMessageBox.ButtonRole.AcceptRole)
-        keep = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(save)
-        box.exec()
-        clicked = box.clickedButton()
-        answer: Literal["save", "keep", "cancel"] = "cancel"
-        if clicked is save:
-            answer = "save"
-        elif clicked is keep:
-            answer = "keep"
-        box.deleteLater()
-        return answer
+        return _asked(
+            parent,
+            "A run is active",
+            "Training is still going on.",
+            {
+                "save": ("Save and quit", Role.AcceptRole),
+                "keep": ("Keep running", Role.ActionRole),
+                "cancel": Standard.Cancel,
+            },
+            "save",
+            "cancel",
+            "Save and quit ends it at the next layer; it can be resumed from its folder.",
+        )
 
 
 class CloseReconstructionQuestion:
@@ -53,19 +84,19 @@ class CloseReconstructionQuestion:
     @classmethod
     def ask(cls, parent: QWidget) -> Literal["save", "keep", "cancel"]:
         """Quit ("save", for settings are), keep running in a minimised window, or cancel."""
-        box = QMessageBox(parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Work is going on")
-        box.setText("The stack is still being worked on.")
-        box.setInformativeText(cls.lost)
-        leave = box.addButton("Quit", QMessageBox.ButtonRole.AcceptRole)
-        keep = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)
-        cancel = box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(cancel)
-        box.exec()
-        clicked = box.clickedButton()
-        box.deleteLater()
-        return "save" if clicked is leave else "keep" if clicked is keep else "cancel"
+        return _asked(
+            parent,
+            "Work is going on",
+            "The stack is still being worked on.",
+            {
+                "save": ("Quit", Role.AcceptRole),
+                "keep": ("Keep running", Role.ActionRole),
+                "cancel": Standard.Cancel,
+            },
+            "cancel",
+            "cancel",
+            cls.lost,
+        )
 
 
 class CloseFieldQuestion(CloseReconstructionQuestion):
@@ -86,15 +117,8 @@ class ResultQuestion:
     @classmethod
     def ask(cls, parent: QWidget) -> Literal["save", "discard", "cancel"]:
         """Save, discard, or cancel."""
-        buttons = QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            parent,
-            "Unsaved reconstruction",
-            "The reconstruction is finished and was not saved.",
-            buttons.Save | buttons.Discard | buttons.Cancel,
-            buttons.Save,
-        )
-        return {buttons.Save: "save", buttons.Discard: "discard"}.get(answer, "cancel")  # type: ignore[return-value]
+        text = "The reconstruction is finished and was not saved."
+        return _asked(parent, "Unsaved reconstruction", text, SAVE_OR_NOT, "save", "cancel")
 
 
 class UntakenQuestion:
@@ -103,18 +127,14 @@ class UntakenQuestion:
     @classmethod
     def ask(cls, parent: QWidget, what: str) -> Literal["take", "discard", "cancel"]:
         """Take it into the geometry, discard it, or cancel."""
-        box = QMessageBox(parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Geometry not taken")
-        box.setText(f"{what} and was not taken into the geometry.")
-        take = box.addButton("Take it", QMessageBox.ButtonRole.AcceptRole)
-        discard = box.addButton(QMessageBox.StandardButton.Discard)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(take)
-        box.exec()
-        clicked = box.clickedButton()
-        box.deleteLater()
-        return "take" if clicked is take else "discard" if clicked is discard else "cancel"
+        return _asked(
+            parent,
+            "Geometry not taken",
+            f"{what} and was not taken into the geometry.",
+            {"take": ("Take it", Role.AcceptRole), "discard": Standard.Discard, "cancel": Standard.Cancel},
+            "take",
+            "cancel",
+        )
 
 
 class UnfinishedQuestion:
@@ -123,20 +143,19 @@ class UnfinishedQuestion:
     @classmethod
     def ask(cls, parent: QWidget, sentence: str) -> Literal["take", "later", "drop"]:
         """Take it up, ask again at the next start, or give it up for good."""
-        box = QMessageBox(parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Work was left behind")
-        box.setText(sentence)
-        box.setInformativeText("Take it up?")
-        take = box.addButton("Take it up", QMessageBox.ButtonRole.AcceptRole)
-        later = box.addButton("Later", QMessageBox.ButtonRole.RejectRole)
-        drop = box.addButton("Give it up", QMessageBox.ButtonRole.DestructiveRole)
-        box.setDefaultButton(take)
-        box.setEscapeButton(later)
-        box.exec()
-        clicked = box.clickedButton()
-        box.deleteLater()
-        return "take" if clicked is take else "drop" if clicked is drop else "later"
+        return _asked(
+            parent,
+            "Work was left behind",
+            sentence,
+            {
+                "take": ("Take it up", Role.AcceptRole),
+                "later": ("Later", Role.RejectRole),
+                "drop": ("Give it up", Role.DestructiveRole),
+            },
+            "take",
+            "later",
+            "Take it up?",
+        )
 
 
 class UnsavedQuestion:
@@ -145,15 +164,8 @@ class UnsavedQuestion:
     @classmethod
     def ask(cls, parent: QWidget) -> Literal["save", "discard", "cancel"]:
         """Save, discard, or cancel."""
-        buttons = QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            parent,
-            "Unsaved settings",
-            "The experiment's settings were changed and not saved.",
-            buttons.Save | buttons.Discard | buttons.Cancel,
-            buttons.Save,
-        )
-        return {buttons.Save: "save", buttons.Discard: "discard"}.get(answer, "cancel")  # type: ignore[return-value]
+        text = "The experiment's settings were changed and not saved."
+        return _asked(parent, "Unsaved settings", text, SAVE_OR_NOT, "save", "cancel")
 
 
 class RecoveryQuestion:
@@ -162,15 +174,9 @@ class RecoveryQuestion:
     @classmethod
     def ask(cls, parent: QWidget) -> bool:
         """True to take the recovered settings."""
-        buttons = QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            parent,
-            "Unsaved settings found",
-            "The last session ended before its settings were saved. Take them up again?",
-            buttons.Yes | buttons.No,
-            buttons.Yes,
-        )
-        return bool(answer == buttons.Yes)
+        text = "The last session ended before its settings were saved. Take them up again?"
+        answer = _asked(parent, "Unsaved settings found", text, {"yes": Standard.Yes, "no": Standard.No}, "yes", "no")
+        return answer == "yes"
 
 
 class Files:

@@ -153,12 +153,15 @@ class GeometryPanel(QWidget):
         (geometry, label, key for undo).
     preset_chosen
         Path of a geometry file that comes with the program.
+    half_chosen
+        Preset of a microscope or an LED array; the other half of the draft stays.
     answered
         (path of the data that were asked about, `PartialGeometry`).
     """
 
     geometry_edited = pyqtSignal(object, str, str)
     preset_chosen = pyqtSignal(str)
+    half_chosen = pyqtSignal(object)
     answered = pyqtSignal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -174,7 +177,7 @@ class GeometryPanel(QWidget):
             title: Form(fields) for title, fields in (("Microscope", MICROSCOPE), ("Array", ARRAY), ("Pose", POSE))
         }
         self.presets = QPushButton("Presets")
-        self.presets.setToolTip("Geometries of published instruments; undo brings yours back")
+        self.presets.setToolTip("Published instruments: fill in what your data do not state; undo brings yours back")
         self.presets.setMenu(self._preset_menu())
         self.confirm = tall(QPushButton("Open with these values"))
         self.cancel = tall(QPushButton("Cancel"))
@@ -219,7 +222,8 @@ class GeometryPanel(QWidget):
         column.setSpacing(gap)
         column.addWidget(self.numbers)
         column.addWidget(self.warnings)
-        layout.addWidget(Yielding(derived))
+        self._derived = Yielding(derived)
+        layout.addWidget(self._derived)
         self._document: Document | None = None
         self.show_document(None)
 
@@ -244,6 +248,7 @@ class GeometryPanel(QWidget):
             part.hide()
         self.take_over.setVisible(geometry is None and before is not None)
         self.presets.setVisible(True)
+        self._derived.show()
         if geometry is None:
             if new:
                 self._draft = usual_geometry()
@@ -275,9 +280,10 @@ class GeometryPanel(QWidget):
         if self._taken_over:
             text += " Values taken over from what was open before are marked: check them."
         self.source.setText(text)
-        self.source.setToolTip(wanted.message)
+        self.source.setToolTip(wanted.details)
         self.take_over.hide()
         self.presets.hide()  # whole geometries would replace what the data state
+        self._derived.hide()  # nothing follows yet, and the fields need the room
         for part in (self.confirm, self.cancel):
             part.show()
         self.coverage.set_geometry(None, 0.0)
@@ -383,22 +389,16 @@ class GeometryPanel(QWidget):
             action = menu.addAction(preset.name)
             if action is not None:
                 action.setToolTip(preset.about())
-                action.triggered.connect(lambda _=False, preset=preset: self._use_preset(preset))
+                action.triggered.connect(lambda _=False, preset=preset: self.half_chosen.emit(preset))
 
-    def _use_preset(self, preset: MicroscopePreset | ArrayPreset) -> None:
-        """Take the microscope or the array of a preset; the other half of the draft stays."""
-        if isinstance(preset, MicroscopePreset):
-            part: Microscope | Array = preset.microscope
-            changed = self._draft.replace(microscope=part)
-        else:
-            part = preset.for_wavelength(self._draft.microscope.wavelength_um)
-            changed = self._draft.replace(array=part)
+    def show_chosen(self, preset: MicroscopePreset | ArrayPreset, geometry: Geometry) -> None:
+        """Show what a preset that was taken says of itself, as long as its half of the geometry stays as it is."""
+        part = geometry.microscope if isinstance(preset, MicroscopePreset) else geometry.array
         measure = f"{preset.name}: measure {', '.join(preset.to_measure())}." if preset.measure else f"{preset.name}."
         self._advice[type(part).__name__] = (part, measure, preset.about())
         for form in self.forms.values():
             form.clear_errors()
-        self._draft = changed
-        self.geometry_edited.emit(changed, preset.name, "")
+        self._draft = geometry
 
     def _fill(self) -> None:
         values = _Root(self._draft)

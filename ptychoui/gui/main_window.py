@@ -100,6 +100,8 @@ class MainWindow(WindowCommands):
         c.desk.busy_changed.connect(p.show_busy)
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
+        p.geometry.half_chosen.connect(lambda preset: c.use_half(preset, p.geometry.draft))
+        c.half_taken.connect(p.geometry.show_chosen)
         p.geometry.answered.connect(self._open_answered)
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
@@ -155,8 +157,14 @@ class MainWindow(WindowCommands):
             self.panels.reconstruction.start_over()
         self.panels.reconstruction.show_run(history)
         self.panels.run.show_history(history, self.controller.state)
+        self._say_headline()
         self.panels.progress.show_history(history)
         self._enable()
+
+    def _say_headline(self) -> None:
+        """In the status bar, what a run of training is at."""
+        if self.controller.task == "training":
+            self.panels.state.setText(self.panels.run.headline(self.document.history, self.controller.state))
 
     def _show_reconstruction(self) -> None:
         history, state, panels = self.document.reconstruction, self.controller.state, self.panels
@@ -203,6 +211,7 @@ class MainWindow(WindowCommands):
         task = self.controller.task
         self.panels.show_state(state, task)
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
+        self._say_headline()
         if task != "training":
             self._show_reconstruction()
         self._enable()
@@ -247,7 +256,7 @@ class MainWindow(WindowCommands):
         dialog.open()
 
     def _open_answered(self, path: str, given: PartialGeometry) -> None:
-        self.controller.open(path, given, self.may_replace)
+        self.controller.answer(path, given, self.may_replace)
 
     def _show_details(self) -> None:
         dock = self.panels.docks["messages"]

@@ -133,9 +133,12 @@ class Toast(QFrame):
         self.title.setPalette(palette)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Stay at the lower edge."""
-        if event is not None and event.type() == QEvent.Type.Resize and self.isVisible():
-            self._place()
+        """Stay at the lower edge, and above what lies there."""
+        if event is not None and self.isVisible():
+            if watched is self._over and event.type() == QEvent.Type.Resize:
+                self._place()
+            elif event.type() == QEvent.Type.ZOrderChange:
+                self.raise_()  # raising a dock raises what lies in the middle, too
         return super().eventFilter(watched, event)
 
     def _place(self) -> None:
@@ -143,13 +146,15 @@ class Toast(QFrame):
         area = self._over.rect()
         if isinstance(self._over, QMainWindow) and (central := self._over.centralWidget()) is not None:
             area = central.geometry()
+            central.installEventFilter(self)  # one that is installed already is not installed again
         width = min(area.width() - 2 * line, 80 * self.fontMetrics().averageCharWidth())
         layout = self.layout()
         if layout is None:
             return
         # Labels that were filled a moment ago know their height for a width only once they are polished.
         layout.activate()
-        height = max(layout.heightForWidth(width), layout.minimumSize().height())
+        frame = 2 * self.frameWidth()  # which the layout lies inside of
+        height = max(layout.heightForWidth(width - frame), layout.minimumSize().height()) + frame
         # Clear of the contrast controls at the lower edge.
         self.setGeometry(area.center().x() - width // 2, area.bottom() - height - 5 * line, width, height)
 

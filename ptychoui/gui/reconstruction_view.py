@@ -86,11 +86,7 @@ class ReconstructionView(QWidget):
         warnings = started.warnings[:1] if truth is not None and started is not None else ()
         bullets(self.warnings, warnings, colours().warning)
         self.learned_from.setVisible(truth is not None)
-        if truth is not None:
-            ink(self.learned_from, colours().muted)
-            self.learned_from.setText(
-                f"Learned from the full-stack reconstruction left of the line, scored right of it: {truth.sentence}"
-            )
+        self._say_learned_from()
         if self._stale and self.isVisible():
             self._draw()
 
@@ -135,8 +131,18 @@ class ReconstructionView(QWidget):
         if self._stale:
             self._draw()
 
+    def _say_learned_from(self) -> None:
+        truth = self._truth
+        if truth is None:
+            return
+        ink(self.learned_from, colours().muted)
+        # The line is drawn in the whole field, not in one of its tiles.
+        where = "left of the line, scored right of it" if self._snapshot is None else "beside the part that is scored"
+        self.learned_from.setText(f"Learned from the full-stack reconstruction {where}: {truth.sentence}")
+
     def _draw(self) -> None:
         self._stale = False
+        self._say_learned_from()
         s, whole = self._snapshot, self._truth
         parts = "truth" if s is not None or whole is None else "truth: the whole field"
         for panel, quantity in ((self.true_phase, "Phase"), (self.true_amplitude, "Amplitude")):

@@ -136,17 +136,25 @@ class RunPanel(QWidget):
         text = f"step {step}{total}" if started is not None or step else ""
         if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
             text += f", {duration(last.seconds_left)} left"
-        if started is not None:
+        if state.active and history.preparing:
+            self.status.show_busy(history.preparing)
+        elif started is not None:
             self.status.show_progress(step, started.steps, text)
             self._show_feasibility(started.summary, started.warnings)
             bullets(self.notes, started.notes, colours().muted)
         elif not state.active:
             self.status.show_progress(0, 1, text)
         else:
+            self.time_left.setText(text)
+        if started is None and state.active:
             # What was said of the run before is not said of this one.
             self._show_feasibility("", ())
             self.notes.hide()
-            self.time_left.setText(text)
+
+    def headline(self, history: RunHistory, state: RunState) -> str:
+        """What is going on, for the status bar."""
+        text = self.state.text()
+        return f"{text.rstrip('…')}: {history.preparing}…" if history.preparing and state is RunState.STARTING else text
 
     def show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:
         """Show what can be said of the design before a run."""

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -259,6 +259,12 @@ def laid_out_as(array: Array, found: Array) -> Array:
     """An array with the layout and the place that were found for some of its LEDs (`Finding.array`)."""
     changed = array.replace(pose=found.pose, height_mm=found.height_mm)
     return changed.replace(serpentine=found.serpentine) if array.kind == "lattice" else changed
+
+
+def suggested_array(array: Array, found: Iterable[Finding]) -> Array | None:
+    """The array in the layout and the place that findings ask for, if one does."""
+    asked = next((one.array for one in found if one.kind == "layout" and one.array is not None), None)
+    return None if asked is None else laid_out_as(array, asked)
 
 
 def findings(

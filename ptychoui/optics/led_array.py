@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui import led_order
+from ptychoui.data.formats.led_units import LARGEST_NA, UNIT_HINT
 from ptychoui.errors import GeometryError
 from ptychoui.experiment import Array, Pose
 from ptychoui.words import counted
@@ -76,8 +77,9 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     Raises
     ------
     GeometryError
-        If an LED lies at or above the sample or, where its brightness follows its direction, faces away from it; if
-        a table of brightness ends before an LED's angle; if no LED is left below ``max_illumination_na``.
+        If an LED lies at or above the sample, or so far aside that its light comes along the sample; if, where its
+        brightness follows its direction, one faces away from it; if a table of brightness ends before an LED's angle;
+        if no LED is left below ``max_illumination_na``.
     """
     numbers, flat = layout(array)
     positions = apply_pose(flat, array.pose)
@@ -92,6 +94,13 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     lateral = np.hypot(offset[:, 0], offset[:, 1])
     sine = _sine_in_air(lateral, air_mm, array.slide_thickness_mm, array.slide_index)
     direction = np.divide(offset, lateral[:, None], out=np.zeros_like(offset), where=lateral[:, None] > 0)
+    worst = int(np.argmax(sine))
+    if sine[worst] >= LARGEST_NA:
+        raise GeometryError(
+            f"LED {numbers[worst]} has an illumination NA of {sine[worst]:.4g}: it lies {lateral[worst]:.4g} mm beside "
+            f"the axis, {air_mm[worst]:.4g} mm below the sample",
+            UNIT_HINT,
+        )
     keep = np.ones(len(sine), bool) if array.max_illumination_na is None else sine <= array.max_illumination_na
     if not keep.any():
         raise GeometryError(

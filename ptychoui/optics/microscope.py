@@ -233,6 +233,8 @@ def tile_limits(geometry: Geometry) -> TileLimits:
 FieldOfLed = Literal["bright", "edge", "dark"]
 GUARD_SHARE = 0.02
 """LEDs this close to the objective NA, as a share of it, may be bright or dark field."""
+FAR_OUTSIDE = 3.0
+"""Illumination NA of the nearest LED, over the objective's, from which the unit of the places is doubted, too."""
 ALL_ON_AXIS = 0.05
 """Share of the objective's NA below which illumination adds nothing to speak of."""
 
@@ -397,6 +399,7 @@ def _led_warnings(microscope: Microscope, leds: LedArray, guard_na: float) -> li
         warnings.append(
             f"neighbouring LEDs share {overlap:.0%} of the pupil, {MINIMUM_OVERLAP:.0%} or more is wanted: "
             "raise the array, or use a finer pitch"
+            + ("; check that positions and pitch are in mm" if overlap == 0 else "")
         )
     if len(leds) > 1 and float(leds.radius_na.max()) < ALL_ON_AXIS * microscope.objective_na:
         warnings.append(
@@ -404,7 +407,14 @@ def _led_warnings(microscope: Microscope, leds: LedArray, guard_na: float) -> li
             "check that pitch and height are in mm"
         )
     if not leds.bright_field(microscope.objective_na).any():
-        warnings.append("no LED is in the bright field: check the array's shift and height")
+        nearest = float(leds.radius_na.min())
+        times = nearest / microscope.objective_na
+        warnings.append(
+            "no LED is in the bright field: check the array's shift and height"
+            if times < FAR_OUTSIDE
+            else f"no LED is in the bright field, the nearest shines at NA {nearest:.3g}, {times:.2g} times the "
+            "objective's: check the array's shift and height, and that positions and pitch are in mm, not LED indices"
+        )
     distance = np.abs(leds.radius_na - microscope.objective_na)
     near = (distance < GUARD_SHARE * microscope.objective_na) & (distance >= guard_na)
     if near.any():

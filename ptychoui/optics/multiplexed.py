@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.draft import Draft
+from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry, with_images
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction
 from ptychoui.errors import DataError, SettingsError
@@ -24,20 +27,29 @@ from ptychoui.optics.stack_model import free_border_px
 from ptychoui.words import counted
 
 
-def open_coded_images(path: str, geometry: Geometry, count: int) -> ImageStack:
+def open_coded_images(path: str, geometry: Geometry, count: int, given: GivenGeometry = None) -> ImageStack:
     """Open the images of ``count`` patterns; the stack's LED numbers are those of the patterns, from 0.
+
+    Parameters
+    ----------
+    geometry
+        Of the patterns; what ``given`` says wins over it, and what that says of the images holds for these.
 
     Raises
     ------
     DataError
         If the file holds another number of images, or none.
     """
+    images, draft = None, Draft(path=Path("the patterns"), layout="patterns")
+    if isinstance(given, PartialGeometry):
+        images, given = given.images, replace(given, images=None)
+    geometry = draft.overlay(geometry, given) or geometry
     # Readers want an LED for every image: these stand for the patterns.
     places = tuple((0.0, 0.0, 0.0) for _ in range(count))
     stand_in = geometry.replace(
         array=Array(kind="table", height_mm=geometry.array.height_mm, positions_mm=places, led_numbers=range(count))
     )
-    stack = open_dataset(path, stand_in)
+    stack = open_dataset(path, stand_in if images is None else with_images(stand_in, images, "the geometry"))
     if not isinstance(stack, ImageStack):
         raise DataError(f"{path} holds objects, not images", "give the images that were taken with the patterns")
     if len(stack.images) != count:
@@ -46,7 +58,10 @@ def open_coded_images(path: str, geometry: Geometry, count: int) -> ImageStack:
             f"{counted(count, 'pattern')}",
             "give one image for each pattern, in their order",
         )
-    return replace(stack, geometry=geometry, led_numbers=np.arange(count))
+    if stack.geometry is not None:  # a Bayer pattern makes the pixels larger
+        geometry = geometry.replace(microscope=stack.geometry.microscope)
+    source = replace(stack.provenance, notes=(*stack.provenance.notes, *draft.notes))
+    return replace(stack, geometry=geometry, led_numbers=np.arange(count), provenance=source)
 
 
 class CodedReconstruction:

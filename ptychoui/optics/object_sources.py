@@ -68,7 +68,7 @@ def collect_objects(
         Objects cut from each image.
     geometry
         Of stacks that carry none, and, where it is whole, of the set that is made. With it a folder of numbered grey
-        images of one size, as many as LEDs, is a stack.
+        images of one size is a stack, and has to have as many as LEDs.
     regions
         Sources that a stack becomes: vertical bands of its field, with a band of `GUARD_PX` between them.
 
@@ -79,7 +79,7 @@ def collect_objects(
     """
     opened: dict[int, _Opened] = {}
     for place, source in enumerate(sources):
-        if source != SIMULATION and not _is_pictures(Path(source), geometry, regions):
+        if source != SIMULATION and not _is_pictures(Path(source), geometry):
             is_result = is_reconstruction(source)
             opened[place] = load_reconstruction(source) if is_result else open_dataset(source, geometry)
     if regions > 1 and not any(not isinstance(dataset, TrainingSet) for dataset in opened.values()):
@@ -112,13 +112,13 @@ def collect_objects(
     return found if whole is None else replace(found, geometry=whole)
 
 
-def _is_pictures(path: Path, geometry: GivenGeometry, regions: int) -> bool:
+def _is_pictures(path: Path, geometry: GivenGeometry) -> bool:
     """Whether a path is a folder of images or one image; a folder that describes its LEDs is an LED stack."""
     if not path.is_dir():
         return path.suffix.lower() in PICTURES
     if (path / "geometry.toml").is_file() or is_imaged(path) or setup_script(path):
         return False
-    return geometry is None or not _is_led_frames(path, geometry, regions)
+    return geometry is None or not _is_led_frames(path, geometry)
 
 
 def _whole(geometry: GivenGeometry) -> Geometry | None:
@@ -129,13 +129,13 @@ def _whole(geometry: GivenGeometry) -> Geometry | None:
     return None if missing_of(values) else build(values)
 
 
-def _is_led_frames(folder: Path, geometry: Geometry | PartialGeometry, regions: int) -> bool:
+def _is_led_frames(folder: Path, geometry: Geometry | PartialGeometry) -> bool:
     """Whether a folder holds one grey image for each LED of a geometry: numbered alike, of one size.
 
     Raises
     ------
     DataError
-        If it holds another number of such images, and a stack is meant.
+        If it holds another number of such images: a stack of another array, or none.
     """
     try:
         files, _ = image_files(folder)
@@ -148,14 +148,14 @@ def _is_led_frames(folder: Path, geometry: Geometry | PartialGeometry, regions: 
         return False
     whole = _whole(geometry)
     leds = len(files) if whole is None else len(whole.array.numbers())
-    if leds != len(files) and regions > 1:
+    if leds != len(files):
         raise DataError(
             f"{folder.name} holds {counted(len(files), 'numbered image')} of one size, the geometry has "
             f"{counted(leds, 'LED')}: no stack of that array",
             "list the LEDs of the images as array.led_numbers in the geometry; to take every image as an object of its "
-            "own, leave out --regions",
+            "own, make a set of them without --geometry",
         )
-    return leds == len(files)
+    return True
 
 
 def _grey_size(file: Path) -> tuple[int, int] | None:

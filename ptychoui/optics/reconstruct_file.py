@@ -158,6 +158,8 @@ class WindowReconstruction:
         What was chosen for whoever asked for nothing, and what a calibration did.
     remarks
         What should make its owner doubt the result, once it was `stored`.
+    suggested
+        The array in another layout, where a `check` found that the images ask for one.
 
     Raises
     ------
@@ -184,6 +186,7 @@ class WindowReconstruction:
         assert geometry is not None
         self.stack, self.settings = stack, settings
         self.remarks: tuple[str, ...] = ()
+        self.suggested: Array | None = None
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
         point = place.field_point_um(shape, geometry.microscope.pixel_size_um)
@@ -212,13 +215,14 @@ class WindowReconstruction:
 
     def check(self) -> None:
         """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``remarks``."""
-        from ptychoui.optics.geometry_check import findings
+        from ptychoui.optics.geometry_check import findings, suggested_array
 
         geometry = self.work.geometry
         found = findings(
             geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.between
         )
         self.work.contradictions = tuple(one.sentence for one in found)
+        self.suggested = suggested_array(geometry.array, found)
 
     def object(self, upsampling: int | None = None) -> NDArray[np.complex64]:
         """(row, column) object as it is now, with so many pixels for each of the camera's, by default the settings'."""
@@ -228,7 +232,7 @@ class WindowReconstruction:
         """What is known by now, with its record."""
         result = self.work.result()
         self.remarks = result.remarks
-        record = record_of(self.stack, self.seconds, interrupted, [*self.notes, *result.remarks])
+        record = record_of(self.stack, self.seconds, interrupted, self.notes, result.remarks, self.suggested)
         return stored_tiles([result], [self.window], self.settings, record)
 
 
@@ -241,17 +245,28 @@ def cut_note(window: Window, shape: tuple[int, ...]) -> str:
     )
 
 
-def record_of(stack: ImageStack, seconds: float, interrupted: bool, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """Where a result comes from, in plain values."""
-    return {
+def record_of(
+    stack: ImageStack,
+    seconds: float,
+    interrupted: bool,
+    notes: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+    suggested: Array | None = None,
+) -> dict[str, Any]:
+    """Where a result comes from, in plain values, with what should make one doubt it."""
+    record: dict[str, Any] = {
         "source": stack.provenance.source,
         "data_sha256": stack.provenance.sha256,
         "unit_counts": stack.unit_counts,
         "seconds": seconds,
         "interrupted": interrupted,
-        "notes": [*stack.provenance.notes, *notes],
+        "notes": [*stack.provenance.notes, *notes, *remarks],
+        "remarks": list(remarks),
         "versions": versions(),
     }
+    if suggested is not None:
+        record["suggested_array"] = suggested.model_dump(mode="json", exclude_none=True)
+    return record
 
 
 def stored_tiles(

@@ -282,7 +282,7 @@ class FieldReconstruction:
                 tile=tile, tiles=tiles, number=number, passes=done.passes, residual=residual, done=False
             )
         result = work.result()
-        record = record_of(self.stack, time.perf_counter() - start, False) | {"remarks": list(result.remarks)}
+        record = record_of(self.stack, time.perf_counter() - start, False, remarks=result.remarks)
         found = stored_tiles([result], [window], self.settings, record)
         save_reconstruction(self._path(tile), found)
         yield FieldProgress(
@@ -324,8 +324,8 @@ class FieldReconstruction:
         factors = match(self.plan, [tile.object for tile in tiles])
         image = blend(self.plan, [tile.object for tile in tiles], factors)
         doubts = _doubts([tile.record.get("remarks", []) for tile in tiles])
-        record = record_of(self.stack, sum(float(tile.record["seconds"]) for tile in tiles), False, doubts)
-        record["remarks"] = doubts
+        seconds = sum(float(tile.record["seconds"]) for tile in tiles)
+        record = record_of(self.stack, seconds, False, remarks=doubts)
         passes = max(tile.history.shape[1] for tile in tiles)
         of_leds = ("illumination_na", "gain", "background", "light", "residual")
         of_tiles = ("pupil", "zernike_waves", "corners_px", *of_leds)

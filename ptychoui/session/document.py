@@ -162,7 +162,7 @@ class Document:
     def suggested_layout(self) -> SuggestedLayout | None:
         """What the images say of the layout, as long as the geometry is the one that they contradict."""
         report = self.reconstruction.report
-        return None if report is None or self.of_another_geometry else report.suggested
+        return None if report is None or report.geometry != self.geometry else report.suggested
 
     def mark_result_saved(self, report: StackReport) -> None:
         """A reconstruction is in a file, or given up."""

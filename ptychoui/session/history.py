@@ -14,6 +14,7 @@ from ptychoui.training.events import (
     Failed,
     Finished,
     Picture,
+    Preparing,
     ProductsChecked,
     ResultReady,
     Saved,
@@ -71,6 +72,7 @@ class RunHistory:
         self.metrics = metrics
         self.training = Curve()
         self.held_out = Curve()
+        self.preparing = ""
         self.started: Started | None = None
         self.last_step: StepDone | None = None
         self.last_score: Validated | None = None
@@ -113,8 +115,10 @@ class RunHistory:
 
     def take(self, event: object) -> None:
         """Note an event; kinds that are not shown are let through."""
-        if isinstance(event, Started):
-            self.started, self.end = event, None
+        if isinstance(event, Preparing):
+            self.preparing = event.text
+        elif isinstance(event, Started):
+            self.started, self.end, self.preparing = event, None, ""
             # Steps after the last save are done again by a resumed run.
             for curve in (self.training, self.held_out):
                 curve.keep_until(event.step if event.resumed else -1)
@@ -141,7 +145,7 @@ class RunHistory:
         elif isinstance(event, Saved):
             self.saved = event
         elif isinstance(event, (Finished, Stopped, Failed)):
-            self.end = event
+            self.end, self.preparing = event, ""
 
     def take_lines(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Note the lines of a run folder's ``events.jsonl``; odd ones are skipped."""

@@ -54,6 +54,7 @@ class Mailbox:
         self._wanted = False
         self._granted_at = -float("inf")
         self._cost_s = 0.0
+        self._making = False
 
     def put_scalar(self, run: int, value: Any) -> None:
         """Append an event; none is ever lost."""
@@ -64,7 +65,8 @@ class Mailbox:
         """Replace the waiting picture of a kind."""
         with self._lock:
             self._images[kind] = Item(run, value)
-            self._cost_s = self._clock() - self._granted_at
+            if self._making:  # one that nobody asked for says nothing of what pictures cost
+                self._cost_s, self._making = self._clock() - self._granted_at, False
 
     def want_images(self) -> None:
         """The consumer is ready for another picture."""
@@ -78,7 +80,7 @@ class Mailbox:
             gap = max(SHORTEST_GAP_S, self._cost_s / SHARE)
             if not self._wanted or now - self._granted_at < gap:
                 return False
-            self._wanted, self._granted_at = False, now
+            self._wanted, self._granted_at, self._making = False, now, True
             return True
 
     def drain(self) -> Mail:

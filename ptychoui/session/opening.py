@@ -21,7 +21,8 @@ from ptychoui.data.formats.geometry_file import (
     read_geometry,
     with_images,
 )
-from ptychoui.errors import DataError, ManyAxesError, NoGeometryError, PtychouiError
+from ptychoui.data.formats.missing_settings import WORDS
+from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
 from ptychoui.experiment import (
     DataSource,
     Experiment,
@@ -33,11 +34,20 @@ from ptychoui.experiment import (
     read_toml,
 )
 from ptychoui.paths import data_file, resources
+from ptychoui.session.filled_in import filled_in
+from ptychoui.words import joined
 
 if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport
 
 DEMO = "first_light.toml"
+FIELDS = {
+    "microscope.objective_na": "objective NA",
+    "microscope.camera_pixel_um": "camera pixel",
+    "array.height_mm": "LED height",
+    "array.kind": "LED layout",
+}
+"""Short words of settings; others have those of `WORDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +66,15 @@ class OpenedGeometry:
     ----------
     filled_in
         It came with the program and was completed by what the data state; ``notes`` say where they differ.
+    unused
+        It came with the program, and a file states a whole geometry: nothing is to be taken.
     """
 
     geometry: Geometry
     path: Path
     is_profile: bool = False
     filled_in: bool = False
+    unused: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -85,7 +98,9 @@ class GeometryWanted:
     Attributes
     ----------
     message
-        What is missing, and what is stated, in words.
+        What is missing, in words.
+    details
+        The same with what is stated, the names of the settings, and the lines of a file that would state them.
     missing
         Names of the settings to ask for, such as ``array.height_mm``.
     stated
@@ -99,6 +114,7 @@ class GeometryWanted:
     missing: tuple[str, ...]
     stated: Mapping[str, Any]
     images: Images | None = None
+    details: str = ""
 
     @property
     def asks_for_layout(self) -> bool:
@@ -168,12 +184,15 @@ Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReco
 
 
 def open_or_ask(
-    path: str | Path, given: GivenGeometry = None, data: DataSource | None = None
+    path: str | Path,
+    given: GivenGeometry = None,
+    data: DataSource | None = None,
+    present: Geometry | None = None,
 ) -> Opened | GeometryWanted | AxesWanted:
     """Open a path by what it holds, or say what must be known of the microscope or the file's axes first.
 
-    ``data`` is where the measured stack comes from that is open: a geometry that comes with the program replaces
-    nothing that it states.
+    ``data`` is where the measured stack comes from that is open, ``present`` its geometry: a geometry that comes with
+    the program replaces nothing that the data state.
 
     Raises
     ------
@@ -182,19 +201,18 @@ def open_or_ask(
     """
     try:
         found = open_anything(path, given)
-        return _filled_in(found, data) if isinstance(found, OpenedGeometry) and data is not None else found
-    except NoGeometryError as error:
-        stated = error.report.get("stated")
-        return GeometryWanted(
-            path=str(path),
-            message=error.message,
-            missing=error.missing,
-            stated=stated if isinstance(stated, dict) else {},
-            images=_images_of(given),
-        )
-    except ManyAxesError as error:
+        if not isinstance(found, OpenedGeometry) or data is None:
+            return found
+        return _filled_in(found, data, present)
+    except (NoGeometryError, ManyAxesError) as error:
+        return _question(str(path), error, given)
+
+
+def _question(path: str, error: NoGeometryError | ManyAxesError, given: GivenGeometry) -> GeometryWanted | AxesWanted:
+    """What is to be asked about data of which only ``given`` was said."""
+    if isinstance(error, ManyAxesError):
         return AxesWanted(
-            path=str(path),
+            path=path,
             message=error.message,
             hint=error.hint,
             axes=error.axes,
@@ -202,20 +220,33 @@ def open_or_ask(
             places=error.places,
             given=given,
         )
+    stated = error.report.get("stated")
+    return GeometryWanted(
+        path=path,
+        message=_not_stated(Path(path).name, error.missing),
+        details=f"{error.message} ({error.hint})",
+        missing=error.missing,
+        stated=stated if isinstance(stated, dict) else {},
+        images=_images_of(given),
+    )
 
 
-def _filled_in(found: OpenedGeometry, data: DataSource) -> OpenedGeometry:
-    """A geometry that comes with the program under what foreign data state."""
+def _not_stated(name: str, missing: tuple[str, ...]) -> str:
+    """One sentence that lists missing settings as the form calls them; of a layout that is missing not its pitch."""
+    asked = [setting for setting in missing if setting != "array.pitch_mm" or "array.kind" not in missing]
+    words = [FIELDS.get(setting) or WORDS.get(setting, (setting,))[0] for setting in asked]
+    return f"{name} does not state {joined(words)}"
+
+
+def _filled_in(found: OpenedGeometry, data: DataSource, present: Geometry | None) -> OpenedGeometry:
+    """A geometry that comes with the program under what the files of measured data state."""
     if not is_preset(found.path) or data.path.startswith("sample:"):
         return found
-    try:
-        dataset = _open_dataset(data_file(data.path), read_geometry(found.path, for_data=True))
-    except PtychouiError:
-        return found  # that the two do not fit is said where they are used
-    if dataset.geometry is None or dataset.provenance.layout.startswith("ptychoui HDF5"):
-        return found
-    notes = tuple(note for note in dataset.provenance.notes if "preset" in note)
-    return replace(found, geometry=dataset.geometry, filled_in=True, notes=notes)
+    preset = read_geometry(found.path, for_data=True)
+    assert isinstance(preset, PartialGeometry)
+    filled = filled_in(preset, data, present)
+    stays = filled.geometry != found.geometry
+    return replace(found, geometry=filled.geometry, filled_in=stays, unused=not filled.used, notes=filled.notes)
 
 
 def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:
@@ -273,6 +304,23 @@ def open_run(path: Path) -> OpenedRun:
 def load_data(source: DataSource, geometry: Geometry | None) -> OpenedData:
     """Open an experiment's data; the experiment's geometry wins over its geometry file and the data's own."""
     return OpenedData(_open_dataset(data_file(source.path), given_of(source, geometry)), source.path)
+
+
+def load_or_ask(
+    source: DataSource, geometry: Geometry | None, said: PartialGeometry | None = None
+) -> OpenedData | GeometryWanted | AxesWanted:
+    """Open an experiment's data, or say what must be known of them first; ``said`` is the answer to such a question.
+
+    Raises
+    ------
+    PtychouiError
+        If they are damaged, or of none of the known kinds.
+    """
+    given = given_of(source, geometry) if said is None else said
+    try:
+        return OpenedData(_open_dataset(data_file(source.path), given), source.path, images=_images_of(given))
+    except (NoGeometryError, ManyAxesError) as error:
+        return _question(source.path, error, given)
 
 
 def demo_experiment() -> FpmExperiment:

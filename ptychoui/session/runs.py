@@ -20,13 +20,16 @@ from ptychoui.experiment import Experiment
 from ptychoui.paths import user_state
 from ptychoui.session.worker import MakeEvents
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import TERMINAL, Finished, ResultReady, Snapshot
+from ptychoui.training.events import TERMINAL, Finished, Preparing, ResultReady, Snapshot
 
 if TYPE_CHECKING:
     from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)
+MAKING_TRUTH, READING = "reconstructing the stack", "reading the objects"
+TAKING_UP, PLANNING = "taking up the run", "planning the memory"
+"""What is done before a run has begun; what is learned from is made first."""
 Values = NDArray[np.float64]
 
 
@@ -34,8 +37,12 @@ def new_run(
     experiment: Experiment,
     folder: Path | None,
     start: Mapping[str, Values] = MappingProxyType({}),
+    measured: bool = False,
 ) -> MakeEvents:
-    """Return what a worker needs to train an experiment; parameters in ``start`` begin with those values, by name."""
+    """Return what a worker needs to train an experiment; parameters in ``start`` begin with those values, by name.
+
+    ``measured``: its data are a stack of images, which is reconstructed before anything is learned from it.
+    """
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
@@ -44,6 +51,7 @@ def new_run(
         from ptychoui.export.first_picture import draw_first
         from ptychoui.training.runs import new_run
 
+        yield Preparing(step=0, text=MAKING_TRUTH if measured else READING)
         run = new_run(experiment, folder, control, want_images)
         for name, given in start.items():
             parameter = run.parameters.tensors.get(name)
@@ -54,6 +62,7 @@ def new_run(
             draw_first(run)
         except PtychouiError as error:  # learning goes on
             LOG.warning("the picture of what is learned from was not written: %s", error)
+        yield Preparing(step=0, text=PLANNING)
         yield from _events_of(run, want_images)
 
     return events
@@ -71,7 +80,10 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         leave_a_core()
         from ptychoui.training.runs import resume_run
 
-        yield from _events_of(resume_run(folder, control, want_images, changes), want_images)
+        yield Preparing(step=0, text=TAKING_UP)
+        run = resume_run(folder, control, want_images, changes)
+        yield Preparing(step=run.step, text=PLANNING)
+        yield from _events_of(run, want_images)
 
     return events
 

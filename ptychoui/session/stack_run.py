@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError, StopRequested
-from ptychoui.experiment import Geometry, Reconstruct
+from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics import validation
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
@@ -26,7 +26,6 @@ from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.optics.bright_field import Finding
     from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction
 
 LOG = logging.getLogger(__name__)
@@ -71,6 +70,13 @@ class SuggestedLayout:
 
     geometry: Geometry
     settings: str
+
+    @classmethod
+    def of(cls, geometry: Geometry, array: Array | None) -> SuggestedLayout | None:
+        """A geometry in the layout of another array; None where there is none."""
+        from ptychoui.optics.geometry_check import settings_of
+
+        return None if array is None else cls(geometry=geometry.replace(array=array), settings=settings_of(array))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +203,7 @@ def stack_run(
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.geometry_check import findings
+        from ptychoui.optics.geometry_check import findings, suggested_array
         from ptychoui.optics.reconstruct import StackReconstruction, curvature
         from ptychoui.training.devices import pick_device
 
@@ -238,28 +244,18 @@ def stack_run(
                 control.checkpoint()
             said = findings(task.geometry, task.leds, task.images, task.field_point_um, where, control.checkpoint)
             work.contradictions = tuple(one.sentence for one in said)
-            suggested = _suggested(task.geometry, said)
+            suggested = SuggestedLayout.of(task.geometry, suggested_array(task.geometry.array, said))
         except StopRequested:
             stopped = True
         passes = len(work.history)
         if passes and keep is not None:
-            _keep(keep, work, task, stack, time.monotonic() - began, not stopped)
+            _keep(keep, work, task, stack, time.monotonic() - began, not stopped, suggested)
         if passes:
             found = report(work, task, not stopped, time.monotonic() - began)
             yield StackReconstructed(step=passes, report=replace(found, suggested=suggested))
         yield Stopped(step=passes) if stopped else Finished(step=passes, seconds=time.monotonic() - began)
 
     return events
-
-
-def _suggested(geometry: Geometry, said: Iterable[Finding]) -> SuggestedLayout | None:
-    from ptychoui.optics.geometry_check import laid_out_as, settings_of
-
-    for one in said:
-        if one.kind == "layout" and one.array is not None:
-            array = laid_out_as(geometry.array, one.array)
-            return SuggestedLayout(geometry=geometry.replace(array=array), settings=settings_of(array))
-    return None
 
 
 def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: float) -> StackReport:
@@ -293,15 +289,21 @@ def save_report(path: str | Path, shown: StackReport, stack: ImageStack) -> Path
     DataError
         If the file cannot be written.
     """
-    return _save(path, shown.found, shown.square, shown.settings, stack, shown.seconds, shown.complete)
+    return _save(path, shown.found, shown.square, shown.settings, stack, shown.seconds, shown.complete, shown.suggested)
 
 
 def _keep(
-    path: Path, work: StackReconstruction, task: StackTask, stack: ImageStack, seconds: float, complete: bool
+    path: Path,
+    work: StackReconstruction,
+    task: StackTask,
+    stack: ImageStack,
+    seconds: float,
+    complete: bool,
+    suggested: SuggestedLayout | None = None,
 ) -> None:
     """Write the newest estimate; where that is not possible the work goes on all the same."""
     try:
-        _save(path, work.result(), task.square, task.settings, stack, seconds, complete)
+        _save(path, work.result(), task.square, task.settings, stack, seconds, complete, suggested)
     except PtychouiError as error:
         LOG.warning("the newest estimate was not kept: %s", error)
 
@@ -314,12 +316,14 @@ def _save(
     stack: ImageStack,
     seconds: float,
     complete: bool,
+    suggested: SuggestedLayout | None,
 ) -> Path:
     from ptychoui.data.results import save_reconstruction
     from ptychoui.optics.reconstruct_file import Window, record_of, stored_tiles
 
     row, column, size = square
-    record = record_of(stack, seconds, not complete, found.remarks)
+    array = None if suggested is None else suggested.geometry.array
+    record = record_of(stack, seconds, not complete, (), found.remarks, array)
     stored = stored_tiles([found], [Window(row=row, column=column, size_px=size)], settings, record)
     return save_reconstruction(path, stored)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.experiment import Array
 from ptychoui.optics import validation
-from ptychoui.session.stack_run import StackReport, frozen
+from ptychoui.session.stack_run import StackReport, SuggestedLayout, frozen
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
@@ -61,10 +62,17 @@ def stored_report(stored: StoredReconstruction, path: Path) -> StackReport:
         coverage=coverage,
         complete=not stored.record.get("interrupted", False),
         seconds=float(stored.record.get("seconds", 0.0)),
+        suggested=SuggestedLayout.of(stored.geometry, _suggested_array(stored)),
         stored=stored,
         path=path,
         tile=tile,
     )
+
+
+def _suggested_array(stored: StoredReconstruction) -> Array | None:
+    """The layout that the images asked for, as it was kept."""
+    settings = stored.record.get("suggested_array")
+    return Array(**settings) if isinstance(settings, dict) else None
 
 
 def with_tile(report: StackReport, tile: int) -> StackReport:
@@ -111,6 +119,10 @@ def _of_tile(
         history=tuple(history[np.isfinite(history)].tolist()) or (stored.fitted_residual,),
         geometry=stored.geometry,
     )
+    # What the file alone does not tell again: contradictions with the images, and what noise does not explain.
+    again, kept = found.remarks, [str(remark) for remark in stored.record.get("remarks", [])]
+    told = tuple(remark for remark in kept if not remark.endswith(again))
+    found = replace(found, contradictions=told)
     return found, quality, validation.fourier_coverage(na, scope.objective_na)
 
 

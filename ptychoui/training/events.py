@@ -18,6 +18,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing(Event):
+    """What is being done before a run has begun, in a few words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Begun(Event):
     """Everything is set up; from now on the work itself is going on."""
 

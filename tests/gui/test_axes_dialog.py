@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import tomli_w
 from session.test_judgement import RIGHT
 
 from ptychoui.data.dataset import ImageStack
@@ -16,6 +17,7 @@ from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.experiment import Images, to_toml
 from ptychoui.gui.axes_dialog import AxesDialog
+from ptychoui.gui.geometry_dock import A
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.session.offered import answered
 from ptychoui.session.opening import AxesWanted, open_or_ask
@@ -137,3 +139,70 @@ def test_a_value_said_of_the_images_before_is_kept() -> None:
     assert wanted.answer("T", {"T": 0, "C": 1}).images == Images(led_axis="T", indices={"C": 1}, dark_level=100.0)
     assert wanted.answer("TC", {"T": 0, "C": 1}).images == Images(led_axis="TC", dark_level=100.0)
     assert set(wanted.ways) == {"T", "C", "TC"}
+
+
+def asked_of_experiment(window: MainWindow, qtbot: Any, path: Path, lines: str) -> Path:
+    """Open an experiment on a file whose images lie along several axes, until its dialog is there."""
+    experiment = path.with_name("experiment.toml")
+    experiment.write_text(f'name = "mine"\n[data]\npath = "{path.name}"\n{lines}', encoding="utf-8")
+    window.controller.open(str(experiment))
+    qtbot.waitUntil(lambda: dialogs(window) != [], timeout=LONG)
+    return experiment
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_axes_of_an_experiments_data_are_asked_about_and_become_a_setting(
+    beside: bool, window: MainWindow, qtbot: Any, tmp_path: Path
+) -> None:
+    lines = "[data.images]\ndark_level = 7\n" + (
+        "" if beside else tomli_w.dumps({"geometry": RIGHT.model_dump(mode="json", exclude_none=True)})
+    )
+    experiment = asked_of_experiment(window, qtbot, saved(tmp_path / "a.ome.tif", beside), lines)
+    dialog = dialogs(window)[0]
+    assert window.document.experiment.name == "mine" and window.document.dataset is None
+    dialog.places["C"].setCurrentIndex(1)
+    dialog.confirm.click()
+    settled(window, qtbot)
+    stack, document = window.document.dataset, window.document
+    assert isinstance(stack, ImageStack) and document.geometry == RIGHT
+    assert np.array_equal(raw(stack), PIXELS[:, 1, 0] - 7.0)
+    assert document.experiment.name == "mine" and document.dirty and document.path == experiment
+    assert document.experiment.data.images == Images(led_axis="T", indices={"C": 1, "Z": 0}, dark_level=7)
+    assert document.experiment.geometry == (None if beside else RIGHT)
+    document.save()
+    window.controller.open(str(experiment))
+    settled(window, qtbot)
+    assert dialogs(window) == [] and isinstance(window.document.dataset, ImageStack)
+
+
+def test_what_an_experiments_data_do_not_state_is_asked_for_after_their_axes(
+    window: MainWindow, qtbot: Any, tmp_path: Path
+) -> None:
+    asked_of_experiment(window, qtbot, saved(tmp_path / "a.ome.tif", beside=False), "")
+    dialogs(window)[0].confirm.click()
+    panel = window.panels.geometry
+    qtbot.waitUntil(panel.confirm.isVisible, timeout=LONG)
+    assert window.document.dataset is None and window.document.experiment.name == "mine"
+    for name, value in (("rows", 7), ("columns", 7), ("pitch_mm", 3.5)):
+        panel._edited(A + name, value)
+    panel.confirm.click()
+    settled(window, qtbot)
+    document = window.document
+    assert isinstance(document.dataset, ImageStack) and document.experiment.name == "mine"
+    assert document.experiment.geometry == document.dataset.geometry and document.geometry is not None
+    assert document.geometry.array.pitch_mm == 3.5 and not panel.confirm.isVisible()
+    assert document.experiment.data.images == Images(led_axis="T", indices={"C": 0, "Z": 0})
+    window.undo()
+    qtbot.waitUntil(lambda: dialogs(window) != [], timeout=LONG)
+
+
+def test_another_answer_than_that_of_the_experiment_opens_a_file_of_its_own(
+    window: MainWindow, qtbot: Any, tmp_path: Path
+) -> None:
+    asked_of_experiment(window, qtbot, saved(tmp_path / "a.ome.tif"), "")
+    dialogs(window)[0].leave.click()
+    (tmp_path / "more").mkdir()
+    asked(window, qtbot, saved(tmp_path / "more" / "a.ome.tif")).confirm.click()
+    settled(window, qtbot)
+    assert window.document.experiment.data.path == str(tmp_path / "more" / "a.ome.tif")
+    assert window.document.experiment.name != "mine"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PyQt6.QtWidgets import QWidget
 from stepwise_run import snapshot, started, validated
 
 from ptychoui.experiment import kind_of
 from ptychoui.gui.main_window import MainWindow
+from ptychoui.gui.messages import Message
 from ptychoui.gui.progress_dock import ProgressPanel
 from ptychoui.session import runs
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
 from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.training.control import RunControl
+from ptychoui.training.events import Preparing
 
 LONG = 60_000
 DOUBT = "all 9 LEDs one by one reach a complex error of 0.99"
@@ -55,11 +59,13 @@ def test_the_whole_field_and_its_doubts_stand_until_the_first_tiles(
     assert "whole field" in view.true_phase.title and "whole field" in view.true_amplitude.title
     assert view.true_phase.line.isVisible() and view.true_phase.line.value() == 13.0
     assert "0.0321" in view.learned_from.text() and "0.0123" in view.learned_from.text()
+    assert "left of the line, scored right of it" in view.learned_from.text()
     assert "All 9 LEDs one by one" in view.warnings.text()
     assert all(text in window.panels.run.warnings.text() for text in ("All 9 LEDs one by one", "Another"))
     window.controller.pictured.emit(snapshot(1))
     assert np.array_equal(view.true_phase.image, snapshot(1).true_phase_rad) and not view.true_phase.line.isVisible()
     assert view.true_phase.title == "Phase, truth" and view.warnings.isVisible()
+    assert "the line" not in view.learned_from.text() and "0.0321" in view.learned_from.text()
     window.stop()
     qtbot.waitUntil(lambda: window.controller.state is RunState.STOPPED, timeout=LONG)
 
@@ -82,3 +88,43 @@ def test_a_score_of_one_or_more_is_called_what_it_is(qtbot: Any, qapp: object, e
     history.take(replace(validated(0), scores={"complex_error": error}))
     panel.show_history(history)
     assert ("no better than an empty picture" in panel.score.text()) is empty
+
+
+def test_what_is_done_before_the_first_step_is_said(
+    window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def new_run(_experiment: Any, _folder: Any, *given: Any) -> Any:
+        def events(control: RunControl, _want: Any) -> Any:
+            yield Preparing(step=0, text="reconstructing the stack" if given[-1] else "reading the objects")
+            go.wait(60)
+            yield started()
+            while True:
+                control.checkpoint()
+
+        return events
+
+    monkeypatch.setattr(runs, "new_run", new_run)
+    panels = window.panels
+    for sample, text in (("sample:stack", "reconstructing the stack"), ("sample:objects", "reading the objects")):
+        go.clear()
+        window.controller.open_sample(sample)
+        qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
+        window.train()
+        qtbot.waitUntil(lambda text=text: text in panels.state.text(), timeout=LONG)
+        assert panels.state.text() == f"Preparing: {text}…" and panels.run.time_left.text() == text
+        go.set()
+        qtbot.waitUntil(lambda: panels.run.time_left.text().startswith("step 0 of"), timeout=LONG)
+        assert panels.state.text() == "Training"
+        window.stop()
+        qtbot.waitUntil(lambda: window.controller.state is RunState.STOPPED, timeout=LONG)
+        assert panels.state.text() == "Stopped"
+
+
+def test_a_message_stays_above_what_a_dock_brings_up(window: MainWindow, qtbot: Any) -> None:
+    window.show_message(Message("error", "Something failed", "do something else"))
+    toast, central = window.panels.toast, window.centralWidget()
+    assert central is not None
+    central.raise_()
+    qtbot.waitUntil(lambda: window.childAt(toast.geometry().center()) in (toast, *toast.findChildren(QWidget)))

@@ -159,3 +159,20 @@ def test_the_second_of_two_is_seen_as_if_it_were_alone(window: MainWindow, qtbot
         window.controller.edit_plan("tilt", True)
         window.panels.geometry._edited(A + "height_mm", 55.5)
         opened(window, qtbot, tmp_path / "first.h5" if place else tmp_path / "second.h5")
+
+
+def test_the_question_is_one_short_sentence_with_room_for_its_fields(
+    window: MainWindow, qtbot: Any, bare: Path
+) -> None:
+    opened(window, qtbot, bare)
+    said, panel, toast = window.panels.messages.messages[-1], window.panels.geometry, window.panels.toast
+    assert said.text == (
+        "own.tif does not state objective NA, magnification, camera pixel, wavelength, LED height and LED layout"
+    )
+    # Names of settings and lines of a file are for those who want them.
+    assert "microscope.objective_na" in said.details and panel.source.toolTip() == said.details
+    assert not panel.numbers.isVisible()
+    for label in (toast.title, toast.hint):
+        assert label.height() >= label.heightForWidth(label.width())
+    panel.cancel.click()
+    assert panel.numbers.isVisible()

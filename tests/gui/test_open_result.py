@@ -193,3 +193,26 @@ def test_the_command_line_opens_a_reconstruction(qapp: QApplication, kept: Path)
     assert seen[0].panels.result.object.amplitude.image is not None
     for widget in seen:
         widget.deleteLater()
+
+
+def test_a_suggested_layout_of_a_saved_result_is_offered_for_its_own_geometry(
+    window: MainWindow, qtbot: Any, kept: Path, tmp_path: Path
+) -> None:
+    stored = load_reconstruction(kept)
+    array = stored.geometry.array.replace(pose=stored.geometry.array.pose.replace(flip_x=True))
+    sentence = "another layout of the array explains the images 4 times better"
+    record = stored.record | {"suggested_array": array.model_dump(mode="json"), "remarks": [sentence]}
+    path = save_reconstruction(tmp_path / "mirrored.h5", replace(stored, record=record))
+    result = window.panels.result
+    window.open_path(str(path))
+    shown(window, qtbot)
+    assert sentence[1:] in result.remarks.text() and not result.take_layout.isVisible(), (
+        "there is no geometry to change"
+    )
+    window.open_sample_stack()
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
+    window.open_path(str(path))
+    shown(window, qtbot)
+    assert result.take_layout.isVisible() and "flip_x = true" in result.take_layout.toolTip()
+    result.take_layout.click()
+    assert window.document.geometry == stored.geometry.replace(array=array) and not result.take_layout.isVisible()

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import tqdm
 from optics import oracle, spherical
 
 from ptychoui import cli
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
 from ptychoui.design.patterns import PatternSet
@@ -165,3 +167,58 @@ def test_what_does_not_fit_is_refused(images: np.ndarray, patterns: PatternSet, 
     path = save_hdf5(tmp_path / "few.h5", replace(stack, images=images[:5], led_numbers=np.arange(5), geometry=None))
     with pytest.raises(DataError, match="holds 5 images but there are 12 patterns"):
         open_coded_images(str(path), GEOMETRY, 12)
+
+
+MICROSCOPE = "[microscope]\nwavelength_um = 0.5\nobjective_na = 0.2\nmagnification = 10\ncamera_pixel_um = 5\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "meant", "told"),
+    [
+        ('[array]\nheight_mm = 1900\npositions_file = "leds.csv"', "table", ""),
+        ('[array]\npositions_file = "leds.csv"', "table", ""),  # the rest is the patterns'
+        ("[array.pose]\nshift_x_mm = 3.0", "shift", ""),
+        ("[images]\ndark_level = 100", "same", ""),
+        ("[images]\nbayer = 'RGGB'\ncolour = 'red'", "pixel", ""),
+        ("uconn_bloodsmear", "same", "the preset uconn_bloodsmear.toml was not used"),
+    ],
+)
+def test_every_geometry_that_data_take_is_taken_with_patterns(
+    lines: str, meant: str, told: str, patterns: PatternSet, tmp_path: Path
+) -> None:
+    places = LEDS.positions_mm[::-1] + np.array([1.0, 0.0, 0.0])
+    rows = [f"{n},{x},{y}\n" for n, (x, y, _) in zip(LEDS.numbers[::-1], places, strict=True)]
+    (tmp_path / "leds.csv").write_text("number,x_mm,y_mm\n" + "".join(rows))
+    (tmp_path / "g.toml").write_text(lines)
+    raw = np.random.default_rng(1).integers(200, 4000, (12, 40, 48)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "images.tif", raw, photometric="minisblack")
+    given = read_geometry(lines if lines == "uconn_bloodsmear" else tmp_path / "g.toml", for_data=True)
+    stack = open_coded_images(str(tmp_path / "images.tif"), patterns.geometry, 12, given)
+    assert stack.geometry is not None and stack.led_numbers.tolist() == list(range(12))
+    scope, array = stack.geometry.microscope, stack.geometry.array
+    leds = led_array(array.replace(falloff="none"))
+    order = np.argsort(leds.numbers)
+    moved = {"table": 1.0, "shift": 3.0}.get(meant, 0.0)
+    assert np.allclose(leds.positions_mm[order], LEDS.positions_mm + np.array([moved, 0.0, 0.0]))
+    assert array.height_mm == 1900 and scope.camera_pixel_um == (10.0 if meant == "pixel" else 5.0)
+    dark = 100.0 if "dark_level" in lines else 0.0
+    expected = raw[:, ::2, ::2] if meant == "pixel" else raw
+    assert np.allclose(stack.images * stack.unit_counts, expected - dark, rtol=1e-5)
+    assert told in "\n".join(stack.provenance.notes)
+
+
+def test_the_command_takes_a_table_of_places(
+    images: np.ndarray, patterns: PatternSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+    export_patterns(patterns, "json", tmp_path / "patterns.json")
+    rows = [f"{n},{x},{y}\n" for n, (x, y, _) in zip(LEDS.numbers, LEDS.positions_mm, strict=True)]
+    (tmp_path / "leds.csv").write_text("number,x_mm,y_mm\n" + "".join(rows))
+    (tmp_path / "g.toml").write_text(
+        f'{MICROSCOPE}defocus_um = 2\n[array]\nheight_mm = 1900\nfalloff = "cos4"\npositions_file = "leds.csv"\n'
+    )
+    path = save_hdf5(tmp_path / "images.h5", ImageStack(images=images, led_numbers=np.arange(12), geometry=None))
+    words = ["reconstruct", str(path), "--patterns", str(tmp_path / "patterns.json"), "-o", str(tmp_path / "out.h5")]
+    assert cli.main([*words, "--geometry", str(tmp_path / "g.toml"), "--passes", "100", "--pad", "0"]) == 0
+    result = load_reconstruction(tmp_path / "out.h5")
+    assert result.geometry.array.kind == "table" and result.amplitude_residual < 1e-4

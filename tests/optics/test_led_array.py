@@ -194,3 +194,21 @@ def test_the_bright_field_ends_at_the_objectives_na() -> None:
     inside, outside = (100.0 * na / np.sqrt(1 - na**2) for na in (0.0999, 0.1001))
     array = Array(kind="table", height_mm=100.0, positions_mm=((inside, 0.0, 0.0), (0.0, outside, 0.0)))
     assert led_array(array).bright_field(0.1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        lattice(pitch_mm=199.0, height_mm=50.0),
+        lattice(kind="table", positions_mm=((0, 0, 0), (597, 0, 0)), height_mm=50.0),
+        lattice(pitch_mm=199.0, height_mm=50.0, max_illumination_na=0.5),  # the limit must not hide a wrong unit
+    ],
+)
+def test_light_from_beside_the_sample_is_refused_with_a_hint_at_the_unit(array: Array) -> None:
+    with pytest.raises(GeometryError, match=r"has an illumination NA of 0\.99\d+: it lies \d+.* mm beside") as error:
+        led_array(array)
+    assert "are they LED indices, or in another unit?" in error.value.hint
+
+
+def test_light_from_nearly_beside_the_sample_is_possible() -> None:
+    assert led_array(lattice(kind="table", positions_mm=((0, 0, 0), (490, 0, 0)), height_mm=50.0)).radius_na[1] > 0.99

@@ -147,6 +147,8 @@ def test_derived_numbers_by_hand() -> None:
         ({"camera_pixel_um": 13.0}, {}, r"coarser than lambda/\(2 NA\) = 1.25 um: the field itself is undersampled"),
         ({}, {"pitch_mm": 14.0}, "neighbouring LEDs share"),
         ({}, {"pose": {"shift_x_mm": 60.0}}, "no LED is in the bright field"),
+        ({}, {"pose": {"shift_x_mm": 180.0}}, "times the objective's: .* positions and pitch are in mm"),
+        ({}, {"pitch_mm": 60.0}, "share 0% of the pupil.*check that positions and pitch are in mm"),
         ({}, {"pitch_mm": 8.165}, r"4 LEDs lie within 2 % of the objective NA \(1, 3, 5, 7\)"),
     ],
 )

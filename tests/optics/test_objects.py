@@ -323,9 +323,13 @@ def test_a_folder_of_led_images_is_a_stack_where_a_geometry_is_given(kind: str, 
     said = read_geometry(tmp_path / "g.toml")
     assert collect_objects([str(frames)], regions=2, geometry=said).geometry == geometry
     (frames / f"led_0.{kind}").unlink()
-    with pytest.raises(DataError, match=r"numbered images of one size, the geometry has .* LEDs: no stack") as caught:
-        collect_objects([str(frames)], regions=2, geometry=geometry)
-    assert "led_numbers" in caught.value.hint
+    for regions in (1, 2):
+        with pytest.raises(
+            DataError, match=r"numbered images of one size, the geometry has .* LEDs: no stac"
+        ) as caught:
+            collect_objects([str(frames)], regions=regions, geometry=geometry)
+        assert "led_numbers" in caught.value.hint
+    assert len(collect_objects([str(frames)], object_px=8, per_source=1).source_names) > 1  # pictures without geometry
 
 
 def test_regions_need_a_field(folder: Path, tmp_path: Path) -> None:

@@ -78,3 +78,15 @@ def test_costly_pictures_are_made_less_often() -> None:
     assert not mailbox.images_wanted()
     clock.now = 10.1
     assert mailbox.images_wanted()
+
+
+def test_a_picture_that_nobody_asked_for_says_nothing_of_the_cost() -> None:
+    clock = Clock()
+    mailbox = Mailbox(clock)
+    mailbox.want_images()
+    assert mailbox.images_wanted()
+    mailbox.put_image(1, "Snapshot", 0)
+    clock.now = 600.0  # the next run shows what it learns from
+    mailbox.put_image(2, "TruthShown", 0)
+    mailbox.want_images()
+    assert mailbox.images_wanted(), "the time since the last picture was taken for the time that one takes"

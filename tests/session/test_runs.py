@@ -24,7 +24,7 @@ from ptychoui.session.worker import RunState, Worker
 from ptychoui.tasks.fpm import examples
 from ptychoui.training import runs as training_runs
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import Finished, Snapshot
+from ptychoui.training.events import Finished, Snapshot, Started
 
 
 def tiny(steps: int = 2) -> FpmExperiment:
@@ -69,6 +69,22 @@ def test_train_open_and_resume(tmp_path: Path) -> None:
     more = train(worker, runs.resumed_run(tmp_path / "run", 3))
     assert worker.state is RunState.FINISHED and more.step == 3
     assert more.started is not None and more.started.resumed
+
+
+def test_what_is_prepared_is_said_before_a_run_has_begun(tmp_path: Path) -> None:
+    for measured, made in ((True, "reconstructing the stack"), (False, "reading the objects")):
+        folder = tmp_path / made
+        events = runs.new_run(tiny(1), folder, measured=measured)(RunControl(), lambda: False)
+        told = [event for event, _ in zip(events, range(3), strict=False)]
+        assert [getattr(event, "text", "") for event in told] == [made, "planning the memory", ""]
+        assert isinstance(told[2], Started)
+        events.close()
+    history = RunHistory()
+    for event in told[:2]:
+        history.take(event)
+    assert history.preparing == "planning the memory"
+    history.take(told[2])
+    assert history.preparing == ""
 
 
 def test_a_run_starts_from_edited_levels(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from optics.test_geometry_check import RIGHT, WRONG, simulated
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.data.results import save_reconstruction
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics import calibrate, calibrate_file, geometry_check
@@ -23,8 +25,10 @@ from ptychoui.session.stack_run import (
     StackBegun,
     StackHistory,
     StackReconstructed,
+    save_report,
     stack_run,
 )
+from ptychoui.session.stored_report import open_report
 from ptychoui.session.worker import RunState, Worker
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
@@ -275,6 +279,34 @@ def test_a_mirrored_layout_brings_the_one_to_take_instead(monkeypatch: pytest.Mo
     assert any(report.suggested.settings in remark for remark in report.found.remarks)
     assert report.suggested.geometry.microscope == report.geometry.microscope
     assert report.suggested.geometry.array.numbers() == report.geometry.array.numbers()
+
+
+@pytest.mark.parametrize("by", ["window", "command"])
+def test_a_suggested_layout_is_kept_with_the_result(by: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 3)
+    stack = replace(simulated("brick"), geometry=WRONG["mirrored"](RIGHT))
+    path, kept = tmp_path / "result.h5", tmp_path / "kept.h5"
+    if by == "window":
+        (report,) = [
+            one.report
+            for one in stack_run(stack, stack.geometry, short(2, size_px=64), "cpu", kept)(RunControl(), lambda: False)
+            if isinstance(one, StackReconstructed)
+        ]
+        save_report(path, report, stack)
+        remarks, suggested = report.found.remarks, report.suggested
+        assert suggested is not None and open_report(kept).suggested == suggested
+        settings, array = suggested.settings, suggested.geometry.array
+    else:
+        work = WindowReconstruction(stack, Reconstruct(passes=2), Window(row=0, column=0, size_px=64))
+        list(work.run())
+        work.check()
+        save_reconstruction(path, work.stored())
+        assert work.suggested is not None
+        remarks, array, settings = work.remarks, work.suggested, geometry_check.settings_of(work.suggested)
+    back = open_report(path)
+    assert back.suggested is not None and back.suggested.settings == settings
+    assert back.suggested.geometry == back.geometry.replace(array=array)
+    assert sorted(back.found.remarks) == sorted(remarks) and any(settings in remark for remark in back.found.remarks)
 
 
 def test_a_right_layout_brings_no_other(sample: ImageStack) -> None:

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.formats.led_text import CSV_HEADER, WANTED, is_led_text, read_led_text
-from ptychoui.data.formats.led_units import NO_POSITION_MM, UNITS, plain_unit
+from ptychoui.data.formats.led_units import LARGEST_NA, NO_POSITION_MM, UNIT_HINT, UNITS, plain_unit
 from ptychoui.errors import DataError
 from ptychoui.text import text_of
+from ptychoui.words import counted
 
 JSON_KEYS = ("led_position_list_cartesian", "led_position_list_na", "led_list")
 TABLE_HEIGHT_MM = 100.0
@@ -130,6 +131,8 @@ class Leds:
                 f"beyond {LARGEST_MM:g} mm",
                 "check the unit of the positions, and the directions of the LEDs",
             )
+        if not self.places_are_made:
+            _refuse_horizon(places, known, known.get("array.height_mm") or self.height_mm)
         values["array.positions_mm"] = tuple(tuple(row) for row in places.tolist())
         return values
 
@@ -144,10 +147,10 @@ def _on_plane(cosines: NDArray[np.float64], height_mm: float) -> NDArray[np.floa
     """(LED, 3) positions on a flat array from which light arrives with these direction cosines."""
     with np.errstate(over="ignore"):
         sine = np.hypot(cosines[:, 0], cosines[:, 1])
-    beyond = sine >= 0.995
+    beyond = sine >= LARGEST_NA
     if beyond.any():
         raise DataError(
-            f"{int(beyond.sum())} LEDs have an illumination NA of 0.995 or more, the first is LED "
+            f"{int(beyond.sum())} LEDs have an illumination NA of {LARGEST_NA:g} or more, the first is LED "
             f"{int(beyond.argmax())} of the table with {sine[beyond.argmax()]:.4g}",
             "direction cosines lie below 1: check the unit and the wavelength",
         )
@@ -158,6 +161,23 @@ def _on_plane(cosines: NDArray[np.float64], height_mm: float) -> NDArray[np.floa
         )
     flat = height_mm * cosines / np.sqrt(1 - sine**2)[:, None]
     return np.column_stack([flat, np.zeros(len(flat))])
+
+
+def _refuse_horizon(places: NDArray[np.float64], known: dict[str, Any], height_mm: float | None) -> None:
+    """Refuse places from which light arrives nearly along the sample, as far as a shift does not bring them nearer."""
+    if height_mm is None:
+        return
+    shift = math.hypot(*(float(known.get(f"array.pose.shift_{axis}_mm") or 0.0) for axis in "xy"))
+    aside = np.hypot(places[:, 0], places[:, 1]) - shift
+    sine = np.maximum(aside, 0) / np.hypot(aside, height_mm - places[:, 2])
+    beyond = (sine >= LARGEST_NA) & (places[:, 2] < height_mm)
+    if beyond.any():
+        worst = int(sine.argmax())
+        raise DataError(
+            f"{counted(int(beyond.sum()), 'LED has', 'LEDs have')} an illumination NA of {LARGEST_NA:g} or more: LED "
+            f"{worst} of the table lies {aside[worst]:.4g} mm from the axis, {height_mm:g} mm below the sample",
+            UNIT_HINT,
+        )
 
 
 def is_led_json(values: Any) -> bool:

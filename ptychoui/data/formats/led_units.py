@@ -20,6 +20,9 @@ UNITS = {
 UNKNOWN_UNITS = {"px", "pixel", "pixels", "deg", "degree", "degrees", "rad", "nm", "pm", "km", "ft", "pt", "°"}
 NO_POSITION_MM = (0.5, 1000.0)
 """Farthest LED from the origin, below and beyond which the unit of a table is taken to be another than it seems."""
+LARGEST_NA = 0.995
+"""Illumination NA from which light comes from beside the sample rather than from below, where no array has LEDs."""
+UNIT_HINT = "positions and pitch are in mm: are they LED indices, or in another unit? Check the height, too"
 STATED = re.compile(r"\bunits?\b *(?:[:=]|of length|is|are|in)? *[\[(]?([a-z]+|\")")
 """units: um"""
 SAID = re.compile(

@@ -24,6 +24,7 @@ from ptychoui.data.formats.draft import Draft, check_images
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.hdf5 import natural_names, numeric_dataset, read_array, scalar_or_none
 from ptychoui.data.formats.led_table import Leds
+from ptychoui.data.formats.led_units import NO_POSITION_MM
 from ptychoui.errors import DataError
 
 IMAGES = "ptychogram"
@@ -124,7 +125,7 @@ def read_aidukas(path: Path, given: GivenGeometry, part: str | None) -> ImageSta
             draft.state("microscope.magnification", camera / sample, "`dxd` / `dxp`")
         group = file[section]
         if "positions_led" in group:
-            places = pairs(group, "positions_led", path)
+            places = in_metres(pairs(group, "positions_led", path), "positions_led", path)
             flat = np.column_stack([places[:, 1], -places[:, 0], np.zeros(len(places))]) * [1e3, 1e3, 1.0]
             draft.tell_leds(
                 Leds(positions_mm=flat),
@@ -187,6 +188,22 @@ def pairs(group: h5py.Group, name: str, path: Path) -> NDArray[np.float64]:
     return value.astype(np.float64)
 
 
+def in_metres(places: NDArray[np.float64], name: str, path: Path) -> NDArray[np.float64]:
+    """(LED, 2) places, refused where they can hardly be metres."""
+    # Counted LEDs lie whole steps apart, also where their middle was taken off.
+    steps, low, high = places - places[0], NO_POSITION_MM[0] * 1e-3, NO_POSITION_MM[1] * 1e-3
+    if len(places) < 2 or not np.any(steps):
+        return places
+    farthest, counted_up = float(np.abs(places).max()), np.all(np.abs(steps - np.round(steps)) < 1e-6)
+    if counted_up or not low <= farthest <= high:
+        how = "whole metres apart, up to" if counted_up else "up to"
+        raise DataError(
+            f"{path.name}: {name} places LEDs {how} {farthest:.4g} m from the axis, which is hardly meant",
+            f"{name} holds places in m: are they LED indices, or in another unit? Convert them and save again",
+        )
+    return places
+
+
 def _matlab_axes(file: h5py.File, path: Path, draft: Draft) -> bool:
     """Whether MATLAB wrote the file, which reverses the axes of every array: it has no scalars, only arrays of one.
 
@@ -227,7 +244,7 @@ def _encoder(file: h5py.File, path: Path, draft: Draft, reversed_axes: bool) -> 
         value = value.T.astype(np.float64)
         if not np.isfinite(value).all():
             raise DataError(f"{path.name}: encoder holds NaN or infinity", "correct it and save again")
-        return value
+        return in_metres(value, "encoder", path)
     if value.ndim == 2 and value.shape[0] == 2 and value.shape[1] > 2 and value.dtype.kind != "c":
         draft.notes.append(
             "encoder has the shape (2, LEDs): it was turned and centred on its mean, as PtyLab does; the images were "
@@ -236,8 +253,8 @@ def _encoder(file: h5py.File, path: Path, draft: Draft, reversed_axes: bool) -> 
         value = value.T.astype(np.float64)
         if not np.isfinite(value).all():
             raise DataError(f"{path.name}: encoder holds NaN or infinity", "correct it and save again")
-        return np.asarray(value - value.mean(axis=0))
-    return pairs(file, "encoder", path)
+        return in_metres(np.asarray(value - value.mean(axis=0)), "encoder", path)
+    return in_metres(pairs(file, "encoder", path), "encoder", path)
 
 
 def _sizes(group: h5py.Group) -> dict[str, int]:
