@@ -2,7 +2,7 @@
 
 ``info.json``: ``magnification``, ``numerical_aperture``, ``sensor_pixel_size`` [m], ``bayer_format``,
 ``capture_dimensions``, ``captures`` [{``filename``, ``wavelength`` [m], ``channel``, ``exposure`` [s], ``captured_at``,
-``led_positions`` [{x, y, z}] [m]}]. A capture without LEDs is a dark frame, of its channel and exposure.
+``led_positions`` [{x, y, z} in m]}]. A capture without LEDs is a dark frame, of its channel and exposure.
 """
 
 from __future__ import annotations
