@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ptychoui.engine.binomial import Binomial as Binomial
     from ptychoui.engine.check import directional_deviation as directional_deviation
     from ptychoui.engine.composite import Composite as Composite
+    from ptychoui.engine.greedy import GreedyModule as GreedyModule
     from ptychoui.engine.greedy import ModuleDone as ModuleDone
     from ptychoui.engine.greedy import equal_modules as equal_modules
     from ptychoui.engine.greedy import greedy_pass as greedy_pass
@@ -55,7 +56,7 @@ _HOMES = {
     "binomial": ["Binomial"],
     "check": ["directional_deviation"],
     "composite": ["Composite"],
-    "greedy": ["ModuleDone", "equal_modules", "greedy_pass"],
+    "greedy": ["GreedyModule", "ModuleDone", "equal_modules", "greedy_pass"],
     "inverse": ["Inverse"],
     "layer": ["Effort", "Gradients", "Inputs", "Layer", "Linearisation"],
     "memory": ["MemoryMeter", "measure", "predict", "probe"],

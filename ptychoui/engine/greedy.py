@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from ptychoui.engine.layer import Gradients, Inputs
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import StoreAll
-from ptychoui.engine.strategy import Between, Chain, Run, Strategy, go_on, zeros
+from ptychoui.engine.strategy import Between, Chain, Record, Run, Strategy, go_on, zeros
 from ptychoui.errors import EngineError
 
 LocalLoss = Callable[[int, Tensor], tuple[float, Tensor]]
@@ -64,6 +65,74 @@ def equal_modules(unrolls: int, modules: int) -> list[int]:
     return [unrolls * (m + 1) // modules - unrolls * m // modules for m in range(modules)]
 
 
+class GreedyModule:
+    """Some consecutive unrolls that learn by a loss of their own.
+
+    The state leaves a module before its way back: whoever has the next module may run on from it, on another device or
+    thread, while this one is differentiated (pipelined greedy learning).
+
+    Parameters
+    ----------
+    chain
+        The module's unrolls with the network's update rule.
+    index
+        Its place among the modules, from 0.
+    inside
+        How it is differentiated; by default `StoreAll` with buffers of its own, used again by every pass.
+
+    Raises
+    ------
+    EngineError
+        If that strategy cannot run the chain.
+    """
+
+    def __init__(self, chain: Chain, index: int, inside: Strategy | None = None) -> None:
+        self.chain, self.index = chain, index
+        self._strategy = StoreAll(reuse=True) if inside is None else inside
+        self._strategy.check(chain)
+        self._waiting: tuple[Record, Tensor] | None = None
+
+    def forward(self, state: Any, run: Run, x: Tensor | None = None) -> Any:
+        """Run on a state, which is used up, and return the state that leaves the module.
+
+        ``x`` is what the state was made of where no layer has run on it yet.
+        """
+        update, strategy = self.chain.update, self._strategy
+        with torch.no_grad():
+            if strategy.holds_state:
+                state = update.copy(state)
+            record, state = strategy.record(self.chain, state, run, x)
+            update.check(state)
+            self._waiting = record, update.output(state)
+            return update.copy(state) if strategy.holds_state else state
+
+    def backward(self, inputs: Inputs, wanted: Sequence[str], local_loss: LocalLoss, between: Between) -> ModuleDone:
+        """Differentiate the newest pass's local loss in the inputs asked for; once for each pass.
+
+        Raises
+        ------
+        EngineError
+            If no pass waits for it.
+        """
+        if self._waiting is None:
+            raise EngineError("a forward pass can be walked back once only", "run the forward pass again")
+        (record, output), self._waiting = self._waiting, None
+        update = self.chain.update
+        with torch.enable_grad():
+            loss, cotangent = local_loss(self.index, output)
+        with torch.no_grad():
+            into = zeros(inputs, wanted)
+            adjoint = record.walk(update.start_adjoint(cotangent), into, between)
+            return ModuleDone(self.index, loss, into, update.finish_adjoint(adjoint) if self.index == 0 else None)
+
+    @property
+    def output(self) -> Tensor:
+        """Output of the newest pass, which waits for its way back."""
+        if self._waiting is None:
+            raise EngineError("no forward pass waits for its way back", "run the forward pass first")
+        return self._waiting[1]
+
+
 def greedy_pass(
     chain: Chain,
     modules: Sequence[int],
@@ -103,22 +172,13 @@ def greedy_pass(
             f"modules of {list(modules)} unrolls cannot make a network of {len(chain)}", "let their lengths add up"
         )
     strategy = StoreAll(reuse=True) if inside is None else inside
-    update, run = chain.update, Run(inputs, work, between)
+    run, first = Run(inputs, work, between), 0
     with torch.no_grad():
-        state, first = update.start(x), 0
-        for module, count in enumerate(modules):
-            part = Chain(chain.layers[first : first + count], update)
-            strategy.check(part)
-            if strategy.holds_state:
-                state = update.copy(state)
-            record, state = strategy.record(part, state, run, x if first == 0 else None)
-            update.check(state)
-            output = update.output(state)
-            following = update.copy(state) if strategy.holds_state else state
-            with torch.enable_grad():
-                loss, cotangent = local_loss(module, output)
-            into = zeros(inputs, wanted(module) if callable(wanted) else wanted)
-            adjoint = record.walk(update.start_adjoint(cotangent), into, between)
-            done(ModuleDone(module, loss, into, update.finish_adjoint(adjoint) if module == 0 else None))
-            state, first = following, first + count
-        return output
+        state = chain.update.start(x)
+    for index, count in enumerate(modules):
+        module = GreedyModule(Chain(chain.layers[first : first + count], chain.update), index, strategy)
+        state = module.forward(state, run, x if index == 0 else None)
+        output = module.output
+        done(module.backward(inputs, wanted(index) if callable(wanted) else wanted, local_loss, between))
+        first += count
+    return output

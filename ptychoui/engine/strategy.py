@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptychoui.engine.held import Held
 from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.update import Update
@@ -165,8 +166,9 @@ class Given:
         If an input is no tensor, or one made in `torch.inference_mode`.
     """
 
-    def __init__(self, x: Tensor, inputs: Inputs) -> None:
+    def __init__(self, x: Tensor, inputs: Inputs, layers: Sequence[Layer] = ()) -> None:
         self.inputs = inputs
+        self._held = Held(layers)
         self._tensors = {"x": x, **{f"input {name!r}": tensor for name, tensor in inputs.items()}}
         for name, tensor in self._tensors.items():
             if not isinstance(tensor, Tensor):
@@ -176,8 +178,17 @@ class Given:
         self._versions = {name: tensor._version for name, tensor in self._tensors.items()}
         self._autocast = _autocast()
 
+    def settle(self) -> None:
+        """The forward pass is over: what it changed of its layers was their own."""
+        self._held.settle()
+
     def check(self) -> None:
         """Raise `EngineError` if a tensor was written into since, or types are cast in another way."""
+        if (name := self._held.changed()) is not None:
+            raise EngineError(
+                f"{name} was changed between the forward and the backward pass",
+                "change operators after the backward pass, or give the tensor as an input",
+            )
         for name, tensor in self._tensors.items():
             if tensor._version != self._versions[name]:
                 raise EngineError(
@@ -312,10 +323,11 @@ class Strategy(ABC):
         """
         self.check(chain)
         refuse_inference_mode()
-        given = Given(x, inputs)
+        given = Given(x, inputs, chain.layers)
         with torch.no_grad(), nothing_drawn(self.name, x.device) if self.runs_again else nullcontext():
             record, state = self.record(chain, chain.update.start(x), Run(inputs, work, between), x)
             chain.update.check(state)
+            given.settle()
             return Trace(chain, given, record, chain.update.output(state))
 
 

@@ -138,9 +138,9 @@ class MainWindow(WindowCommands):
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
         if what == "all":
             panels.show_page(document)
-            panels.reconstruction.start_over()
-            panels.reconstruction.show_run(document.history)
-            panels.reconstruction.show_snapshot(document.history.snapshot)
+            panels.view.start_over()
+            panels.view.show_run(document.history)
+            panels.view.show_snapshot(document.history.snapshot)
             panels.stack_run.show_forecast("")
             panels.result.start_over()
             panels.result.show_report(document.reconstruction.report)
@@ -154,8 +154,8 @@ class MainWindow(WindowCommands):
     def _show_run(self) -> None:
         history = self.document.history
         if history.started is None and history.snapshot is None:
-            self.panels.reconstruction.start_over()
-        self.panels.reconstruction.show_run(history)
+            self.panels.view.start_over()
+        self.panels.view.show_run(history)
         self.panels.run.show_history(history, self.controller.state)
         self._say_headline()
         self.panels.progress.show_history(history)
@@ -201,9 +201,9 @@ class MainWindow(WindowCommands):
             self.panels.result.show_picture(shown)
             return
         if not isinstance(shown, Snapshot):
-            self.panels.reconstruction.show_run(self.document.history)
+            self.panels.view.show_run(self.document.history)
             return
-        self.panels.reconstruction.show_snapshot(shown)
+        self.panels.view.show_snapshot(shown)
         if self.controller.state.active and isinstance(shown, PatternSnapshot):
             self.panels.leds.show_levels(shown.levels, shown.exposures)
 
@@ -284,7 +284,7 @@ class MainWindow(WindowCommands):
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
         folder = document.run_folder
         a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
-        a["export"].setEnabled(document.geometry is not None)
+        a["export"].setEnabled(document.geometry is not None or document.history.result is not None)
         for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "demo"):
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))

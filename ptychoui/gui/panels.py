@@ -18,6 +18,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.geometry_dock import GeometryPanel
+from ptychoui.gui.kinds import MICROSCOPE_DOCKS, TrainingView, panels_of
 from ptychoui.gui.led_dock import LedPanel
 from ptychoui.gui.messages import MessageList, Toast
 from ptychoui.gui.progress_dock import ProgressPanel
@@ -45,13 +46,18 @@ class Panels:
         self._was_active = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
+        self._views: dict[str, TrainingView] = {"fpm": self.reconstruction}
+        self.view: TrainingView = self.reconstruction
+        self._views_of_kinds = QStackedWidget()
+        self._views_of_kinds.addWidget(self.reconstruction)
+        self._hidden_for_kind: set[str] = set()
         self.stack = StackView()
         self.result = ResultView(actions["rings"])
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.stack, "Data")
         self.tabs.addTab(self.result, "Reconstruction")
-        self.tabs.addTab(self.reconstruction, "Training")
+        self.tabs.addTab(self._views_of_kinds, "Training")
         self.central = QStackedWidget()
         self.central.addWidget(self.welcome)
         self.central.addWidget(self.tabs)
@@ -120,21 +126,46 @@ class Panels:
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
 
-    def image_view(self) -> ReconstructionView | StackView | ResultView:
+    def image_view(self) -> TrainingView | StackView | ResultView:
         """The view that is in front."""
         front = self.tabs.currentWidget()
-        return front if isinstance(front, (StackView, ResultView)) else self.reconstruction
+        return front if isinstance(front, (StackView, ResultView)) else self.view
 
     def show_page(self, document: Document) -> None:
         """Welcome while nothing is open; data in front until there is a reconstruction."""
         opened = document.reconstruction.report
-        nothing = document.dataset is None and document.history.step == 0 and opened is None
+        self._show_kind(document)
+        microscope = document.fpm is not None
+        nothing = microscope and document.dataset is None and document.history.step == 0 and opened is None
+        self.tabs.setTabEnabled(self.tabs.indexOf(self.stack), microscope)
+        if not microscope:
+            self.tabs.setCurrentWidget(self._views_of_kinds)
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
         if document.history.snapshot is None and document.dataset is not None:
             self.tabs.setCurrentWidget(self.stack)
         is_stack = isinstance(document.dataset, ImageStack)
         self.tabs.setTabEnabled(self.tabs.indexOf(self.result), is_stack or opened is not None)
         self.bring_up(is_stack)
+
+    def _show_kind(self, document: Document) -> None:
+        """The view of a run and the panels that the kind of experiment has; the others come back with theirs."""
+        kind, own = document.experiment.kind, panels_of(document.experiment)
+        if kind not in self._views:
+            self._views[kind] = own.view()
+            self._views[kind].hover_text.connect(self.say)
+            self._views_of_kinds.addWidget(self._views[kind])
+        self.view = self._views[kind]
+        self._views_of_kinds.setCurrentWidget(self.view)
+        for key in MICROSCOPE_DOCKS:
+            dock, toggle = self.docks[key], self.docks[key].toggleViewAction()
+            if key not in own.docks and not dock.isHidden():
+                self._hidden_for_kind.add(key)
+                dock.hide()
+            elif key in own.docks and key in self._hidden_for_kind:
+                self._hidden_for_kind.discard(key)
+                dock.show()
+            if toggle is not None:
+                toggle.setEnabled(key in own.docks)
 
     def show_opened_result(self, document: Document) -> None:
         """A reconstruction was read from a file: bring it to the front."""
@@ -165,7 +196,7 @@ class Panels:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
             if training or task in PAGES:
-                self.tabs.setCurrentWidget(self.reconstruction if training else self.result)
+                self.tabs.setCurrentWidget(self._views_of_kinds if training else self.result)
                 self.result.show_page(PAGES.get(task, "Object"))
             if task == "reconstruction":
                 self.result.start_over()
@@ -184,7 +215,7 @@ class Panels:
         """Take the colours of the theme."""
         for view in (
             self.welcome,
-            self.reconstruction,
+            *self._views.values(),
             self.result,
             self.stack,
             self.leds,

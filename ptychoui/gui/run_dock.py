@@ -6,7 +6,9 @@ from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
-from ptychoui.gui.fields import Field, Form
+from ptychoui.experiment import Experiment, blank_experiment
+from ptychoui.gui.fields import Form
+from ptychoui.gui.kinds import COMMON, panels_of
 from ptychoui.gui.parts import (
     CommandRow,
     Status,
@@ -25,62 +27,6 @@ from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
-
-SETTINGS = (
-    Field(name="design.bright_field_rows", label="Bright-field patterns", kind="int"),
-    Field(name="design.dark_field_rows", label="Dark-field patterns", kind="int"),
-    Field(
-        name="design.start",
-        label="Start from",
-        kind="choice",
-        choices=(
-            ("dense_random", "Random levels"),
-            ("random_partition", "Random partition"),
-            ("hybrid", "Half circles"),
-            ("singles", "Single LEDs"),
-        ),
-    ),
-    Field(name="design.learn_exposure", label="Learn exposures", kind="bool"),
-    Field(name="measurement.photons_per_led", label="Photons per LED", unit="e⁻"),
-    Field(
-        name="network.update",
-        label="Update",
-        kind="choice",
-        choices=(
-            ("heavy_ball", "Heavy ball"),
-            ("nesterov", "Nesterov"),
-            ("gradient", "Plain gradient"),
-            ("learned_momentum", "Learned momentum"),
-        ),
-    ),
-    Field(name="network.unrolls", label="Unrolls", kind="int"),
-    Field(name="network.step", label="Step of an unroll", automatic=True),
-    Field(name="training.steps", label="Training steps", kind="int"),
-    Field(name="training.batch", label="Objects per step", kind="int"),
-    Field(name="training.learning_rate", label="Learning rate"),
-    Field(
-        name="engine.strategy",
-        label="Gradient",
-        kind="choice",
-        choices=(
-            ("reversible", "Reversible"),
-            ("auto", "Automatic"),
-            ("checkpoint", "Checkpoints"),
-            ("offload", "Checkpoints on the host"),
-            ("binomial", "Binomial checkpoints"),
-            ("inverse", "Inverse, to a tolerance"),
-            ("store_all", "Store all"),
-            ("greedy", "Greedy modules"),
-        ),
-    ),
-    Field(name="engine.memory_mb", label="Memory budget", unit="MB", automatic=True),
-    Field(
-        name="engine.device",
-        label="Device",
-        kind="choice",
-        choices=(("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "CUDA GPU")),
-    ),
-)
 
 
 class RunPanel(QWidget):
@@ -101,10 +47,12 @@ class RunPanel(QWidget):
         paint_primary(self.buttons["train"])
         self.status = Status("Training", "Paused, saved")
         self.state, self.time_left = self.status.state, self.status.time_left
-        self.form = Form(SETTINGS)
-        self.form.edited.connect(self.edited)
+        self._forms: dict[type[Experiment], Form] = {}
+        self._form_of = QVBoxLayout(holder := QWidget())
+        self._form_of.setContentsMargins(0, 0, 0, 0)
+        self.form = self._take_form(blank_experiment())
         self.feasibility, self.warnings, self.notes = note(), note(), note()
-        area = scrolled(gap, self.warnings, self.form, self.notes)
+        area = scrolled(gap, self.warnings, holder, self.notes)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
@@ -117,8 +65,20 @@ class RunPanel(QWidget):
     def show_document(self, document: Document) -> None:
         """Show the settings of a document."""
         experiment = document.experiment
+        self.form = self._take_form(experiment)
         self.form.clear_errors()
-        self.form.set_values({field.name: value_of(experiment, field.name) for field in SETTINGS})
+        self.form.set_values({name: value_of(experiment, name) for name in self.form.names})
+
+    def _take_form(self, experiment: Experiment) -> Form:
+        """The form of an experiment's kind, in the place of any other."""
+        kind = type(experiment)
+        if kind not in self._forms:
+            form = self._forms[kind] = Form((*panels_of(experiment).fields, *COMMON), root=kind)
+            form.edited.connect(self.edited)
+            self._form_of.addWidget(form)
+        for other, form in self._forms.items():
+            form.setVisible(other is kind)
+        return self._forms[kind]
 
     def set_error(self, name: str, text: str) -> None:
         """Say below a field why it was refused."""

@@ -21,6 +21,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
 from ptychoui.session.stack_run import save_report
+from ptychoui.training.results import LearnedArrays
 
 
 class WindowCommands(QMainWindow):
@@ -148,11 +149,33 @@ class WindowCommands(QMainWindow):
         self.show_title()
         return True
 
+    def _export_arrays(self, result: LearnedArrays) -> None:
+        from ptychoui.export.results import ARRAY_FORMATS, export_result
+
+        kinds = ";;".join(f"{name.upper()} (*.{name})" for name in ARRAY_FORMATS)
+        name = Files.to_save(self, "Export what was learned", f"{result.name}.{ARRAY_FORMATS[0]}", kinds)
+        if not name:
+            return
+        path = Path(name)
+
+        def write() -> Any:
+            check_parent(path)
+            return export_result(result, path.suffix.removeprefix(".").lower(), path)
+
+        def done(exported: Any) -> None:
+            self.show_message(Message("info", f"Written to {exported.paths[0]}"))
+
+        self.controller.desk.submit("export", write, done, "Exporting…")
+
     def export(self) -> None:
         """Export the patterns."""
         from ptychoui.export.formats import export_patterns
         from ptychoui.gui.export_dialog import ExportDialog
 
+        result = self.document.history.result
+        if isinstance(result, LearnedArrays):
+            self._export_arrays(result)
+            return
         try:
             patterns = self.document.patterns()
         except PtychouiError as error:

@@ -81,7 +81,7 @@ def usual_geometry() -> Geometry:
 
 
 def _table(model: type[BaseModel], name: str) -> type[BaseModel]:
-    if name == "geometry":
+    if name == "geometry" and name in model.model_fields:
         return Geometry
     annotation = model.model_fields[name].annotation
     if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ import torch
 from engine.chains import optics_problem, tanh_problem
 from torch import Tensor
 
-from ptychoui.engine.greedy import ModuleDone, equal_modules, greedy_pass
+from ptychoui.engine.greedy import GreedyModule, ModuleDone, equal_modules, greedy_pass
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.engine.strategy import infer
+from ptychoui.engine.strategy import Chain, Run, infer
 from ptychoui.engine.update import HeavyBall, Plain, Update
 from ptychoui.errors import EngineError
 
@@ -176,3 +177,45 @@ def test_a_module_that_diverges_is_refused() -> None:
     problem.inputs["bias"][0] = float("nan")
     with pytest.raises(EngineError, match="is not finite"):
         passed(problem, [1, 1], Plain())
+
+
+@pytest.mark.parametrize("update", [Plain(), HeavyBall("7/8")], ids=["plain", "heavy ball"])
+@pytest.mark.parametrize("inside", [None, "checkpoint", "reversible"])
+def test_the_state_leaves_a_module_before_its_way_back(update: Update, inside: str | None) -> None:
+    """The next module runs on another thread while the first one is still held up in its loss; nothing changes."""
+    if inside == "reversible" and isinstance(update, Plain):
+        pytest.skip("a plain step has no exact inverse")
+    problem = tanh_problem()
+    expected: list[ModuleDone] = []
+    chain = problem.chain(4, update)
+    wanted, squares = tuple(problem.inputs), squared(problem.cotangent)
+    chosen = [None if inside is None else strategy(inside) for _ in range(3)]
+    greedy_pass(chain, [2, 2], problem.x, problem.inputs, wanted, squares, expected.append, Scratch(), inside=chosen[0])
+    modules = [GreedyModule(Chain(chain.layers[2 * k : 2 * k + 2], update), k, chosen[k + 1]) for k in range(2)]
+    runs = [Run(problem.inputs, Scratch()) for _ in modules]
+    second_is_through = threading.Event()
+    found: dict[int, ModuleDone] = {}
+
+    def held_up(module: int, output: Tensor) -> tuple[float, Tensor]:
+        assert second_is_through.wait(60), "the second module waits for the way back of the first"
+        loss, cotangent = squares(module, output)
+        return loss, cotangent
+
+    with torch.no_grad():
+        state = modules[0].forward(update.start(problem.x), runs[0], problem.x)
+
+    def second() -> None:
+        modules[1].forward(state, runs[1])
+        second_is_through.set()
+        found[1] = modules[1].backward(problem.inputs, wanted, squares, lambda: None)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    found[0] = modules[0].backward(problem.inputs, wanted, held_up, lambda: None)
+    thread.join()
+    for before in expected:
+        after = found[before.module]
+        assert after.loss == before.loss
+        assert all(torch.equal(after.inputs[name], before.inputs[name]) for name in wanted)
+    with pytest.raises(EngineError, match="once only"):
+        modules[0].backward(problem.inputs, wanted, squares, lambda: None)

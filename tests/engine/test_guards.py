@@ -272,3 +272,67 @@ def test_every_public_name_can_be_imported_at_once() -> None:
 
     assert {"Chain", "HeavyBall", "Reversible"} < set(engine.__all__)
     assert all(getattr(engine, name) is not None for name in engine.__all__)
+
+
+class Kernel:
+    """An operator with a tensor of its own, in slots."""
+
+    __slots__ = ("taps",)
+
+    def __init__(self) -> None:
+        self.taps = torch.full((6,), 0.3, dtype=torch.float64)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.taps * torch.sin(x)
+
+
+def held_in(way: str) -> tuple[Any, Tensor, Any]:
+    """A function of a layer, the tensor that it holds, and how to put another in its place, or None."""
+    taps = torch.full((6,), 0.3, dtype=torch.float64)
+    if way == "closure":
+        return (lambda x, _given: taps * torch.sin(x)), taps, None
+    if way == "attribute":
+        kernel = Kernel()
+        return (lambda x, _given: kernel(x)), kernel.taps, lambda other: setattr(kernel, "taps", other)
+    if way == "partial":
+        return partial(lambda given, x, _inputs: given * torch.sin(x), taps), taps, None
+    if way == "module":
+        module = nn.Linear(6, 6, bias=False, dtype=torch.float64).requires_grad_(False)
+        with torch.no_grad():
+            module.weight.mul_(0.1)
+        return (lambda x, _given: torch.sin(module(x))), module.weight, None
+    nested = {"parts": [(taps,)]}
+    return (lambda x, _given: nested["parts"][0][0] * torch.sin(x)), taps, None
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("way", ["closure", "attribute", "partial", "module", "nested"])
+def test_a_tensor_inside_an_operator_must_not_change(name: str, way: str) -> None:
+    function, tensor, replace_it = held_in(way)
+    chain = Chain([AutogradLayer("held", function)] * 3, update_for(name))
+    trace = strategy(name).forward(chain, X, {"w": W}, Scratch())
+    with torch.no_grad():
+        tensor.mul_(1.001)
+    with pytest.raises(EngineError, match="of layer 'held' was changed between"):
+        trace.backward(X, ())
+    if replace_it is not None:
+        trace = strategy(name).forward(chain, X, {"w": W}, Scratch())
+        replace_it(tensor.clone())
+        with pytest.raises(EngineError, match="'taps' of layer 'held' was changed"):
+            trace.backward(X, ())
+    trace = strategy(name).forward(chain, X, {"w": W}, Scratch())
+    trace.backward(X, ())
+
+
+def test_a_buffer_that_layers_write_into_themselves_is_none_of_it() -> None:
+    buffer, calls = torch.zeros(6, dtype=torch.float64), {"newest": torch.zeros(1)}
+
+    def function(x: Tensor, _given: Inputs) -> Tensor:
+        buffer.add_(1)
+        calls["newest"] = torch.ones(1)
+        return 0.3 * torch.sin(x)
+
+    chain = Chain([AutogradLayer("own", function)] * 3, HeavyBall("7/8"))
+    trace = Reversible().forward(chain, X, {"w": W}, Scratch())
+    buffer.add_(1)
+    trace.backward(X, ())
