@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DOCS   := $(VENV)/.installed-for-docs
 
 .DEFAULT_GOAL := help
 
@@ -12,6 +13,7 @@ help:
 	@echo "make test   set up, then lint, check types and imports, and run the tests on all cores"
 	@echo "make setup  set up only: .venv, pinned packages, system libraries for Qt"
 	@echo "make slow   the tests that take minutes"
+	@echo "make docs   the documentation as a site, in site/"
 	@echo "make samples  make sample_data again from its seed"
 	@echo "make clean  remove .venv and caches"
 
@@ -42,10 +44,17 @@ test: setup
 slow: setup
 	$(BIN)/python -m pytest -n auto --dist worksteal --run-slow -m slow
 
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+$(DOCS): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 samples: setup
 	$(BIN)/ptychoui simulate -o sample_data --seed 0
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist site
 
-.PHONY: help setup run test slow samples clean
+.PHONY: help setup run test slow docs samples clean

@@ -241,12 +241,20 @@ def commands_page() -> str:
         "# Commands",
         "",
         "`ptychoui` without a command opens the window. `--json` prints one JSON object on standard output and nothing",
-        "else. An error is one line that says what is wrong and what to do, with exit code 2. Ctrl-C keeps what is done",
-        "of a run and of a full field.",
+        "else. An error is one line that says what is wrong and what to do, with exit code 2.",
         "",
     ]
     for name, about, parser in _commands(_parser()):
-        lines += [f"## ptychoui {name}", "", f"{about[:1].upper()}{about[1:]}.", "", "```text", _usage(parser), "```", ""]
+        lines += [
+            f"## ptychoui {name}",
+            "",
+            f"{about[:1].upper()}{about[1:]}.",
+            "",
+            "```text",
+            _usage(parser),
+            "```",
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -305,7 +313,7 @@ def pages() -> dict[str, str]:
     written = {
         "reference/settings.md": settings_page(),
         "reference/commands.md": commands_page(),
-        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("](docs/", "]("),
         "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
     }
     return written | {_place(name): api_page(name, modules) for name, modules in packages().items()}
