@@ -12,6 +12,7 @@ import re
 import runpy
 import shlex
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 import tifffile
+import tqdm
 
 from ptychoui import cli
 from ptychoui.paths import sample_data
@@ -29,8 +31,8 @@ ALL_PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")),
 
 WORDS = re.compile(r"(?:<!-- test: (?P<said>[^\n]*?) -->\n)?```(?P<language>\w*)[^\n]*\n(?P<text>.*?)\n```", re.S)
 
-LESS_PX = 72
-"""Edge of the images in the fast test: two tiles of 32 pixels and a margin."""
+LESS_PX, LESS_LEDS = 72, 5
+"""Edges of the images (two tiles of 32 pixels and a margin) and of the square of LEDs in the fast test."""
 
 LESS = {
     "simulate": ["--help"],
@@ -39,6 +41,16 @@ LESS = {
     "train": ["--steps", "1"],
 }
 """What the fast test adds to commands; the last of two equal options wins. Sample data are there already."""
+
+
+@pytest.fixture(autouse=True)
+def as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command installs signal handlers and a monitor of its progress bar: neither outlives a test."""
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
@@ -89,13 +101,19 @@ def parsed(words: list[str]) -> None:
 
 
 def lesser_stack(folder: Path) -> None:
-    """The sample data with the middle of the stack's images alone."""
+    """The sample data with the middle of the stack's images alone, of the LEDs in the middle."""
     shutil.copytree(sample_data(), folder)
-    path = folder / "stack.ome.tif"
+    path, beside = folder / "stack.ome.tif", folder / "stack.geometry.toml"
     images = tifffile.imread(path)
-    first = (images.shape[1] - LESS_PX) // 2
-    middle = slice(first, first + LESS_PX)
-    tifffile.imwrite(path, images[:, middle, middle], metadata={"axes": "TYX"}, ome=True)
+    edge = round(len(images) ** 0.5)
+    leds, middle = (slice((n - m) // 2, (n + m) // 2) for n, m in ((edge, LESS_LEDS), (images.shape[1], LESS_PX)))
+    fewer = images.reshape(edge, edge, *images.shape[1:])[leds, leds, middle, middle].reshape(-1, LESS_PX, LESS_PX)
+    tifffile.imwrite(path, fewer, metadata={"axes": "TYX"}, ome=True)
+    text = beside.read_text(encoding="utf-8")
+    for side in ("rows", "columns"):
+        assert f"{side} = {edge}\n" in text
+        text = text.replace(f"{side} = {edge}\n", f"{side} = {LESS_LEDS}\n")
+    beside.write_text(text, encoding="utf-8")
 
 
 def run_page(page: Path, less: bool) -> None:
