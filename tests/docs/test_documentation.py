@@ -22,6 +22,7 @@ import pytest
 import tifffile
 import tqdm
 
+import ptychoui
 from ptychoui import cli
 from ptychoui.paths import sample_data
 
@@ -203,3 +204,10 @@ def test_the_introduction_is_short_and_names_the_tests() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150
     assert "make test" in text and "pip install" in text
+
+
+def test_citation_and_changelog_are_of_this_program() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {ptychoui.__version__}\n" in citation and "\nlicense: GPL-3.0-or-later\n" in citation
+    titles = re.findall(r"^### (\w+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert titles[:4] == ["Added", "Changed", "Fixed", "Removed"]
