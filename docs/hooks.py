@@ -121,7 +121,7 @@ def settings_page() -> str:
         lines += [f"## Experiments of kind `{kind.name}`: {kind.title}", ""]
         for place, cls in tables(kind.settings):
             title = f"`[{place}]`".replace("[]]", "]]").replace("`[", "`[[" if place.endswith("[]") else "`[")
-            lines += [f"### {title if place else 'Head of the file'}", "", *_table(cls, top=not place)]
+            lines += [f"### {title if place else 'Head of the file'}", "", *_table(cls)]
             seen.add(cls)
     geometry = _known("Geometry")
     lines += [
@@ -134,7 +134,8 @@ def settings_page() -> str:
     seen |= {cls for _place, cls in tables(geometry)}
     others = [cls for cls in settings_classes() if cls not in seen and not _is_base(cls, seen)]
     for cls in others:
-        lines += [f"## {cls.__name__}", "", *_table(cls, top=False)]
+        nowhere = "In no file: options of commands, and fields of the window."
+        lines += [f"## {cls.__name__}", "", nowhere, "", *_table(cls)]
     return "\n".join(lines)
 
 
@@ -142,8 +143,8 @@ def _is_base(cls: type[BaseModel], of: set[type[BaseModel]]) -> bool:
     return any(issubclass(other, cls) for other in of)
 
 
-def _table(cls: type[BaseModel], top: bool) -> list[str]:
-    """A class's sentence and its settings; of an experiment only those that are in no table."""
+def _table(cls: type[BaseModel]) -> list[str]:
+    """A class's sentence and those of its settings that are in no table of their own."""
     summary = (cls.__doc__ or "").strip().split("\n\n")[0]
     lines = [re.sub(r"``(.+?)``", r"`\1`", " ".join(summary.split())), ""]
     plain = {n: f for n, f in cls.model_fields.items() if not _models(f.annotation)}
