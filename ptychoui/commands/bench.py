@@ -36,6 +36,7 @@ def add_commands(commands: Any) -> None:
     _add_stack(kinds)
     _add_field(kinds)
     _add_window(kinds)
+    _add_first_minute(kinds)
     _add_calibration(kinds)
     _add_doctor(commands)
 
@@ -325,6 +326,19 @@ def _window(arguments: argparse.Namespace) -> int:
         for name, value in values.items():
             print(f"{name:<24}{value}")
     return 0
+
+
+def _add_first_minute(kinds: Any) -> None:
+    parser = kinds.add_parser("first-minute", help="how long the demonstration shows no sign of life when it begins")
+    parser.add_argument("--steps", type=whole(1), default=55, help="optimiser steps that are watched")
+    add_json(parser)
+    parser.set_defaults(run=_first_minute)
+
+
+def _first_minute(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import first_minute
+
+    return show(arguments, first_minute.run(arguments.steps), first_minute.table)
 
 
 def _add_calibration(kinds: Any) -> None:

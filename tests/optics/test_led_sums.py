@@ -151,7 +151,7 @@ def test_damaged_loops_on_the_disk_are_made_again(tmp_path: Path) -> None:
 import numpy as np
 from ptychoui.optics import compiled
 
-def two(dtype):
+def two(dtype, _tell):
     pairs, image = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
     compiled.square(pairs, image)
     compiled.scale(pairs, image, pairs)

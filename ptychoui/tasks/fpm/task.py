@@ -22,6 +22,7 @@ from ptychoui.engine.strategy import Between
 from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.experiment import Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
 from ptychoui.network.ptychographic import PtychographicNetwork
+from ptychoui.optics.compiled import compiled_before
 from ptychoui.optics.explained_stack import ExplainedStack
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
@@ -369,6 +370,8 @@ def build_task(
             sources=examples.sources,
         )
 
+    if device.type == "cpu" and not compiled_before():
+        tell("compiling the loops over LEDs for this processor, once: half a minute")
     task = FpmTask(
         experiment=experiment,
         geometry=geometry,
