@@ -41,10 +41,10 @@ from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain, infer
 from ptychoui.engine.update import Plain
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import FpmExperiment
 from ptychoui.network.ptychographic import INPUTS
 from ptychoui.network.residual_cnn import ResidualCnn
 from ptychoui.optics.objects import source_image
+from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.task import build_task
 from ptychoui.training.events import Validated
 from ptychoui.training.gradients import GREEDY

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.design.patterns import PatternSet
-    from ptychoui.experiment import Reconstruct
     from ptychoui.optics.calibrate import Calibration
     from ptychoui.optics.calibrate_file import StackCalibration
     from ptychoui.optics.multiplexed import CodedReconstruction
     from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+    from ptychoui.settings import Reconstruct
 
 CODED_PASSES = 200
 NAMED_LEDS = 6
@@ -116,8 +116,8 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     """A result, what is to be done once it is kept, and the time for reading in seconds."""
     import time
 
-    from ptychoui.experiment import Reconstruct
     from ptychoui.optics.reconstruct_file import open_stack, with_limit_noted
+    from ptychoui.settings import Reconstruct
 
     use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
@@ -335,10 +335,10 @@ def _add_calibrate(commands: Any) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
-    from ptychoui.experiment import to_toml
     from ptychoui.optics.calibrate_file import StackCalibration
     from ptychoui.optics.pose import changes, difference
     from ptychoui.optics.reconstruct_file import open_stack
+    from ptychoui.settings import to_toml
 
     check_output(arguments.output, arguments.file, geometry=arguments.geometry)
     use_threads(arguments)

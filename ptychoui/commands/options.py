@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
-    from ptychoui.experiment import Experiment
+    from ptychoui.settings import Experiment
 
 
 def whole(lowest: int) -> Callable[[str], int]:

@@ -18,9 +18,9 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Chain
 from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Network
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised, ProductResult
+from ptychoui.settings import Network
 
 INPUTS = ("weights", "offset", "amplitude", "step")
 """Inputs of every layer: see `DataTerm`; ``step`` holds one step size per unroll. A learned ``momentum`` is another."""

@@ -39,11 +39,11 @@ from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Microscope
 from ptychoui.optics import compiled
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.led_sums import Light, Windows, led_sums
 from ptychoui.optics.microscope import Sampling
+from ptychoui.settings import Microscope
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.experiment import Microscope
 from ptychoui.optics.microscope import pupil_function
+from ptychoui.settings import Microscope
 
 ALL = slice(None)
 

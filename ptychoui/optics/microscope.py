@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.settings import Array, Geometry, Microscope
 from ptychoui.zernike import zernike
 
 MINIMUM_OVERLAP = 0.35

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
 from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, stack_sampling
+from ptychoui.settings import Geometry, Microscope, Reconstruct
 
 POOR = 0.1
 """Residual, brightness and stray light fitted, from which something about the geometry is likely to be wrong."""

@@ -16,9 +16,9 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, versions
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Reconstruct
 from ptychoui.optics.led_array import LedArray, led_array, limit_notes
 from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
+from ptychoui.settings import Array, Reconstruct
 
 LARGEST_PX = 256
 """Edge of the window that is reconstructed of larger images when none is asked for, in camera pixels."""

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Microscope
 from ptychoui.optics.forward import camera_matrix
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling, good_length
 from ptychoui.optics.pupil_series import radial_order, zernike_powers
+from ptychoui.settings import Microscope
 
 SLACK_PX = 2
 """Samples by which a direction may be corrected before its window is cut out elsewhere."""

@@ -24,11 +24,11 @@ from ptychoui.data.dataset import ImageStack, array_sha256, release
 from ptychoui.data.files import json_text, make_folder, write_atomic
 from ptychoui.data.results import StoredReconstruction, load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError, GeometryError, RunError
-from ptychoui.experiment import Geometry, Reconstruct, to_toml
 from ptychoui.optics.microscope import tile_limits, transforms_fast
 from ptychoui.optics.reconstruct import StackReconstruction, curvature
 from ptychoui.optics.reconstruct_file import Window, image_places, leds_seen_from, record_of, stored_tiles
 from ptychoui.optics.stack_model import free_border_px, object_upsampling, stack_sampling
+from ptychoui.settings import Geometry, Reconstruct, to_toml
 
 LARGEST_TILE_PX = 256
 SMALLEST_TILE_PX = 24

@@ -14,16 +14,6 @@ from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import (
-    DataSource,
-    Experiment,
-    FpmExperiment,
-    Geometry,
-    blank_experiment,
-    kind_of,
-    load_experiment,
-    to_toml,
-)
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
@@ -37,6 +27,16 @@ from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
+from ptychoui.settings import (
+    DataSource,
+    Experiment,
+    FpmExperiment,
+    Geometry,
+    blank_experiment,
+    kind_of,
+    load_experiment,
+    to_toml,
+)
 
 FloatArray = NDArray[np.float64]
 DEEPEST_UNDO = 200

@@ -11,12 +11,12 @@ from typing import Any
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_target
 from ptychoui.errors import NoGeometryError, StopRequested
-from ptychoui.experiment import Geometry
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.stored_report import stored_report
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Geometry
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 

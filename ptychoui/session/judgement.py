@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import DataSource, Geometry, Measurement
+from ptychoui.settings import DataSource, Geometry, Measurement
 
 if TYPE_CHECKING:
     from ptychoui.design.feasibility import Feasibility

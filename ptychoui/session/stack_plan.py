@@ -10,9 +10,9 @@ from pydantic import Field
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, NoGeometryError
-from ptychoui.experiment import Geometry, Reconstruct, Settings
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import tile_limits
+from ptychoui.settings import Geometry, Reconstruct, Settings
 from ptychoui.words import counted
 
 USUAL_SIZE_PX = 256

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import StopRequested
-from ptychoui.experiment import Geometry
 from ptychoui.optics import validation
 from ptychoui.optics.halves import two_halves
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, stack_task
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Geometry
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 

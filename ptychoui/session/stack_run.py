@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError, StopRequested
-from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics import validation
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, StackTask, forecast, stack_task
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Array, Geometry, Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Picture, Stopped
 from ptychoui.words import counted

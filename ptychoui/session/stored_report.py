@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Array
 from ptychoui.optics import validation
 from ptychoui.session.stack_run import StackReport, SuggestedLayout, frozen
+from ptychoui.settings import Array
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction

@@ -17,7 +17,7 @@ from ptychoui.engine.greedy import ModuleDone
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import infer
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.gradients import GREEDY
 
 

@@ -23,7 +23,6 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import load_reconstruction
-from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
 from ptychoui.optics.calibrate import Step
 from ptychoui.optics.calibrate_file import Spread
 from ptychoui.optics.pose import VARIANTS, moved
@@ -31,6 +30,7 @@ from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.optics.tiles import FieldReconstruction
 from ptychoui.paths import sample_data
+from ptychoui.settings import Array, Geometry, Measurement, Microscope, to_toml
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),

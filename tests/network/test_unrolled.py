@@ -12,8 +12,8 @@ from optics.setups import inner, make, physics, relative
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.update import HeavyBall, Plain
-from ptychoui.experiment import Network
 from ptychoui.network.ptychographic import INPUTS, GradientUnroll, PtychographicNetwork
+from ptychoui.settings import Network
 
 
 @pytest.fixture

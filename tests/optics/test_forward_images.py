@@ -12,9 +12,9 @@ from optics.setups import ABERRATED, figure, make, objects, physics, relative
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Microscope
 from ptychoui.optics.forward import DataTerm, FourierPtychography, _residual, _residual_change
 from ptychoui.optics.microscope import Sampling
+from ptychoui.settings import Microscope
 
 RINGS = {"kind": "rings", "ring_radii_mm": (0.0, 5.0, 9.0), "ring_counts": (1, 6, 5)}
 DOME = {"kind": "dome", "ring_radii_mm": (0.0, 8.0, 15.0), "ring_counts": (1, 5, 4), "dome_radius_mm": 40.0}

@@ -15,7 +15,6 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Geometry, to_toml
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import sampling
 from ptychoui.optics.object_sources import collect_objects
@@ -28,6 +27,7 @@ from ptychoui.optics.objects import (
     training_objects,
 )
 from ptychoui.optics.simulate import single_led_images
+from ptychoui.settings import Geometry, to_toml
 
 GEOMETRY: dict[str, Any] = {
     "microscope": {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0},

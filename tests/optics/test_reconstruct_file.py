@@ -11,7 +11,6 @@ from optics import spherical
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.object_sources import collect_objects
 from ptychoui.optics.reconstruct import reconstruct
@@ -22,6 +21,7 @@ from ptychoui.optics.reconstruct_file import (
     leds_seen_from,
     with_calibration,
 )
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 GEOMETRY = Geometry(
     microscope=Microscope(

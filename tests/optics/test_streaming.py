@@ -19,7 +19,6 @@ from ptychoui.bench.resident import available
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.experiment import Network
 from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
 from ptychoui.optics import compiled
 from ptychoui.optics.forward import DataTerm, FourierPtychography, ProductResult, _reach, _windows
@@ -28,6 +27,7 @@ from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.led_sums_cpu import CompiledLedSums
 from ptychoui.optics.microscope import zernike
 from ptychoui.optics.pupil_series import PupilSeries, zernike_powers
+from ptychoui.settings import Network
 
 CPU = torch.device("cpu")
 POSE = {"rotation_deg": 17.0, "tilt_x_deg": 6.0, "shift_x_mm": 0.7}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics import validation
 from ptychoui.optics.led_array import led_array
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 NA = 0.2
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from training.small import experiment_on_disk, same_state
 
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.events import Finished
 from ptychoui.training.runs import new_run, resume_run
 from ptychoui.training.trainer import Trainer

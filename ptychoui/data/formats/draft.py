@@ -34,7 +34,7 @@ from ptychoui.data.formats.geometry_file import (
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.data.formats.missing_settings import WORDS, likely_kind, lines_for
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Geometry, Images
+from ptychoui.settings import Geometry, Images
 
 ORIENTATION = (
     "the orientation of the LED array follows the layout's custom; check it: the 8 variants of flip and swap differ, "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Microscope
+from ptychoui.settings import Microscope
 from ptychoui.zernike import zernike
 
 NOLLS = range(4, 16)

@@ -23,7 +23,7 @@ from ptychoui.data.formats.names import natural_key, stem_of
 from ptychoui.data.formats.stated_names import StatedNames, keyed, members_per_image, name_of_members
 from ptychoui.data.formats.stated_order import stated_leds
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 from ptychoui.text import text_of
 
 SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".log", ".json"}
