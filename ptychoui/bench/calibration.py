@@ -20,8 +20,8 @@ from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling, sampling
 from ptychoui.optics.objects import source_image, training_objects
 from ptychoui.optics.pose import HEIGHT, ROTATION, SHIFT_X, SHIFT_Y, difference, moved
-from ptychoui.optics.reconstruct import Reconstruction
 from ptychoui.optics.simulate import single_led_images
+from ptychoui.optics.stack_result import Reconstruction
 from ptychoui.settings import Array, Geometry, Microscope
 
 PHOTOELECTRONS = 1e4

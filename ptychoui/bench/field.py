@@ -22,7 +22,8 @@ from ptychoui.data.dataset import ImageStack, Provenance, array_sha256
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.tiles import FieldReconstruction, TilePlan, plan_tiles
+from ptychoui.optics.tile_plan import TilePlan, plan_tiles
+from ptychoui.optics.tiles import FieldReconstruction
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 FINER = 2

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import DataError
-from ptychoui.optics.forward import DataTerm, FourierPtychography
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
 from ptychoui.settings import Microscope

@@ -38,9 +38,11 @@ from ptychoui.optics.pose import (
     single_slopes,
     slopes,
 )
-from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
+from ptychoui.optics.reconstruct import PassDone, StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, SHIFT, ZERNIKE, StackFit
-from ptychoui.optics.stack_model import StackModel, stack_sampling
+from ptychoui.optics.stack_grids import stack_sampling
+from ptychoui.optics.stack_model import StackModel
+from ptychoui.optics.stack_result import Reconstruction
 from ptychoui.settings import Geometry, Reconstruct
 
 JUDGED_PASSES = 10

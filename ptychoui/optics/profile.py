@@ -25,11 +25,11 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError
 from ptychoui.optics.calibrate import Calibration, Step
 from ptychoui.optics.calibrate_file import StackCalibration
+from ptychoui.optics.crop import image_places
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
 from ptychoui.optics.pupil_series import radial_order
 from ptychoui.optics.reconstruct import reconstruct
-from ptychoui.optics.reconstruct_file import image_places
 from ptychoui.optics.validation import without_ramp
 from ptychoui.settings import Geometry, Images, to_toml
 

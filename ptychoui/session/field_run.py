@@ -91,7 +91,8 @@ def field_run(
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.data.results import save_reconstruction
-        from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
+        from ptychoui.optics.tile_plan import plan_tiles
+        from ptychoui.optics.tiles import FieldReconstruction
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()

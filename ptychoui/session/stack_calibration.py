@@ -147,7 +147,7 @@ def calibrating(
         If an LED has no image.
     """
     from ptychoui.optics.calibrate_file import LARGEST_PX, StackCalibration
-    from ptychoui.optics.reconstruct_file import Window
+    from ptychoui.optics.crop import Window
 
     if geometry is None:
         raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")

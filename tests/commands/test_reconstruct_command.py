@@ -18,7 +18,7 @@ import pytest
 import tqdm
 
 from ptychoui import cli
-from ptychoui.commands.optics import _start
+from ptychoui.commands.calibrate import _start
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
@@ -191,7 +191,7 @@ def test_a_calibration_that_is_ended_twice_says_that_it_is_written(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", calibrated)
-    monkeypatch.setattr("ptychoui.commands.optics._spread", interrupted)
+    monkeypatch.setattr("ptychoui.commands.calibrate._spread", interrupted)
     code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
     assert code == 2 and out == "" and (tmp_path / "g.toml").is_file()
     assert "ptychoui: stopped: g.toml is written, its error bar is not known - use it as it is" in err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from commands.calls import Call
 
-from ptychoui.commands.optics import _standing_out
+from ptychoui.commands.reconstruct import _standing_out
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
 from ptychoui.optics.simulate import simulate_stack

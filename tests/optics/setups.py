@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.optics.forward import DataTerm, FourierPtychography
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling, sampling
 from ptychoui.settings import Array, Microscope

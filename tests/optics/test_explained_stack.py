@@ -13,8 +13,9 @@ from optics.setups import figure
 from optics.test_geometry_check import MEASURED, measured
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.optics.crop import central_window
 from ptychoui.optics.explained_stack import BLIND, ExplainedStack, explain_stack
-from ptychoui.optics.reconstruct_file import WindowReconstruction, central_window
+from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import low_pass, simulate_stack
 from ptychoui.settings import Geometry, Measurement, Reconstruct
 

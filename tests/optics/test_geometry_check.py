@@ -16,6 +16,7 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.optics.bright_field import bright_field_finding, stack_findings
 from ptychoui.optics.circles import Circles
+from ptychoui.optics.crop import central_window, image_places, leds_seen_from
 from ptychoui.optics.geometry_check import (
     Finding,
     check_geometry,
@@ -26,7 +27,6 @@ from ptychoui.optics.geometry_check import (
 )
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS
-from ptychoui.optics.reconstruct_file import central_window, image_places, leds_seen_from
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.paths import resources
 from ptychoui.settings import Geometry, Measurement

@@ -10,16 +10,14 @@ from optics.oracle import ZERNIKE
 from optics.setups import LATTICE, SCOPE, make
 
 from ptychoui.errors import GeometryError
+from ptychoui.optics.derived import derived_numbers, field_of_leds, usaf_element
 from ptychoui.optics.microscope import (
     Sampling,
-    derived_numbers,
-    field_of_leds,
     good_padding,
     pupil_function,
     pupil_overlap,
     sampling,
     tile_limits,
-    usaf_element,
     zernike,
 )
 from ptychoui.settings import Array, Geometry, Microscope

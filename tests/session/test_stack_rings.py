@@ -8,7 +8,7 @@ import pytest
 
 from ptychoui.bench.calibration import ARRAYS, make_scene
 from ptychoui.data.dataset import ImageStack
-from ptychoui.optics.validation import RingCorrelation
+from ptychoui.optics.ring_correlation import RingCorrelation
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_plan import StackPlan

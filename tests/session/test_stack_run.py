@@ -13,7 +13,8 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import save_reconstruction
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
 from ptychoui.optics import calibrate, calibrate_file, geometry_check
-from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+from ptychoui.optics.crop import Window
+from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
