@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ptychoui.engine.update import Update, diverged, type_name, unlike
 from ptychoui.errors import EngineError
 
 if TYPE_CHECKING:
     from ptychoui.engine.integer_steps import IntegerSteps
-from ptychoui.engine.update import Update, diverged, type_name, unlike
 
 FRACTION_BITS = 44
 """States are integers in units of 2^-44: 6e-14, below the rounding of double-precision increments of order one."""
