@@ -104,7 +104,7 @@ def _add_design(kinds: Any) -> None:
 
 def _design(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import design
-    from ptychoui.experiment import for_microscopes, load_experiment
+    from ptychoui.settings import for_microscopes, load_experiment
 
     experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None
@@ -139,7 +139,7 @@ def _add_greedy(kinds: Any) -> None:
 
 def _greedy(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import greedy
-    from ptychoui.experiment import for_microscopes, load_experiment
+    from ptychoui.settings import for_microscopes, load_experiment
 
     result = greedy.run(
         arguments.unrolls,
@@ -180,7 +180,7 @@ def _add_depth(kinds: Any) -> None:
 
 def _depth(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import depth
-    from ptychoui.experiment import for_microscopes, load_experiment
+    from ptychoui.settings import for_microscopes, load_experiment
 
     experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None

@@ -24,7 +24,7 @@ from ptychoui.commands.options import (
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
-    from ptychoui.experiment import Experiment, FpmExperiment
+    from ptychoui.settings import Experiment, FpmExperiment
     from ptychoui.training.control import RunControl
     from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
@@ -61,7 +61,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from ptychoui.experiment import kind_of
+    from ptychoui.settings import kind_of
     from ptychoui.training.control import RunControl
 
     control = RunControl()
@@ -97,7 +97,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyTask]:
     """The run that a command line asks for, new or taken up."""
-    from ptychoui.experiment import load_experiment
+    from ptychoui.settings import load_experiment
 
     use_threads(arguments)
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
@@ -138,7 +138,7 @@ def _show_first(trainer: Trainer[AnyTask]) -> None:
 
 def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
     """A run's settings with what the command line says instead; data that moved are still the same images."""
-    from ptychoui.experiment import FpmExperiment
+    from ptychoui.settings import FpmExperiment
 
     experiment = with_options(stored, arguments)
     if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
@@ -148,7 +148,7 @@ def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
 
 def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
     """Whether a run's settings are those of an experiment, but for the geometry that came with its data."""
-    from ptychoui.experiment import FpmExperiment
+    from ptychoui.settings import FpmExperiment
 
     if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
         experiment = experiment.replace(geometry=stored.geometry)
@@ -157,7 +157,7 @@ def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
 
 def _experiment_for(arguments: argparse.Namespace) -> FpmExperiment:
     """Default settings, as far as the data given allow."""
-    from ptychoui.experiment import blank_experiment, for_microscopes
+    from ptychoui.settings import blank_experiment, for_microscopes
     from ptychoui.tasks.fpm.defaults import fitted
 
     name = Path(arguments.data).name.partition(".")[0] or "untitled"
@@ -218,7 +218,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     """Show a run's events as a progress bar; return what ``--json`` prints."""
     from tqdm import tqdm
 
-    from ptychoui.experiment import kind_of
+    from ptychoui.settings import kind_of
     from ptychoui.training.events import (
         Finished,
         ProductsChecked,
@@ -287,7 +287,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(values)
     else:
-        from ptychoui.experiment import kind_of
+        from ptychoui.settings import kind_of
         from ptychoui.training.run_folder import RunFolder
 
         metrics = kind_of(RunFolder.open(arguments.run_folder, lock=False).experiment().kind).metrics

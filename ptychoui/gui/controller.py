@@ -12,7 +12,6 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.gui.kept_work import KeptWork
@@ -54,6 +53,7 @@ from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import MakeEvents, RunState, Worker
+from ptychoui.settings import Experiment, Geometry
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 from ptychoui.words import counted
 

@@ -6,7 +6,6 @@ from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
-from ptychoui.experiment import Experiment, blank_experiment
 from ptychoui.gui.fields import Form
 from ptychoui.gui.kinds import COMMON, panels_of
 from ptychoui.gui.parts import (
@@ -27,6 +26,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
+from ptychoui.settings import Experiment, blank_experiment
 
 
 class RunPanel(QWidget):

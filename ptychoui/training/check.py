@@ -22,8 +22,8 @@ from ptychoui.engine.check import ALLOWED, deviations, off_kinks, products_of
 from ptychoui.engine.planner import Option
 from ptychoui.engine.strategy import Between, Strategy, go_on
 from ptychoui.errors import CertificateError
-from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.settings import Engine
 from ptychoui.training.gradients import GREEDY, gradient_strategy
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.task import AnyTask, Examples

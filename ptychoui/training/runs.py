@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptychoui.errors import RunError
-from ptychoui.experiment import Experiment
+from ptychoui.settings import Experiment
 from ptychoui.training.control import RunControl
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.settled import differences

@@ -17,7 +17,7 @@ from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
-from ptychoui.experiment import kind_of
+from ptychoui.settings import kind_of
 from ptychoui.training.check import check_products
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import (

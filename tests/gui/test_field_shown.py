@@ -11,13 +11,13 @@ import pytest
 from PyQt6.QtWidgets import QWidget
 from stepwise_run import snapshot, started, validated
 
-from ptychoui.experiment import kind_of
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.messages import Message
 from ptychoui.gui.progress_dock import ProgressPanel
 from ptychoui.session import runs
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
+from ptychoui.settings import kind_of
 from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Preparing
