@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling, sampling
 from ptychoui.optics.objects import source_image, training_objects
 from ptychoui.optics.pose import HEIGHT, ROTATION, SHIFT_X, SHIFT_Y, difference, moved
-from ptychoui.optics.reconstruct import Reconstruction
 from ptychoui.optics.simulate import single_led_images
+from ptychoui.optics.stack_result import Reconstruction
+from ptychoui.settings import Array, Geometry, Microscope
 
 PHOTOELECTRONS = 1e4
 TILE_PX = 128

@@ -23,11 +23,12 @@ from torch.utils.checkpoint import checkpoint
 
 from ptychoui.engine.autograd_layer import AutogradLayer
 from ptychoui.engine.composite import Composite
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Inputs, Layer
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import HeavyBall, Plain
 
 BETA = Fraction(7, 8)
 """Momentum of the heavy-ball network."""

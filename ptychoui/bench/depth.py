@@ -42,7 +42,7 @@ from ptychoui.bench.design import (
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError, is_out_of_memory
-from ptychoui.experiment import FpmExperiment
+from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.parameters import DesignParameters
 from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
 from ptychoui.training.events import Validated

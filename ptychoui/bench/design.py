@@ -31,8 +31,8 @@ from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import FpmExperiment
-from ptychoui.optics.forward import DataTerm
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.objectives import scores
 from ptychoui.tasks.fpm.parameters import DesignParameters, design_parameters

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack, Provenance, array_sha256
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.tiles import FieldReconstruction, TilePlan, plan_tiles
+from ptychoui.optics.tile_plan import TilePlan, plan_tiles
+from ptychoui.optics.tiles import FieldReconstruction
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 FINER = 2
 """Samples of the simulated field per camera pixel."""

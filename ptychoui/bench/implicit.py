@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ptychoui.bench.coupling import library
+from ptychoui.engine.float_updates import Plain
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import Plain
 from ptychoui.network.least_squares import LeastSquares, MaskedFourier
 
 TOLERANCE = 1e-6

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Array, Microscope, Network
 from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling, good_padding
+from ptychoui.settings import Array, Microscope, Network
 
 PIXEL_UM = 0.41452
 PUBLISHED = Microscope(

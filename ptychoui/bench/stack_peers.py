@@ -35,10 +35,11 @@ from ptychoui.bench import stack_ways
 from ptychoui.bench.coupling import CannotRun, first_line
 from ptychoui.bench.stack_ways import PEERS, Found, Stack, Way, inverse, make_stack, quiet
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Reconstruct
-from ptychoui.optics.forward import camera_matrix
+from ptychoui.optics.crop import central_window, image_places, leds_seen_from
+from ptychoui.optics.forward_grids import camera_matrix
 from ptychoui.optics.reconstruct import StackReconstruction
-from ptychoui.optics.reconstruct_file import central_window, image_places, leds_seen_from, open_stack
+from ptychoui.optics.reconstruct_file import open_stack
+from ptychoui.settings import Reconstruct
 
 Residuals = Mapping[str, float]
 

@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 from ptychoui.bench.coupling import CannotRun, library
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import good_length, pupil_function
+from ptychoui.settings import Geometry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

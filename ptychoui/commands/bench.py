@@ -36,6 +36,7 @@ def add_commands(commands: Any) -> None:
     _add_stack(kinds)
     _add_field(kinds)
     _add_window(kinds)
+    _add_first_minute(kinds)
     _add_calibration(kinds)
     _add_doctor(commands)
 
@@ -103,7 +104,7 @@ def _add_design(kinds: Any) -> None:
 
 def _design(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import design
-    from ptychoui.experiment import for_microscopes, load_experiment
+    from ptychoui.settings import for_microscopes, load_experiment
 
     experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None
@@ -138,7 +139,7 @@ def _add_greedy(kinds: Any) -> None:
 
 def _greedy(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import greedy
-    from ptychoui.experiment import for_microscopes, load_experiment
+    from ptychoui.settings import for_microscopes, load_experiment
 
     result = greedy.run(
         arguments.unrolls,
@@ -179,7 +180,7 @@ def _add_depth(kinds: Any) -> None:
 
 def _depth(arguments: argparse.Namespace) -> int:
     from ptychoui.bench import depth
-    from ptychoui.experiment import for_microscopes, load_experiment
+    from ptychoui.settings import for_microscopes, load_experiment
 
     experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None
@@ -325,6 +326,19 @@ def _window(arguments: argparse.Namespace) -> int:
         for name, value in values.items():
             print(f"{name:<24}{value}")
     return 0
+
+
+def _add_first_minute(kinds: Any) -> None:
+    parser = kinds.add_parser("first-minute", help="how long the demonstration shows no sign of life when it begins")
+    parser.add_argument("--steps", type=whole(1), default=55, help="optimiser steps that are watched")
+    add_json(parser)
+    parser.set_defaults(run=_first_minute)
+
+
+def _first_minute(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench import first_minute
+
+    return show(arguments, first_minute.run(arguments.steps), first_minute.table)
 
 
 def _add_calibration(kinds: Any) -> None:

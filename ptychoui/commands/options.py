@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
-    from ptychoui.experiment import Experiment
+    from ptychoui.optics.crop import Window
+    from ptychoui.settings import Experiment
 
 
 def whole(lowest: int) -> Callable[[str], int]:
@@ -254,3 +255,13 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
 
         experiment = on_other_data(experiment, arguments.data or None, arguments.geometry or None)
     return experiment
+
+
+def crop_of(arguments: argparse.Namespace) -> Window | None:
+    """The square of camera pixels that ``--crop`` asks for; None where it was not given."""
+    from ptychoui.optics.crop import Window
+
+    if not arguments.crop:
+        return None
+    row, column, size = arguments.crop
+    return Window(row=row, column=column, size_px=size)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from ptychoui.commands.options import (
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
-    from ptychoui.experiment import Experiment, FpmExperiment
+    from ptychoui.settings import Experiment, FpmExperiment
     from ptychoui.training.control import RunControl
     from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
@@ -59,36 +61,13 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from ptychoui.experiment import kind_of, load_experiment
+    from ptychoui.settings import kind_of
     from ptychoui.training.control import RunControl
 
-    use_threads(arguments)
     control = RunControl()
-    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
-    if experiment is None and arguments.data and not arguments.resume:
-        experiment = _experiment_for(arguments)
-    if arguments.resume:
-        from ptychoui.training.run_folder import RunFolder
-        from ptychoui.training.runs import resume_run
-
-        if arguments.output is None and experiment is None:
-            raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
-        folder = arguments.output or f"runs/{_folder_name(experiment)}"
-        stored = RunFolder.open(folder, lock=False).experiment()
-        if experiment is not None and not _goes_on_as(stored, experiment):
-            say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
-        trainer = resume_run(folder, control, changes=lambda e: _resumed(e, arguments))
-    else:
-        if experiment is None:
-            raise PtychouiError(
-                "which experiment?",
-                "give an experiment file, data with --data, or the example: ptychoui train first_light",
-            )
-        from ptychoui.training.runs import new_run
-
-        folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
-        trainer = new_run(with_options(experiment, arguments), folder, control, tell=say)
-        _show_first(trainer)
+    control.now("loading the program")
+    with _told(control, lambda text: say(text) if text else None):
+        trainer = _trainer(arguments, control)
     try:
         values = _follow(trainer, control)
     finally:
@@ -116,6 +95,38 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyTask]:
+    """The run that a command line asks for, new or taken up."""
+    from ptychoui.settings import load_experiment
+
+    use_threads(arguments)
+    experiment = load_experiment(arguments.experiment) if arguments.experiment else None
+    if experiment is None and arguments.data and not arguments.resume:
+        experiment = _experiment_for(arguments)
+    if arguments.resume:
+        from ptychoui.training.run_folder import RunFolder
+        from ptychoui.training.runs import resume_run
+
+        if arguments.output is None and experiment is None:
+            raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
+        folder = arguments.output or f"runs/{_folder_name(experiment)}"
+        stored = RunFolder.open(folder, lock=False).experiment()
+        if experiment is not None and not _goes_on_as(stored, experiment):
+            say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
+        return resume_run(folder, control, changes=lambda e: _resumed(e, arguments))
+    if experiment is None:
+        raise PtychouiError(
+            "which experiment?",
+            "give an experiment file, data with --data, or the example: ptychoui train first_light",
+        )
+    from ptychoui.training.runs import new_run
+
+    folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
+    trainer = new_run(with_options(experiment, arguments), folder, control, tell=say)
+    _show_first(trainer)
+    return trainer
+
+
 def _show_first(trainer: Trainer[AnyTask]) -> None:
     """Draw what a measured stack is learned from into the run folder, so that it can be looked at before and after."""
     from ptychoui.export.first_picture import draw_first
@@ -127,7 +138,7 @@ def _show_first(trainer: Trainer[AnyTask]) -> None:
 
 def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
     """A run's settings with what the command line says instead; data that moved are still the same images."""
-    from ptychoui.experiment import FpmExperiment
+    from ptychoui.settings import FpmExperiment
 
     experiment = with_options(stored, arguments)
     if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
@@ -137,7 +148,7 @@ def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
 
 def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
     """Whether a run's settings are those of an experiment, but for the geometry that came with its data."""
-    from ptychoui.experiment import FpmExperiment
+    from ptychoui.settings import FpmExperiment
 
     if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
         experiment = experiment.replace(geometry=stored.geometry)
@@ -146,7 +157,7 @@ def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
 
 def _experiment_for(arguments: argparse.Namespace) -> FpmExperiment:
     """Default settings, as far as the data given allow."""
-    from ptychoui.experiment import blank_experiment, for_microscopes
+    from ptychoui.settings import blank_experiment, for_microscopes
     from ptychoui.tasks.fpm.defaults import fitted
 
     name = Path(arguments.data).name.partition(".")[0] or "untitled"
@@ -182,11 +193,32 @@ def _follow(trainer: Trainer[AnyTask], control: RunControl) -> dict[str, Any]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def _told(control: RunControl, show: Callable[[str], None]) -> Iterator[None]:
+    """While something takes long, say every second what it is, and for how long it has been going on."""
+    import threading
+
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(1.0):
+            text, seconds = control.doing
+            show(f"{text}, {seconds:.0f} s" if seconds >= 1 else "")
+
+    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     """Show a run's events as a progress bar; return what ``--json`` prints."""
     from tqdm import tqdm
 
-    from ptychoui.experiment import kind_of
+    from ptychoui.settings import kind_of
     from ptychoui.training.events import (
         Finished,
         ProductsChecked,
@@ -205,7 +237,10 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
         values |= {"start_error": previous[0][metric.name], metric.name: previous[-1][metric.name]}
         values |= {"held_out_loss_at_start": previous[0]["loss"], "held_out_loss": previous[-1]["loss"]}
     steps = trainer.task.experiment.training.steps
-    with tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
+    with (
+        tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar,
+        _told(trainer.control, bar.set_description_str),
+    ):
         for event in trainer.run():
             if isinstance(event, Started):
                 for warning in event.warnings:
@@ -252,7 +287,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(values)
     else:
-        from ptychoui.experiment import kind_of
+        from ptychoui.settings import kind_of
         from ptychoui.training.run_folder import RunFolder
 
         metrics = kind_of(RunFolder.open(arguments.run_folder, lock=False).experiment().kind).metrics

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 from ptychoui.words import counted
 
 

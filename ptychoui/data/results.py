@@ -25,7 +25,7 @@ from ptychoui.data.files import json_text, sha256_file, write_atomic
 from ptychoui.data.formats.common import parsing
 from ptychoui.data.formats.hdf5 import PatientFile, read_array
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Reconstruct, to_toml
+from ptychoui.settings import Geometry, Reconstruct, to_toml
 
 FORMAT = "ptychoui reconstruction"
 VERSION = 2

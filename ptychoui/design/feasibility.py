@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics.led_array import LedArray
+from ptychoui.settings import Geometry, Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

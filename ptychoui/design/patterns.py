@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

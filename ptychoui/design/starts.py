@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Design, Measurement
 from ptychoui.optics.led_array import LedArray
+from ptychoui.settings import Design, Measurement
 
 FloatArray = NDArray[np.float64]
 

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from ptychoui.engine.binomial import Binomial as Binomial
     from ptychoui.engine.check import directional_deviation as directional_deviation
     from ptychoui.engine.composite import Composite as Composite
+    from ptychoui.engine.float_updates import Nesterov as Nesterov
+    from ptychoui.engine.float_updates import Plain as Plain
     from ptychoui.engine.greedy import GreedyModule as GreedyModule
     from ptychoui.engine.greedy import ModuleDone as ModuleDone
     from ptychoui.engine.greedy import equal_modules as equal_modules
     from ptychoui.engine.greedy import greedy_pass as greedy_pass
+    from ptychoui.engine.heavy_ball import HeavyBall as HeavyBall
     from ptychoui.engine.inverse import Inverse as Inverse
     from ptychoui.engine.layer import Effort as Effort
     from ptychoui.engine.layer import Gradients as Gradients
@@ -46,9 +49,6 @@ if TYPE_CHECKING:
     from ptychoui.engine.strategy import Strategy as Strategy
     from ptychoui.engine.strategy import Trace as Trace
     from ptychoui.engine.strategy import infer as infer
-    from ptychoui.engine.update import HeavyBall as HeavyBall
-    from ptychoui.engine.update import Nesterov as Nesterov
-    from ptychoui.engine.update import Plain as Plain
     from ptychoui.engine.update import Update as Update
 
 _HOMES = {
@@ -56,7 +56,9 @@ _HOMES = {
     "binomial": ["Binomial"],
     "check": ["directional_deviation"],
     "composite": ["Composite"],
+    "float_updates": ["Nesterov", "Plain"],
     "greedy": ["GreedyModule", "ModuleDone", "equal_modules", "greedy_pass"],
+    "heavy_ball": ["HeavyBall"],
     "inverse": ["Inverse"],
     "layer": ["Effort", "Gradients", "Inputs", "Layer", "Linearisation"],
     "memory": ["MemoryMeter", "measure", "predict", "probe"],
@@ -68,7 +70,7 @@ _HOMES = {
     "stored": ["Checkpoint", "Offload", "StoreAll"],
     "strategies": ["STRATEGIES"],
     "strategy": ["Backward", "Chain", "LayerCost", "Strategy", "Trace", "infer"],
-    "update": ["HeavyBall", "Nesterov", "Plain", "Update"],
+    "update": ["Update"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Chain, Strategy, infer
+from ptychoui.engine.strategy import Between, Chain, Strategy, go_on, infer
 from ptychoui.errors import EngineError
 
 REACHES = (1e-4, 1e-5, 1e-6, 1e-7)
@@ -105,12 +105,18 @@ def off_kinks(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def products_of(
-    chain: Chain, x: Tensor, inputs: Inputs, cotangent: Tensor, wanted: Sequence[str], strategy: Strategy
+    chain: Chain,
+    x: Tensor,
+    inputs: Inputs,
+    cotangent: Tensor,
+    wanted: Sequence[str],
+    strategy: Strategy,
+    between: Between = go_on,
 ) -> Products:
     """Run a chain with a way back, and walk it; the derivative in x has the name `START`."""
-    trace = strategy.forward(chain, x, inputs, Scratch())
+    trace = strategy.forward(chain, x, inputs, Scratch(), between)
     output = float(trace.output.norm())
-    back = trace.backward(cotangent, wanted)
+    back = trace.backward(cotangent, wanted, between)
     return Products({START: back.x, **back.inputs}, output)
 
 
@@ -123,6 +129,7 @@ def deviations(
     generator: torch.Generator,
     allowed: float = ALLOWED,
     among: Sequence[str] | None = None,
+    between: Between = go_on,
 ) -> dict[str, Deviation]:
     """Hold the derivative in each input against differences along a random direction through this input alone.
 
@@ -144,14 +151,14 @@ def deviations(
     if x.dtype not in (torch.float64, torch.complex128):
         raise EngineError(f"products are checked in double precision, not in {x.dtype}", "convert x and inputs")
     work = Scratch()
-    start = infer(chain, x, inputs, work)
+    start = infer(chain, x, inputs, work, between)
     scale = products.output * float(cotangent.norm())
     found = {}
     for name in products.of if among is None else among:
         derivative = products.of[name]
         value = x if name == START else inputs[name]
         noise = torch.randn(value.shape, dtype=value.dtype, device=value.device, generator=generator)
-        output = partial(_moved, chain, x, inputs, name, noise, work)
+        output = partial(_moved, chain, x, inputs, name, noise, work, between)
         unit = _unit(output, start, float(value.abs().square().mean().sqrt()) or 1.0)
         size = float(derivative.norm())
         # Noise and derivative may happen to be at right angles, and an input may have no effect at all.
@@ -162,12 +169,19 @@ def deviations(
 
 
 def _moved(
-    chain: Chain, x: Tensor, inputs: Inputs, name: str, direction: Tensor, work: Scratch, distance: float
+    chain: Chain,
+    x: Tensor,
+    inputs: Inputs,
+    name: str,
+    direction: Tensor,
+    work: Scratch,
+    between: Between,
+    distance: float,
 ) -> Tensor:
     """Output of the chain with one input moved along a direction."""
     if name == START:
-        return infer(chain, x + distance * direction, inputs, work)
-    return infer(chain, x, {**inputs, name: inputs[name] + distance * direction}, work)
+        return infer(chain, x + distance * direction, inputs, work, between)
+    return infer(chain, x, {**inputs, name: inputs[name] + distance * direction}, work, between)
 
 
 def _relative(

@@ -12,8 +12,8 @@ import numpy as np
 from ptychoui.data.files import write_atomic
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.experiment import Geometry
 from ptychoui.export.options import Exported, Options, design_hash, dwell_ms, quantisation_notes, quantised
+from ptychoui.settings import Geometry
 
 SCHEMA = "ptychoui patterns"
 VERSION = 1

@@ -9,8 +9,8 @@ import numpy as np
 
 from ptychoui.data.files import write_atomic
 from ptychoui.design.patterns import PatternSet
-from ptychoui.experiment import to_toml
 from ptychoui.export.options import Exported, Options, design_hash
+from ptychoui.settings import to_toml
 
 
 def write_npz(patterns: PatternSet, path: Path, options: Options) -> Exported:

@@ -13,8 +13,8 @@ import numpy as np
 from ptychoui.data.files import write_atomic
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import RunError
-from ptychoui.experiment import kind_of
 from ptychoui.export.results import export_result
+from ptychoui.settings import kind_of
 from ptychoui.tasks.fpm.events import PatternSnapshot
 from ptychoui.training.events import ShownArray
 from ptychoui.training.task import AnyTask

@@ -12,7 +12,6 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Experiment, Geometry
 from ptychoui.gui.bridge import Bridge
 from ptychoui.gui.job_desk import JobDesk, Refused
 from ptychoui.gui.kept_work import KeptWork
@@ -54,6 +53,7 @@ from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import MakeEvents, RunState, Worker
+from ptychoui.settings import Experiment, Geometry
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 from ptychoui.words import counted
 
@@ -104,6 +104,8 @@ class Controller(QObject):
         `GeometryWanted` for data that say too little about the microscope.
     axes_wanted
         `AxesWanted` for images that lie along several axes.
+    doing_changed
+        (text, seconds) what the run is doing, and for how long; every second.
     doubted
         Sentences in which the brightness of the images contradicts the geometry.
     half_taken
@@ -123,6 +125,7 @@ class Controller(QObject):
     geometry_wanted = pyqtSignal(object)
     axes_wanted = pyqtSignal(object)
     doubted = pyqtSignal(object)
+    doing_changed = pyqtSignal(str, int)
     half_taken = pyqtSignal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -141,6 +144,7 @@ class Controller(QObject):
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0
+        self._doing = "", 0
         self._asked: tuple[GeometryWanted | AxesWanted, Callable[[], None] | None] | None = None
         self._recovery = QTimer(self)
         self._recovery.setSingleShot(True)
@@ -155,6 +159,11 @@ class Controller(QObject):
     def state(self) -> RunState:
         """State of the run as `state_changed` told it last: all that asks in one pass sees the same."""
         return self._state
+
+    @property
+    def doing(self) -> tuple[str, int]:
+        """What the run is doing, and for how many whole seconds."""
+        return self._doing
 
     def say(self, level: str, message: str, hint: str = "", details: str = "") -> None:
         """Put a line into the message list."""
@@ -762,6 +771,10 @@ class Controller(QObject):
         if state is not self._state:
             self._state = state
             self.state_changed.emit(state)
+        text, seconds = self.worker.doing
+        if (text, int(seconds)) != self._doing:
+            self._doing = text, int(seconds)
+            self.doing_changed.emit(*self._doing)
 
     def keep_settings_soon(self) -> None:
         """Write unsaved settings for the next start, a little later."""

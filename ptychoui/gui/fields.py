@@ -11,12 +11,12 @@ from PyQt6.QtGui import QColor, QPalette, QWheelEvent
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import FpmExperiment, Settings
 from ptychoui.gui.number_boxes import CountBox, NumberBox, NumbersLine
 from ptychoui.gui.parts import by_font, sentence
 from ptychoui.gui.theme import colours
 from ptychoui.session.edits import description_of
 from ptychoui.session.typed import LIST_RULE, typed_counts, typed_numbers
+from ptychoui.settings import FpmExperiment, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

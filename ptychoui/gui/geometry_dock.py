@@ -19,7 +19,6 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.gui.coverage_plot import CoveragePlot
 from ptychoui.gui.fields import Field, Form
 from ptychoui.gui.number_boxes import commit_typing
@@ -34,6 +33,7 @@ from ptychoui.session.judgement import Judgement
 from ptychoui.session.offered import answered, offered_geometry
 from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.origin import data_name
+from ptychoui.settings import Array, Geometry, Microscope
 from ptychoui.words import counted
 
 M, A = "geometry.microscope.", "geometry.array."

@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ptychoui.experiment import Experiment
 from ptychoui.gui.fields import Field
 from ptychoui.gui.pictures_view import PicturesView
 from ptychoui.gui.reconstruction_view import ReconstructionView
+from ptychoui.settings import Experiment
 
 TrainingView = ReconstructionView | PicturesView
 

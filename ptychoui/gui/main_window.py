@@ -98,6 +98,7 @@ class MainWindow(WindowCommands):
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
         c.desk.busy_changed.connect(p.show_busy)
+        c.doing_changed.connect(self._say_headline)
         p.geometry.geometry_edited.connect(c.edit_geometry)
         p.geometry.preset_chosen.connect(c.open)
         p.geometry.half_chosen.connect(lambda preset: c.use_half(preset, p.geometry.draft))
@@ -164,7 +165,9 @@ class MainWindow(WindowCommands):
     def _say_headline(self) -> None:
         """In the status bar, what a run of training is at."""
         if self.controller.task == "training":
-            self.panels.state.setText(self.panels.run.headline(self.document.history, self.controller.state))
+            self.panels.state.setText(
+                self.panels.run.headline(self.document.history, self.controller.state, *self.controller.doing)
+            )
 
     def _show_reconstruction(self) -> None:
         history, state, panels = self.document.reconstruction, self.controller.state, self.panels

@@ -6,7 +6,6 @@ from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
-from ptychoui.experiment import Experiment, blank_experiment
 from ptychoui.gui.fields import Form
 from ptychoui.gui.kinds import COMMON, panels_of
 from ptychoui.gui.parts import (
@@ -27,6 +26,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.edits import value_of
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
+from ptychoui.settings import Experiment, blank_experiment
 
 
 class RunPanel(QWidget):
@@ -111,9 +111,11 @@ class RunPanel(QWidget):
             self._show_feasibility("", ())
             self.notes.hide()
 
-    def headline(self, history: RunHistory, state: RunState) -> str:
-        """What is going on, for the status bar."""
+    def headline(self, history: RunHistory, state: RunState, doing: str = "", seconds: int = 0) -> str:
+        """What is going on, for the status bar; ``doing`` is named once it takes more than a moment."""
         text = self.state.text()
+        if seconds and doing and state in (RunState.STARTING, RunState.RUNNING, RunState.STOPPING):
+            return f"{text.rstrip('…')}: {doing}, {duration(seconds)}"
         return f"{text.rstrip('…')}: {history.preparing}…" if history.preparing and state is RunState.STARTING else text
 
     def show_feasibility(self, line: str, warnings: tuple[str, ...]) -> None:

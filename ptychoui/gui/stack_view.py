@@ -7,12 +7,12 @@ from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.experiment import Geometry
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.image_panel import ImagePanel
 from ptychoui.gui.number_boxes import CountBox
 from ptychoui.gui.parts import Elided, by_font
 from ptychoui.optics.led_array import LedArray
+from ptychoui.settings import Geometry
 
 
 class StackView(QWidget):

@@ -12,15 +12,18 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from ptychoui.engine.float_updates import Nesterov, Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Effort, Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.momentum import LearnedMomentum
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Network
 from ptychoui.network.unrolled import UnrolledNetwork
-from ptychoui.optics.forward import DataTerm, FourierPtychography, Linearised, ProductResult
+from ptychoui.optics.data_term import DataTerm, ProductResult
+from ptychoui.optics.forward import FourierPtychography, Linearised
+from ptychoui.settings import Network
 
 INPUTS = ("weights", "offset", "amplitude", "step")
 """Inputs of every layer: see `DataTerm`; ``step`` holds one step size per unroll. A learned ``momentum`` is another."""

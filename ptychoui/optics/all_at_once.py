@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import DataError
-from ptychoui.experiment import Microscope
-from ptychoui.optics.forward import DataTerm, FourierPtychography
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
+from ptychoui.settings import Microscope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

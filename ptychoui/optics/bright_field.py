@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.experiment import Array, Geometry
 from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.settings import Array, Geometry
 from ptychoui.words import counted
 
 BESIDE_EDGE = 0.1

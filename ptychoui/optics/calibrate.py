@@ -22,7 +22,6 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Geometry, Reconstruct
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import (
@@ -39,9 +38,12 @@ from ptychoui.optics.pose import (
     single_slopes,
     slopes,
 )
-from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction
+from ptychoui.optics.reconstruct import PassDone, StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, GAIN, OBJECT, POSE, SHIFT, ZERNIKE, StackFit
-from ptychoui.optics.stack_model import StackModel, stack_sampling
+from ptychoui.optics.stack_grids import stack_sampling
+from ptychoui.optics.stack_model import StackModel
+from ptychoui.optics.stack_result import Reconstruction
+from ptychoui.settings import Geometry, Reconstruct
 
 JUDGED_PASSES = 10
 """Passes of the reconstructions by which a pose before and after a refinement is judged."""

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
+from ptychoui.optics.crop import Window, central_window, image_places, leds_seen_from
 from ptychoui.optics.orientation import Orientation, orientation
 from ptychoui.optics.pose import HEIGHT, NAMES, ROTATION, SHIFT_X, SHIFT_Y, UNITS, difference, moved
-from ptychoui.optics.reconstruct_file import Window, central_window, image_places, leds_seen_from
+from ptychoui.settings import Geometry
 
 LARGEST_PX = 192
 """Edge of the window that a calibration uses of larger images, in camera pixels."""

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Microscope
 from ptychoui.optics.pose import LIMITS, RIGID, SCALES, directions, moved
+from ptychoui.settings import Array, Microscope
 
 BRIGHT = 0.35
 """Share of the brightest images' mean above which an image is bright field."""

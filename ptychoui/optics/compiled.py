@@ -8,8 +8,10 @@ of sums over LEDs do, whose chunks grow with it.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import cache
 from math import factorial
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -264,33 +266,51 @@ _LOOPS = (
 )
 
 
+def compiled_before() -> bool:
+    """Whether loops lie compiled on the disk; where they do not, `prepare` takes half a minute once."""
+    folder = getattr(getattr(gather, "_cache", None), "cache_path", None)
+    return folder is not None and any(Path(folder).glob("*gather*.nbi"))
+
+
+def show_progress(done: int, total: int) -> None:
+    """Write down how many loops are compiled: what set-up shows."""
+    print(f"\r  {done} of {total}", end="\n" if done == total else "", flush=True)
+
+
 @cache
-def prepare(dtype: str) -> None:
+def prepare(dtype: str, tell: Callable[[int, int], None] = lambda _done, _total: None) -> None:
     """Compile all loops for fields of ``complex64`` or ``complex128``, or load them from the disk.
 
-    What lies on the disk may have been damaged by a power cut: then it is thrown away and made again.
+    What lies on the disk may have been damaged by a power cut: then it is thrown away and made again. ``tell`` hears
+    how many loops are there, of how many.
     """
     choose_threads(0)
     try:
-        _run_all(np.dtype(dtype))
+        _run_all(np.dtype(dtype), tell)
     except Exception:
         for loop in _LOOPS:
             loop.recompile()
-        _run_all(np.dtype(dtype))
+        _run_all(np.dtype(dtype), tell)
 
 
-def _run_all(dtype: np.dtype[Any]) -> None:
+def _run_all(dtype: np.dtype[Any], tell: Callable[[int, int], None]) -> None:
     one = np.zeros((1, 1, 1), dtype)
     place = np.zeros(1, np.int64)
-    gather(one[0], place, place, one, one.copy())
-    scatter(one, place, place, one, one[0].copy())
     pairs, image = np.zeros((1, 2), one.real.dtype), np.zeros((1, 1), one.real.dtype)
-    pupils(np.zeros((1, 2)), 1.0, 1.0, 0.0, np.zeros((1, 1)), pairs[None])
-    square(pairs, image)
-    square_and_keep(pairs, image, pairs)
-    cross(pairs, pairs, image)
-    cross_and_keep(pairs, pairs, image, pairs)
-    scale(pairs, image, pairs)
-    combine(pairs, image, pairs, image, pairs)
-    residual(image, image[0], image, image[0, 0], image, image)
-    residual_change(image, image, image, image[0, 0], image)
+    calls: list[tuple[Any, tuple[Any, ...]]] = [
+        (gather, (one[0], place, place, one, one.copy())),
+        (scatter, (one, place, place, one, one[0].copy())),
+        (pupils, (np.zeros((1, 2)), 1.0, 1.0, 0.0, np.zeros((1, 1)), pairs[None])),
+        (square, (pairs, image)),
+        (square_and_keep, (pairs, image, pairs)),
+        (cross, (pairs, pairs, image)),
+        (cross_and_keep, (pairs, pairs, image, pairs)),
+        (scale, (pairs, image, pairs)),
+        (combine, (pairs, image, pairs, image, pairs)),
+        (residual, (image, image[0], image, image[0, 0], image, image)),
+        (residual_change, (image, image, image, image[0, 0], image)),
+    ]
+    for done, (loop, given) in enumerate(calls):
+        tell(done, len(calls))
+        loop(*given)
+    tell(len(calls), len(calls))

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.experiment import Microscope, Reconstruct
 from ptychoui.optics.bright_field import bright_field_finding
+from ptychoui.optics.crop import Window
+from ptychoui.optics.curvature import curved_light
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
-from ptychoui.optics.reconstruct import curved_light
-from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+from ptychoui.optics.reconstruct_file import WindowReconstruction
+from ptychoui.settings import Microscope, Reconstruct
 
 PASSES = 40
 """Passes over the stack: what is learned from may take longer than what is looked at. What more passes gain is lost

@@ -34,38 +34,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.errors import GeometryError
-from ptychoui.experiment import Microscope
-from ptychoui.optics import compiled
+from ptychoui.optics.data_term import DataTerm, ProductResult, residual_change, residual_of
+from ptychoui.optics.forward_grids import camera_matrix, interpolation_matrix, led_windows
 from ptychoui.optics.led_array import LedArray
-from ptychoui.optics.led_sums import Light, Windows, led_sums
+from ptychoui.optics.led_sums import Light
+from ptychoui.optics.led_sums_choice import led_sums
 from ptychoui.optics.microscope import Sampling
-
-
-@dataclass(frozen=True, slots=True)
-class DataTerm:
-    """What a multiplexed measurement compares with: constants of one reconstruction.
-
-    Attributes
-    ----------
-    weights
-        (M, L) light of each LED in each measurement: level x exposure x gain.
-    offset
-        (M,) stray light and dark level of each measurement.
-    amplitude
-        (B, M, row, column) sqrt(max(measured, 0) + variance_floor), in camera pixels.
-    variance_floor
-        The constant c of the variance-stabilising square root.
-    """
-
-    weights: Tensor
-    offset: Tensor
-    amplitude: Tensor
-    variance_floor: float
+from ptychoui.settings import Microscope
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +94,14 @@ class FourierPtychography:
         self.dtype = dtype
         self.complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
         self.device = torch.device(device)
-        self._windows = _windows(microscope, leds, grids, np.complex64 if dtype == torch.float32 else np.complex128)
+        self._windows = led_windows(microscope, leds, grids, np.complex64 if dtype == torch.float32 else np.complex128)
         self.stream = stream
         self._sums = led_sums(self._windows, self.device, stream, chunk_bytes)
         self._scale = (grids.field_px / grids.object_px) ** 2
         camera = camera_matrix(microscope, grids)
         plain = camera.shape[0] == camera.shape[1] and np.abs(camera - np.eye(len(camera))).max() < 1e-12
         self._camera = None if plain else torch.from_numpy(camera).to(self.device, dtype)
-        self._interpolation = torch.from_numpy(_interpolation_matrix(grids)).to(self.device, dtype)
+        self._interpolation = torch.from_numpy(interpolation_matrix(grids)).to(self.device, dtype)
         self._area = float((grids.object_px / grids.span_px) ** 2)
 
     def streamed(self, chunk_bytes: int | None = None) -> FourierPtychography:
@@ -215,7 +193,7 @@ class FourierPtychography:
         return self._linearised(Light(spectrum, fields), mixed, data)
 
     def _linearised(self, light: Light, mixed: Tensor, data: DataTerm) -> Linearised:
-        predicted, residual = _residual(self.camera(mixed), data)
+        predicted, residual = residual_of(self.camera(mixed), data)
         return Linearised(light, data.weights, predicted, residual)
 
     def gradient(self, at: Linearised, work: Scratch) -> Tensor:
@@ -292,7 +270,7 @@ class FourierPtychography:
     def _changes(self, at: Linearised, crossed: Tensor, data: DataTerm) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """dy, dr, and residual and dr on the field's grid."""
         dy = self.camera(crossed)
-        dr = _residual_change(dy, at.predicted, data)
+        dr = residual_change(dy, at.predicted, data)
         return dy, dr, self.camera_adjoint(at.residual), self.camera_adjoint(dr)
 
     def _result(self, at: Linearised, spectrum: Tensor, correlations: Tensor, dy: Tensor, dr: Tensor) -> ProductResult:
@@ -340,124 +318,3 @@ class FourierPtychography:
         intensity = self.camera(u.real.square() + u.imag.square())
         residual = 1 - amplitude / torch.sqrt(intensity.clamp_min_(0).add_(variance_floor))
         return self.field_adjoint(u.mul_(self.camera_adjoint(residual)), work).mul_(self._area)
-
-
-def _residual(images: Tensor, data: DataTerm) -> tuple[Tensor, Tensor]:
-    """Predicted amplitudes s_m and r_m = 1 - s^_m / s_m of images (B, M, T, T) without their offsets."""
-    if images.device.type != "cpu":
-        predicted = torch.sqrt((images + data.offset[:, None, None]).clamp_min_(0).add_(data.variance_floor))
-        return predicted, (predicted - data.amplitude) / predicted
-    predicted, residual = torch.empty_like(images), torch.empty_like(images)
-    compiled.choose_threads(images.numel())
-    floor = _flat(images).dtype.type(data.variance_floor)
-    offset = data.offset.detach().numpy()
-    compiled.residual(
-        _flat(images), offset, _flat(data.amplitude.expand_as(images)), floor, _flat(predicted), _flat(residual)
-    )
-    return predicted, residual
-
-
-def _residual_change(change: Tensor, predicted: Tensor, data: DataTerm) -> Tensor:
-    """dr_m = s^_m dy_m / (2 s_m^3) of changes of the images (B, M, T, T)."""
-    if change.device.type != "cpu":
-        return data.amplitude * change / (2 * predicted**3)
-    found = torch.empty_like(change)
-    compiled.choose_threads(change.numel())
-    flat = _flat(change)
-    compiled.residual_change(
-        flat, _flat(data.amplitude.expand_as(change)), _flat(predicted), flat.dtype.type(0.5), _flat(found)
-    )
-    return found
-
-
-def _flat(images: Tensor) -> NDArray[np.floating]:
-    """(B, M, T, T) -> (B M, T T), a view of contiguous images."""
-    found: NDArray[np.floating] = images.detach().contiguous().view(-1, images.shape[-2] * images.shape[-1]).numpy()
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class ProductResult:
-    """Derivatives of Re<q, g(x)>: see `FourierPtychography.product`."""
-
-    hessian: Tensor  # (B, N, N) complex
-    weights: Tensor  # (M, L)
-    offset: Tensor  # (M,)
-    amplitude: Tensor  # (B, M, T, T)
-    along: Tensor  # () Re<q, g> itself
-
-
-def _windows(microscope: Microscope, leds: LedArray, grids: Sampling, dtype: type[np.complexfloating]) -> Windows:
-    """Places and fractions of every LED's window on the object's spectrum."""
-    step = grids.step_per_um
-    k = leds.illumination_na / microscope.wavelength_um / step  # (L, 2) in frequency samples
-    whole = np.rint(k)
-    fraction = k - whole
-    cutoff = microscope.objective_na / microscope.wavelength_um / step
-    half = int(np.ceil(cutoff + 1.01))
-    if 2 * half + 1 > grids.field_px:
-        raise GeometryError(
-            f"the pupil spans {2 * half + 1} frequencies but the field's grid has {grids.field_px}",
-            "the camera undersamples the field: use a higher magnification or a smaller camera pixel",
-        )
-    _inside_the_grid(whole, fraction, cutoff + 0.5, leds, grids)
-    first = (whole - half).astype(np.int64) % grids.object_px
-    return Windows(
-        microscope=microscope,
-        row=np.ascontiguousarray(first[:, 1]),
-        column=np.ascontiguousarray(first[:, 0]),
-        fraction=fraction,
-        half=half,
-        step_per_um=step,
-        object_px=grids.object_px,
-        field_px=grids.field_px,
-        dtype=np.dtype(dtype),
-    )
-
-
-def _reach(whole: np.ndarray, fraction: np.ndarray, radius: float) -> np.ndarray:
-    """(L,) highest frequency, in samples, at which an LED's pupil of this radius is open along either axis."""
-    # A column is open where its sample nearest to the axis is: up to this far on either side.
-    chord = np.sqrt(radius**2 - fraction[:, ::-1] ** 2)
-    last, first = np.ceil(fraction + chord) - 1, np.floor(fraction - chord) + 1
-    return np.asarray(np.maximum(np.abs(whole + last), np.abs(whole + first)).max(1))
-
-
-def _inside_the_grid(whole: np.ndarray, fraction: np.ndarray, radius: float, leds: LedArray, grids: Sampling) -> None:
-    """Refuse an LED whose pupil reaches beyond the object's highest frequency; closed corners may wrap round."""
-    reach = _reach(whole, fraction, radius)
-    worst = int(np.argmax(reach))
-    if reach[worst] >= grids.object_px / 2:
-        raise GeometryError(
-            f"LED {leds.numbers[worst]} at illumination NA {leds.radius_na[worst]:.3f} lies outside the object's "
-            f"frequency grid ({reach[worst]:.0f} of {grids.object_px // 2} samples)",
-            "use a finer object grid, or leave the LED out with max_illumination_na",
-        )
-
-
-def camera_matrix(microscope: Microscope, grids: Sampling) -> np.ndarray:
-    """(T, n) matrix that integrates a band-limited periodic intensity over the tile's camera pixels.
-
-    Row i is the inverse transform of sinc(f p) exp(2 pi i f i p): exact for a full fill factor, and plain
-    sampling where the camera samples points.
-    """
-    n, pixel = grids.field_px, grids.pixel_size_um
-    frequency = np.fft.fftfreq(n) * n * grids.step_per_um
-    transfer = np.sinc(frequency * pixel) if microscope.pixel == "integrating" else np.ones(n)
-    centre = (np.arange(grids.tile_px) + grids.pad_px) * pixel
-    place = np.arange(n) * (grids.span_px * pixel / n)
-    if n % 2 == 0:
-        transfer[n // 2] *= 0.0 if microscope.pixel == "integrating" else 1.0
-    # A row at a time: T n n phases would take more memory than all that follows.
-    return np.stack([(transfer * np.cos(2 * np.pi * (c - place[:, None]) * frequency)).sum(-1) / n for c in centre])
-
-
-def _interpolation_matrix(grids: Sampling) -> np.ndarray:
-    """(N, T) linear interpolation from the tile's camera pixels to the object's grid, edges continued."""
-    place = np.clip(np.arange(grids.object_px) / float(grids.upsampling) - grids.pad_px, 0, grids.tile_px - 1)
-    low = np.minimum(place.astype(int), grids.tile_px - 2)
-    matrix = np.zeros((grids.object_px, grids.tile_px))
-    rows = np.arange(grids.object_px)
-    matrix[rows, low] = 1 - (place - low)
-    matrix[rows, low + 1] += place - low
-    return matrix

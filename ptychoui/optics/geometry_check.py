@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.bright_field import Finding, bright_field_finding
 from ptychoui.optics.circles import Circles, near_circles
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.pose import VARIANTS, Variant, changes, directions, laid_out
 from ptychoui.optics.pupil_series import radial_order
 from ptychoui.optics.reconstruct import StackReconstruction
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 MOVED = 0.075
 """Change of the LEDs' directions (RMS), over the objective's NA, from which circles contradict the geometry.

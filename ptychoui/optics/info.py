@@ -12,10 +12,10 @@ from ptychoui.data.formats.missing_settings import WORDS, lines_for
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import describe_reconstruction, is_reconstruction
 from ptychoui.errors import LedTableError, NoGeometryError
-from ptychoui.experiment import Geometry
 from ptychoui.optics.bright_field import stack_findings
+from ptychoui.optics.derived import derived_numbers, field_of_leds
 from ptychoui.optics.led_array import led_array, limit_notes
-from ptychoui.optics.microscope import derived_numbers, field_of_leds
+from ptychoui.settings import Geometry
 from ptychoui.words import counted
 
 UNKNOWN = "stack without a whole geometry"

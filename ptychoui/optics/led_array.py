@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui import led_order
 from ptychoui.data.formats.led_units import LARGEST_NA, UNIT_HINT
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Array, Pose
+from ptychoui.settings import Array, Pose, led_order
 from ptychoui.words import counted
 
 FloatArray = NDArray[np.float64]

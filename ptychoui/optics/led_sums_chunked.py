@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.optics.led_sums import LedSums, Light, Windows, cross, scaled
+from ptychoui.optics.led_sums import LedSums, Light, Windows
+from ptychoui.optics.led_sums_tensor import cross, scaled
 from ptychoui.optics.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**26

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ptychoui.experiment import Measurement
+from ptychoui.settings import Measurement
 
 
 class MeasurementModel:

@@ -17,13 +17,16 @@ from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry, 
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.all_at_once import AcceleratedDescent
+from ptychoui.optics.crop import LARGEST_PX, Window, central_window, cut_note
+from ptychoui.optics.curvature import curvature, curved_light
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import pupil_function, sampling
-from ptychoui.optics.reconstruct import BLACK, PassDone, curvature, curved_light
-from ptychoui.optics.reconstruct_file import LARGEST_PX, Window, central_window, cut_note, record_of
-from ptychoui.optics.stack_model import free_border_px
+from ptychoui.optics.reconstruct import PassDone
+from ptychoui.optics.reconstruct_file import record_of
+from ptychoui.optics.stack_grids import free_border_px
+from ptychoui.optics.stack_result import BLACK
+from ptychoui.settings import Array, Geometry, Reconstruct
 from ptychoui.words import counted
 
 

@@ -16,17 +16,12 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.formats.waller_folder import setup_script
 from ptychoui.data.results import StoredReconstruction, is_reconstruction, load_reconstruction
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Geometry
+from ptychoui.optics.crop import Window, central_window
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.objects import (
-    IMAGES,
-    combine,
-    objects_from_images,
-    objects_from_reconstruction,
-    training_objects,
-)
-from ptychoui.optics.reconstruct_file import Window, central_window
-from ptychoui.optics.stack_model import object_upsampling, stack_sampling
+from ptychoui.optics.object_cuts import IMAGES, objects_from_images, objects_from_reconstruction
+from ptychoui.optics.objects import combine, training_objects
+from ptychoui.optics.stack_grids import object_upsampling, stack_sampling
+from ptychoui.settings import Geometry
 from ptychoui.words import counted
 
 SIMULATION = "simulation"

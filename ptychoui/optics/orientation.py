@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics.geometry_check import CLEARLY, known_sign, poses, settings_of, try_other_layouts
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS, Variant, half_turn, laid_out
 from ptychoui.optics.reconstruct import reconstruct
+from ptychoui.settings import Array, Geometry, Reconstruct
 
 CROP_PX = 128
 PASSES = 8

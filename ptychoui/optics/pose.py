@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Array, Pose
 from ptychoui.optics.led_array import layout, led_array
+from ptychoui.settings import Array, Pose
 
 SHIFT_X, SHIFT_Y, ROTATION, HEIGHT, TILT_X, TILT_Y = range(6)
 RIGID = (SHIFT_X, SHIFT_Y, ROTATION, HEIGHT)

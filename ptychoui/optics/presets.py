@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 
 from ptychoui.data.files import write_atomic
 from ptychoui.errors import PtychouiError, SettingsError
-from ptychoui.experiment import Array, Geometry, Microscope, Pose, Settings, read_toml, to_toml
 from ptychoui.paths import resources
+from ptychoui.settings import Array, Geometry, Microscope, Pose, Settings, read_toml, to_toml
 
 
 class Preset(Settings):

@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from ptychoui import __version__
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Images, to_toml
 from ptychoui.optics.calibrate import Calibration, Step
 from ptychoui.optics.calibrate_file import StackCalibration
+from ptychoui.optics.crop import image_places
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
 from ptychoui.optics.pupil_series import radial_order
 from ptychoui.optics.reconstruct import reconstruct
-from ptychoui.optics.reconstruct_file import image_places
 from ptychoui.optics.validation import without_ramp
+from ptychoui.settings import Geometry, Images, to_toml
 
 BLANK_STRUCTURE = 0.03
 """Standard deviation over mean, shading and noise apart, above which an image shows more than a blank field."""

@@ -14,7 +14,7 @@ from ptychoui.data.formats.folder import image_files, read_image
 from ptychoui.data.formats.geometry_file import PartialGeometry, flat_settings, read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, NoGeometryError
-from ptychoui.experiment import Geometry, Images
+from ptychoui.settings import Geometry, Images
 
 UNEVEN = 0.5
 """Standard deviation over pixels, relative to the dark level, above which one number does not stand for all."""

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.experiment import Microscope
+from ptychoui.settings import Microscope
 
 
 @dataclass(frozen=True, slots=True)

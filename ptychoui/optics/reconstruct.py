@@ -16,38 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Microscope, Reconstruct
+from ptychoui.optics.curvature import curved_light, light_at
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, ZERNIKE, StackFit, in_sequence
-from ptychoui.optics.stack_model import Optics, StackModel, object_upsampling, stack_sampling
-
-POOR = 0.1
-"""Residual, brightness and stray light fitted, from which something about the geometry is likely to be wrong."""
-
-UNEXPLAINED = 0.02
-"""Structured part of the residual from which a result is called not explained: right geometries have up to .015."""
-
-ERRATIC = 0.36
-"""Standard deviation of the logarithm of brightness among LEDs of about the same angle, weighted by the images'
-amplitude, that calls for a remark.
-
-Stacks with a right geometry have .01 to .29, however long they are fitted, images in a wrong order .42 to 2.
-"""
-
-UNEVEN = 0.5
-"""The same of all LEDs. A mirrored layout of an easy sample has .6 and hardly any more than that among like angles, and
-so have LEDs of a right one whose dark field was exposed otherwise.
-"""
-
-ALIKE = 12
-"""LEDs that count as of about the same angle."""
-
-BLACK = 1e-6
-"""Mean of an image, 1 = open field, below which misfits are no longer shares of it."""
-
-VEILED = 0.1
-"""Stray light of a bright-field image, in units of its open field, that calls for a remark."""
+from ptychoui.optics.stack_grids import object_upsampling, stack_sampling
+from ptychoui.optics.stack_model import Optics, StackModel
+from ptychoui.optics.stack_result import BLACK, Reconstruction
+from ptychoui.settings import Geometry, Reconstruct
 
 LEAST_PX = 16
 """Smallest edge of a window: fewer pixels hold less than the pupil's own blur."""
@@ -69,119 +45,6 @@ class PassDone:
     passes: int
     residual: float
     penalised: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconstruction:
-    """What a stack says of its sample and of the microscope.
-
-    Attributes
-    ----------
-    object
-        (row, column) complex64 transmission under the images, in pixels of ``object_pixel_um``.
-    pupil
-        (w, w) complex64 pupil around the optical axis, samples of ``frequency_step_per_um``.
-    zernike_waves
-        Noll index -> waves RMS, the geometry's own coefficients included.
-    led_numbers, illumination_na
-        (L,) and (L, 2) direction cosines that were used.
-    gain, background
-        (L,) brightness relative to the median of the bright field, which a dead LED does not move, and stray light;
-        ones and zeros where not fitted.
-    light
-        (L,) mean of every image as it was measured, 1 = open field.
-    residual_per_led
-        (L,) sum (sqrt(y) - A)^2 / sum A^2 of each image, fitted brightness and stray light included; images darker
-        than `BLACK` are taken to be as bright.
-    amplitude_residual
-        sum (|g| - A)^2 / sum A^2 over all images, in a pass of its own, with A the square root of the images as they
-        are stored, g the fields of ``object``, and neither brightness nor stray light of single LEDs.
-    fitted_residual
-        The same with the fitted brightness and stray light.
-    history
-        Residual after each pass.
-    structured_residual
-        The part of ``fitted_residual`` in which neighbouring pixels agree: what noise does not explain.
-    contradictions
-        In what images and geometry contradict each other, where that was checked: sentences, see `geometry_check`.
-    """
-
-    object: NDArray[np.complex64]
-    object_pixel_um: float
-    pupil: NDArray[np.complex64]
-    frequency_step_per_um: float
-    zernike_waves: dict[int, float]
-    led_numbers: NDArray[np.int64]
-    illumination_na: NDArray[np.float64]
-    gain: NDArray[np.float64]
-    background: NDArray[np.float64]
-    light: NDArray[np.float64]
-    residual_per_led: NDArray[np.float64]
-    amplitude_residual: float
-    fitted_residual: float
-    history: tuple[float, ...]
-    geometry: Geometry
-    structured_residual: float = 0.0
-    contradictions: tuple[str, ...] = ()
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What should make its owner doubt it, in sentences."""
-        found = list(self.contradictions)
-        if self.fitted_residual < POOR and self.structured_residual > UNEXPLAINED:
-            noise = self.fitted_residual - self.structured_residual
-            found.append(
-                f"not explained: {self.structured_residual:.1%} of the light is left over as structure, where noise "
-                f"accounts for {noise:.1%}: calibrate (ptychoui calibrate), and check the orientation, wavelength and "
-                "NA; more coherent light or a smaller square help where LEDs are large or their light is broad"
-            )
-        if not self.fitted_residual < POOR:
-            found.append(
-                f"the model leaves {self.fitted_residual:.0%} of the light unexplained: check wavelength, pixel, "
-                "height, the order of the LEDs, and the orientation (ptychoui calibrate --orientation)"
-            )
-        radius = np.hypot(*self.illumination_na.T)
-        inside = radius < self.geometry.microscope.objective_na
-        logarithm = np.log(self.gain)
-        erratic = self._spread(logarithm - _of_like_angle(logarithm, radius, inside))
-        uneven = self._spread(logarithm)
-        if erratic > ERRATIC:
-            found.append(
-                f"to explain the images, neighbouring LEDs were given brightness differing {np.exp(erratic):.1f} times "
-                "(RMS): their order or their layout is likely to be wrong (ptychoui info --leds, ptychoui calibrate "
-                "--orientation)"
-            )
-        elif uneven > UNEVEN:
-            found.append(
-                f"to explain the images, LEDs were given brightness that differs {np.exp(uneven):.1f} times (RMS) from "
-                "angle to angle: exposures, power or falloff of the LEDs may be other than the geometry says, or the "
-                "layout is mirrored (ptychoui calibrate --orientation)"
-            )
-        stray = float((self.background / self.gain)[inside].max(initial=0.0))
-        if stray > VEILED:
-            found.append(
-                f"bright-field images were given up to {stray:.0%} of their open field as stray light: they have less "
-                "contrast than point sources of one wavelength would give; check LED size, bandwidth and dark level"
-            )
-        return tuple(found)
-
-    def _spread(self, logarithm: NDArray[np.float64]) -> float:
-        """RMS of logarithms; images with hardly any light say hardly anything of their LED."""
-        weight = np.sqrt(self.light)
-        weight /= max(float(weight.sum()), 1e-30)
-        return float(np.sqrt((weight * (logarithm - (weight * logarithm).sum()) ** 2).sum()))
-
-
-def _of_like_angle(
-    values: NDArray[np.float64], radius: NDArray[np.float64], inside: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """For every LED the median over those of about the same angle, bright and dark field apart."""
-    smooth = np.zeros_like(values)
-    for group in (inside, ~inside):
-        outwards = np.flatnonzero(group)[np.argsort(radius[group])]
-        for ring in np.array_split(outwards, max(1, len(outwards) // ALIKE)):
-            smooth[ring] = np.median(values[ring]) if len(ring) else 0.0
-    return smooth
 
 
 class StackReconstruction:
@@ -317,7 +180,7 @@ class StackReconstruction:
         if self._curvature is not None:
             place = np.arange(len(found)) / len(found) - 0.5
             place *= self.grids.tile_px * self.grids.pixel_size_um
-            found = found * _light(self.geometry.microscope, place, self._curvature).conj()
+            found = found * light_at(self.geometry.microscope, place, self._curvature).conj()
         return found.astype(np.complex64)
 
     def predicted(self, led_number: int) -> NDArray[np.float32]:
@@ -404,47 +267,6 @@ class StackReconstruction:
             size = misfit.shape[-1]
             rows.append(torch.stack([*(one.sum((1, 2)) for one in sums), beside * (size / (size - 1) / 2)]))
         return tuple(torch.cat(rows, 1).double().cpu().numpy())
-
-
-def curvature(geometry: Geometry, field_point_um: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float64]:
-    """How the direction of the light changes with place: (2, 2) symmetric, about -1 / height, in 1/um.
-
-    The light of an LED at a finite height is a spherical wave. Over a tile it is taken for a plane one with the
-    direction s at the tile's centre; what is left, the phase of
-
-        - pi / lambda (x - x_t)^T J (x - x_t),    J = ds / dx,
-
-    is the same for all LEDs but for their obliquity, and would be found in the object. J is the mean over the
-    bright-field LEDs, which give nearly all light.
-    """
-    array, step_um = geometry.array.replace(max_illumination_na=None, falloff="none"), 1.0
-    x, y = field_point_um
-    here = led_array(array, field_point_um)
-    bright = here.bright_field(geometry.microscope.objective_na)
-    bright = bright if bright.any() else np.ones(len(here), bool)
-    slopes = []
-    for dx, dy in ((step_um, 0.0), (0.0, step_um)):
-        ahead = led_array(array, (x + dx, y + dy)).illumination_na[bright]
-        behind = led_array(array, (x - dx, y - dy)).illumination_na[bright]
-        slopes.append((ahead - behind).mean(0) / (2 * step_um))
-    return np.asarray((np.array(slopes) + np.array(slopes).T) / 2)
-
-
-def curved_light(
-    microscope: Microscope, grids: Sampling, curvature_per_um: NDArray[np.float64]
-) -> NDArray[np.complex64]:
-    """(N, N) phase factor of the light over the object's grid, one at the tile's centre; see `curvature`."""
-    place = (np.arange(grids.object_px) / grids.object_px - 0.5) * grids.span_px * grids.pixel_size_um
-    return _light(microscope, place, curvature_per_um)
-
-
-def _light(
-    microscope: Microscope, place_um: NDArray[np.float64], curvature_per_um: NDArray[np.float64]
-) -> NDArray[np.complex64]:
-    (xx, xy), (_, yy) = curvature_per_um
-    x, y = place_um[None, :], place_um[:, None]
-    square = xx * x**2 + yy * y**2 + 2 * xy * x * y
-    return np.asarray(np.exp(-1j * np.pi / microscope.wavelength_um * square), np.complex64)
 
 
 def reconstruct(

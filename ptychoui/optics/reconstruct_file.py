@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,34 +16,14 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, versions
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Reconstruct
-from ptychoui.optics.led_array import LedArray, led_array, limit_notes
-from ptychoui.optics.reconstruct import PassDone, Reconstruction, StackReconstruction, curvature
-
-LARGEST_PX = 256
-"""Edge of the window that is reconstructed of larger images when none is asked for, in camera pixels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A square of camera pixels: its first row and column, and its edge."""
-
-    row: int
-    column: int
-    size_px: int
-
-    def field_point_um(self, image_shape: tuple[int, int], pixel_size_um: float) -> tuple[float, float]:
-        """x, y of the window's centre at the sample, um, where the images' centre lies on the optical axis.
-
-        The pupil of an LED at (x, y) of the posed array moves by (+x, +y) in columns and rows, because light from
-        there comes as exp(-2 pi i (x, y) . (column, row) / (lambda d)). The pose so carries whatever turns and mirrors
-        the microscope has, and x of a field point runs along columns, y along rows.
-        """
-        rows, columns = image_shape
-        return (
-            (self.column + (self.size_px - columns) / 2) * pixel_size_um,
-            (self.row + (self.size_px - rows) / 2) * pixel_size_um,
-        )
+from ptychoui.optics.crop import Window, cut_note, leds_seen_from
+from ptychoui.optics.crop import central_window as central_window
+from ptychoui.optics.crop import image_places as image_places
+from ptychoui.optics.curvature import curvature
+from ptychoui.optics.led_array import limit_notes
+from ptychoui.optics.reconstruct import PassDone, StackReconstruction
+from ptychoui.optics.stack_result import Reconstruction
+from ptychoui.settings import Array, Reconstruct
 
 
 def open_stack(path: str, geometry_path: str | None) -> ImageStack:
@@ -70,49 +50,6 @@ def with_limit_noted(stack: ImageStack) -> ImageStack:
     source = stack.provenance
     notes = limit_notes(stack.geometry.array)
     return replace(stack, provenance=replace(source, notes=(*source.notes, *notes))) if notes else stack
-
-
-def image_places(stack: ImageStack, leds: LedArray, source: str) -> NDArray[np.int64]:
-    """(LED,) place of every LED's image in a stack.
-
-    Raises
-    ------
-    DataError
-        If an LED has no image.
-    """
-    places = {int(number): place for place, number in enumerate(stack.led_numbers)}
-    missing = [int(number) for number in leds.numbers if int(number) not in places]
-    if missing:
-        raise DataError(
-            f"{source} has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
-            "check the LED numbers of the geometry",
-        )
-    return np.array([places[int(number)] for number in leds.numbers])
-
-
-def leds_seen_from(array: Array, field_point_um: tuple[float, float], leave_out: Sequence[int] = ()) -> LedArray:
-    """The LEDs that are used on the axis, seen from elsewhere.
-
-    Raises
-    ------
-    GeometryError
-        If an LED to be left out is not among them, or none remains.
-    """
-    used = led_array(array).numbers
-    unknown = sorted(set(leave_out) - set(used.tolist()))
-    if unknown:
-        raise GeometryError(f"there is no LED {unknown[0]} to leave out", "ptychoui info --leds lists their numbers")
-    everything = led_array(array.replace(max_illumination_na=None, falloff="none"), field_point_um)
-    kept = everything.select(np.isin(everything.numbers, used) & ~np.isin(everything.numbers, list(leave_out)))
-    if not len(kept):
-        raise GeometryError("no LED remains", "leave fewer LEDs out")
-    return kept
-
-
-def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Window:
-    """The square in the middle of the images, as large as fits and at most ``largest_px``."""
-    size = min(*shape, largest_px)
-    return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
 
 
 def with_calibration(
@@ -234,15 +171,6 @@ class WindowReconstruction:
         self.remarks = result.remarks
         record = record_of(self.stack, self.seconds, interrupted, self.notes, result.remarks, self.suggested)
         return stored_tiles([result], [self.window], self.settings, record)
-
-
-def cut_note(window: Window, shape: tuple[int, ...]) -> str:
-    """What is said where only the middle of the images is used."""
-    size = window.size_px
-    return (
-        f"the central {size} x {size} of {shape[0]} x {shape[1]} pixels were reconstructed; --crop chooses others, "
-        "--full-field takes all"
-    )
 
 
 def record_of(

@@ -8,9 +8,9 @@ from pathlib import Path
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.tiff import save_stack_tiff
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Measurement, Pose
 from ptychoui.optics.objects import training_objects
 from ptychoui.optics.simulate import simulate_stack
+from ptychoui.settings import Geometry, Measurement, Pose
 
 OBJECT_PIXEL_UM = 0.6
 OBJECT_PX = 160

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, Provenance, array_sha256
-from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.measurement import MeasurementModel
 from ptychoui.optics.microscope import Sampling, sampling
 from ptychoui.optics.objects import training_objects
+from ptychoui.settings import Geometry, Measurement
 
 
 def low_pass(objects: NDArray[np.complex64], pixel_size_um: float, cutoff_per_um: float) -> NDArray[np.complex64]:

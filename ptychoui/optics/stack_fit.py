@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.experiment import Microscope
 from ptychoui.optics.descent import HISTORY, limited_memory_bfgs
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import Sampling
-from ptychoui.optics.stack_model import CHUNK_BYTES, Optics, StackModel, window_width
+from ptychoui.optics.stack_grids import window_width
+from ptychoui.optics.stack_model import CHUNK_BYTES, Optics, StackModel
+from ptychoui.settings import Microscope
 
 OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND = "object", "factor", "zernike", "gain", "background"
 POSE, SHIFT = "pose", "shift"

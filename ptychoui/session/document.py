@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import (
-    DataSource,
-    Experiment,
-    FpmExperiment,
-    Geometry,
-    blank_experiment,
-    kind_of,
-    load_experiment,
-    to_toml,
-)
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
@@ -37,29 +26,17 @@ from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
-
-FloatArray = NDArray[np.float64]
-DEEPEST_UNDO = 200
-REFUSED = "refused"
-"""Key of an entry of the undo list that changed nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What undo goes back to: settings, and levels where a person or a run changed them."""
-
-    experiment: Experiment
-    levels: FloatArray | None = None
-    exposures: FloatArray | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One entry of the undo list: what was done, and the state before it."""
-
-    label: str
-    key: str
-    before: State
+from ptychoui.session.undo import FloatArray, State, Undoable
+from ptychoui.settings import (
+    DataSource,
+    Experiment,
+    FpmExperiment,
+    Geometry,
+    blank_experiment,
+    kind_of,
+    load_experiment,
+    to_toml,
+)
 
 
 def experiment_on(path: str) -> FpmExperiment:
@@ -68,17 +45,12 @@ def experiment_on(path: str) -> FpmExperiment:
     return blank.replace(data=blank.data.replace(path=path))
 
 
-class Document:
-    """Experiment, dataset, design and run.
-
-    Every edit makes a new frozen state, so undo is a list of old ones.
-    """
+class Document(Undoable):
+    """Experiment, dataset, design and run."""
 
     def __init__(self, experiment: Experiment | None = None) -> None:
-        self._state = State(experiment=experiment or blank_experiment())
+        super().__init__(State(experiment=experiment or blank_experiment()))
         self._saved = self._state.experiment
-        self._undo: list[Change] = []
-        self._redo: list[Change] = []
         self.path: Path | None = None
         self.geometry_before: Geometry | None = None
         self.dataset: ImageStack | TrainingSet | None = None
@@ -287,48 +259,6 @@ class Document:
         """Go back to the experiment's own start."""
         if self._state.levels is not None or self._state.exposures is not None:
             self._change("Reset design", State(experiment=self.experiment), "")
-
-    @property
-    def undo_label(self) -> str:
-        """What undo would take back; empty if nothing."""
-        return self._undo[-1].label if self._undo else ""
-
-    @property
-    def redo_label(self) -> str:
-        """What redo would bring back; empty if nothing."""
-        return self._redo[-1].label if self._redo else ""
-
-    def undo(self) -> str:
-        """Take the last change back and return its label; what was refused is taken back by doing nothing."""
-        if self._undo and self._undo[-1].key == REFUSED:
-            return self._undo.pop().label
-        return self._step(self._undo, self._redo)
-
-    def redo(self) -> str:
-        """Bring the last undone change back and return its label."""
-        return self._step(self._redo, self._undo)
-
-    def _note_refusal(self, label: str) -> None:
-        """Whoever undoes an edit that was refused does not mean the one before it."""
-        if self._undo and self._undo[-1].key != REFUSED:
-            self._undo.append(Change(label, REFUSED, self._state))
-
-    def _change(self, label: str, after: State, key: str) -> None:
-        if self._undo and self._undo[-1].key == REFUSED:
-            self._undo.pop()
-        if not (key and self._undo and self._undo[-1].key == key and not self._redo):
-            self._undo.append(Change(label, key, self._state))
-            del self._undo[:-DEEPEST_UNDO]
-        self._redo.clear()
-        self._state = after
-
-    def _step(self, source: list[Change], target: list[Change]) -> str:
-        if not source:
-            return ""
-        change = source.pop()
-        target.append(Change(change.label, "", self._state))
-        self._state = change.before
-        return change.label
 
     # Files -----------------------------------------------------------------------------------------------
 

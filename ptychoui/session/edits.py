@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Array, FpmExperiment, Geometry, Microscope, Settings
+from ptychoui.settings import Array, FpmExperiment, Geometry, Microscope, Settings
 
 S = TypeVar("S", bound=Settings)
 

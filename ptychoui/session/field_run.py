@@ -11,12 +11,12 @@ from typing import Any
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_target
 from ptychoui.errors import NoGeometryError, StopRequested
-from ptychoui.experiment import Geometry
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.stored_report import stored_report
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Geometry
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 
@@ -91,7 +91,8 @@ def field_run(
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.data.results import save_reconstruction
-        from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
+        from ptychoui.optics.tile_plan import plan_tiles
+        from ptychoui.optics.tiles import FieldReconstruction
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()

@@ -15,9 +15,9 @@ from ptychoui.data.formats.geometry_file import (
 )
 from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Array, DataSource, Geometry, Microscope
 from ptychoui.optics.presets import ArrayPreset, MicroscopePreset
 from ptychoui.paths import data_file
+from ptychoui.settings import Array, DataSource, Geometry, Microscope
 
 OF_EVERY_LAYOUT = ("array.height_mm", "array.pitch_mm", "array.pose.")
 """Settings of an array that files state without its layout."""

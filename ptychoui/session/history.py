@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Metric
+from ptychoui.settings import Metric
 from ptychoui.training.events import (
     Failed,
     Finished,

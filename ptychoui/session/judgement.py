@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import DataSource, Geometry, Measurement
+from ptychoui.settings import DataSource, Geometry, Measurement
 
 if TYPE_CHECKING:
     from ptychoui.design.feasibility import Feasibility
-    from ptychoui.optics.microscope import Derived
+    from ptychoui.optics.derived import Derived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,9 @@ def judge(
     Tiles of ``data`` and LEDs within ``guard_na`` of the objective NA are judged too, see `derived_numbers`.
     """
     from ptychoui.design.feasibility import feasibility
+    from ptychoui.optics.derived import derived_numbers
     from ptychoui.optics.led_array import led_array
-    from ptychoui.optics.microscope import derived_numbers, good_padding
+    from ptychoui.optics.microscope import good_padding
 
     try:
         if data is None:

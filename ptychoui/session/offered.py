@@ -7,9 +7,9 @@ from typing import Any
 
 from ptychoui.data.formats.geometry_file import KIND_NEEDS, PartialGeometry, build, flat_settings
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Geometry
 from ptychoui.session.edits import usual_geometry
 from ptychoui.session.opening import GeometryWanted
+from ptychoui.settings import Geometry
 
 UNSEEN = ("led_numbers", "positions_mm", "pose", "center_row", "center_column", "gains")
 """Of an array, what belongs to one stack alone or is not in the form: it is never taken over."""

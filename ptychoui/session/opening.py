@@ -23,7 +23,9 @@ from ptychoui.data.formats.geometry_file import (
 )
 from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
-from ptychoui.experiment import (
+from ptychoui.paths import data_file, resources
+from ptychoui.session.filled_in import filled_in
+from ptychoui.settings import (
     DataSource,
     Experiment,
     FpmExperiment,
@@ -33,8 +35,6 @@ from ptychoui.experiment import (
     load_experiment,
     read_toml,
 )
-from ptychoui.paths import data_file, resources
-from ptychoui.session.filled_in import filled_in
 from ptychoui.words import joined
 
 if TYPE_CHECKING:

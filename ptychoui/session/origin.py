@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport

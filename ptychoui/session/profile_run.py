@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_target, write_atomic
 from ptychoui.errors import StopRequested
-from ptychoui.experiment import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import data_file, resources, sample_data, user_state
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 from ptychoui.words import counted

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Experiment
 from ptychoui.paths import user_state
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Experiment
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import TERMINAL, Finished, Preparing, ResultReady, Snapshot
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError, StopRequested
-from ptychoui.experiment import Geometry
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Geometry
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 
@@ -147,7 +147,7 @@ def calibrating(
         If an LED has no image.
     """
     from ptychoui.optics.calibrate_file import LARGEST_PX, StackCalibration
-    from ptychoui.optics.reconstruct_file import Window
+    from ptychoui.optics.crop import Window
 
     if geometry is None:
         raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")

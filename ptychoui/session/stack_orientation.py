@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import StopRequested
-from ptychoui.experiment import Geometry
 from ptychoui.optics.pose import VARIANTS, Variant, laid_out
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_calibration import calibrating
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Geometry
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, NoGeometryError
-from ptychoui.experiment import Geometry, Reconstruct, Settings
 from ptychoui.optics.led_array import LedArray
 from ptychoui.optics.microscope import tile_limits
+from ptychoui.settings import Geometry, Reconstruct, Settings
 from ptychoui.words import counted
 
 USUAL_SIZE_PX = 256
@@ -108,7 +108,7 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
 def _seen(
     stack: ImageStack, geometry: Geometry | None, plan: StackPlan
 ) -> tuple[LedArray, tuple[int, int, int], tuple[float, float], list[str]]:
-    from ptychoui.optics.reconstruct_file import Window, leds_seen_from
+    from ptychoui.optics.crop import Window, leds_seen_from
 
     if geometry is None:
         raise NoGeometryError(
@@ -177,7 +177,7 @@ def forecast(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> S
         For the reasons for which the reconstruction itself would be refused.
     """
     from ptychoui.optics.stack_fit import stack_bytes
-    from ptychoui.optics.stack_model import object_upsampling, stack_sampling
+    from ptychoui.optics.stack_grids import object_upsampling, stack_sampling
 
     leds, square, _point, warnings = _seen(stack, geometry, plan)
     assert geometry is not None

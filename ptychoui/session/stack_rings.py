@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import StopRequested
-from ptychoui.experiment import Geometry
-from ptychoui.optics import validation
 from ptychoui.optics.halves import two_halves
+from ptychoui.optics.ring_correlation import RingCorrelation, ring_correlation
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, stack_task
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Geometry
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 
@@ -54,7 +54,7 @@ class RingsFound(Event):
         In each half.
     """
 
-    rings: validation.RingCorrelation
+    rings: RingCorrelation
     resolution_um: float
     slowest_um: float
     objective_per_um: float
@@ -108,7 +108,7 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.optics.reconstruct import StackReconstruction
-        from ptychoui.optics.stack_model import object_upsampling, stack_sampling
+        from ptychoui.optics.stack_grids import object_upsampling, stack_sampling
         from ptychoui.training.devices import pick_device
 
         began, done = time.monotonic(), 0
@@ -142,7 +142,7 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
             yield Stopped(step=done)
             return
         reach = float(task.leds.radius_na.max()) + scope.objective_na
-        rings = validation.ring_correlation(objects[0], objects[1], pixel_um)
+        rings = ring_correlation(objects[0], objects[1], pixel_um)
         yield found(done, rings, scope.objective_na / scope.wavelength_um, reach / scope.wavelength_um, first)
         yield Finished(step=done, seconds=time.monotonic() - began)
 
@@ -151,7 +151,7 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
 
 def found(
     step: int,
-    rings: validation.RingCorrelation,
+    rings: RingCorrelation,
     objective_per_um: float,
     synthetic_per_um: float,
     half: NDArray[np.bool_],

@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError, StopRequested
-from ptychoui.experiment import Array, Geometry, Reconstruct
 from ptychoui.optics import validation
+from ptychoui.optics.led_quality import LedQuality, led_quality, misfit_per_led
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, StackTask, forecast, stack_task
 from ptychoui.session.worker import MakeEvents
+from ptychoui.settings import Array, Geometry, Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Picture, Stopped
 from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction
+    from ptychoui.optics.reconstruct import StackReconstruction
+    from ptychoui.optics.stack_result import Reconstruction
 
 LOG = logging.getLogger(__name__)
 FloatImage = NDArray[np.float32]
@@ -106,7 +108,7 @@ class StackReport:
     amplitude: FloatImage
     phase_rad: FloatImage
     unwrapped_rad: FloatImage | None
-    quality: validation.LedQuality
+    quality: LedQuality
     coverage: validation.FourierCoverage
     complete: bool
     seconds: float
@@ -203,8 +205,9 @@ def stack_run(
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
+        from ptychoui.optics.curvature import curvature
         from ptychoui.optics.geometry_check import findings, suggested_array
-        from ptychoui.optics.reconstruct import StackReconstruction, curvature
+        from ptychoui.optics.reconstruct import StackReconstruction
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
@@ -262,7 +265,7 @@ def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: 
     """Everything that is shown of a reconstruction as it is now."""
     found = work.result()
     predicted = np.stack([work.predicted(int(number)) for number in found.led_numbers])
-    misfit = validation.misfit_per_led(task.images, predicted)
+    misfit = misfit_per_led(task.images, predicted)
     light = np.maximum(task.images, 0).mean((1, 2), dtype=np.float64)
     flat = validation.without_ramp(found.object)
     return StackReport(
@@ -274,7 +277,7 @@ def report(work: StackReconstruction, task: StackTask, complete: bool, seconds: 
         amplitude=frozen(np.abs(flat)),
         phase_rad=frozen(np.angle(flat)),
         unwrapped_rad=frozen(validation.unwrapped_phase(found.object)),
-        quality=validation.led_quality(misfit, light, found.gain, found.illumination_na),
+        quality=led_quality(misfit, light, found.gain, found.illumination_na),
         coverage=validation.fourier_coverage(found.illumination_na, found.geometry.microscope.objective_na),
         complete=complete,
         seconds=seconds,
@@ -319,7 +322,8 @@ def _save(
     suggested: SuggestedLayout | None,
 ) -> Path:
     from ptychoui.data.results import save_reconstruction
-    from ptychoui.optics.reconstruct_file import Window, record_of, stored_tiles
+    from ptychoui.optics.crop import Window
+    from ptychoui.optics.reconstruct_file import record_of, stored_tiles
 
     row, column, size = square
     array = None if suggested is None else suggested.geometry.array

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Array
 from ptychoui.optics import validation
+from ptychoui.optics.led_quality import LedQuality, led_quality
 from ptychoui.session.stack_run import StackReport, SuggestedLayout, frozen
+from ptychoui.settings import Array
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.optics.reconstruct import Reconstruction
+    from ptychoui.optics.stack_result import Reconstruction
 
 LARGEST_PX = 4096
 """Edge above which a field is shown at less than its resolution: no screen shows more, and each change takes long."""
@@ -92,8 +93,8 @@ def _square(stored: StoredReconstruction, tile: int) -> tuple[int, int, int]:
 
 def _of_tile(
     stored: StoredReconstruction, tile: int, times: int
-) -> tuple[Reconstruction, validation.LedQuality, validation.FourierCoverage]:
-    from ptychoui.optics.reconstruct import Reconstruction
+) -> tuple[Reconstruction, LedQuality, validation.FourierCoverage]:
+    from ptychoui.optics.stack_result import Reconstruction
 
     scope = stored.geometry.microscope
     na, gain = stored.illumination_na[tile], stored.gain[tile]
@@ -126,14 +127,14 @@ def _of_tile(
     return found, quality, validation.fourier_coverage(na, scope.objective_na)
 
 
-def quality_of_tile(stored: StoredReconstruction, tile: int) -> validation.LedQuality:
+def quality_of_tile(stored: StoredReconstruction, tile: int) -> LedQuality:
     """How well each LED's image is explained in a tile of a result that was kept, and which LEDs stand out."""
-    from ptychoui.optics.reconstruct import BLACK
+    from ptychoui.optics.stack_result import BLACK
 
     na, gain, light = stored.illumination_na[tile], stored.gain[tile], _per_led(stored, stored.light[tile])
     # The file has misfits as shares of each image's light; views show them in the open field's amplitude.
     misfit = np.sqrt(_per_led(stored, stored.residual[tile] * np.maximum(stored.light[tile], BLACK)))
-    quality = validation.led_quality(misfit, light, gain, na)
+    quality = led_quality(misfit, light, gain, na)
     if stored.weights is not None:
         # An image of many LEDs accuses none of them.
         none = np.zeros(len(na), bool)

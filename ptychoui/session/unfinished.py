@@ -21,8 +21,8 @@ from typing import IO, Any, Literal, Self, get_args
 
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Experiment, FpmExperiment, experiment_of, to_toml
 from ptychoui.paths import user_state
+from ptychoui.settings import Experiment, FpmExperiment, experiment_of, to_toml
 
 Kind = Literal["training", "reconstruction", "field"]
 

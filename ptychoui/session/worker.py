@@ -72,6 +72,11 @@ class Worker:
             return RunState.PAUSED if self._control.waiting else RunState.PAUSING
         return RunState.RUNNING
 
+    @property
+    def doing(self) -> tuple[str, float]:
+        """What the run is doing, and for how many seconds; nothing where it does not say so."""
+        return self._control.doing if self.state.active else ("", 0.0)
+
     def start(self, make_events: MakeEvents, strategy: str = "", remedy: str = "") -> int:
         """Begin a run and return its number; a run that is still active is an error of the caller.
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from ptychoui.engine.check import ALLOWED, deviations, off_kinks, products_of
 from ptychoui.engine.planner import Option
-from ptychoui.engine.strategy import Strategy
+from ptychoui.engine.strategy import Between, Strategy, go_on
 from ptychoui.errors import CertificateError
-from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.settings import Engine
 from ptychoui.training.gradients import GREEDY, gradient_strategy
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.task import AnyTask, Examples
@@ -43,6 +43,7 @@ def check_products(
     examples: Examples,
     generator: torch.Generator,
     turn: int | None = None,
+    between: Between = go_on,
 ) -> float:
     """Largest relative deviation of the network's products from differences, over its inputs.
 
@@ -58,6 +59,8 @@ def check_products(
         What is measured with the present parameters.
     turn
         Which of the inputs is looked at, counted over and over; by default all are.
+    between
+        Called between layers; may wait or raise.
 
     Raises
     ------
@@ -70,15 +73,17 @@ def check_products(
     given, x = x, off_kinks(x, generator)
     moved = None if x is given else x
     cotangent = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-    products = products_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(way, engine, DRIFT))
+    products = products_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(way, engine, DRIFT), between)
     names = list(products.of)
     among = names if turn is None else [names[turn % len(names)]]
-    found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among)
+    found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among, between)
     _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
     if task.dtype != torch.float64:
         network, inputs, x = _measured(task, way, parameters, examples)
         x = x if moved is None else moved.to(x)
-        single = products_of(network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED))
+        single = products_of(
+            network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED), between
+        )
         apart = {name: float((single.of[name] - products.of[name]).norm()) / found[name].size for name in among}
         _refuse(apart, "those in double precision", SINGLE_TOLERANCE)
     return max(each.relative for each in found.values())

@@ -1,21 +1,33 @@
-"""Pause and stop for a run, from any thread. Standard library only."""
+"""Pause and stop for a run, and what it is doing, from any thread. Standard library only."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from ptychoui.errors import StopRequested
 
 
 class RunControl:
-    """Two flags that a run looks at between layers."""
+    """Two flags that a run looks at between layers, and words for what it is doing."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._go = threading.Event()
         self._go.set()
         self._waiting = threading.Event()
+        self._doing = "", 0.0
+
+    def now(self, doing: str) -> None:
+        """Say what the run is about to do, in a few words: whoever shows it asks for `doing`."""
+        self._doing = doing, time.monotonic()
+
+    @property
+    def doing(self) -> tuple[str, float]:
+        """What the run is doing, and for how many seconds; nothing before it said so."""
+        text, since = self._doing
+        return text, time.monotonic() - since if text else 0.0
 
     def pause(self) -> None:
         """Ask the run to wait at the next layer."""

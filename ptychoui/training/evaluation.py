@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ptychoui.errors import RunError
-from ptychoui.experiment import Experiment, kind_of
+from ptychoui.settings import Experiment, kind_of
 from ptychoui.training.gradients import evaluate
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.task import AnyTask, build_task, on_other_data

@@ -13,8 +13,8 @@ from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Between, Strategy
-from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.settings import Engine
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.task import AnyTask, Examples, NetworkInputs
 

@@ -15,8 +15,8 @@ from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import EngineError
-from ptychoui.experiment import Engine
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.settings import Engine
 from ptychoui.training.gradients import GREEDY, gradient_strategy
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.task import AnyTask

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from ptychoui import __version__
 from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import RunError, SettingsError
-from ptychoui.experiment import Experiment, experiment_of, load_experiment, to_toml
+from ptychoui.settings import Experiment, experiment_of, load_experiment, to_toml
 from ptychoui.training.settled import differences
 
 FORMAT_VERSION = 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptychoui.errors import RunError
-from ptychoui.experiment import Experiment
+from ptychoui.settings import Experiment
 from ptychoui.training.control import RunControl
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.settled import differences
@@ -31,7 +31,14 @@ def new_run(
     if folder is not None:
         RunFolder(Path(folder)).check_free()  # before the data are read, which may take minutes
     control = control or RunControl()
-    task = build_task(experiment, tell, control.checkpoint)
+    control.now("reading the data")
+
+    def told(sentence: str) -> None:
+        assert control is not None
+        control.now(sentence)
+        tell(sentence)
+
+    task = build_task(experiment, told, control.checkpoint)
     trainer = Trainer(task, None, control, want_images)
     if folder is not None:
         trainer.folder = RunFolder.create(folder, task.kept(experiment), task.data_sha256, task.record())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ptychoui.experiment import Experiment, Settings
+from ptychoui.settings import Experiment, Settings
 
 MAY_CHANGE = frozenset(
     {

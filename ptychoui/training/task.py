@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ptychoui.engine.strategy import Between
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Experiment, kind_of
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.settings import Experiment, kind_of
 from ptychoui.training.events import Picture, Snapshot
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.results import Result

@@ -17,7 +17,7 @@ from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
-from ptychoui.experiment import kind_of
+from ptychoui.settings import kind_of
 from ptychoui.training.check import check_products
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import (
@@ -97,17 +97,23 @@ class Trainer(Generic[T]):
         training = self.task.experiment.training
         large_arrays_apart()  # so that a run holds what was foretold
         try:
+            self.control.now("planning the memory")
             yield self._started()
             first = self.task.shown_first(self.step)
             if first is not None:
                 yield first
+            asked = self.step == 0
             if self.step == 0:
+                # Something to look at first: a score takes much longer.
+                if self.want_images():
+                    yield self.snapshot()
                 yield self.validate()
                 if self.folder is not None:
                     yield self._save()
             while self.step < training.steps:
-                if self.want_images():
+                if not asked and self.want_images():
                     yield self.snapshot()
+                asked = False
                 yield from self._one_step()
                 every = self.task.experiment.engine.check_every
                 if every and self.step % every == 0:
@@ -160,6 +166,7 @@ class Trainer(Generic[T]):
         self.network = chosen.network(self.task)
 
     def _one_step(self) -> Iterator[StrategyChanged | StepDone]:
+        self.control.now(f"step {self.step + 1}")
         training = self.task.experiment.training
         batch = min(training.batch, len(self.task.training))
         self._before_batch = self.order.bit_generator.state, self.generator.get_state()
@@ -251,6 +258,7 @@ class Trainer(Generic[T]):
 
     def validate(self) -> Validated:
         """Score the held-out examples with the same noise every time."""
+        self.control.now("scoring held-out examples")
         found = evaluate(self.task, self.network, self.parameters, self.task.held_out, between=self._between)
         metrics = kind_of(self.task.experiment.kind).metrics
         scores = {metric.name: float(found[metric.name].mean()) for metric in metrics}
@@ -268,6 +276,7 @@ class Trainer(Generic[T]):
         CertificateError
             If the derivative in an input is wrong.
         """
+        self.control.now("checking derivatives against differences")
         if self._double is None:
             self._double = self.task.double()
         if self.chosen is None:
@@ -279,7 +288,9 @@ class Trainer(Generic[T]):
             generator = torch.Generator(device=self.task.device).manual_seed(self.step)
             try:
                 turn = self._checks or None
-                deviation = check_products(self.task, self._double, way, self.parameters, examples, generator, turn)
+                deviation = check_products(
+                    self.task, self._double, way, self.parameters, examples, generator, turn, self._between
+                )
                 break
             except (MemoryError, RuntimeError) as error:
                 if way is ways[-1] or not is_out_of_memory(error):
@@ -291,6 +302,7 @@ class Trainer(Generic[T]):
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out example with the present parameters, as pictures."""
+        self.control.now("reconstructing a held-out example")
         example = self.task.held_out.pick([0])
         generator = torch.Generator(device=self.task.device).manual_seed(1)
         output = reconstruct_batch(self.task, self.network, self.parameters, example, generator, self._between)

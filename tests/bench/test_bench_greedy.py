@@ -10,14 +10,16 @@ import torch
 from training.small import experiment_on_disk
 
 from ptychoui import cli
-from ptychoui.bench import greedy
-from ptychoui.bench.greedy import CHECKPOINT, Crops, Curve, Task, cnn_curve, compare, design_curve, fpm_task, make_cnn
+from ptychoui.bench import greedy, greedy_cost, greedy_curves, greedy_problems
+from ptychoui.bench.greedy_cost import compare
+from ptychoui.bench.greedy_curves import Curve, cnn_curve, design_curve
 from ptychoui.bench.greedy_plot import plot
+from ptychoui.bench.greedy_problems import CHECKPOINT, Crops, Task, fpm_task, make_cnn
 from ptychoui.engine.greedy import ModuleDone
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import infer
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.gradients import GREEDY
 
 
@@ -28,7 +30,7 @@ def task(unrolls: int = 3, size: int = 12, batch: int = 2) -> Task:
 def test_the_loss_and_its_derivative() -> None:
     output = torch.randn(2, 3, 3, dtype=torch.complex128, requires_grad=True)
     target = torch.randn(2, 3, 3, dtype=torch.complex128)
-    loss, derivative = greedy.mean_square(target, output.detach())
+    loss, derivative = greedy_problems.mean_square(target, output.detach())
     reference = (output - target).abs().square().mean()
     assert loss == pytest.approx(float(reference.detach()))
     assert torch.allclose(derivative, torch.autograd.grad(reference, output)[0])
@@ -36,7 +38,7 @@ def test_the_loss_and_its_derivative() -> None:
 
 def test_end_to_end_derivatives_are_those_of_autograd() -> None:
     made = task()
-    loss, found = greedy.end_to_end(made, Scratch())
+    loss, found = greedy_problems.end_to_end(made, Scratch())
     leaves = {name: value.clone().requires_grad_() for name, value in made.inputs.items()}
     x = made.x
     for layer in made.chain.layers:
@@ -49,13 +51,13 @@ def test_end_to_end_derivatives_are_those_of_autograd() -> None:
 
 def test_each_greedy_module_is_one_unroll_with_its_own_weights() -> None:
     made, found = task(), list[ModuleDone]()
-    greedy.greedily(made, Scratch(), found.append)
+    greedy_problems.greedily(made, Scratch(), found.append)
     assert [done.module for done in found] == [0, 1, 2]
     names = [name for done in found for name in done.inputs]
     assert sorted(names) == sorted(made.wanted)
     assert all(name.startswith(f"unroll{done.module + 1}.") for done in found for name in done.inputs)
     output = infer(made.chain, made.x, made.inputs, Scratch())
-    assert found[-1].loss == greedy.mean_square(made.target, output)[0]
+    assert found[-1].loss == greedy_problems.mean_square(made.target, output)[0]
 
 
 def test_crops_are_noisy_and_come_from_a_seed() -> None:
@@ -63,9 +65,9 @@ def test_crops_are_noisy_and_come_from_a_seed() -> None:
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[1], other[1])
     noisy, clean = first
-    assert float((noisy - clean).std()) == pytest.approx(greedy.NOISE, rel=0.05)
+    assert float((noisy - clean).std()) == pytest.approx(greedy_problems.NOISE, rel=0.05)
     assert clean.min() >= 0 and clean.max() <= 1
-    assert not set(greedy.TRAINING_IMAGES) & set(greedy.HELD_OUT_IMAGES)
+    assert not set(greedy_problems.TRAINING_IMAGES) & set(greedy_problems.HELD_OUT_IMAGES)
     with pytest.raises(SettingsError, match="the smallest image has"):
         Crops(["cell"], 10_000, 0)
 
@@ -99,10 +101,10 @@ def test_times_are_interleaved_and_turned_into_ratios(monkeypatch: pytest.Monkey
 
         return way
 
-    monkeypatch.setattr(greedy.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(greedy.time, "process_time", lambda: now[0] / 2)
-    monkeypatch.setattr(greedy, "end_to_end", took("checkpoint", [99.0, 5.0, 4.0, 9.0]))
-    monkeypatch.setattr(greedy, "greedily", took("greedy", [99.0, 3.0, 4.0, 2.0]))
+    monkeypatch.setattr(greedy_cost.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(greedy_cost.time, "process_time", lambda: now[0] / 2)
+    monkeypatch.setattr(greedy_cost, "end_to_end", took("checkpoint", [99.0, 5.0, 4.0, 9.0]))
+    monkeypatch.setattr(greedy_cost, "greedily", took("greedy", [99.0, 3.0, 4.0, 2.0]))
     layer = made.chain.layers[0]
     monkeypatch.setattr(layer, "increment", took("increment", [9.0, 1.0, 2.0, 3.0]))
 
@@ -140,9 +142,9 @@ def test_both_ways_learn_and_start_alike(curves: dict[str, Curve]) -> None:
     end_to_end, greedily = curves[CHECKPOINT], curves[GREEDY]
     assert end_to_end.scores[0] == greedily.scores[0]
     for curve in curves.values():
-        assert curve.steps[0] == 0 and curve.steps[-1] == 40 and len(curve.steps) == greedy.SCORES + 1
+        assert curve.steps[0] == 0 and curve.steps[-1] == 40 and len(curve.steps) == greedy_curves.SCORES + 1
         assert curve.seconds[0] == 0 and curve.seconds == sorted(curve.seconds)
-        assert curve.scores[0] == pytest.approx(greedy.NOISE**2, rel=0.1)
+        assert curve.scores[0] == pytest.approx(greedy_problems.NOISE**2, rel=0.1)
         assert curve.scores[-1] < 0.7 * curve.scores[0]
     assert end_to_end.scores != greedily.scores
 
@@ -160,7 +162,7 @@ def test_curves_are_compared_at_equal_steps_and_equal_time() -> None:
     fast = Curve(
         problem="cnn", strategy="greedy", rate=0.1, steps=[0, 2, 4], seconds=[0.0, 3.0, 6.0], scores=[9.0, 6.0, 4.0]
     )
-    assert greedy.at_equal_effort(slow, fast) == {
+    assert greedy_curves.at_equal_effort(slow, fast) == {
         "problem": "cnn",
         "at_start": 9.0,
         "steps": 4,
@@ -195,13 +197,13 @@ def test_a_design_learned_greedily_has_a_module_for_each_unroll(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[tuple[str, int]] = []
-    build = greedy.build_task
+    build = greedy_curves.build_task
 
     def watched(experiment: Any) -> Any:
         used.append((experiment.engine.strategy, experiment.engine.modules))
         return build(experiment)
 
-    monkeypatch.setattr(greedy, "build_task", watched)
+    monkeypatch.setattr(greedy_curves, "build_task", watched)
     some = load_experiment(experiment_on_disk(tmp_path))
     found = [design_curve(way, some, 4) for way in ("reversible", GREEDY)]
     assert used == [("reversible", 3), ("greedy", 3)]

@@ -17,7 +17,7 @@ from ptychoui.bench import clocks, depth
 from ptychoui.bench.depth import Run, TimedTrainer, learn, settings_for, summarise, table
 from ptychoui.bench.design import LEARNING_STEPS, Candidate, Tuned, _errors_at, converged_errors, tune
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.gradients import evaluate
 from ptychoui.training.trainer import Trainer
 

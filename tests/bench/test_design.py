@@ -20,7 +20,7 @@ from ptychoui.bench import design
 from ptychoui.bench.design import Candidate, Effort, SeedResult, Tuned
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import FpmExperiment, load_experiment, to_toml
+from ptychoui.settings import FpmExperiment, load_experiment, to_toml
 
 QUICK = Effort(unrolls=(2, 4), tuning_objects=2, draws=2)
 DESIGNS = ("dense_random", "random_partition", "hybrid", "singles", "half_circles", "full_stack")

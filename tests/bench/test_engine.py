@@ -18,9 +18,9 @@ from ptychoui.bench.problem import Bench, make_bench, published_leds
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Network
 from ptychoui.network.ptychographic import PtychographicNetwork
-from ptychoui.optics.forward import DataTerm
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.settings import Network
 
 CPU = torch.device("cpu")
 

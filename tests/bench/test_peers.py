@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ptychoui.bench import coupling, implicit, peers
 from ptychoui.bench.coupling import CannotRun, HalfCoupling, by_autograd, by_engine, library, make_problem
 from ptychoui.engine.check import directional_deviation
+from ptychoui.engine.float_updates import Plain
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import StoreAll
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import Plain
 
 LIBRARIES = ("memcnn", "revtorch", "deepinv", "torchdeq")
 

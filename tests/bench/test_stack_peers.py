@@ -15,9 +15,9 @@ from ptychoui.bench import stack_peers, stack_ways
 from ptychoui.bench.stack_ways import PEERS, Found, Stack, epry, forward, inverse, make_stack, mirrored
 from ptychoui.cli import main
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.reconstruct import StackReconstruction
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 GEOMETRY = Geometry(
     microscope=Microscope(

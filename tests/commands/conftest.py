@@ -14,7 +14,7 @@ from commands.calls import Call
 from training.small import GEOMETRY, experiment_on_disk
 
 from ptychoui import cli
-from ptychoui.experiment import Geometry, load_experiment, to_toml
+from ptychoui.settings import Geometry, load_experiment, to_toml
 from ptychoui.training.runs import new_run
 
 

@@ -17,8 +17,8 @@ from training.small import GEOMETRY
 
 from ptychoui.data.files import sha256_file
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.paths import sample_data
+from ptychoui.settings import Geometry, load_geometry
 from ptychoui.tasks.fpm.task import build_task
 from ptychoui.training.run_folder import RunFolder
 

@@ -18,12 +18,11 @@ import pytest
 import tqdm
 
 from ptychoui import cli
-from ptychoui.commands.optics import _start
+from ptychoui.commands.calibrate import _start
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import load_reconstruction
-from ptychoui.experiment import Array, Geometry, Measurement, Microscope, to_toml
 from ptychoui.optics.calibrate import Step
 from ptychoui.optics.calibrate_file import Spread
 from ptychoui.optics.pose import VARIANTS, moved
@@ -31,6 +30,7 @@ from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.optics.tiles import FieldReconstruction
 from ptychoui.paths import sample_data
+from ptychoui.settings import Array, Geometry, Measurement, Microscope, to_toml
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),
@@ -191,7 +191,7 @@ def test_a_calibration_that_is_ended_twice_says_that_it_is_written(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", calibrated)
-    monkeypatch.setattr("ptychoui.commands.optics._spread", interrupted)
+    monkeypatch.setattr("ptychoui.commands.calibrate._spread", interrupted)
     code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
     assert code == 2 and out == "" and (tmp_path / "g.toml").is_file()
     assert "ptychoui: stopped: g.toml is written, its error bar is not known - use it as it is" in err

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from commands.calls import Call
 
-from ptychoui.commands.optics import _standing_out
+from ptychoui.commands.reconstruct import _standing_out
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
-from ptychoui.experiment import Array, Geometry, Measurement, Microscope
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.session.stored_report import leds_that_stand_out, open_report
+from ptychoui.settings import Array, Geometry, Measurement, Microscope
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),

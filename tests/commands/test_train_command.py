@@ -15,8 +15,8 @@ from commands.calls import Call, interrupt_at, some_images, without_geometry
 from training.small import GEOMETRY, experiment, experiment_on_disk, same_state
 
 from ptychoui import cli
-from ptychoui.experiment import Geometry, load_experiment, to_toml
 from ptychoui.paths import sample_data
+from ptychoui.settings import Geometry, load_experiment, to_toml
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer

@@ -16,7 +16,7 @@ from PIL import Image
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.tiff import save_stack_tiff
-from ptychoui.experiment import Geometry, to_toml
+from ptychoui.settings import Geometry, to_toml
 
 SCOPE = {"wavelength_um": 0.63, "objective_na": 0.1, "magnification": 2.0, "camera_pixel_um": 3.69}
 LATTICE = {"kind": "lattice", "rows": 3, "columns": 3, "pitch_mm": 4.0, "height_mm": 90.0}

@@ -16,7 +16,7 @@ from PIL import Image
 from random_facts import FACTS, write_facts
 
 from ptychoui.data.formats.geometry_file import PartialGeometry, flat_settings
-from ptychoui.experiment import Geometry, Images
+from ptychoui.settings import Geometry, Images
 
 SCOPE = {"wavelength_um": 0.5, "objective_na": 0.1, "magnification": 2.0, "camera_pixel_um": 4.0}
 CONTAINERS = ("tiff", "ome", "imagej", "pillow", "tiffs", "pngs", "mat", "mat73", "ptylab")

@@ -13,7 +13,7 @@ import tifffile
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry, flat_settings
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Geometry, Images
+from ptychoui.settings import Geometry, Images
 
 SCOPE = {"wavelength_um": 0.5, "objective_na": 0.1, "magnification": 2.0, "camera_pixel_um": 4.0}
 LEDS = {"kind": "lattice", "rows": 5, "columns": 5, "pitch_mm": 4.0, "height_mm": 90.0}

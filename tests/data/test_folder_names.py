@@ -14,7 +14,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.names import notes_on_names
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 
 @pytest.mark.parametrize(

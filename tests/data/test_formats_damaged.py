@@ -25,7 +25,7 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 LAYOUTS = [
     "uconn",

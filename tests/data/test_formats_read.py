@@ -21,7 +21,7 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.formats.tiff import save_stack_tiff
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, to_toml
+from ptychoui.settings import Geometry, to_toml
 
 STACKS = ["uconn", "uconn compressed", "uconn 7.3", "ome-tiff", "tiff", "folder png", "folder tif"]
 

@@ -11,9 +11,9 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Geometry, load_geometry
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import resources
+from ptychoui.settings import Geometry, load_geometry
 
 GEOMETRIES = sorted((resources() / "geometries").glob("*.toml"))
 MEASURED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

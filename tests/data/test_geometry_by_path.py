@@ -11,7 +11,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Geometry, to_toml
+from ptychoui.settings import Geometry, to_toml
 
 
 @pytest.mark.parametrize("kind", [str, Path])

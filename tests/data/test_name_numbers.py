@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from real_files import LEDS, SCOPE, TIMES, exposed, is_same, read, said, stack
 
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 PERMUTED = [7 * n % 25 for n in range(25)]
 COUNT = range(25)

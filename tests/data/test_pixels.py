@@ -15,7 +15,7 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.formats.pixels import clipped_images
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Images
+from ptychoui.settings import Geometry, Images
 
 NUMBERS = tuple(range(10, 19))
 

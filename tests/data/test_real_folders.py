@@ -17,7 +17,7 @@ from real_files import LEDS, SCOPE, TIMES, WHOLE, exposed, given, is_same, ome_e
 from ptychoui.data.formats.names import natural_order
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, NoGeometryError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 SITES = [(row, column) for row in range(5) for column in range(5)]
 """Row and column, from the top left, of LED 0, 1, ... of the lattice."""

@@ -15,9 +15,9 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats import hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Microscope
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import pupil_function
+from ptychoui.settings import Geometry, Microscope
 
 
 def opened(path: str | Path, geometry: Any = None) -> ImageStack:

@@ -33,7 +33,7 @@ from real_files import (
 from ptychoui.data.formats.geometry_file import PartialGeometry, flat_settings
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.experiment import Images
+from ptychoui.settings import Images
 
 # ------------------------------------------------------------------------------------ order of planes
 

@@ -14,7 +14,7 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.led_table import read_led_table
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, LedTableError
-from ptychoui.experiment import Geometry, read_toml
+from ptychoui.settings import Geometry, read_toml
 
 X_MM = np.array([-4.5, 0.0, 4.25, -4.5, 0.0, 4.25])
 Y_MM = np.array([2.5, 2.5, 2.5, -2.5, -2.5, -2.5])

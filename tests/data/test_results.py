@@ -21,7 +21,7 @@ from ptychoui.data.results import (
     save_reconstruction,
 )
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),

@@ -9,8 +9,8 @@ import pytest
 
 from ptychoui.design import starts
 from ptychoui.errors import SettingsError
-from ptychoui.experiment import Array, Design, Measurement
 from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.settings import Array, Design, Measurement
 
 NA = 0.2
 

@@ -12,10 +12,10 @@ from network.layer_problems import draw
 from torch import Tensor
 
 from ptychoui.engine.autograd_layer import AutogradLayer
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.update import HeavyBall
 from ptychoui.errors import EngineError
 
 

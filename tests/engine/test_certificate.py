@@ -9,10 +9,10 @@ import torch
 from engine.chains import STRATEGIES, Saboteur, optics_problem, tanh_problem
 from torch import Tensor
 
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import HeavyBall
 from ptychoui.errors import CertificateError, EngineError
 
 UNROLLS = 12

@@ -11,12 +11,13 @@ from optics.setups import figure
 from torch import Tensor
 
 from ptychoui.engine.check import START, deviations, directional_deviation, off_kinks, products_of
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import Checkpoint
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import HeavyBall, Plain
 from ptychoui.errors import EngineError
 from ptychoui.network.residual_cnn import ResidualCnn
 

@@ -19,9 +19,10 @@ from optics.setups import figure, relative
 from torch import Tensor
 
 from ptychoui.engine.composite import Composite
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.update import HeavyBall, Plain
 from ptychoui.errors import EngineError
 
 

@@ -10,12 +10,14 @@ import torch
 from engine.chains import optics_problem, tanh_problem
 from torch import Tensor
 
+from ptychoui.engine.float_updates import Plain
 from ptychoui.engine.greedy import GreedyModule, ModuleDone, equal_modules, greedy_pass
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain, Run, infer
-from ptychoui.engine.update import HeavyBall, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from ptychoui.engine import update as module
+from ptychoui.engine import heavy_ball as module
+from ptychoui.engine.heavy_ball import HeavyBall, HeavyBallState
 from ptychoui.engine.integer_steps import integer_steps
-from ptychoui.engine.update import HeavyBall, HeavyBallState
 
 UNIT = 2.0**44
 MOMENTA = ["7/8", "9/10", "1/2", "126/127", "1/127"]

@@ -10,11 +10,13 @@ from engine.chains import TanhLayer, optics_problem, tanh_problem
 from optics.setups import figure
 from torch import Tensor
 
+from ptychoui.engine.float_updates import Nesterov, Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.inverse import Inverse, NotConverged, fixed_point
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Backward, Chain
-from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
 
 

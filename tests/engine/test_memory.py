@@ -7,10 +7,12 @@ import torch
 from engine.chains import STRATEGIES, Problem, optics_problem, tanh_problem
 from optics.setups import make
 
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.memory import MemoryMeter, measure, predict, probe
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import infer
-from ptychoui.engine.update import HeavyBall, Plain, Update
+from ptychoui.engine.update import Update
 
 BALL = HeavyBall("1/2")  # opens a word of its buffer every 62 unrolls
 

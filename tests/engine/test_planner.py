@@ -9,12 +9,14 @@ import torch
 from engine.chains import TanhLayer, optics_problem, tanh_problem
 
 from ptychoui.engine.binomial import Binomial
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.memory import for_objects, measure, predict, probe
 from ptychoui.engine.planner import Option, cheaper, choose, free_memory, plan, predict_all, relative_time
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.engine.strategy import Chain, LayerCost
-from ptychoui.engine.update import HeavyBall, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
 
 UNROLLS = 80

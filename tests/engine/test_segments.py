@@ -6,13 +6,15 @@ import pytest
 import torch
 from engine.chains import Saboteur, TanhLayer, optics_problem, tanh_problem
 
+from ptychoui.engine.float_updates import Nesterov, Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.memory import MemoryMeter, predict, probe
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
-from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import CertificateError, EngineError
 
 CUTS = [

@@ -11,11 +11,13 @@ from engine.chains import STRATEGIES, Problem, TanhLayer, optics_problem, tanh_p
 from optics.setups import inner, relative
 
 from ptychoui.engine.binomial import Binomial
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Layer
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain, infer
-from ptychoui.engine.update import HeavyBall, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError, StopRequested
 
 EXACT_PLAIN = tuple(name for name in STRATEGIES if name != "reversible")

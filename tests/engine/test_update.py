@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ptychoui.engine.update import FRACTION_BITS, LIMIT, HeavyBall, HeavyBallState, Nesterov, Plain, Update
+from ptychoui.engine.float_updates import Nesterov, Plain
+from ptychoui.engine.heavy_ball import FRACTION_BITS, LIMIT, HeavyBall, HeavyBallState
+from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
 
 UNIT = 2.0**FRACTION_BITS

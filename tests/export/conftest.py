@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptychoui.design.patterns import PatternSet
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 
 MICROSCOPE = {"wavelength_um": 0.53, "objective_na": 0.1, "magnification": 4.0, "camera_pixel_um": 5.0}
 

@@ -17,8 +17,8 @@ from PIL import Image
 from training.small import experiment_on_disk, problem, same_state
 
 from ptychoui.errors import PtychouiError, RunError
-from ptychoui.experiment import load_experiment
 from ptychoui.export.report import write_report
+from ptychoui.settings import load_experiment
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run

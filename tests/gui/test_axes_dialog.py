@@ -15,12 +15,12 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.common import sidecar_path
 from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Images, to_toml
 from ptychoui.gui.axes_dialog import AxesDialog
 from ptychoui.gui.geometry_dock import A
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.session.offered import answered
 from ptychoui.session.opening import AxesWanted, open_or_ask
+from ptychoui.settings import Images, to_toml
 from ptychoui.tasks.fpm.task import find_dataset
 
 LONG = 60_000

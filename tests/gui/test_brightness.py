@@ -9,8 +9,8 @@ from session.test_judgement import BESIDE, RIGHT, stack
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
-from ptychoui.experiment import Geometry
 from ptychoui.gui.main_window import MainWindow
+from ptychoui.settings import Geometry
 
 LONG = 60_000
 SAID = "contradict the geometry"

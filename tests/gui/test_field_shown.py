@@ -11,13 +11,13 @@ import pytest
 from PyQt6.QtWidgets import QWidget
 from stepwise_run import snapshot, started, validated
 
-from ptychoui.experiment import kind_of
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.messages import Message
 from ptychoui.gui.progress_dock import ProgressPanel
 from ptychoui.session import runs
 from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
+from ptychoui.settings import kind_of
 from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Preparing
@@ -128,3 +128,23 @@ def test_a_message_stays_above_what_a_dock_brings_up(window: MainWindow, qtbot: 
     assert central is not None
     central.raise_()
     qtbot.waitUntil(lambda: window.childAt(toast.geometry().center()) in (toast, *toast.findChildren(QWidget)))
+
+
+def test_what_takes_long_is_named_with_its_time(
+    window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def events(control: RunControl, _want: Any) -> Any:
+        yield started()
+        control.now("checking derivatives against differences")
+        while True:
+            control.checkpoint()
+            threading.Event().wait(0.01)
+
+    monkeypatch.setattr(runs, "new_run", lambda *_arguments: events)
+    window.open_sample_objects()
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
+    window.train()
+    text = "Training: checking derivatives against differences, "
+    qtbot.waitUntil(lambda: window.panels.state.text().startswith(text), timeout=LONG)
+    window.stop()
+    qtbot.waitUntil(lambda: window.panels.state.text() == "Stopped", timeout=LONG)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from stepwise_run import StepwiseRun, started
 
-from ptychoui.experiment import Geometry
 from ptychoui.gui import dialogs
 from ptychoui.gui.export_dialog import ExportDialog
 from ptychoui.gui.main_window import MainWindow
@@ -23,6 +22,7 @@ from ptychoui.session.preferences import Preferences, load_preferences
 from ptychoui.session.stack_calibration import Calibrated
 from ptychoui.session.stack_orientation import Layout, OrientationFound
 from ptychoui.session.unfinished import left_behind, unfinished_folder
+from ptychoui.settings import Geometry
 from ptychoui.training.events import Finished
 
 LONG = 60_000

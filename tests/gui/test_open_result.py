@@ -12,7 +12,6 @@ from PyQt6.QtWidgets import QApplication
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction, save_reconstruction
-from ptychoui.experiment import Reconstruct
 from ptychoui.gui import app as application
 from ptychoui.gui import dialogs
 from ptychoui.gui.main_window import MainWindow
@@ -20,6 +19,7 @@ from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, save_report, stack_run
+from ptychoui.settings import Reconstruct
 from ptychoui.training.control import RunControl
 
 LONG = 120_000

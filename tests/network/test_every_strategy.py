@@ -13,11 +13,13 @@ from network.layer_problems import LAYER_PROBLEMS
 from optics.setups import figure, inner
 from torch import Tensor
 
+from ptychoui.engine.float_updates import Nesterov, Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.momentum import LearnedMomentum
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES, strategy
 from ptychoui.engine.strategy import Backward, infer
-from ptychoui.engine.update import HeavyBall, Nesterov, Plain, Update
+from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
 
 UNROLLS = 10

@@ -9,11 +9,12 @@ import torch
 from engine.chains import FLOOR, Problem, optics_problem
 from optics.setups import inner, make, physics, relative
 
+from ptychoui.engine.float_updates import Plain
+from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.engine.update import HeavyBall, Plain
-from ptychoui.experiment import Network
 from ptychoui.network.ptychographic import INPUTS, GradientUnroll, PtychographicNetwork
+from ptychoui.settings import Network
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.experiment import Array, Microscope
-from ptychoui.optics.forward import DataTerm, FourierPtychography
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling, sampling
+from ptychoui.settings import Array, Microscope
 
 SCOPE: dict[str, Any] = {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0}
 LATTICE: dict[str, Any] = {"kind": "lattice", "rows": 3, "columns": 3, "pitch_mm": 5.0, "height_mm": 40.0}

@@ -9,11 +9,11 @@ import torch
 from ptychoui.bench.problem import PIXEL_UM, disc_of_leds, field_px
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.experiment import Microscope, Network
 from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.microscope import Sampling
+from ptychoui.settings import Microscope, Network
 
 SCOPE = Microscope(
     wavelength_um=0.514,

@@ -14,10 +14,10 @@ import torch
 from optics import oracle, ray_oracle
 from optics.setups import SCOPE, figure, objects
 
-from ptychoui.experiment import Array, Microscope
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import sampling
+from ptychoui.settings import Array, Microscope
 
 HEIGHT_MM, SPHERE_MM, INDEX = 40.0, 45.0, 1.52
 TILE_PX, PAD_PX = 12, 2

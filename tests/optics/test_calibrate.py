@@ -12,7 +12,6 @@ from scipy import ndimage
 from ptychoui.bench.calibration import ARRAYS, BOUNDS, Scene, errors, make_scene
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Geometry, Measurement, Pose, load_geometry
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.circles import Circles
 from ptychoui.optics.led_array import led_array
@@ -35,6 +34,7 @@ from ptychoui.optics.samples import sample_geometry, true_geometry
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.optics.stack_fit import SHIFT_LIMIT_MM
 from ptychoui.paths import resources
+from ptychoui.settings import Array, Geometry, Measurement, Pose, load_geometry
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -19,12 +19,12 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.export.formats import export_patterns
 from ptychoui.optics.all_at_once import all_at_once
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import sampling
 from ptychoui.optics.multiplexed import CodedReconstruction, open_coded_images
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 # Far away, so that the light of every LED is plane, as the simple model has it.
 GEOMETRY = Geometry(

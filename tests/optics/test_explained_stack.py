@@ -13,10 +13,11 @@ from optics.setups import figure
 from optics.test_geometry_check import MEASURED, measured
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.experiment import Geometry, Measurement, Reconstruct
+from ptychoui.optics.crop import central_window
 from ptychoui.optics.explained_stack import BLIND, ExplainedStack, explain_stack
-from ptychoui.optics.reconstruct_file import WindowReconstruction, central_window
+from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.optics.simulate import low_pass, simulate_stack
+from ptychoui.settings import Geometry, Measurement, Reconstruct
 
 SCOPE: dict[str, Any] = {"wavelength_um": 0.53, "objective_na": 0.1, "magnification": 4.0, "camera_pixel_um": 6.5}
 ARRAY: dict[str, Any] = {"kind": "lattice", "rows": 9, "columns": 9, "pitch_mm": 4.0, "height_mm": 90.0}

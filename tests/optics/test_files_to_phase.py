@@ -13,11 +13,11 @@ import tifffile
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.reconstruct import reconstruct
 from ptychoui.optics.simulate import single_led_images
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 SCOPE = Microscope(wavelength_um=0.5, objective_na=0.1, magnification=1, camera_pixel_um=1.2)
 GEOMETRY = Geometry(microscope=SCOPE, array=Array(kind="lattice", rows=5, columns=5, pitch_mm=3, height_mm=60))

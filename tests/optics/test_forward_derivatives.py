@@ -12,7 +12,7 @@ from optics import oracle
 from optics.setups import ABERRATED, data_term, inner, make, objects, physics, relative
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.optics.forward import DataTerm, ProductResult
+from ptychoui.optics.data_term import DataTerm, ProductResult
 
 POSE = {"rotation_deg": 17.0, "tilt_x_deg": 6.0, "shift_x_mm": 0.7}
 CASES: dict[str, dict[str, Any]] = {

@@ -12,9 +12,10 @@ from optics.setups import ABERRATED, figure, make, objects, physics, relative
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Microscope
-from ptychoui.optics.forward import DataTerm, FourierPtychography, _residual, _residual_change
+from ptychoui.optics.data_term import DataTerm, residual_change, residual_of
+from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.microscope import Sampling
+from ptychoui.settings import Microscope
 
 RINGS = {"kind": "rings", "ring_radii_mm": (0.0, 5.0, 9.0), "ring_counts": (1, 6, 5)}
 DOME = {"kind": "dome", "ring_radii_mm": (0.0, 8.0, 15.0), "ring_counts": (1, 5, 4), "dome_radius_mm": 40.0}
@@ -216,12 +217,12 @@ def test_residuals_by_compiled_loops_are_those_of_the_formulas(dtype: torch.dtyp
 
     mixed, change = images(2) - 0.2, images(2) - 0.5
     data = DataTerm(torch.ones(3, 4, dtype=dtype), torch.tensor([0.1, 0.0, -0.3], dtype=dtype), images(1), 1e-3)
-    predicted, residual = _residual(mixed, data)
+    predicted, residual = residual_of(mixed, data)
     expected = np.sqrt(np.maximum(mixed.numpy() + data.offset.numpy()[:, None, None], 0) + 1e-3)
     assert np.array_equal(expected < 0.04, mixed.numpy() + data.offset.numpy()[:, None, None] <= 0)
     close = 1e-6 if dtype == torch.float32 else 1e-14
     assert predicted.numpy() == pytest.approx(expected, rel=close)
     assert residual.numpy() == pytest.approx(1 - data.amplitude.numpy() / expected, abs=100 * close)
-    dr = _residual_change(change, predicted, data)
+    dr = residual_change(change, predicted, data)
     assert dr.numpy() == pytest.approx(data.amplitude.numpy() * change.numpy() / (2 * expected**3), rel=100 * close)
     assert dr.dtype == residual.dtype == predicted.dtype == dtype

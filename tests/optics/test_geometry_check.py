@@ -14,9 +14,9 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics.bright_field import bright_field_finding, stack_findings
 from ptychoui.optics.circles import Circles
+from ptychoui.optics.crop import central_window, image_places, leds_seen_from
 from ptychoui.optics.geometry_check import (
     Finding,
     check_geometry,
@@ -27,9 +27,9 @@ from ptychoui.optics.geometry_check import (
 )
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import VARIANTS
-from ptychoui.optics.reconstruct_file import central_window, image_places, leds_seen_from
 from ptychoui.optics.simulate import simulate_stack
 from ptychoui.paths import resources
+from ptychoui.settings import Geometry, Measurement
 
 SCOPE: dict[str, Any] = {"wavelength_um": 0.53, "objective_na": 0.1, "magnification": 4.0, "camera_pixel_um": 6.5}
 ARRAY: dict[str, Any] = {"kind": "lattice", "rows": 9, "columns": 9, "pitch_mm": 4.0, "height_mm": 90.0}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array
 from ptychoui.optics.halves import two_halves
 from ptychoui.optics.led_array import led_array
+from ptychoui.settings import Array
 
 
 def test_a_lattice_becomes_a_chessboard() -> None:

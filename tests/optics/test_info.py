@@ -12,10 +12,10 @@ from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import Geometry, to_toml
 from ptychoui.optics.info import as_text, describe
 from ptychoui.optics.samples import sample_geometry
 from ptychoui.paths import resources, sample_data
+from ptychoui.settings import Geometry, to_toml
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import scipy.io
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import Geometry, Measurement, Reconstruct
 from ptychoui.optics.microscope import pupil_function
 from ptychoui.optics.reconstruct import reconstruct
 from ptychoui.optics.simulate import simulate_stack
+from ptychoui.settings import Geometry, Measurement, Reconstruct
 
 SIZE_PX = 48
 SCOPE: dict[str, Any] = {"wavelength_um": 0.63, "objective_na": 0.1, "magnification": 2.0, "camera_pixel_um": 3.69}

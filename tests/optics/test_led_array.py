@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Array, Pose, load_geometry
 from ptychoui.optics.led_array import apply_pose, led_array
 from ptychoui.paths import resources
+from ptychoui.settings import Array, Pose, load_geometry
 
 
 def lattice(**changes: Any) -> Array:

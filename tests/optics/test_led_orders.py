@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Array, Pose
 from ptychoui.optics.led_array import layout, led_array
+from ptychoui.settings import Array, Pose
 
 MEASURED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "led_positions"
 

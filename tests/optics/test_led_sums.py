@@ -16,8 +16,10 @@ from optics.setups import ABERRATED, make, objects, relative
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics import compiled, led_sums_cpu
-from ptychoui.optics.forward import _windows
-from ptychoui.optics.led_sums import LedSums, Light, TensorLedSums, Windows, led_sums
+from ptychoui.optics.forward_grids import led_windows
+from ptychoui.optics.led_sums import LedSums, Light, Windows
+from ptychoui.optics.led_sums_choice import led_sums
+from ptychoui.optics.led_sums_tensor import TensorLedSums
 
 CPU = torch.device("cpu")
 Passes = dict[str, torch.Tensor]
@@ -25,7 +27,7 @@ Passes = dict[str, torch.Tensor]
 
 @pytest.fixture
 def windows() -> Windows:
-    return _windows(*make(ABERRATED, pitch_mm=6.0, pose={"shift_x_mm": 0.4, "shift_y_mm": -0.3}), np.complex128)
+    return led_windows(*make(ABERRATED, pitch_mm=6.0, pose={"shift_x_mm": 0.4, "shift_y_mm": -0.3}), np.complex128)
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_the_loops_follow_the_number_of_threads_of_torch_and_leave_it_alone(
 
 
 def test_a_window_may_cross_the_end_of_the_spectrum() -> None:
-    windows = _windows(*make(pitch_mm=6.0), np.complex128)
+    windows = led_windows(*make(pitch_mm=6.0), np.complex128)
     wrapped = int((np.diff(windows.rows_and_columns()[1], axis=1) != 1).any(1).sum())
     assert wrapped > 0  # the window of the central LED at least: negative frequencies lie at the end
 
@@ -121,7 +123,7 @@ def test_models_that_share_workspaces_do_not_disturb_each_other(kind: str) -> No
     both = []
     for na in (0.2, 0.14):
         microscope = make({"objective_na": na}, pitch_mm=6.0)[0]
-        windows = _windows(microscope, make(pitch_mm=6.0)[1], grids, np.complex128)
+        windows = led_windows(microscope, make(pitch_mm=6.0)[1], grids, np.complex128)
         both.append(led_sums(windows, CPU) if kind == "compiled" else TensorLedSums(windows, CPU))
     alone = [sums.fields(spectrum, Scratch()) for sums in both]
     for _ in range(2):
@@ -151,7 +153,7 @@ def test_damaged_loops_on_the_disk_are_made_again(tmp_path: Path) -> None:
 import numpy as np
 from ptychoui.optics import compiled
 
-def two(dtype):
+def two(dtype, _tell):
     pairs, image = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
     compiled.square(pairs, image)
     compiled.scale(pairs, image, pairs)

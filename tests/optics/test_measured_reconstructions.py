@@ -10,9 +10,10 @@ from scipy.ndimage import map_coordinates
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import StoredReconstruction
-from ptychoui.experiment import Reconstruct
-from ptychoui.optics.reconstruct_file import Window, WindowReconstruction, open_stack
+from ptychoui.optics.crop import Window
+from ptychoui.optics.reconstruct_file import WindowReconstruction, open_stack
 from ptychoui.paths import resources
+from ptychoui.settings import Reconstruct
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ptychoui.experiment import Measurement
 from ptychoui.optics.measurement import MeasurementModel
+from ptychoui.settings import Measurement
 
 LEVELS = torch.tensor([[1.0, 0.5, 0.25, 0.0], [0.0, 0.2, 1.0, 1.0]], dtype=torch.float64)
 EXPOSURES = torch.tensor([0.7, 1.6], dtype=torch.float64)

@@ -10,19 +10,17 @@ from optics.oracle import ZERNIKE
 from optics.setups import LATTICE, SCOPE, make
 
 from ptychoui.errors import GeometryError
-from ptychoui.experiment import Array, Geometry, Microscope
+from ptychoui.optics.derived import derived_numbers, field_of_leds, usaf_element
 from ptychoui.optics.microscope import (
     Sampling,
-    derived_numbers,
-    field_of_leds,
     good_padding,
     pupil_function,
     pupil_overlap,
     sampling,
     tile_limits,
-    usaf_element,
     zernike,
 )
+from ptychoui.settings import Array, Geometry, Microscope
 
 
 def geometry(scope: dict[str, Any] | None = None, **array: Any) -> Geometry:
@@ -164,9 +162,9 @@ def test_a_sound_geometry_has_no_warning() -> None:
 
 
 def test_the_published_system_has_no_undersampled_field() -> None:
-    from ptychoui.experiment import load_geometry
     from ptychoui.optics.led_array import led_array
     from ptychoui.paths import resources
+    from ptychoui.settings import load_geometry
 
     published = load_geometry(resources() / "geometries" / "published_learned_design.toml")
     grids = sampling(published.microscope, led_array(published.array), 64, 0)

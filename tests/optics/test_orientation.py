@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from optics.test_geometry_check import RIGHT, simulated
 
-from ptychoui.experiment import Geometry, Measurement
 from ptychoui.optics import orientation as module
+from ptychoui.optics.derived import derived_numbers
 from ptychoui.optics.geometry_check import check_geometry, known_sign
-from ptychoui.optics.microscope import derived_numbers
 from ptychoui.optics.orientation import Orientation, orientation
 from ptychoui.optics.pose import VARIANTS, Variant, laid_out
 from ptychoui.optics.simulate import simulate_stack
+from ptychoui.settings import Geometry, Measurement
 
 FLIPPED = Variant(True, False, True)
 

@@ -16,13 +16,13 @@ from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.data.formats.geometry_file import PartialGeometry, read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.experiment import Images, to_toml
 from ptychoui.optics import profile as profile_module
 from ptychoui.optics.calibrate import Calibration, Step, calibrate
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.pose import Variant, laid_out
 from ptychoui.optics.profile import Profile, blank_gain, check_blank, make_profile, phase_sign, structure
 from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
+from ptychoui.settings import Images, to_toml
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,12 @@ from optics import spherical
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
+from ptychoui.optics.crop import Window, central_window, leds_seen_from
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.object_sources import collect_objects
 from ptychoui.optics.reconstruct import reconstruct
-from ptychoui.optics.reconstruct_file import (
-    Window,
-    WindowReconstruction,
-    central_window,
-    leds_seen_from,
-    with_calibration,
-)
+from ptychoui.optics.reconstruct_file import WindowReconstruction, with_calibration
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 GEOMETRY = Geometry(
     microscope=Microscope(

@@ -12,12 +12,12 @@ from optics.setups import ABERRATED, make, objects, relative
 
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Measurement, Microscope
 from ptychoui.optics.all_at_once import all_at_once
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling, good_padding, sampling
 from ptychoui.optics.objects import source_image, training_objects
 from ptychoui.optics.simulate import low_pass, simulate_stack, single_led_images
+from ptychoui.settings import Array, Geometry, Measurement, Microscope
 
 SCOPE = {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0}
 ARRAY = {"kind": "lattice", "rows": 7, "columns": 7, "pitch_mm": 4.0, "height_mm": 50.0}
@@ -136,8 +136,8 @@ def test_the_measured_red_stack_is_explained(shared_data: Path) -> None:
     path = shared_data / "uconn" / "bloodsmear_red.mat"
     if not path.exists():
         pytest.skip("bloodsmear_red.mat is not there")
-    from ptychoui.experiment import load_geometry
     from ptychoui.paths import resources
+    from ptychoui.settings import load_geometry
 
     geometry = load_geometry(resources() / "geometries" / "uconn_bloodsmear.toml")
     stack = open_dataset(path, geometry)

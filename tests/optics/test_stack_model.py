@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.experiment import Array, Geometry, Microscope, Pose, Reconstruct
 from ptychoui.optics.descent import limited_memory_bfgs
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.reconstruct import StackReconstruction
 from ptychoui.optics.stack_fit import BACKGROUND, FACTOR, GAIN, OBJECT, POSE, SHIFT, ZERNIKE, StackFit, in_sequence
-from ptychoui.optics.stack_model import StackModel, free_border_px, object_upsampling, stack_sampling
+from ptychoui.optics.stack_grids import free_border_px, object_upsampling, stack_sampling
+from ptychoui.optics.stack_model import StackModel
+from ptychoui.settings import Array, Geometry, Microscope, Pose, Reconstruct
 
 EVERYTHING = (OBJECT, FACTOR, ZERNIKE, GAIN, BACKGROUND, POSE, SHIFT)
 

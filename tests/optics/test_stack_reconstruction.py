@@ -11,11 +11,12 @@ import oracle
 import pytest
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
-from ptychoui.optics.reconstruct import Reconstruction, StackReconstruction, reconstruct
+from ptychoui.optics.reconstruct import StackReconstruction, reconstruct
 from ptychoui.optics.stack_fit import in_sequence
+from ptychoui.optics.stack_result import Reconstruction
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 SCOPE = Microscope(wavelength_um=0.5, objective_na=0.1, magnification=1, camera_pixel_um=1.2)
 ALL = Reconstruct(passes=8, pupil="zernike", gain=True, background=True)

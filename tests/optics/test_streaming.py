@@ -19,15 +19,18 @@ from ptychoui.bench.resident import available
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.experiment import Network
 from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
 from ptychoui.optics import compiled
-from ptychoui.optics.forward import DataTerm, FourierPtychography, ProductResult, _reach, _windows
-from ptychoui.optics.led_sums import LedSums, Light, TensorLedSums, Windows
+from ptychoui.optics.data_term import DataTerm, ProductResult
+from ptychoui.optics.forward import FourierPtychography
+from ptychoui.optics.forward_grids import _reach, led_windows
+from ptychoui.optics.led_sums import LedSums, Light, Windows
 from ptychoui.optics.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.led_sums_cpu import CompiledLedSums
+from ptychoui.optics.led_sums_tensor import TensorLedSums
 from ptychoui.optics.microscope import zernike
 from ptychoui.optics.pupil_series import PupilSeries, zernike_powers
+from ptychoui.settings import Network
 
 CPU = torch.device("cpu")
 POSE = {"rotation_deg": 17.0, "tilt_x_deg": 6.0, "shift_x_mm": 0.7}
@@ -171,7 +174,7 @@ def test_a_streamed_product_is_a_finite_difference_of_streamed_gradients(kind: s
 
 def windows_of(scope: str, tile_px: int, dtype: type[np.complexfloating] = np.complex128) -> Windows:
     setup = make(SCOPES[scope], tile_px=tile_px, pad_px=1, rows=5, columns=5, pitch_mm=3.5, pose=POSE)
-    return _windows(*setup, dtype)
+    return led_windows(*setup, dtype)
 
 
 def all_sums(sums: LedSums, windows: Windows, batch: int = 2) -> dict[str, torch.Tensor]:
@@ -238,7 +241,7 @@ def test_chunked_tensors_go_through_chunks(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_pupils_made_again_are_the_function(scope: dict[str, Any]) -> None:
     setup = make(scope | {"camera_pixel_um": 4.0}, tile_px=40, pad_px=1, rows=3, columns=3, pitch_mm=3.5, pose=POSE)
-    windows = _windows(*setup, np.complex128)
+    windows = led_windows(*setup, np.complex128)
     series = PupilSeries.of(windows.microscope, windows.step_per_um)
     assert series is not None
     made = np.empty((len(windows), windows.width, 2 * windows.width))

@@ -15,9 +15,11 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import StoredReconstruction, load_reconstruction
 from ptychoui.errors import GeometryError, RunError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics.led_array import led_array
-from ptychoui.optics.tiles import FieldReconstruction, TilePlan, blend, match, plan_tiles
+from ptychoui.optics.tile_joining import blend, match
+from ptychoui.optics.tile_plan import TilePlan, plan_tiles
+from ptychoui.optics.tiles import FieldReconstruction
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0, pixel="point"),

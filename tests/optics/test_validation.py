@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics import validation
 from ptychoui.optics.led_array import led_array
+from ptychoui.optics.led_quality import LedQuality, led_quality, misfit_per_led
+from ptychoui.optics.ring_correlation import ONE_SEVENTH, ring_correlation
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
 NA = 0.2
 
@@ -47,10 +49,10 @@ def test_coverage_needs_an_led() -> None:
         validation.fourier_coverage(np.empty((0, 2)), NA)
 
 
-def quality(misfit: Any, gain: Any = None) -> validation.LedQuality:
+def quality(misfit: Any, gain: Any = None) -> LedQuality:
     na = np.concatenate([[[0, 0]], ring(8, 0.1), ring(16, 0.2), ring(24, 0.3)])
     light = np.where(np.hypot(*na.T) < 0.15, 0.9, 0.02)
-    return validation.led_quality(misfit, light, np.ones(49) if gain is None else gain, na)
+    return led_quality(misfit, light, np.ones(49) if gain is None else gain, na)
 
 
 def test_noise_alone_is_no_outlier() -> None:
@@ -74,7 +76,7 @@ def test_single_and_several_bad_leds_stand_out() -> None:
 def test_misfit_of_shot_noise_is_the_same_in_bright_and_dark_field() -> None:
     rng = np.random.default_rng(0)
     light, photons = np.array([1.0, 0.05])[:, None, None] * np.ones((2, 64, 64)), 10_000
-    found = validation.misfit_per_led(rng.poisson(light * photons) / photons, light)
+    found = misfit_per_led(rng.poisson(light * photons) / photons, light)
     assert found == pytest.approx(0.5 / np.sqrt(photons), rel=0.05)
 
 
@@ -101,7 +103,7 @@ def stack() -> tuple[Geometry, np.ndarray]:
     return geometry, (rng.poisson(np.maximum(clean, 0) * 40_000) / 40_000).astype(np.float32)
 
 
-def bad_leds(geometry: Geometry, images: np.ndarray, **settings: Any) -> tuple[set[int], validation.LedQuality]:
+def bad_leds(geometry: Geometry, images: np.ndarray, **settings: Any) -> tuple[set[int], LedQuality]:
     from ptychoui.optics.reconstruct import StackReconstruction
 
     work = StackReconstruction(
@@ -111,9 +113,7 @@ def bad_leds(geometry: Geometry, images: np.ndarray, **settings: Any) -> tuple[s
         pass
     result = work.result()
     predicted = np.stack([work.predicted(int(number)) for number in result.led_numbers])
-    found = validation.led_quality(
-        validation.misfit_per_led(images, predicted), images.mean((1, 2)), result.gain, result.illumination_na
-    )
+    found = led_quality(misfit_per_led(images, predicted), images.mean((1, 2)), result.gain, result.illumination_na)
     return set(result.led_numbers[found.outlier].tolist()), found
 
 
@@ -197,7 +197,7 @@ def test_profile_of_a_ramp_is_exact_and_stays_inside() -> None:
 def test_ring_correlation_of_the_same_image_is_one_up_to_a_phase() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(size=(64, 64)) + 1j * rng.normal(size=(64, 64))
-    found = validation.ring_correlation(image, image * np.exp(1.3j), 0.4)
+    found = ring_correlation(image, image * np.exp(1.3j), 0.4)
     assert found.correlation == pytest.approx(1)
     assert found.resolution_um() == pytest.approx(0.8)
 
@@ -206,7 +206,7 @@ def test_ring_correlation_of_the_same_image_is_one_up_to_a_phase() -> None:
 def test_ring_correlation_of_white_noise_is_below_the_threshold(real: bool) -> None:
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 128, 128)) + (0 if real else 1j) * rng.normal(size=(2, 128, 128))
-    found = validation.ring_correlation(first, second, 0.4)
+    found = ring_correlation(first, second, 0.4)
     assert np.abs(found.correlation[5:]).max() < 0.35 and abs(found.correlation[5:].mean()) < 0.05
     assert np.mean(found.correlation > found.half_bit) < 0.05
 
@@ -218,15 +218,15 @@ def test_resolution_is_where_noise_takes_over() -> None:
     frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(size, pixel)] * 2))
     image = np.fft.ifft2(np.fft.fft2(rng.normal(size=(size, size))) * (frequency < edge)).real
     first, second = (image + 0.5 * image.std() * rng.normal(size=(size, size)) for _ in range(2))
-    found = validation.ring_correlation(first, second, pixel)
+    found = ring_correlation(first, second, pixel)
     assert found.resolution_um() == pytest.approx(1 / edge, rel=0.06)
-    assert found.resolution_um(validation.ONE_SEVENTH) == pytest.approx(1 / edge, rel=0.1)
+    assert found.resolution_um(ONE_SEVENTH) == pytest.approx(1 / edge, rel=0.1)
     assert found.half_bit[0] > found.half_bit[-1] > 0.17
 
 
 def test_ring_correlation_refuses_what_cannot_be_compared() -> None:
     with pytest.raises(DataError, match="ring by ring"):
-        validation.ring_correlation(np.zeros((4, 4)), np.zeros((4, 5)), 1.0)
+        ring_correlation(np.zeros((4, 4)), np.zeros((4, 5)), 1.0)
 
 
 def test_ramp_and_piston_are_taken_away() -> None:
@@ -259,7 +259,7 @@ def test_brightness_of_dark_leds_is_no_reason_and_a_dead_led_among_lit_ones_is()
     gain = np.where(light > 0, 1.0, np.random.default_rng(0).uniform(0, 2, 49))
     light[4], gain[4] = 0.0, 0.0
     gain[30] = np.nan
-    found = validation.led_quality(np.full(49, 0.01), light, gain, na)
+    found = led_quality(np.full(49, 0.01), light, gain, na)
     assert np.flatnonzero(found.outlier).tolist() == [4] and found.reasons[4] == "too dim"
     assert found.lit[:9].all() and not found.lit[40]
     assert np.isfinite(found.gain_score).all()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import FpmExperiment, load_experiment
 from ptychoui.session.document import Document
 from ptychoui.session.edits import KIND_DEFAULTS, description_of, usual_geometry, value_of, with_kind, with_value
+from ptychoui.settings import FpmExperiment, load_experiment
 
 CENTRE = 112
 """Place of the LED on the axis of the usual 15 x 15 lattice."""

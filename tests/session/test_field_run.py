@@ -11,11 +11,11 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction
 from ptychoui.errors import DataError, NoGeometryError, RunError
-from ptychoui.experiment import Reconstruct
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.field_run import FieldBegun, FieldHistory, FieldReady, TilePass, field_run, tiles_folder
 from ptychoui.session.stack_plan import StackPlan
+from ptychoui.settings import Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 

@@ -13,11 +13,11 @@ from data import foreign_layouts as foreign
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.experiment import DataSource, Geometry, Images, load_geometry
 from ptychoui.optics.presets import array_preset, microscope_preset
 from ptychoui.paths import resources
 from ptychoui.session.filled_in import half_filled_in
 from ptychoui.session.opening import OpenedGeometry, open_or_ask
+from ptychoui.settings import DataSource, Geometry, Images, load_geometry
 
 PRESET = resources() / "geometries" / "uconn_bloodsmear.toml"
 WHOLE = load_geometry(PRESET)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from stepwise_run import started, step_done, validated
 
-from ptychoui.experiment import kind_of
 from ptychoui.session.history import Curve, RunHistory
+from ptychoui.settings import kind_of
 from ptychoui.training.events import StrategyChanged
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.experiment import Array, Geometry, Microscope
 from ptychoui.optics import bright_field
 from ptychoui.optics.led_array import led_array
 from ptychoui.session.judgement import Brightness
+from ptychoui.settings import Array, Geometry, Microscope
 
 RIGHT = Geometry(
     microscope=Microscope(wavelength_um=0.53, objective_na=0.1, magnification=4.0, camera_pixel_um=6.5),

@@ -9,8 +9,8 @@ import pytest
 from data import foreign_layouts as foreign
 
 from ptychoui.errors import DataError, SettingsError
-from ptychoui.experiment import DataSource
 from ptychoui.session.opening import OpenedData, OpenedGeometry, load_data, open_anything
+from ptychoui.settings import DataSource
 
 
 def test_a_geometry_that_names_a_table(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from data import foreign_layouts as foreign
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, with_value
 from ptychoui.session.offered import answered, offered_geometry
 from ptychoui.session.opening import GeometryWanted, OpenedData, demo_experiment, load_data, open_or_ask
+from ptychoui.settings import Geometry
 
 SQUARE = usual_geometry().replace(array=usual_geometry().array.replace(rows=3, columns=3))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from ptychoui.experiment import DataSource, load_geometry
 from ptychoui.paths import resources
 from ptychoui.session.opening import OpenedGeometry, open_or_ask
+from ptychoui.settings import DataSource, load_geometry
 
 PRESET = resources() / "geometries" / "uconn_bloodsmear.toml"
 

@@ -11,7 +11,6 @@ import tifffile
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.experiment import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.optics import calibrate, calibrate_file
 from ptychoui.optics.led_array import led_array
 from ptychoui.paths import data_file
@@ -25,6 +24,7 @@ from ptychoui.session.profile_run import (
     profile_run,
     with_profile,
 )
+from ptychoui.settings import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 

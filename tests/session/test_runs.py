@@ -12,7 +12,6 @@ import pytest
 from tasks.fpm.test_truth import problem
 
 from ptychoui.errors import PtychouiError, StopRequested
-from ptychoui.experiment import FpmExperiment
 from ptychoui.export import reconstruction_figures
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import opening, runs
@@ -21,6 +20,7 @@ from ptychoui.session.history import RunHistory
 from ptychoui.session.judgement import judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.worker import RunState, Worker
+from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm import examples
 from ptychoui.training import runs as training_runs
 from ptychoui.training.control import RunControl

@@ -8,12 +8,12 @@ import pytest
 
 from ptychoui.bench.calibration import ARRAYS, make_scene
 from ptychoui.data.dataset import ImageStack
-from ptychoui.experiment import Reconstruct
-from ptychoui.optics.validation import RingCorrelation
+from ptychoui.optics.ring_correlation import RingCorrelation
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_rings import HalfPass, RingsBegun, RingsFound, RingsHistory, found, rings_run
+from ptychoui.settings import Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 

@@ -12,9 +12,9 @@ from optics.test_geometry_check import RIGHT, WRONG, simulated
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import save_reconstruction
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
-from ptychoui.experiment import Array, Geometry, Microscope, Reconstruct
 from ptychoui.optics import calibrate, calibrate_file, geometry_check
-from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+from ptychoui.optics.crop import Window
+from ptychoui.optics.reconstruct_file import WindowReconstruction
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
@@ -30,6 +30,7 @@ from ptychoui.session.stack_run import (
 )
 from ptychoui.session.stored_report import open_report
 from ptychoui.session.worker import RunState, Worker
+from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 

@@ -9,12 +9,12 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError
-from ptychoui.experiment import Reconstruct
 from ptychoui.paths import data_file
 from ptychoui.session import opening, stored_report
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, StackReport, save_report, stack_run
 from ptychoui.session.stored_report import open_report, with_tile
+from ptychoui.settings import Reconstruct
 from ptychoui.training.control import RunControl
 
 

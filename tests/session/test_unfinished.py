@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptychoui.experiment import FpmExperiment
 from ptychoui.session.document import Document
 from ptychoui.session.kept_design import KeptDesign, design_path, read_design, write_design
 from ptychoui.session.unfinished import Unfinished, left_behind, unfinished_folder
+from ptychoui.settings import FpmExperiment
 
 
 def test_work_is_found_once_its_process_lets_go(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ptychoui.engine import AutogradLayer, Chain, HeavyBall
 from ptychoui.engine.strategy import Between
-from ptychoui.experiment import Experiment, Kind, Metric, Settings, Training, register
 from ptychoui.network.unrolled import UnrolledNetwork
+from ptychoui.settings import Experiment, Kind, Metric, Settings, Training, register
 from ptychoui.training.devices import pick_device
 from ptychoui.training.events import ShownArray, Snapshot, picture
 from ptychoui.training.parameters import ParameterSet

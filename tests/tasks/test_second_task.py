@@ -22,7 +22,7 @@ from tasks.deconvolution import Deconvolution, build_task
 import ptychoui
 from ptychoui.cli import main
 from ptychoui.errors import CertificateError, SettingsError
-from ptychoui.experiment import KINDS, load_experiment, to_toml
+from ptychoui.settings import KINDS, load_experiment, to_toml
 from ptychoui.training.check import check_products
 from ptychoui.training.control import RunControl
 from ptychoui.training.evaluation import evaluate_run, load_run

@@ -9,7 +9,7 @@ import numpy as np
 
 from ptychoui.data.dataset import Provenance, TrainingSet, array_sha256
 from ptychoui.data.formats.native import save_hdf5
-from ptychoui.experiment import FpmExperiment, to_toml
+from ptychoui.settings import FpmExperiment, to_toml
 from ptychoui.tasks.fpm.task import FpmTask, build_task
 from ptychoui.training.trainer import Trainer
 

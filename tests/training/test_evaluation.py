@@ -13,8 +13,8 @@ from training.small import experiment_on_disk, objects, same_state
 
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.errors import DataError, RunError
-from ptychoui.experiment import load_experiment
 from ptychoui.export.quantise import quantise
+from ptychoui.settings import load_experiment
 from ptychoui.tasks.fpm.objectives import LOSSES, scores
 from ptychoui.tasks.fpm.rescoring import rescored
 from ptychoui.training.evaluation import evaluate_run, load_run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from training.small import experiment_on_disk, same_state
 
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.events import Finished
 from ptychoui.training.runs import new_run, resume_run
 from ptychoui.training.trainer import Trainer
@@ -20,7 +20,7 @@ SETTINGS = {"training": {"steps": 400, "validate_every": 2}}
 CHILD = """
 import sys, warnings
 import torch
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.runs import new_run, resume_run
 torch.set_num_threads(1)
 experiment, run, mode = sys.argv[1:]

@@ -21,7 +21,8 @@ from ptychoui.tasks.fpm.task import STREAMED, FpmTask
 from ptychoui.training import check, planning
 from ptychoui.training import trainer as trainer_module
 from ptychoui.training.check import check_products
-from ptychoui.training.events import ProductsChecked, StepDone
+from ptychoui.training.control import RunControl
+from ptychoui.training.events import ProductsChecked, StepDone, Stopped
 from ptychoui.training.planning import plan_run, ways_to_check
 from ptychoui.training.trainer import Trainer
 
@@ -156,7 +157,7 @@ def test_later_checks_take_the_inputs_in_turn(turn: int, monkeypatch: pytest.Mon
     deviations = check.deviations
 
     def watched(*arguments: Any) -> Any:
-        looked.append(arguments[-1])
+        looked.append(arguments[7])
         return deviations(*arguments)
 
     monkeypatch.setattr(check, "deviations", watched)
@@ -241,3 +242,27 @@ def test_a_check_says_what_it_checked_and_changes_nothing() -> None:
     assert [event.way for event in events if isinstance(event, ProductsChecked)] == ["reversible"] * 3
     losses = [[event.loss for event in some if isinstance(event, StepDone)] for some in (without, events)]
     assert losses[0] == losses[1]
+
+
+def test_a_check_can_be_stopped_and_says_what_it_is() -> None:
+    """It takes the time of many steps: nobody waits for its end to stop a run."""
+    control, asked = RunControl(), 0
+    trainer = Trainer(problem(engine={"check_every": 2}), control=control)
+    told: set[str] = set()
+    checkpoint = control.checkpoint
+
+    def watched(*arguments: Any) -> None:
+        nonlocal asked
+        text = control.doing[0]
+        told.add(text)
+        if text == "checking derivatives against differences":
+            asked += 1
+            if asked == 3:
+                control.stop()
+        checkpoint(*arguments)
+
+    control.checkpoint = watched  # type: ignore[method-assign]
+    events = list(trainer.run())
+    assert isinstance(events[-1], Stopped) and trainer.step == 2 and asked == 3
+    assert told >= {"scoring held-out examples", "step 1", "step 2"}
+    assert not any(isinstance(event, ProductsChecked) for event in events)

@@ -19,7 +19,7 @@ from training.small import experiment, experiment_on_disk, problem
 
 import ptychoui
 from ptychoui.errors import RunError
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run, resume_run
 from ptychoui.training.trainer import Trainer

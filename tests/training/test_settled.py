@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from training.small import GEOMETRY, experiment, experiment_on_disk
 
 from ptychoui.errors import RunError
-from ptychoui.experiment import FpmExperiment, Settings, load_experiment, to_toml
+from ptychoui.settings import FpmExperiment, Settings, load_experiment, to_toml
 from ptychoui.training.evaluation import evaluate_run, load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run, resume_run

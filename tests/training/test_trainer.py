@@ -13,7 +13,7 @@ import torch
 from training.small import experiment_on_disk, problem, same_state
 
 from ptychoui.errors import EngineError, PtychouiError, SettingsError, StopRequested
-from ptychoui.experiment import load_experiment
+from ptychoui.settings import load_experiment
 from ptychoui.tasks.fpm.parameters import DesignParameters, project_, start_parameters
 from ptychoui.training import trainer as trainer_module
 from ptychoui.training.control import RunControl

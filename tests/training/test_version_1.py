@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychoui.experiment import FpmExperiment, load_experiment
 from ptychoui.export.results import export_result
 from ptychoui.session.opening import open_run
+from ptychoui.settings import FpmExperiment, load_experiment
 from ptychoui.training.evaluation import evaluate_run, load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import resume_run

@@ -11,7 +11,7 @@ from optics.setups import figure
 from training.small import experiment_on_disk
 
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.experiment import Engine, FpmExperiment, Network, load_experiment
+from ptychoui.settings import Engine, FpmExperiment, Network, load_experiment
 from ptychoui.tasks.fpm.parameters import start_parameters
 from ptychoui.tasks.fpm.task import STREAMED, FpmTask, build_task
 from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import Fact, ImageStack, Provenance
 from ptychoui.data.formats.pixels import below_zero_note, clipped_images, clipped_note, even_note
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 from ptychoui.words import counted
 
 DEFLATE_LIMIT = 1032

@@ -1,17 +1,16 @@
-"""What a reader found in a file, and how that and a geometry given by the user become a whole geometry."""
+"""How what a reader found in a file and a geometry given by the user become a whole geometry."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import Fact, ImageStack
+from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.bayer import bayer_channel
 from ptychoui.data.formats.common import (
     beside,
@@ -21,6 +20,7 @@ from ptychoui.data.formats.common import (
     geometry_conflicts,
     sidecar_path,
 )
+from ptychoui.data.formats.found import Found
 from ptychoui.data.formats.geometry_file import (
     LAYOUT,
     REPLACES_LAYOUT,
@@ -34,42 +34,21 @@ from ptychoui.data.formats.geometry_file import (
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.data.formats.missing_settings import WORDS, likely_kind, lines_for
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Geometry, Images
-
-ORIENTATION = (
-    "the orientation of the LED array follows the layout's custom; check it: the 8 variants of flip and swap differ, "
-    "and array.pose in a geometry sets them"
-)
-
-CORRECTIONS = ("expo", "dark", "background")
-"""What names of variables hold that seem to correct the images."""
+from ptychoui.settings import Geometry, Images
 
 
 @dataclass(slots=True, kw_only=True)
-class Draft:
-    """What a reader found before the geometry is whole.
+class Draft(Found):
+    """What a reader found, before the geometry is whole.
 
     Attributes
     ----------
-    values
-        Settings that the file states, by name.
-    leds
-        LEDs of the images, where the file states them.
-    images
-        Number of images; None where it is not known before the geometry is.
     aside
         Which files beside the images were not counted among them, in words.
     said, said_in
         What the user says of the images, and in which file; known once the geometry is whole.
     """
 
-    path: Path
-    layout: str
-    facts: list[Fact] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    leds: Leds | None = None
-    images: int | None = None
     aside: str = ""
     said: Images = field(default_factory=Images)
     said_in: str = ""
@@ -78,66 +57,6 @@ class Draft:
     listed: bool = False  # the user lists which LEDs of a table the images are of, in their order
     looked_beside: bool = False
     example: str = ""  # name of a shipped geometry whose data look like these
-
-    def state(self, setting: str, value: float | None, source: str, assumed: bool = False) -> None:
-        """Record a setting that the file states; None where it does not."""
-        if value is None:
-            return
-        if not math.isfinite(value):
-            raise DataError(f"{self.path.name}: {source} is {value}, not a number", "state it in a geometry")
-        words, unit, _ = WORDS[setting]
-        self.values[setting] = float(value)
-        self.tell(words, float(value), unit, source, assumed)
-
-    def tell(
-        self, name: str, value: float | int | str, unit: str = "", source: str = "", assumed: bool = False
-    ) -> None:
-        """Record anything else for the report."""
-        self.facts.append(Fact(name=name, value=value, unit=unit, source=source, assumed=assumed))
-
-    def tell_images(self, images: int, rows: int, columns: int, source: str) -> None:
-        """Record the number and size of the images."""
-        self.images = images
-        self.tell("images", f"{images} of {rows} x {columns} pixels", "", source)
-
-    def tell_leds(self, leds: Leds, source: str, orientation: str = "", note: str = "") -> None:
-        """Record the LEDs of the images, and how their axes were taken."""
-        self.leds = leds
-        self.tell("LEDs", len(leds), "", source)
-        order = "the file's order" if leds.numbers is None else "the numbers stated"
-        self.tell(
-            "LED numbers",
-            "counted from 0" if leds.numbers is None else f"{min(leds.numbers)} to {max(leds.numbers)}",
-            "",
-            order if leds.numbers else f"{order}: no firmware number is stated",
-            assumed=leds.numbers is None,
-        )
-        if orientation:
-            self.tell("axes of the LEDs", orientation, "", note or "the custom of the layout", assumed=True)
-            self.notes.append(ORIENTATION)
-
-    def tell_unused(self, names: Iterable[str]) -> None:
-        """Note variables of the file that seem to hold exposures or dark frames, which no custom gives a meaning."""
-        found = sorted(name for name in names if any(word in name.lower() for word in CORRECTIONS))
-        if found:
-            self.notes.append(
-                f"the file holds {', '.join(found)[:120]}, which were not used: if the images are not corrected yet, "
-                "state exposures and dark_level in [images] of a geometry"
-            )
-
-    def tell_unused_per_image(self, sizes: Mapping[str, int], images: int) -> None:
-        """Note variables, name -> number of elements, that hold one number for each image and were not used."""
-        found = sorted(
-            name
-            for name, size in sizes.items()
-            if size == images > 1 and not any(word in name.lower() for word in CORRECTIONS)
-        )
-        if found:
-            self.notes.append(
-                f"the file holds {', '.join(found)[:120]} with one number for each of the {images} images, which "
-                f"{'was' if len(found) == 1 else 'were'} not used: state exposures or gains in [images], or the order "
-                "of the LEDs as led_numbers, in a geometry"
-            )
 
     def said_of(self, given: GivenGeometry) -> Images:
         """What the geometry beside the data and the one given say of the images."""
@@ -151,16 +70,6 @@ class Draft:
                 f"{self.path.name} holds raw pixels of a colour camera, whose pattern is not stated",
                 'state it in a geometry: [images] bayer = "RGGB" colour = "green"',
             )
-
-    def tell_scale(self, what: str, why: str) -> None:
-        """Record how stored values became light."""
-        self.tell("grey values", what, "", why)
-
-    def tell_shift(self, bits: int) -> None:
-        """Record that the values lie at the top of their words."""
-        self.tell(
-            "bits in use", 16 - bits, "", f"all values are multiples of {2**bits}; dark_level is in the file's unit"
-        )
 
     def complete(self, given: GivenGeometry) -> Geometry:
         """Whole geometry: what is given wins over the geometry file beside the data, which wins over the data.
@@ -446,10 +355,6 @@ class Draft:
             missing,
             self.report() | {"stated": stated_values, "lines": lines},
         )
-
-    def report(self) -> dict[str, Any]:
-        """What was read, as plain values."""
-        return {"layout": self.layout, "images": self.images, "facts": list(self.facts), "notes": list(self.notes)}
 
 
 def check_images(draft: Draft, geometry: Geometry) -> None:

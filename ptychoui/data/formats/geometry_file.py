@@ -18,8 +18,8 @@ import numpy as np
 
 from ptychoui.data.formats.led_table import Leds, read_led_table
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.experiment import Array, DataSource, FpmExperiment, Geometry, Images, Microscope, Pose, read_toml
 from ptychoui.paths import resources, shipped
+from ptychoui.settings import Array, DataSource, FpmExperiment, Geometry, Images, Microscope, Pose, read_toml
 
 MICROSCOPE_NEEDS = ("objective_na", "magnification", "camera_pixel_um", "wavelength_um")
 KIND_NEEDS = {

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.formats.led_text import CSV_HEADER, WANTED, is_led_text, read_led_text
+from ptychoui.data.formats.led_text import is_led_text, read_led_text
+from ptychoui.data.formats.led_text_header import CSV_HEADER, WANTED
 from ptychoui.data.formats.led_units import LARGEST_NA, NO_POSITION_MM, UNIT_HINT, UNITS, plain_unit
 from ptychoui.errors import DataError
 from ptychoui.text import text_of

@@ -28,7 +28,7 @@ from ptychoui.data.formats.matlab import MatFile
 from ptychoui.data.formats.ptylab import choose
 from ptychoui.data.formats.pupil_array import NOLLS, fit_pupil
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, Microscope
+from ptychoui.settings import Geometry, Microscope
 from ptychoui.words import counted
 
 IMAGE_NAMES = ("imlow_HDR", "imlow", "lowSeq", "I_low", "I")

@@ -20,7 +20,7 @@ from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.led_table import TABLE_HEIGHT_MM, Leds
 from ptychoui.data.formats.matlab import MatFile
 from ptychoui.errors import DataError, NoGeometryError, PtychouiError
-from ptychoui.experiment import Array, Geometry, Microscope
+from ptychoui.settings import Array, Geometry, Microscope
 
 SETTINGS = (
     ("microscope.wavelength_um", "wl", " [um]"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ptychoui.data.formats.geometry_file import KIND_NEEDS
-from ptychoui.experiment import load_geometry
+from ptychoui.settings import load_geometry
 
 WORDS = {
     "microscope.objective_na": ("objective's NA", "", "0.1"),

@@ -11,7 +11,7 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.name_places import led_words, named_places, numbers_of_places
 from ptychoui.data.formats.names import natural_order, notes_on_names, stem_of
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry
+from ptychoui.settings import Array, Geometry
 from ptychoui.words import counted
 
 NUMBERED = re.compile(

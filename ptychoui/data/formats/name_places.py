@@ -11,10 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptychoui import led_order
 from ptychoui.data.formats.names import stem_of
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array
+from ptychoui.settings import Array, led_order
 
 PAIR = re.compile(
     r"(?<![a-z])(?:led|pos|idx|index)?[ _-]?"

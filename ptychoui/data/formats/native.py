@@ -28,7 +28,7 @@ from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry
 from ptychoui.data.formats.hdf5 import PatientFile, numeric_dataset, read_array
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, to_toml
+from ptychoui.settings import Geometry, to_toml
 
 FORMAT = "ptychoui dataset"
 VERSION = 2

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.experiment import Microscope
+from ptychoui.settings import Microscope
 from ptychoui.zernike import zernike
 
 NOLLS = range(4, 16)
@@ -50,7 +50,7 @@ class PupilFit:
 def fit_pupil(pupil: NDArray[Any], microscope: Microscope) -> PupilFit | None:
     """Fit Zernike terms to a pupil on the spectrum of an image.
 
-    The phase has the sign of ``optics.microscope.pupil_function``: the field's spectrum is multiplied with the pupil.
+    The phase has the sign of ``microscope.pupil_function``: the field's spectrum is multiplied with the pupil.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from ptychoui.data.formats.name_places import led_words, named_places, numbers_o
 from ptychoui.data.formats.names import notes_on_names, stem_of
 from ptychoui.data.formats.stated_names import StatedNames
 from ptychoui.errors import DataError
-from ptychoui.experiment import Array, Geometry
+from ptychoui.settings import Array, Geometry
 
 
 def stated_leds(texts: Sequence[str], array: Array) -> list[int] | None:

@@ -18,12 +18,13 @@ import numpy as np
 
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.led_table import is_led_json, read_led_table
-from ptychoui.data.formats.led_text import COMMENT, SEPARATORS, is_led_text
+from ptychoui.data.formats.led_text import is_led_text
+from ptychoui.data.formats.led_text_header import COMMENT, SEPARATORS
 from ptychoui.data.formats.names import natural_key, stem_of
 from ptychoui.data.formats.stated_names import StatedNames, keyed, members_per_image, name_of_members
 from ptychoui.data.formats.stated_order import stated_leds
 from ptychoui.errors import PtychouiError
-from ptychoui.experiment import Geometry
+from ptychoui.settings import Geometry
 from ptychoui.text import text_of
 
 SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".log", ".json"}

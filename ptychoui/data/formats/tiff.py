@@ -52,7 +52,7 @@ from ptychoui.data.formats.tiff_planes import (
     tag_of,
 )
 from ptychoui.errors import DataError
-from ptychoui.experiment import Geometry, to_toml
+from ptychoui.settings import Geometry, to_toml
 from ptychoui.words import counted
 
 DNG_VERSION = 50706

@@ -18,7 +18,7 @@ import tifffile
 
 from ptychoui.data.formats.common import sidecar_path
 from ptychoui.errors import DataError, ManyAxesError
-from ptychoui.experiment import Images
+from ptychoui.settings import Images
 from ptychoui.words import counted
 
 HEADERS = {"ome": "OME", "imagej": "ImageJ", "shaped": "tifffile", "mmstack": "Micro-Manager", "ndtiff": "NDTiff"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.experiment import FpmExperiment
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import good_padding
+from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.task import find_dataset
 
 TILES = ((32, 8), (24, 8), (16, 4), (8, 2))

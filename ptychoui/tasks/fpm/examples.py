@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError
-from ptychoui.experiment import FpmExperiment, Geometry
 from ptychoui.optics.explained_stack import PASSES, ExplainedStack, explain_stack
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.microscope import Sampling
 from ptychoui.optics.objects import resampled
 from ptychoui.optics.reconstruct_file import central_window, image_places
 from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
+from ptychoui.settings import FpmExperiment, Geometry
 from ptychoui.words import counted
 
 EMPTY_SHARE = 0.4

@@ -20,14 +20,15 @@ from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
 from ptychoui.engine.strategy import Between
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
 from ptychoui.network.ptychographic import PtychographicNetwork
+from ptychoui.optics.compiled import compiled_before
 from ptychoui.optics.explained_stack import ExplainedStack
 from ptychoui.optics.forward import FourierPtychography
 from ptychoui.optics.led_array import LedArray, led_array
 from ptychoui.optics.measurement import MeasurementModel
 from ptychoui.optics.microscope import Sampling, good_padding, sampling
 from ptychoui.paths import data_file
+from ptychoui.settings import Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
 from ptychoui.tasks.fpm.events import PatternSnapshot, TruthShown
 from ptychoui.tasks.fpm.examples import Objects, explained_field, objects_of_stack, simulated_objects
 from ptychoui.tasks.fpm.objectives import LOSSES, align, scores
@@ -369,6 +370,8 @@ def build_task(
             sources=examples.sources,
         )
 
+    if device.type == "cpu" and not compiled_before():
+        tell("compiling the loops over LEDs for this processor, once: half a minute")
     task = FpmTask(
         experiment=experiment,
         geometry=geometry,

@@ -13,7 +13,7 @@ from training.small import experiment
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import with_geometry
 from ptychoui.errors import NoGeometryError
-from ptychoui.experiment import FpmExperiment
+from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.task import find_dataset
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run

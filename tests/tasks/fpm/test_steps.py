@@ -12,8 +12,8 @@ from training.small import experiment, experiment_on_disk, objects, problem, sam
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError
-from ptychoui.experiment import load_experiment
-from ptychoui.optics.forward import DataTerm
+from ptychoui.optics.data_term import DataTerm
+from ptychoui.settings import load_experiment
 from ptychoui.tasks.fpm.parameters import largest_step, start_parameters
 from ptychoui.tasks.fpm.task import build_task
 from ptychoui.training.events import Started, StepDone

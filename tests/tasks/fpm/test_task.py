@@ -14,11 +14,11 @@ from training.small import problem as small_problem
 
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
-from ptychoui.experiment import Geometry
+from ptychoui.optics.crop import Window
 from ptychoui.optics.explained_stack import ExplainedStack
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.microscope import Sampling
-from ptychoui.optics.reconstruct_file import Window
+from ptychoui.settings import Geometry
 from ptychoui.tasks.fpm.task import build_task
 
 

@@ -13,7 +13,7 @@ from optics.test_explained_stack import off_stack
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
-from ptychoui.experiment import blank_experiment
+from ptychoui.settings import blank_experiment
 from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.tasks.fpm.task import FpmTask, build_task
 from ptychoui.tasks.fpm.truth import POOR, doubts, one_by_one_error

@@ -1,4 +1,4 @@
-"""The commands on stacks: reconstruct, calibrate, profile."""
+"""The command ``ptychoui reconstruct``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ptychoui.commands.options import (
     add_json,
     add_threads,
     check_output,
+    crop_of,
     device_of,
     if_stopped,
     nothing_written,
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.design.patterns import PatternSet
-    from ptychoui.experiment import Reconstruct
-    from ptychoui.optics.calibrate import Calibration
-    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.crop import Window
     from ptychoui.optics.multiplexed import CodedReconstruction
-    from ptychoui.optics.reconstruct_file import Window, WindowReconstruction
+    from ptychoui.optics.reconstruct_file import WindowReconstruction
+    from ptychoui.settings import Reconstruct
+
 
 CODED_PASSES = 200
 NAMED_LEDS = 6
@@ -40,13 +41,7 @@ NAMED_LEDS = 6
 
 
 def add_commands(commands: Any) -> None:
-    """Add the commands of this module, each with its words, to the parser of ``ptychoui``."""
-    _add_reconstruct(commands)
-    _add_calibrate(commands)
-    _add_profile(commands)
-
-
-def _add_reconstruct(commands: Any) -> None:
+    """Add the command, with its words, to the parser of ``ptychoui``."""
     parser = commands.add_parser("reconstruct", help="make an object, a pupil and the LEDs' brightness of a stack")
     parser.add_argument("file", metavar="STACK")
     parser.add_argument("-o", "--output", required=True, metavar="RESULT.h5")
@@ -116,8 +111,8 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     """A result, what is to be done once it is kept, and the time for reading in seconds."""
     import time
 
-    from ptychoui.experiment import Reconstruct
     from ptychoui.optics.reconstruct_file import open_stack, with_limit_noted
+    from ptychoui.settings import Reconstruct
 
     use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
@@ -147,19 +142,10 @@ def _nothing() -> None:
     """There is nothing to be cleared away."""
 
 
-def _crop(arguments: argparse.Namespace) -> Window | None:
-    from ptychoui.optics.reconstruct_file import Window
-
-    if not arguments.crop:
-        return None
-    row, column, size = arguments.crop
-    return Window(row=row, column=column, size_px=size)
-
-
 def _window(arguments: argparse.Namespace) -> Window | None:
     if arguments.tile or arguments.overlap or arguments.resume:
         raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
-    return _crop(arguments)
+    return crop_of(arguments)
 
 
 def _one_window(
@@ -230,7 +216,8 @@ def _full_field(
     from tqdm import tqdm
 
     from ptychoui.optics.reconstruct_file import with_calibration
-    from ptychoui.optics.tiles import FieldReconstruction, plan_tiles
+    from ptychoui.optics.tile_plan import plan_tiles
+    from ptychoui.optics.tiles import FieldReconstruction
 
     if arguments.crop:
         raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
@@ -310,171 +297,3 @@ def _standing_out(leds: dict[int, str]) -> str:
     stand = "LED stands" if len(leds) == 1 else "LEDs stand"
     hint = f"--without {' '.join(map(str, some))}" if not more else "--without and their numbers (--json has all)"
     return f"{len(leds)} {stand} out from those at similar NA: {named}{more}; check their images, or leave out: {hint}"
-
-
-def _add_calibrate(commands: Any) -> None:
-    parser = commands.add_parser("calibrate", help="correct the pose of the LED array and the pupil by a stack")
-    parser.add_argument("file", metavar="STACK")
-    parser.add_argument("-o", "--output", required=True, metavar="G.toml", help="the corrected geometry")
-    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
-    parser.add_argument(
-        "--crop", type=whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
-    )
-    parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
-    parser.add_argument("--tilt", action="store_true", help="let the array tilt, if that is noticeably better")
-    parser.add_argument(
-        "--single-leds", action="store_true", help="let every LED shift a little in the end; the array becomes a table"
-    )
-    parser.add_argument("--starts", type=whole(2), metavar="N", help="how far apart N random starts end")
-    parser.add_argument("--seed", type=whole(0), default=0, help="of the random starts")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
-    add_threads(parser)
-    add_json(parser)
-    parser.set_defaults(run=_calibrate)
-
-
-def _calibrate(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import write_atomic
-    from ptychoui.experiment import to_toml
-    from ptychoui.optics.calibrate_file import StackCalibration
-    from ptychoui.optics.pose import changes, difference
-    from ptychoui.optics.reconstruct_file import open_stack
-
-    check_output(arguments.output, arguments.file, geometry=arguments.geometry)
-    use_threads(arguments)
-    values: dict[str, Any] = {"file": arguments.file, "steps": []}
-
-    def lost() -> tuple[str, str]:
-        if "geometry" not in values:
-            return nothing_written(arguments)()
-        return f"{Path(arguments.output).name} is written, its error bar is not known", "use it as it is"
-
-    with if_stopped(lost):
-        stack = open_stack(arguments.file, arguments.geometry)
-        for note in stack.provenance.notes:
-            say(f"note: {note}")
-        work = StackCalibration(stack, _crop(arguments), device_of(arguments.device))
-        found = _calibrated(work, arguments, values)
-        geometry, result = work.for_use(found.geometry), found.reconstruction
-        values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
-        values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
-        values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.remarks)}
-        for remark in result.remarks:
-            say(f"note: {remark}")
-        if arguments.starts:
-            say(f"{values['geometry']} is written; its error bar from {arguments.starts} starts follows")
-            values["spread"] = _spread(work, arguments)
-    if arguments.json:
-        print_json(values)
-    else:
-        print(
-            f"{values['geometry']}: residual {result.fitted_residual:.4f} with brightness and stray light of every LED"
-        )
-        print(f"from {_start(values)}: {changes(difference(work.geometry.array, geometry.array))}")
-        if not found.moved:
-            print("the pose stays as it was: no step explained the images better")
-    return 0
-
-
-def _start(values: dict[str, Any]) -> str:
-    """What the changes of a calibration are changes of."""
-    from ptychoui.optics.pose import VARIANTS
-
-    layout = values.get("orientation", {"taken": False})
-    if not layout["taken"] or layout["layouts"][0] == str(VARIANTS[0]):
-        return "the geometry given"
-    return f"the geometry given, laid out anew ({layout['layouts'][0]})"
-
-
-def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: dict[str, Any]) -> Calibration:
-    """Calibrate, saying every step; the steps go into ``values``."""
-    from ptychoui.optics.calibrate import Step
-
-    if arguments.orientation:
-        found = work.orient(lambda done, of: say(f"layout {done} of {of}"))
-        say(found.sentence)
-        values["orientation"] = {
-            "layouts": [str(variant) for variant in found.variants],
-            "residuals": list(found.residuals),
-            "pair_margin": found.pair_margin,
-            "twin_margin": found.twin_margin,
-            "taken": found.sure,
-        }
-    for step in work.run(tilt=arguments.tilt, single_leds=arguments.single_leds):
-        if isinstance(step, Step):
-            say(step.sentence)
-            values["steps"].append(step.values())
-        else:
-            last = step
-    return last
-
-
-def _spread(work: StackCalibration, arguments: argparse.Namespace) -> dict[str, object] | None:
-    """The error bar of as many starts as were done before somebody stopped it; None of less than two."""
-    spread = None
-    try:
-        for spread in work.spread(arguments.starts, arguments.seed, arguments.tilt):
-            say(spread.sentence)
-    except KeyboardInterrupt:
-        known = f"is of {len(spread.ends)} starts, not of {arguments.starts}" if spread else "is not known"
-        say(f"note: stopped: {Path(arguments.output).name} is written, its error bar {known}")
-    return None if spread is None else spread.values()
-
-
-def _add_profile(commands: Any) -> None:
-    parser = commands.add_parser(
-        "profile", help="measure a microscope: dark frames, a blank field and a known sample, in one dated file"
-    )
-    parser.add_argument("sample", metavar="STACK", help="a stack of a sample with structure")
-    parser.add_argument("-o", "--output", required=True, metavar="PROFILE.toml", help="used as any geometry file")
-    parser.add_argument("--geometry", metavar="G0.toml", help="where to start, for stacks that carry none")
-    parser.add_argument("--dark", metavar="FILES", help="a dark frame, a folder of them, or the dark level in counts")
-    parser.add_argument("--blank", metavar="STACK", help="a stack of the same LEDs without a sample")
-    parser.add_argument(
-        "--sign", choices=("+", "-"), help="the sample is known to raise (+) or lower (-) the phase: finds the twin"
-    )
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
-    add_threads(parser)
-    add_json(parser)
-    parser.set_defaults(run=_profile)
-
-
-def _profile(arguments: argparse.Namespace) -> int:
-    given, dark = (arguments.sample, arguments.blank), [arguments.dark]
-    check_output(arguments.output, *given, geometry=arguments.geometry, others=dark)
-    use_threads(arguments)
-    with if_stopped(nothing_written(arguments)):
-        return _measured(arguments)
-
-
-def _measured(arguments: argparse.Namespace) -> int:
-    from ptychoui.data.files import write_atomic
-    from ptychoui.optics.calibrate import Step
-    from ptychoui.optics.profile import make_profile
-    from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
-
-    sources: dict[str, str] = {}
-    dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
-    said = said_of_images(arguments.geometry, dark)
-    sample = open_for_profile(arguments.sample, arguments.geometry, said)
-    sources["sample"] = sample.provenance.sha256
-    for note in sample.provenance.notes:
-        say(f"note: {note}")
-    blank = None
-    if arguments.blank:
-        blank = open_for_profile(arguments.blank, arguments.geometry, said, sample.geometry)
-        sources["blank"] = blank.provenance.sha256
-    sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
-    said_already = set()
-    for found in make_profile(sample, blank, said, sign, sources, device_of(arguments.device)):
-        if isinstance(found, Step):
-            say(found.sentence)
-            said_already.add(found.sentence)
-        else:
-            path = write_atomic(arguments.output, found.toml())
-            notes = found.notes
-    if arguments.json:
-        print_json({"profile": str(path), "dark_level": said.dark_level, "sources": sources, "notes": list(notes)})
-    else:
-        print("\n".join([*(note for note in notes if note not in said_already), f"{path}: use it as --geometry"]))
-    return 0

@@ -11,11 +11,11 @@ import pytest
 from tasks import deconvolution
 from tasks.deconvolution import Deconvolution
 
-from ptychoui.experiment import KINDS, FpmExperiment, to_toml
 from ptychoui.gui.dialogs import Files
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.pictures_view import CurvePanel, PicturesView
 from ptychoui.session.worker import RunState
+from ptychoui.settings import KINDS, FpmExperiment, to_toml
 
 LONG = 60_000
 

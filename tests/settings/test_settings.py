@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from ptychoui.errors import GeometryError, PtychouiError, SettingsError
-from ptychoui.experiment import (
+from ptychoui.paths import resources, sample_data, user_config, user_state
+from ptychoui.settings import (
     Array,
     DataSource,
     Design,
@@ -30,7 +31,6 @@ from ptychoui.experiment import (
     read_toml,
     to_toml,
 )
-from ptychoui.paths import resources, sample_data, user_config, user_state
 
 SCOPE: dict[str, Any] = {"wavelength_um": 0.53, "objective_na": 0.25, "magnification": 10.0, "camera_pixel_um": 3.45}
 EVERY_FIELD = FpmExperiment(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ptychoui.errors import GeometryError, SettingsError
-from ptychoui.experiment import Geometry, load_geometry, to_toml
 from ptychoui.optics import presets
 from ptychoui.optics.led_array import led_array
 from ptychoui.optics.presets import array_preset, array_presets, microscope_preset, microscope_presets
 from ptychoui.paths import resources
+from ptychoui.settings import Geometry, load_geometry, to_toml
 
 ARRAYS = sorted(path.stem for path in (resources() / "arrays").glob("*.toml"))
 MICROSCOPES = sorted(path.stem for path in (resources() / "microscopes").glob("*.toml"))

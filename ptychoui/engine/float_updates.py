@@ -1,0 +1,152 @@
+"""Update rules in floating point.
+
+* `Plain`: x' = x + h(x). No exact inverse.
+* `Nesterov`: y = x + beta (x - x_before), x' = y + h(y). No exact inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ptychoui.engine.update import Update, diverged, like, norms
+from ptychoui.errors import EngineError
+
+
+class FloatUpdate(Update):
+    """States are lists of tensors that are replaced, never written into."""
+
+    invertible = True
+
+    def copy(self, state: list[Tensor]) -> list[Tensor]:
+        """Tensors are never written into, so they can be shared."""
+        return list(state)
+
+    def check(self, state: list[Tensor]) -> None:
+        """Refuse NaN and infinity."""
+        x = state[0]
+        if not bool(torch.isfinite(torch.view_as_real(x) if x.is_complex() else x).all()):
+            raise diverged()
+
+    def deviation(self, state: list[Tensor], other: list[Tensor], batch_axis: int | None = None) -> float:
+        """|a - b| / |b| over all tensors, that of the worst item where the batch's axis is given."""
+        apart = torch.stack([norms(a - b, batch_axis) for a, b in zip(state, other, strict=True)])
+        size = torch.stack([norms(b, batch_axis) for b in other])
+        return float((apart.norm(dim=0) / size.norm(dim=0).clamp_min(1e-150)).amax())
+
+
+class Plain(FloatUpdate):
+    """x' = x + h(x), in floating point."""
+
+    name = "plain"
+
+    def start(self, x: Tensor) -> list[Tensor]:
+        """X alone."""
+        return [x]
+
+    def point(self, state: list[Tensor]) -> Tensor:
+        """X itself."""
+        return state[0]
+
+    def advance(self, state: list[Tensor], increment: Tensor) -> None:
+        """X <- x + h."""
+        state[0] = state[0] + like(state[0], increment)
+
+    def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
+        """X = solve(x')."""
+        state[0] = solve(state[0])
+        return state[0]
+
+    def copied_bytes(self, x: Tensor) -> int:
+        """X itself."""
+        return x.numel() * x.element_size()
+
+    def start_adjoint(self, cotangent: Tensor) -> Tensor:
+        """Q."""
+        return cotangent
+
+    def increment_cotangent(self, adjoint: Tensor) -> Tensor:
+        """P = q'."""
+        return adjoint
+
+    def advance_adjoint(self, adjoint: Tensor, cotangent: Tensor, product: Tensor) -> Tensor:
+        """Q = q' + J^T p."""
+        return adjoint + product
+
+    def finish_adjoint(self, adjoint: Tensor) -> Tensor:
+        """Q."""
+        return adjoint
+
+
+class Nesterov(FloatUpdate):
+    """y = x + beta (x - x_before), x' = y + h(y): the layer is evaluated at the extrapolated point.
+
+    The step back solves y + h(y) = x' for y; then x_before = x - (y - x) / beta, which amplifies errors by 1/beta.
+
+    Parameters
+    ----------
+    beta
+        Extrapolation in (0, 1).
+
+    Raises
+    ------
+    EngineError
+        If beta lies outside that range.
+    """
+
+    name = "nesterov"
+
+    def __init__(self, beta: float) -> None:
+        if not 0 < beta < 1:
+            raise EngineError(f"extrapolation {beta} does not lie between 0 and 1", "use for example 0.9")
+        self.beta = float(beta)
+        self.amplification = 1 / self.beta
+
+    def start(self, x: Tensor) -> list[Tensor]:
+        """X twice: no extrapolation at first."""
+        return [x, x]
+
+    def point(self, state: list[Tensor]) -> Tensor:
+        """Y."""
+        x, before = state
+        return x + self.beta * (x - before)
+
+    def output(self, state: list[Tensor]) -> Tensor:
+        """X, not extrapolated."""
+        return state[0]
+
+    def advance(self, state: list[Tensor], increment: Tensor) -> None:
+        """X <- y + h(y)."""
+        state[:] = [self.point(state) + like(state[0], increment), state[0]]
+
+    def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
+        """Y = solve(x'), x_before = x - (y - x) / beta."""
+        after, x = state
+        y = solve(after)
+        state[:] = [x, x - (y - x) / self.beta]
+        return y
+
+    def copied_bytes(self, x: Tensor) -> int:
+        """X and the one before."""
+        return 2 * x.numel() * x.element_size()
+
+    def start_adjoint(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """(q_x, q_before) = (q, 0)."""
+        return cotangent, torch.zeros_like(cotangent)
+
+    def increment_cotangent(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
+        """P = q_x'."""
+        return adjoint[0]
+
+    def advance_adjoint(
+        self, adjoint: tuple[Tensor, Tensor], cotangent: Tensor, product: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """With q_y = q_x' + J^T p: q_x = (1 + beta) q_y + q_before', q_before = -beta q_y."""
+        q = adjoint[0] + product
+        return (1 + self.beta) * q + adjoint[1], -self.beta * q
+
+    def finish_adjoint(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
+        """Both hold the input at the start."""
+        return adjoint[0] + adjoint[1]
