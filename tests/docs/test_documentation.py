@@ -8,6 +8,7 @@ A block stands between fences; a comment before it says where it cannot run (see
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 import runpy
 import shlex
@@ -190,6 +191,12 @@ def test_commands_in_the_text_are_known(page: Path) -> None:
             place = word.split("::")[0].rstrip(",")
             if re.match(r"(?:tests|resources|docs|ptychoui)/[\w/.*-]+$", place):
                 assert list(ROOT.glob(place)), f"{page.name}: there is no {place}"
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.stem)
+def test_modules_in_the_text_are_there(page: Path) -> None:
+    for name in re.findall(r"`(ptychoui(?:\.\w+)+)`", page.read_text(encoding="utf-8")):
+        assert importlib.util.find_spec(name), f"{page.name}: there is no {name}"
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.stem)
