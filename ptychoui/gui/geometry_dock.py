@@ -7,7 +7,6 @@ from typing import Any
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QMenu,
@@ -20,9 +19,18 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.coverage_plot import CoveragePlot
-from ptychoui.gui.fields import Field, Form
+from ptychoui.gui.derived_numbers import DerivedNumbers
+from ptychoui.gui.fields import Form
+from ptychoui.gui.geometry_fields import (
+    ARRAY,
+    MICROSCOPE,
+    POSE,
+    TABS,
+    A,
+    shown_fields,
+)
 from ptychoui.gui.number_boxes import commit_typing
-from ptychoui.gui.parts import Elided, Yielding, bullets, gap_of, ink, scrolled, sentence, tall
+from ptychoui.gui.parts import Yielding, bullets, gap_of, ink, scrolled, sentence, tall
 from ptychoui.gui.style import NARROW
 from ptychoui.gui.theme import colours
 from ptychoui.optics.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
@@ -34,114 +42,6 @@ from ptychoui.session.offered import answered, offered_geometry
 from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.origin import data_name
 from ptychoui.settings import Array, Geometry, Microscope
-from ptychoui.words import counted
-
-M, A = "geometry.microscope.", "geometry.array."
-MICROSCOPE = (
-    Field(name=M + "wavelength_um", label="Wavelength", unit="µm"),
-    Field(name=M + "bandwidth_nm", label="Bandwidth", unit="nm", automatic=True, empty="not known"),
-    Field(name=M + "objective_na", label="Objective NA"),
-    Field(name=M + "magnification", label="Magnification", unit="×"),
-    Field(name=M + "camera_pixel_um", label="Camera pixel", unit="µm"),
-    Field(name=M + "medium_index", label="Medium's index"),
-    Field(name=M + "defocus_um", label="Defocus", unit="µm"),
-    Field(
-        name=M + "pixel",
-        label="Pixel model",
-        kind="choice",
-        choices=(("integrating", "integrates"), ("point", "samples a point")),
-    ),
-)
-ARRAY = (
-    Field(
-        name=A + "kind",
-        label="Layout",
-        kind="choice",
-        choices=(
-            ("lattice", "Square lattice"),
-            ("spiral", "Square spiral"),
-            ("rings", "Rings"),
-            ("dome", "Dome of rings"),
-            ("table", "Table of positions"),
-        ),
-    ),
-    Field(name=A + "height_mm", label="Height", unit="mm"),
-    Field(name=A + "pitch_mm", label="Pitch", unit="mm"),
-    Field(name=A + "rows", label="Rows", kind="int"),
-    Field(name=A + "columns", label="Columns", kind="int"),
-    Field(name=A + "count", label="LEDs", kind="int"),
-    Field(name=A + "ring_radii_mm", label="Ring radii (mm)", kind="numbers"),
-    Field(name=A + "ring_counts", label="LEDs per ring", kind="numbers", integers=True),
-    Field(name=A + "ring_start_deg", label="First LED at", unit="°"),
-    Field(name=A + "ring_clockwise", label="Clockwise", kind="bool"),
-    Field(name=A + "dome_radius_mm", label="Dome radius", unit="mm"),
-    Field(
-        name=A + "order",
-        label="Numbered",
-        kind="choice",
-        choices=(
-            ("rows", "row by row"),
-            ("columns", "column by column"),
-            ("tiles", "tile by tile"),
-            ("radial", "from the middle out"),
-        ),
-    ),
-    Field(name=A + "tile_rows", label="Rows of a tile", kind="int"),
-    Field(name=A + "tile_columns", label="Columns of a tile", kind="int"),
-    Field(name=A + "serpentine_tiles", label="Serpentine tiles", kind="bool"),
-    Field(name=A + "serpentine", label="Serpentine", kind="bool"),
-    Field(name=A + "disc", label="Inscribed disc", kind="bool"),
-    Field(name=A + "slide_thickness_mm", label="Glass slide", unit="mm"),
-    Field(
-        name=A + "falloff",
-        label="Brightness",
-        kind="choice",
-        choices=(
-            ("none", "the same for all"),
-            ("cos4", "cos⁴ of the angle"),
-            ("lambertian", "Lambertian LEDs"),
-            ("table", "measured table"),
-        ),
-    ),
-    Field(name=A + "colour", label="Lit die", kind="choice"),
-    Field(name=A + "led_size_um", label="LED size", unit="µm", automatic=True, empty="not known"),
-)
-POSE = (
-    Field(name=A + "pose.shift_x_mm", label="Shift x", unit="mm"),
-    Field(name=A + "pose.shift_y_mm", label="Shift y", unit="mm"),
-    Field(name=A + "pose.rotation_deg", label="Rotation", unit="°"),
-    Field(name=A + "pose.tilt_x_deg", label="Tilt about x", unit="°"),
-    Field(name=A + "pose.tilt_y_deg", label="Tilt about y", unit="°"),
-    Field(name=A + "pose.flip_x", label="Mirror x", kind="bool"),
-    Field(name=A + "pose.flip_y", label="Mirror y", kind="bool"),
-    Field(name=A + "pose.swap_xy", label="Exchange x and y", kind="bool"),
-)
-TABS = {"Microscope": "Optics"}
-"""Shorter names for tabs: all four fit a narrow panel."""
-
-ALWAYS = ("kind", "height_mm", "slide_thickness_mm", "falloff", "led_size_um")
-RINGS = ("ring_radii_mm", "ring_counts", "ring_start_deg", "ring_clockwise")
-SHOWN = {
-    "lattice": (*ALWAYS, "pitch_mm", "rows", "columns", "order", "serpentine", "disc"),
-    "spiral": (*ALWAYS, "pitch_mm", "count"),
-    "rings": (*ALWAYS, *RINGS),
-    "dome": (*ALWAYS, *RINGS, "dome_radius_mm"),
-    "table": ALWAYS,
-}
-OF_TILES = ("tile_rows", "tile_columns", "serpentine_tiles")
-OF_RADIAL = ("ring_start_deg", "ring_clockwise")
-
-
-def shown_fields(array: Array) -> list[str]:
-    """Names of the fields that say something of this array."""
-    names = list(SHOWN[array.kind])
-    if array.kind == "lattice" and array.order == "tiles":
-        names += OF_TILES
-    if array.kind == "lattice" and array.order == "radial":
-        names = [name for name in names if name != "serpentine"] + list(OF_RADIAL)
-    if array.die_offsets_mm:
-        names.append("colour")
-    return [A + name for name in names]
 
 
 class GeometryPanel(QWidget):
@@ -195,7 +95,7 @@ class GeometryPanel(QWidget):
             form.edited.connect(self._edited)
             self.tabs.addTab(scrolled(gap_of(self), form), TABS.get(title, title))
         self.tabs.addTab(self.coverage, "Coverage")
-        self.numbers = _Numbers()
+        self.numbers = DerivedNumbers()
         self._doubts: tuple[str, ...] = ()
         self._warned: tuple[str, ...] = ()
         self.warnings = QLabel()
@@ -453,70 +353,3 @@ class _Root:
 
 def _inner(name: str) -> str:
     return name.removeprefix("geometry.")
-
-
-class _Numbers(QWidget):
-    """What follows from the geometry, in two columns."""
-
-    ROWS = (
-        ("LEDs", "bright field and dark field; edge: so close to the objective NA that they may be either"),
-        ("NA", "objective NA and largest illumination NA; their sum is the synthetic NA"),
-        ("Resolution", "wavelength over synthetic NA, and the finest element of a USAF 1951 target below that cut-off"),
-        ("Pixel", "camera pixel at the sample; wavelength over 4 NA is needed for unaliased intensities"),
-        ("Object pixel", "pixel of the reconstruction; wavelength over twice the synthetic NA is needed"),
-        ("Overlap", "share of the pupil that neighbouring LEDs have in common"),
-        (
-            "Largest tile",
-            "width over which the light of one LED has one direction: the smallest that the change of angle, the size "
-            "of the LEDs and the bandwidth allow",
-        ),
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        gap = max(3, self.fontMetrics().height() // 5)
-        grid.setVerticalSpacing(gap)
-        grid.setHorizontalSpacing(3 * gap)
-        self._names, self._values = [], []
-        for line, (name, tip) in enumerate(self.ROWS):
-            label, value = QLabel(name), Elided(least=12)
-            value.setAlignment(Qt.AlignmentFlag.AlignRight)
-            label.setToolTip(tip)
-            value.say("–", tip)
-            grid.addWidget(label, line, 0)
-            grid.addWidget(value, line, 1)
-            self._names.append(label)
-            self._values.append(value)
-        grid.setColumnStretch(1, 1)
-        self.use_colours()
-
-    def use_colours(self) -> None:
-        for label in self._names:
-            ink(label, colours().muted)
-
-    def clear(self) -> None:
-        for value, (_, tip) in zip(self._values, self.ROWS, strict=True):
-            value.say("–", tip)
-
-    def show_derived(self, derived: Any) -> None:
-        edge = f", {derived.edge_leds} edge" if derived.edge_leds else ""
-        objective_na = derived.synthetic_na - derived.illumination_na
-        limited_by = "angle"
-        if derived.tile_limit_um == derived.tile_led_size_um:
-            limited_by = "LED size"
-        elif derived.tile_limit_um == derived.tile_bandwidth_um:
-            limited_by = "bandwidth"
-        texts = (
-            f"{derived.led_count}  ({derived.bright_field_leds} bright, {derived.dark_field_leds} dark{edge})",
-            f"{derived.synthetic_na:.3g}  ({objective_na:.3g} + {derived.illumination_na:.3g})",
-            f"{derived.resolution_um:.3g} µm  ({derived.cutoff_lp_per_mm:.0f} lp/mm, USAF {derived.usaf_group}-"
-            f"{derived.usaf_element})",
-            f"{derived.pixel_size_um:.3g} µm  (λ/4NA {derived.intensity_nyquist_um:.3g} µm)",
-            f"{derived.object_pixel_um:.3g} µm  (needs {derived.object_nyquist_um:.3g} µm)",
-            f"{derived.neighbour_overlap:.0%}",
-            f"{derived.tile_limit_um:.3g} µm  ({counted(derived.tile_limit_px, 'pixel')}, by {limited_by})",
-        )
-        for value, text, (_, tip) in zip(self._values, texts, self.ROWS, strict=True):
-            value.say(text, f"{text}\n{tip}")

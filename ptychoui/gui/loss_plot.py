@@ -45,6 +45,7 @@ class LossPlot(QWidget):
         item.setLogMode(x=False, y=True)
         item.setLabel("bottom", "step")
         item.setLabel("left", "loss")
+        item.getAxis("left").enableAutoSIPrefix(False)
         item.showGrid(x=True, y=True, alpha=0.15)
         self.legend = item.addLegend(offset=(-8, 8), labelTextSize=f"{self.font().pointSizeF() * 0.9:.1f}pt")
         self.training = item.plot([], [], name="training")

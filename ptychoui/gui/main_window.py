@@ -13,18 +13,15 @@ from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
-from ptychoui.gui import theme
+from ptychoui.gui import dialogs, theme
 from ptychoui.gui.axes_dialog import AxesDialog
 from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
 from ptychoui.gui.dialogs import (
-    CloseFieldQuestion,
-    CloseKeptQuestion,
-    CloseQuestion,
-    CloseReconstructionQuestion,
     RecoveryQuestion,
     UnfinishedQuestion,
 )
+from ptychoui.gui.job_kinds import JOB_KINDS
 from ptychoui.gui.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.messages import Message
 from ptychoui.gui.number_boxes import commit_typing
@@ -44,13 +41,6 @@ from ptychoui.tasks.fpm.events import PatternSnapshot
 from ptychoui.training.events import Failed, Picture, Snapshot
 
 JOIN_S = 30.0
-
-CLOSE_QUESTIONS: dict[str, type[CloseQuestion | CloseReconstructionQuestion]] = {
-    "training": CloseQuestion,
-    "field": CloseFieldQuestion,
-    "reconstruction": CloseKeptQuestion,
-}
-"""What is asked when the window is closed in mid-run, by what it does; other work is lost."""
 
 
 class MainWindow(WindowCommands):
@@ -176,7 +166,7 @@ class MainWindow(WindowCommands):
         panels.stack_run.show_calibration(self.document.calibration, task == "calibration" and active)
         if task == "field" and active:
             panels.stack_run.show_field(self.document.field)
-        elif task not in ("training", "reconstruction", "calibration") and active:
+        elif active and not JOB_KINDS[task].own_status:
             panels.stack_run.status.show_busy()
         panels.progress.show_reconstruction(history)
         panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
@@ -424,7 +414,7 @@ class MainWindow(WindowCommands):
         commit_typing()
         decided = False  # whether a person said what becomes of unsaved settings
         if self.controller.state.active:
-            answer = CLOSE_QUESTIONS.get(self.controller.task, CloseReconstructionQuestion).ask(self)
+            answer = getattr(dialogs, JOB_KINDS[self.controller.task].closing).ask(self)
             if answer != "save":
                 event.ignore()
                 if answer == "keep":

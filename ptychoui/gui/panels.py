@@ -18,6 +18,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.geometry_dock import GeometryPanel
+from ptychoui.gui.job_kinds import JOB_KINDS, Task
 from ptychoui.gui.kinds import MICROSCOPE_DOCKS, TrainingView, panels_of
 from ptychoui.gui.led_dock import LedPanel
 from ptychoui.gui.messages import MessageList, Toast
@@ -33,9 +34,6 @@ from ptychoui.session.worker import RunState
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
-
-PAGES = {"reconstruction": "Object", "rings": "Resolution"}
-"""The page of the result that comes to the front when work on a stack begins."""
 
 
 class Panels:
@@ -179,7 +177,7 @@ class Panels:
         self.docks["reconstruct" if reconstruction else "run"].raise_()
         self.progress.turn_to(reconstruction)
 
-    def show_state(self, state: RunState, task: str = "training") -> None:
+    def show_state(self, state: RunState, task: Task = "training") -> None:
         """What is enabled while a run is active; the panel of the other task only waits."""
         training = task == "training"
         other = RunState.IDLE
@@ -195,9 +193,10 @@ class Panels:
         if began:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
-            if training or task in PAGES:
+            page = JOB_KINDS[task].page
+            if training or page:
                 self.tabs.setCurrentWidget(self._views_of_kinds if training else self.result)
-                self.result.show_page(PAGES.get(task, "Object"))
+                self.result.show_page(page or "Object")
             if task == "reconstruction":
                 self.result.start_over()
 
@@ -211,7 +210,7 @@ class Panels:
         """One line in the status bar."""
         self.hover.setText(text)
 
-    def use_colours(self, state: RunState, task: str = "training") -> None:
+    def use_colours(self, state: RunState, task: Task = "training") -> None:
         """Take the colours of the theme."""
         for view in (
             self.welcome,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -20,16 +19,14 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.gui.colour_scale import ColourScale
 from ptychoui.gui.controller import Controller
 from ptychoui.gui.dialogs import Files
-from ptychoui.gui.led_page import show_gain
-from ptychoui.gui.led_plot import LedPlot
-from ptychoui.gui.parts import bold, bullets, gap_of, ink, note, scrolled, sentence
-from ptychoui.gui.pupil_page import largest_terms
+from ptychoui.gui.file_pick import FilePick
+from ptychoui.gui.parts import bold, bullets, gap_of, ink, note, scrolled
+from ptychoui.gui.profile_outcome import ProfileOutcome
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.gui.work_dialog import WorkDialog, button, button_row, lead
-from ptychoui.session.profile_run import ProfileHistory, ProfileMade, ProfilePlan, profile_path
+from ptychoui.session.profile_run import ProfileHistory, ProfilePlan, profile_path
 from ptychoui.session.typed import is_number, typed_number
 from ptychoui.training.events import Failed
 from ptychoui.words import counted
@@ -64,48 +61,6 @@ SIGNS = (
 )
 
 
-class FilePick(QWidget):
-    """The name of a file or folder, typed or chosen.
-
-    Attributes
-    ----------
-    changed
-        The text is another one.
-    """
-
-    changed = pyqtSignal()
-
-    def __init__(self, empty: str, folders: bool = True) -> None:
-        super().__init__()
-        self.line = QLineEdit()
-        self.line.setPlaceholderText(empty)
-        self.line.setMinimumHeight(2 * self.fontMetrics().height())
-        self.line.setClearButtonEnabled(True)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(gap_of(self))
-        row.addWidget(self.line, 1)
-        ways: list[tuple[str, Callable[[QWidget], str]]] = [("File…", Files.to_open)]
-        if folders:
-            ways.append(("Folder…", Files.folder_to_open))
-        for text, ask in ways:
-            made = button(text)
-            made.setMinimumWidth(0)
-            made.clicked.connect(lambda _=False, ask=ask: self._choose(ask))
-            row.addWidget(made)
-        self.line.textChanged.connect(self.changed)
-
-    @property
-    def text(self) -> str:
-        """What is there, the home folder written out."""
-        text = self.line.text().strip()
-        return str(Path(text).expanduser()) if text.startswith("~") else text
-
-    def _choose(self, ask: Callable[[QWidget], str]) -> None:
-        if name := ask(self):
-            self.line.setText(name)
-
-
 class ProfileGuide(WorkDialog):
     """Six pages; the fifth starts the measurement, the sixth shows what it found."""
 
@@ -121,7 +76,7 @@ class ProfileGuide(WorkDialog):
         self.summary = {name: QLabel() for name in PARTS[:4]}
         self.output = QLineEdit()
         self.output.setMinimumHeight(2 * self.fontMetrics().height())
-        self.outcome = _Outcome()
+        self.outcome = ProfileOutcome()
         self.pages = QStackedWidget()
         self._history: ProfileHistory | None = None
         self.marks: dict[str, tuple[QLabel, QLabel]] = {}
@@ -418,69 +373,6 @@ class ProfileGuide(WorkDialog):
         paint_primary(self.next)
         self.outcome.use_colours()
         self.show_work()
-
-
-class _Outcome(QWidget):
-    """What changed, the aberrations, and the brightness of every LED."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        gap = gap_of(self)
-        self.made: ProfileMade | None = None
-        self.file, self.pupil, self.notes = QLabel(), QLabel(), note()
-        self.file.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        for label in (self.file, self.pupil):
-            label.setWordWrap(True)
-        self.table = QGridLayout()
-        self.table.setHorizontalSpacing(4 * gap)
-        self.table.setVerticalSpacing(gap)
-        self.table.setColumnStretch(3, 1)
-        self.map, self.scale = LedPlot(self, aperture=False), ColourScale()
-        self._heads: list[QLabel] = []
-        left, right = scrolled(gap, self.table, self.pupil, self.notes), QVBoxLayout()
-        right.setSpacing(gap)
-        right.addWidget(self.map, 1)
-        right.addWidget(self.scale)
-        across = QHBoxLayout()
-        across.setSpacing(3 * gap)
-        across.addWidget(left, 3)
-        across.addLayout(right, 2)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2 * gap)
-        layout.addWidget(self.file)
-        layout.addLayout(across, 1)
-
-    def show_profile(self, made: ProfileMade) -> None:
-        """Show a profile."""
-        self.made = made
-        while (item := self.table.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.deleteLater()
-        self._heads = [QLabel(text) for text in ("Pose", "Before", "Now")]
-        for column, label in enumerate(self._heads):
-            self.table.addWidget(label, 0, column)
-        for row, texts in enumerate(made.pose, start=1):
-            for column, text in enumerate(texts):
-                cell = QLabel(text)
-                if column:
-                    cell.setAlignment(Qt.AlignmentFlag.AlignRight)
-                self.table.addWidget(cell, row, column)
-        terms = largest_terms(made.zernike_waves)
-        self.pupil.setText(f"Aberrations in waves RMS:  {terms or 'none'}.")
-        self.file.setText(f"Written to {made.path}")
-        bullets(self.notes, [sentence(text) for text in made.notes], colours().muted)
-        self.map.set_leds(made.illumination_na, made.led_numbers, made.objective_na)
-        show_gain(self.map, self.scale, made.gain)
-        self.use_colours()
-
-    def use_colours(self) -> None:
-        """Take the colours of the theme."""
-        self.map.use_colours()
-        self.scale.update()
-        for label in self._heads:
-            ink(label, colours().muted)
-        ink(self.notes, colours().muted)
 
 
 def _missing(name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from ptychoui.gui.controller import Controller, Task
+from ptychoui.gui.controller import Controller
+from ptychoui.gui.job_kinds import Task
 from ptychoui.gui.parts import Status, gap_of, ink, note, sentence
 from ptychoui.gui.theme import colours, paint_primary
 from ptychoui.session.worker import RunState

@@ -24,7 +24,7 @@ from ptychoui.gui.contrast_bar import ContrastBar
 from ptychoui.gui.controller import Controller
 from ptychoui.gui.export_dialog import ExportDialog
 from ptychoui.gui.fields import Field, Form
-from ptychoui.gui.geometry_dock import ARRAY, MICROSCOPE, POSE
+from ptychoui.gui.geometry_fields import ARRAY, MICROSCOPE, POSE
 from ptychoui.gui.main_window import MainWindow
 from ptychoui.gui.number_boxes import CountBox, NumberBox, NumbersLine
 from ptychoui.gui.profile_guide import ProfileGuide

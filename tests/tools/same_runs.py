@@ -1,6 +1,6 @@
 """Whether runs of another checkout are those of this one, byte for byte where their formats allow.
 
-    python tests/same_runs.py OTHER_CHECKOUT --data bloodsmear_red.mat [--steps 20]
+    python tests/tools/same_runs.py OTHER_CHECKOUT --data bloodsmear_red.mat [--steps 20]
 
 Every experiment is trained for some steps on one thread by both programs, its patterns are exported in every format,
 and its run is scored. Then files are compared: training curves, certificates, parameters and the optimiser's memory as
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 FORMATS = ("json", "csv", "png", "npz", "c_header", "illuminate-1", "illuminate-2", "illuminate")
 TIMES = ("elapsed_s", "__sha256__")
 """Arrays of a state that tell how long it took, and the hash over them."""
