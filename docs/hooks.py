@@ -89,11 +89,12 @@ def _known(name: str) -> Any:
 
 
 def settings_classes() -> list[type[BaseModel]]:
-    """Every class of settings of the program, as they are written down; those in tests are none."""
+    """Every class of settings of these modules; presets and tests have classes of their own."""
     found: list[type[BaseModel]] = [_known("Settings")]
     for owner in found:
         found += [below for below in owner.__subclasses__() if below not in found]
-    return [cls for cls in found[1:] if cls.__module__.startswith("ptychoui.") and cls.model_fields]
+    home = settings_module().__name__
+    return [cls for cls in found[1:] if f"{cls.__module__}.".startswith(f"{home}.") and cls.model_fields]
 
 
 def tables(cls: type[BaseModel], place: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
