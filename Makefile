@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt resources/system-libraries.sh
 	@echo "Installing pinned packages into $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
 	@echo "Compiling the loops over LEDs for this processor (half a minute)"
-	@$(BIN)/python -c "from ptychoui.optics.compiled import prepare, show_progress; [prepare(kind, show_progress) for kind in ('complex64', 'complex128')]"
+	@$(BIN)/python -c "from ptychoui.optics.forward.compiled import prepare, show_progress; [prepare(kind, show_progress) for kind in ('complex64', 'complex128')]"
 	@touch $@
 
 run: setup

@@ -67,11 +67,11 @@ MEANINGS = {
 
 
 def settings_module() -> Any:
-    """Where the settings are: `ptychoui.settings`, or `ptychoui.experiment`; every module of it is imported."""
+    """Where the settings are: `ptychoui.settings`, or `ptychoui.settings`; every module of it is imported."""
     try:
         package = import_module("ptychoui.settings")
     except ModuleNotFoundError:
-        return import_module("ptychoui.experiment")
+        return import_module("ptychoui.settings")
     for found in pkgutil.walk_packages(getattr(package, "__path__", ()), "ptychoui.settings."):
         import_module(found.name)
     return package

@@ -55,9 +55,9 @@ def test_the_block_blocks() -> None:
         "ptychoui.settings",
         "ptychoui.training.events",
         "ptychoui.training.control",
-        "ptychoui.optics.led_array",
-        "ptychoui.optics.microscope",
-        "ptychoui.optics.validation",
+        "ptychoui.optics.geometry.led_array",
+        "ptychoui.optics.geometry.microscope",
+        "ptychoui.optics.quality.validation",
         "ptychoui.design.feasibility",
         "ptychoui.design.starts",
     ],
@@ -68,7 +68,7 @@ def test_light_modules_do_not_load_torch(name: str) -> None:
 
 def test_the_window_does_not_load_torch_by_itself() -> None:
     pytest.importorskip("PyQt6")
-    assert run("import sys, ptychoui.gui.app; print('torch' in sys.modules)").strip() == "False"
+    assert run("import sys, ptychoui.gui.shell.app; print('torch' in sys.modules)").strip() == "False"
 
 
 def test_package_files_are_empty_or_lazy() -> None:

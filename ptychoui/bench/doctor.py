@@ -62,8 +62,8 @@ def examine(screen: bool) -> dict[str, Any]:
 def _self_test() -> bool:
     import torch
 
-    from ptychoui.bench.passes import closed_form_gradient
-    from ptychoui.bench.problem import make_bench
+    from ptychoui.bench.engine.passes import closed_form_gradient
+    from ptychoui.bench.engine.problem import make_bench
     from ptychoui.engine.scratch import Scratch
 
     try:

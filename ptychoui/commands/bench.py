@@ -62,10 +62,10 @@ def _add_engine(kinds: Any) -> None:
 
 
 def _engine(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import engine
+    from ptychoui.bench.engine import strategies
 
     use_threads(arguments)
-    result = engine.run(
+    result = strategies.run(
         arguments.unrolls,
         arguments.leds,
         arguments.measurements,
@@ -79,10 +79,10 @@ def _engine(arguments: argparse.Namespace) -> int:
         say,
     )
     if arguments.plot:
-        from ptychoui.bench.engine_plot import plot
+        from ptychoui.bench.engine.plot import plot
 
         plot(result, Path(arguments.plot))
-    return show(arguments, result, engine.table)
+    return show(arguments, result, strategies.table)
 
 
 def _add_design(kinds: Any) -> None:
@@ -103,17 +103,17 @@ def _add_design(kinds: Any) -> None:
 
 
 def _design(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import design
+    from ptychoui.bench.design import baselines
     from ptychoui.settings import for_microscopes, load_experiment
 
     experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     output = Path(arguments.output) if arguments.output else None
     use_threads(arguments)
-    effort = design.Effort(
+    effort = baselines.Effort(
         unrolls=tuple(arguments.unrolls), tuning_objects=arguments.tuning_objects, draws=arguments.draws
     )
-    summary = design.run(experiment, range(arguments.seeds), say, effort, output)
-    return show(arguments, summary, design.table)
+    summary = baselines.run(experiment, range(arguments.seeds), say, effort, output)
+    return show(arguments, summary, baselines.table)
 
 
 def _add_greedy(kinds: Any) -> None:
@@ -138,7 +138,7 @@ def _add_greedy(kinds: Any) -> None:
 
 
 def _greedy(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import greedy
+    from ptychoui.bench.engine import greedy
     from ptychoui.settings import for_microscopes, load_experiment
 
     result = greedy.run(
@@ -157,7 +157,7 @@ def _greedy(arguments: argparse.Namespace) -> int:
         arguments.clock,
     )
     if arguments.plot:
-        from ptychoui.bench.greedy_plot import plot
+        from ptychoui.bench.engine.greedy_plot import plot
 
         plot(result, Path(arguments.plot))
     return show(arguments, result, greedy.table)
@@ -179,7 +179,7 @@ def _add_depth(kinds: Any) -> None:
 
 
 def _depth(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import depth
+    from ptychoui.bench.design import depth
     from ptychoui.settings import for_microscopes, load_experiment
 
     experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
@@ -209,7 +209,7 @@ def _add_memory(kinds: Any) -> None:
 
 
 def _memory(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import memory
+    from ptychoui.bench.engine import memory
 
     use_threads(arguments)
     result = memory.run(arguments.configurations, arguments.seed, arguments.least_mb, progress=say)
@@ -230,7 +230,7 @@ def _add_leds(kinds: Any) -> None:
 
 
 def _leds(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import memory
+    from ptychoui.bench.engine import memory
 
     use_threads(arguments)
     result = memory.run_leds(
@@ -257,11 +257,11 @@ def _add_peers(kinds: Any) -> None:
 
 
 def _peers(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import peers
+    from ptychoui.bench.peers import libraries
 
     use_threads(arguments)
-    result = peers.run(arguments.unrolls, arguments.size, arguments.repeats, arguments.gain, say)
-    return show(arguments, result, peers.table)
+    result = libraries.run(arguments.unrolls, arguments.size, arguments.repeats, arguments.gain, say)
+    return show(arguments, result, libraries.table)
 
 
 def _add_stack(kinds: Any) -> None:
@@ -278,7 +278,7 @@ def _add_stack(kinds: Any) -> None:
 
 
 def _stack(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import stack_peers
+    from ptychoui.bench.stack import peers as stack_peers
 
     use_threads(arguments)
     only = tuple(name.lower() for name in arguments.only)
@@ -301,7 +301,7 @@ def _add_field(kinds: Any) -> None:
 
 
 def _field(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import field
+    from ptychoui.bench.stack import field
 
     use_threads(arguments)
     result = field.run(arguments.rows, arguments.columns, arguments.passes, arguments.tile, arguments.overlap, say)
@@ -352,7 +352,7 @@ def _add_calibration(kinds: Any) -> None:
 
 
 def _calibration(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench import calibration
+    from ptychoui.bench.stack import calibration
 
     use_threads(arguments)
     kinds = arguments.arrays or tuple(calibration.ARRAYS)

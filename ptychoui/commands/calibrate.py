@@ -21,8 +21,8 @@ from ptychoui.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from ptychoui.optics.calibrate import Calibration
-    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.optics.calibration.refine import Calibration
+    from ptychoui.workflows.calibrate_stack import StackCalibration
 
 
 def add_commands(commands: Any) -> None:
@@ -49,10 +49,10 @@ def add_commands(commands: Any) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
-    from ptychoui.optics.calibrate_file import StackCalibration
-    from ptychoui.optics.pose import changes, difference
-    from ptychoui.optics.reconstruct_file import open_stack
+    from ptychoui.optics.geometry.pose import changes, difference
     from ptychoui.settings import to_toml
+    from ptychoui.workflows.calibrate_stack import StackCalibration
+    from ptychoui.workflows.reconstruct_stack import open_stack
 
     check_output(arguments.output, arguments.file, geometry=arguments.geometry)
     use_threads(arguments)
@@ -92,7 +92,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 def _start(values: dict[str, Any]) -> str:
     """What the changes of a calibration are changes of."""
-    from ptychoui.optics.pose import VARIANTS
+    from ptychoui.optics.geometry.pose import VARIANTS
 
     layout = values.get("orientation", {"taken": False})
     if not layout["taken"] or layout["layouts"][0] == str(VARIANTS[0]):
@@ -102,7 +102,7 @@ def _start(values: dict[str, Any]) -> str:
 
 def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: dict[str, Any]) -> Calibration:
     """Calibrate, saying every step; the steps go into ``values``."""
-    from ptychoui.optics.calibrate import Step
+    from ptychoui.optics.calibration.refine import Step
 
     if arguments.orientation:
         found = work.orient(lambda done, of: say(f"layout {done} of {of}"))

@@ -45,7 +45,7 @@ def _add_info(commands: Any) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from ptychoui.optics.info import as_text, describe
+    from ptychoui.workflows.describe import as_text, describe
 
     values = describe(arguments.file, arguments.geometry, arguments.leds)
     return show(arguments, values, as_text)
@@ -61,7 +61,7 @@ def _add_presets(commands: Any) -> None:
 
 
 def _presets(arguments: argparse.Namespace) -> int:
-    from ptychoui.optics.presets import (
+    from ptychoui.optics.geometry.presets import (
         array_preset,
         array_presets,
         microscope_preset,
@@ -107,7 +107,7 @@ def _add_simulate(commands: Any) -> None:
 
 def _simulate(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import sha256_file
-    from ptychoui.optics.samples import write_samples
+    from ptychoui.workflows.sample_data import write_samples
 
     files = {str(path): sha256_file(path) for path in write_samples(arguments.output, arguments.seed)}
     if arguments.json:
@@ -146,7 +146,7 @@ def _add_objects(commands: Any) -> None:
 def _objects(arguments: argparse.Namespace) -> int:
     from ptychoui.data.formats.geometry_file import read_geometry
     from ptychoui.data.formats.native import save_hdf5
-    from ptychoui.optics.object_sources import collect_objects
+    from ptychoui.workflows.collect_objects import collect_objects
 
     check_output(arguments.output, *arguments.sources, geometry=arguments.geometry)
     with if_stopped(nothing_written(arguments)):

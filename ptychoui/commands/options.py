@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
-    from ptychoui.optics.crop import Window
     from ptychoui.settings import Experiment
+    from ptychoui.workflows.crop import Window
 
 
 def whole(lowest: int) -> Callable[[str], int]:
@@ -259,7 +259,7 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
 
 def crop_of(arguments: argparse.Namespace) -> Window | None:
     """The square of camera pixels that ``--crop`` asks for; None where it was not given."""
-    from ptychoui.optics.crop import Window
+    from ptychoui.workflows.crop import Window
 
     if not arguments.crop:
         return None

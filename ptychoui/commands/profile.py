@@ -47,9 +47,9 @@ def _profile(arguments: argparse.Namespace) -> int:
 
 def _measured(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
-    from ptychoui.optics.calibrate import Step
-    from ptychoui.optics.profile import make_profile
-    from ptychoui.optics.profile_files import open_for_profile, read_dark_level, said_of_images
+    from ptychoui.optics.calibration.refine import Step
+    from ptychoui.workflows.instrument_profile import make_profile
+    from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, said_of_images
 
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None

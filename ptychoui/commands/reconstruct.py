@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.design.patterns import PatternSet
-    from ptychoui.optics.crop import Window
-    from ptychoui.optics.multiplexed import CodedReconstruction
-    from ptychoui.optics.reconstruct_file import WindowReconstruction
     from ptychoui.settings import Reconstruct
+    from ptychoui.workflows.coded_stack import CodedReconstruction
+    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
 CODED_PASSES = 200
@@ -111,8 +111,8 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     """A result, what is to be done once it is kept, and the time for reading in seconds."""
     import time
 
-    from ptychoui.optics.reconstruct_file import open_stack, with_limit_noted
     from ptychoui.settings import Reconstruct
+    from ptychoui.workflows.reconstruct_stack import open_stack, with_limit_noted
 
     use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
@@ -151,7 +151,7 @@ def _window(arguments: argparse.Namespace) -> Window | None:
 def _one_window(
     arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
 ) -> StoredReconstruction:
-    from ptychoui.optics.reconstruct_file import WindowReconstruction
+    from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
     window = _window(arguments)
     work = WindowReconstruction(stack, settings, window, arguments.without, arguments.calibrate, device)
@@ -166,7 +166,7 @@ def _one_window(
 
 def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageStack:
     from ptychoui.data.formats.geometry_file import read_geometry
-    from ptychoui.optics.multiplexed import open_coded_images
+    from ptychoui.workflows.coded_stack import open_coded_images
 
     if arguments.full_field or arguments.without or arguments.calibrate:
         raise SettingsError(
@@ -179,7 +179,7 @@ def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageSta
 def _coded(
     arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: str
 ) -> StoredReconstruction:
-    from ptychoui.optics.multiplexed import CodedReconstruction
+    from ptychoui.workflows.coded_stack import CodedReconstruction
 
     # A pass takes little: there are few images, and no other unknowns than the object.
     settings = settings.replace(
@@ -215,9 +215,9 @@ def _full_field(
     """A result, and what is to be done once it is kept."""
     from tqdm import tqdm
 
-    from ptychoui.optics.reconstruct_file import with_calibration
-    from ptychoui.optics.tile_plan import plan_tiles
-    from ptychoui.optics.tiles import FieldReconstruction
+    from ptychoui.workflows.full_field import FieldReconstruction
+    from ptychoui.workflows.reconstruct_stack import with_calibration
+    from ptychoui.workflows.tile_plan import plan_tiles
 
     if arguments.crop:
         raise SettingsError("--crop and --full-field exclude each other", "leave one of them out")
@@ -275,7 +275,7 @@ def _keep_reconstruction(
     if arguments.json:
         print_json(values)
         return 0
-    from ptychoui.optics.info import as_text
+    from ptychoui.workflows.describe import as_text
 
     print(as_text(values | {"notes": []}))
     print(f"{values['seconds']:.2f} s for the passes, {reading_s:.2f} s for reading")

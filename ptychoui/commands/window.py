@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
 
 def _gui(arguments: argparse.Namespace) -> int:
     if has_screen():
-        from ptychoui.gui.app import main as open_window
+        from ptychoui.gui.shell.app import main as open_window
 
         return open_window(arguments.file, demo=arguments.demo, reset_layout=arguments.reset_layout)
     if arguments.file is not None:

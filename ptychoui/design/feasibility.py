@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.optics.led_array import LedArray
+from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.settings import Geometry, Measurement
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import SettingsError
-from ptychoui.optics.led_array import LedArray
+from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.settings import Design, Measurement
 
 FloatArray = NDArray[np.float64]

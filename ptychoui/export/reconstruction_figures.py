@@ -15,7 +15,7 @@ from ptychoui.data.results import StoredReconstruction
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ptychoui.optics.explained_stack import ExplainedStack
+    from ptychoui.workflows.explained_stack import ExplainedStack
 
 
 def write_figures(folder: str | Path, result: StoredReconstruction) -> tuple[Path, ...]:

@@ -13,9 +13,9 @@ def main(steps: int) -> int:
     print("starting", file=sys.stderr, flush=True)
     from PyQt6.QtCore import QTimer
 
-    from ptychoui.gui import app as application
-    from ptychoui.gui import theme
-    from ptychoui.gui.main_window import MainWindow
+    from ptychoui.gui.look import theme
+    from ptychoui.gui.shell import app as application
+    from ptychoui.gui.shell.main_window import MainWindow
     from ptychoui.session.preferences import Preferences
 
     app = application.make_application()

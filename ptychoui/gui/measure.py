@@ -16,7 +16,7 @@ _START = """
 import os, sys, time
 began = time.perf_counter()
 from ptychoui.gui import app as application, theme
-from ptychoui.gui.main_window import MainWindow
+from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.session.preferences import Preferences
 app = application.make_application()
 theme.apply(app, "dark")
@@ -65,9 +65,9 @@ def _start_up(repeats: int) -> tuple[list[float], bool]:
 
 def _delays(seconds: float) -> tuple[list[float], list[float], int]:
     """Lateness of a heart-beat in ms, idle for 3 s and then while the demo trains; steps done meanwhile."""
-    from ptychoui.gui import app as application
-    from ptychoui.gui import theme
-    from ptychoui.gui.main_window import MainWindow
+    from ptychoui.gui.look import theme
+    from ptychoui.gui.shell import app as application
+    from ptychoui.gui.shell.main_window import MainWindow
     from ptychoui.session.preferences import Preferences
     from ptychoui.session.worker import RunState
 

@@ -24,11 +24,11 @@ def make(folder: Path) -> list[Path]:
     """Write one PNG per state and return their paths."""
     from PyQt6.QtWidgets import QApplication
 
-    from ptychoui.gui import app as application
-    from ptychoui.gui import theme
-    from ptychoui.gui.main_window import MainWindow
-    from ptychoui.gui.orientation_dialog import OrientationDialog
-    from ptychoui.gui.profile_guide import PARTS, ProfileGuide
+    from ptychoui.gui.look import theme
+    from ptychoui.gui.shell import app as application
+    from ptychoui.gui.shell.main_window import MainWindow
+    from ptychoui.gui.stack.orientation_dialog import OrientationDialog
+    from ptychoui.gui.stack.profile_guide import PARTS, ProfileGuide
     from ptychoui.session.preferences import Preferences
     from ptychoui.session.worker import RunState
 

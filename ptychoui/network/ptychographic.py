@@ -21,8 +21,8 @@ from ptychoui.engine.strategy import Chain
 from ptychoui.engine.update import Update
 from ptychoui.errors import SettingsError
 from ptychoui.network.unrolled import UnrolledNetwork
-from ptychoui.optics.data_term import DataTerm, ProductResult
-from ptychoui.optics.forward import FourierPtychography, Linearised
+from ptychoui.optics.forward.data_term import DataTerm, ProductResult
+from ptychoui.optics.forward.model import FourierPtychography, Linearised
 from ptychoui.settings import Network
 
 INPUTS = ("weights", "offset", "amplitude", "step")
@@ -44,7 +44,7 @@ class GradientUnroll(Layer):
 
     def __init__(self, physics: FourierPtychography, index: int, variance_floor: float) -> None:
         self.name, self.kind = f"gradient {index + 1}", "gradient"
-        # Transforms per LED: see the table in `optics.forward`.
+        # Transforms per LED: see the table in `optics.forward.model`.
         self.effort = Effort(3, 5, both=6, stored=8) if physics.stream else Effort(2, 3, both=4, stored=4)
         self._physics, self._index, self._floor = physics, index, variance_floor
 

@@ -13,7 +13,7 @@ from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory

@@ -91,9 +91,9 @@ def field_run(
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
         from ptychoui.data.results import save_reconstruction
-        from ptychoui.optics.tile_plan import plan_tiles
-        from ptychoui.optics.tiles import FieldReconstruction
         from ptychoui.training.devices import pick_device
+        from ptychoui.workflows.full_field import FieldReconstruction
+        from ptychoui.workflows.tile_plan import plan_tiles
 
         began = time.monotonic()
         if geometry is None:

@@ -15,7 +15,7 @@ from ptychoui.data.formats.geometry_file import (
 )
 from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import PtychouiError
-from ptychoui.optics.presets import ArrayPreset, MicroscopePreset
+from ptychoui.optics.geometry.presets import ArrayPreset, MicroscopePreset
 from ptychoui.paths import data_file
 from ptychoui.settings import Array, DataSource, Geometry, Microscope
 

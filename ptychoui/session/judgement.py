@@ -14,7 +14,7 @@ from ptychoui.settings import DataSource, Geometry, Measurement
 
 if TYPE_CHECKING:
     from ptychoui.design.feasibility import Feasibility
-    from ptychoui.optics.derived import Derived
+    from ptychoui.optics.geometry.derived import Derived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,9 @@ def judge(
     Tiles of ``data`` and LEDs within ``guard_na`` of the objective NA are judged too, see `derived_numbers`.
     """
     from ptychoui.design.feasibility import feasibility
-    from ptychoui.optics.derived import derived_numbers
-    from ptychoui.optics.led_array import led_array
-    from ptychoui.optics.microscope import good_padding
+    from ptychoui.optics.geometry.derived import derived_numbers
+    from ptychoui.optics.geometry.led_array import led_array
+    from ptychoui.optics.geometry.microscope import good_padding
 
     try:
         if data is None:
@@ -66,7 +66,7 @@ class Brightness:
 
     def doubts(self, stack: ImageStack, geometry: Geometry) -> tuple[str, ...]:
         """Sentences; none where geometry and brightness agree, or where the geometry is impossible."""
-        from ptychoui.optics.bright_field import image_means, stack_findings
+        from ptychoui.optics.quality.bright_field import image_means, stack_findings
 
         if self._of is None or self._of[0] is not stack:
             self._of = None  # the old images are not kept while the new ones are read

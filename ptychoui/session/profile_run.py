@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_target, write_atomic
 from ptychoui.errors import StopRequested
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.paths import data_file, resources, sample_data, user_state
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.worker import MakeEvents
@@ -25,7 +25,7 @@ from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 from ptychoui.words import counted
 
 if TYPE_CHECKING:
-    from ptychoui.optics.profile import Profile
+    from ptychoui.workflows.instrument_profile import Profile
 
 Part = Literal["dark", "blank", "sample", "sign", "measure"]
 
@@ -150,10 +150,10 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.calibrate import Step
-        from ptychoui.optics.profile import check_blank, make_profile
-        from ptychoui.optics.profile_files import open_for_profile, read_dark_level
+        from ptychoui.optics.calibration.refine import Step
         from ptychoui.training.devices import pick_device
+        from ptychoui.workflows.instrument_profile import check_blank, make_profile
+        from ptychoui.workflows.profile_files import open_for_profile, read_dark_level
 
         began, done = time.monotonic(), 0
         yield ProfileBegun(step=0)
@@ -214,7 +214,7 @@ STEPS = 2
 
 def _said(plan: ProfilePlan, source: DataSource, dark: float | None) -> Images:
     """What is known of the images before brightness and stray light are measured anew."""
-    from ptychoui.optics.profile_files import said_of_images
+    from ptychoui.workflows.profile_files import said_of_images
 
     if plan.sample:
         return said_of_images(None, dark)

@@ -19,7 +19,7 @@ from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 if TYPE_CHECKING:
     import torch
 
-    from ptychoui.optics.calibrate_file import StackCalibration
+    from ptychoui.workflows.calibrate_stack import StackCalibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +146,8 @@ def calibrating(
     DataError
         If an LED has no image.
     """
-    from ptychoui.optics.calibrate_file import LARGEST_PX, StackCalibration
-    from ptychoui.optics.crop import Window
+    from ptychoui.workflows.calibrate_stack import LARGEST_PX, StackCalibration
+    from ptychoui.workflows.crop import Window
 
     if geometry is None:
         raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")
@@ -165,8 +165,8 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.calibrate import Step
-        from ptychoui.optics.pose import changes, difference
+        from ptychoui.optics.calibration.refine import Step
+        from ptychoui.optics.geometry.pose import changes, difference
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()

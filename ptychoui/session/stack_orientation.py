@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import StopRequested
-from ptychoui.optics.pose import VARIANTS, Variant, laid_out
+from ptychoui.optics.geometry.pose import VARIANTS, Variant, laid_out
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_calibration import calibrating
 from ptychoui.session.stack_plan import StackPlan
@@ -19,7 +19,7 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 
 if TYPE_CHECKING:
-    from ptychoui.optics.orientation import Orientation
+    from ptychoui.optics.calibration.orientation import Orientation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.orientation import try_layouts
+        from ptychoui.optics.calibration.orientation import try_layouts
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
@@ -128,7 +128,7 @@ def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
 
 
 def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geometry]) -> OrientationFound:
-    from ptychoui.optics.orientation import SURE, worse
+    from ptychoui.optics.calibration.orientation import SURE, worse
 
     best = test.residuals[0]
     layouts = tuple(

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, NoGeometryError
-from ptychoui.optics.led_array import LedArray
-from ptychoui.optics.microscope import tile_limits
+from ptychoui.optics.geometry.led_array import LedArray
+from ptychoui.optics.geometry.microscope import tile_limits
 from ptychoui.settings import Geometry, Reconstruct, Settings
 from ptychoui.words import counted
 
@@ -108,7 +108,7 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
 def _seen(
     stack: ImageStack, geometry: Geometry | None, plan: StackPlan
 ) -> tuple[LedArray, tuple[int, int, int], tuple[float, float], list[str]]:
-    from ptychoui.optics.crop import Window, leds_seen_from
+    from ptychoui.workflows.crop import Window, leds_seen_from
 
     if geometry is None:
         raise NoGeometryError(
@@ -176,8 +176,8 @@ def forecast(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) -> S
     PtychouiError
         For the reasons for which the reconstruction itself would be refused.
     """
-    from ptychoui.optics.stack_fit import stack_bytes
-    from ptychoui.optics.stack_grids import object_upsampling, stack_sampling
+    from ptychoui.optics.reconstruction.stack_fit import stack_bytes
+    from ptychoui.optics.reconstruction.stack_grids import object_upsampling, stack_sampling
 
     leds, square, _point, warnings = _seen(stack, geometry, plan)
     assert geometry is not None

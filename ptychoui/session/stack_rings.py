@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import StopRequested
-from ptychoui.optics.halves import two_halves
-from ptychoui.optics.ring_correlation import RingCorrelation, ring_correlation
+from ptychoui.optics.quality.ring_correlation import RingCorrelation, ring_correlation
+from ptychoui.optics.quality.split_leds import two_halves
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, stack_task
 from ptychoui.session.worker import MakeEvents
@@ -107,8 +107,8 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.reconstruct import StackReconstruction
-        from ptychoui.optics.stack_grids import object_upsampling, stack_sampling
+        from ptychoui.optics.reconstruction.stack import StackReconstruction
+        from ptychoui.optics.reconstruction.stack_grids import object_upsampling, stack_sampling
         from ptychoui.training.devices import pick_device
 
         began, done = time.monotonic(), 0

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import PtychouiError, StopRequested
-from ptychoui.optics import validation
-from ptychoui.optics.led_quality import LedQuality, led_quality, misfit_per_led
+from ptychoui.optics.quality import validation
+from ptychoui.optics.quality.led_quality import LedQuality, led_quality, misfit_per_led
 from ptychoui.session.history import Curve
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.stack_plan import StackPlan, StackTask, forecast, stack_task
@@ -27,8 +27,8 @@ from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.optics.reconstruct import StackReconstruction
-    from ptychoui.optics.stack_result import Reconstruction
+    from ptychoui.optics.reconstruction.stack import StackReconstruction
+    from ptychoui.optics.reconstruction.stack_result import Reconstruction
 
 LOG = logging.getLogger(__name__)
 FloatImage = NDArray[np.float32]
@@ -76,7 +76,7 @@ class SuggestedLayout:
     @classmethod
     def of(cls, geometry: Geometry, array: Array | None) -> SuggestedLayout | None:
         """A geometry in the layout of another array; None where there is none."""
-        from ptychoui.optics.geometry_check import settings_of
+        from ptychoui.optics.calibration.geometry_check import settings_of
 
         return None if array is None else cls(geometry=geometry.replace(array=array), settings=settings_of(array))
 
@@ -205,9 +205,9 @@ def stack_run(
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.curvature import curvature
-        from ptychoui.optics.geometry_check import findings, suggested_array
-        from ptychoui.optics.reconstruct import StackReconstruction
+        from ptychoui.optics.calibration.geometry_check import findings, suggested_array
+        from ptychoui.optics.geometry.curvature import curvature
+        from ptychoui.optics.reconstruction.stack import StackReconstruction
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
@@ -322,8 +322,8 @@ def _save(
     suggested: SuggestedLayout | None,
 ) -> Path:
     from ptychoui.data.results import save_reconstruction
-    from ptychoui.optics.crop import Window
-    from ptychoui.optics.reconstruct_file import record_of, stored_tiles
+    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.reconstruct_stack import record_of, stored_tiles
 
     row, column, size = square
     array = None if suggested is None else suggested.geometry.array

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.optics import validation
-from ptychoui.optics.led_quality import LedQuality, led_quality
+from ptychoui.optics.quality import validation
+from ptychoui.optics.quality.led_quality import LedQuality, led_quality
 from ptychoui.session.stack_run import StackReport, SuggestedLayout, frozen
 from ptychoui.settings import Array
 
 if TYPE_CHECKING:
     from ptychoui.data.results import StoredReconstruction
-    from ptychoui.optics.stack_result import Reconstruction
+    from ptychoui.optics.reconstruction.stack_result import Reconstruction
 
 LARGEST_PX = 4096
 """Edge above which a field is shown at less than its resolution: no screen shows more, and each change takes long."""
@@ -94,7 +94,7 @@ def _square(stored: StoredReconstruction, tile: int) -> tuple[int, int, int]:
 def _of_tile(
     stored: StoredReconstruction, tile: int, times: int
 ) -> tuple[Reconstruction, LedQuality, validation.FourierCoverage]:
-    from ptychoui.optics.stack_result import Reconstruction
+    from ptychoui.optics.reconstruction.stack_result import Reconstruction
 
     scope = stored.geometry.microscope
     na, gain = stored.illumination_na[tile], stored.gain[tile]
@@ -129,7 +129,7 @@ def _of_tile(
 
 def quality_of_tile(stored: StoredReconstruction, tile: int) -> LedQuality:
     """How well each LED's image is explained in a tile of a result that was kept, and which LEDs stand out."""
-    from ptychoui.optics.stack_result import BLACK
+    from ptychoui.optics.reconstruction.stack_result import BLACK
 
     na, gain, light = stored.illumination_na[tile], stored.gain[tile], _per_led(stored, stored.light[tile])
     # The file has misfits as shares of each image's light; views show them in the open field's amplitude.

@@ -62,7 +62,7 @@ def test_files_that_are_missing(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("fault", ["error", "other bits", "no certificate"])
 def test_an_engine_that_does_not_reverse(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ptychoui.bench import passes
+    from ptychoui.bench.engine import passes
 
     real = passes.closed_form_gradient
 

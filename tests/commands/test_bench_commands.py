@@ -68,8 +68,8 @@ def test_bench_peers(works: Call) -> None:
 
 
 def test_bench_memory_and_leds(works: Call, refused: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ptychoui.bench import memory
-    from ptychoui.bench.resident import Measured
+    from ptychoui.bench.engine import memory
+    from ptychoui.bench.engine.resident import Measured
 
     measured = Measured(resident_bytes=2_000_000, metered_bytes=1_000_000, seconds=3.0)
     monkeypatch.setattr(memory, "measure_pass", lambda *_words, **_more: measured)

@@ -244,7 +244,7 @@ def test_an_error_without_a_hint_gets_that_of_its_kind(refused: Call, monkeypatc
     def fail(*_words: object) -> None:
         raise DataError("the file holds pears")
 
-    monkeypatch.setattr("ptychoui.optics.info.describe", fail)
+    monkeypatch.setattr("ptychoui.workflows.describe.describe", fail)
     assert refused("info", "s.tif") == f"ptychoui: the file holds pears - {DataError.usual_hint}"
 
 

@@ -23,14 +23,14 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.data.results import load_reconstruction
-from ptychoui.optics.calibrate import Step
-from ptychoui.optics.calibrate_file import Spread
-from ptychoui.optics.pose import VARIANTS, moved
-from ptychoui.optics.reconstruct_file import WindowReconstruction
-from ptychoui.optics.simulate import simulate_stack
-from ptychoui.optics.tiles import FieldReconstruction
+from ptychoui.optics.calibration.refine import Step
+from ptychoui.optics.forward.simulate import simulate_stack
+from ptychoui.optics.geometry.pose import VARIANTS, moved
 from ptychoui.paths import sample_data
 from ptychoui.settings import Array, Geometry, Measurement, Microscope, to_toml
+from ptychoui.workflows.calibrate_stack import Spread
+from ptychoui.workflows.full_field import FieldReconstruction
+from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),
@@ -155,8 +155,8 @@ def test_a_calibration_that_is_stopped_in_its_starts_keeps_the_geometry(
             yield Spread(ends=np.eye(2, 6), residuals=np.ones(2))
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", calibrated)
-    monkeypatch.setattr("ptychoui.optics.calibrate_file.StackCalibration.spread", starts)
+    monkeypatch.setattr("ptychoui.workflows.calibrate_stack.calibrate", calibrated)
+    monkeypatch.setattr("ptychoui.workflows.calibrate_stack.StackCalibration.spread", starts)
     for known, said in ((True, "is of 2 starts, not of 9"), (False, "is not known")):
         words = ("calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
         code, out, err = run(capsys, *words, "--json")
@@ -190,7 +190,7 @@ def test_a_calibration_that_is_ended_twice_says_that_it_is_written(
     def interrupted(*_words: object) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", calibrated)
+    monkeypatch.setattr("ptychoui.workflows.calibrate_stack.calibrate", calibrated)
     monkeypatch.setattr("ptychoui.commands.calibrate._spread", interrupted)
     code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml", "--starts", 9)
     assert code == 2 and out == "" and (tmp_path / "g.toml").is_file()
@@ -291,7 +291,7 @@ def test_calibrate_says_what_changed_with_units(
         array = moved(geometry.array, np.array([0.5, 0.0, -1.0, 2.0, 0.0, 0.0]))
         yield SimpleNamespace(reconstruction=result, geometry=geometry.replace(array=array), moved=False)
 
-    monkeypatch.setattr("ptychoui.optics.calibrate_file.calibrate", moved_a_bit)
+    monkeypatch.setattr("ptychoui.workflows.calibrate_stack.calibrate", moved_a_bit)
     code, out, err = run(capsys, "calibrate", stack, "-o", tmp_path / "g.toml")
     assert code == 0, err
     assert "shift x +0.5 mm, rotation -1 deg, height +2 %" in out and "residual 0.0100" in out
@@ -350,7 +350,7 @@ def test_a_profile_says_every_step_once(
         yield step
         yield SimpleNamespace(notes=(step.sentence, "brightness by the sample"), toml=lambda: "made = 1\n")
 
-    monkeypatch.setattr("ptychoui.optics.profile.make_profile", made)
+    monkeypatch.setattr("ptychoui.workflows.instrument_profile.make_profile", made)
     code, out, err = run(capsys, "profile", stack, "-o", tmp_path / "p.toml")
     assert code == 0 and (out + err).count(step.sentence) == 1 and "brightness by the sample" in out
     code, out, err = run(capsys, "profile", stack, "-o", tmp_path / "p.toml", "--json")

@@ -12,7 +12,7 @@ from commands.calls import Call
 from ptychoui.commands.reconstruct import _standing_out
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
-from ptychoui.optics.simulate import simulate_stack
+from ptychoui.optics.forward.simulate import simulate_stack
 from ptychoui.session.stored_report import leds_that_stand_out, open_report
 from ptychoui.settings import Array, Geometry, Measurement, Microscope
 

@@ -19,10 +19,10 @@ from ptychoui.data.formats.geometry_file import PartialGeometry, read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, NoGeometryError, SettingsError
-from ptychoui.optics.info import as_text, describe
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.paths import resources
 from ptychoui.settings import Geometry, load_geometry, to_toml
+from ptychoui.workflows.describe import as_text, describe
 
 
 def opened(path: str | Path, geometry: Any = None) -> ImageStack:

@@ -11,7 +11,7 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.paths import resources
 from ptychoui.settings import Geometry, load_geometry
 

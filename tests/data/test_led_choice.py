@@ -14,8 +14,8 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, PtychouiError, SettingsError
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.pose import single_slopes
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.pose import single_slopes
 from ptychoui.settings import Array
 
 SCOPE = "[microscope]\nwavelength_um = 0.5\nobjective_na = 0.2\nmagnification = 10.0\ncamera_pixel_um = 5.0\n"

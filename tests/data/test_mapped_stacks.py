@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptychoui.bench.resident import available
+from ptychoui.bench.engine.resident import available
 from ptychoui.data import dataset as dataset_module
 from ptychoui.data.dataset import ImageStack, array_sha256, pieces
 from ptychoui.data.formats import native
@@ -115,7 +115,7 @@ def test_hash_in_pieces_is_the_hash_of_all(monkeypatch: pytest.MonkeyPatch, stac
 OPEN = """
 import sys
 import numpy as np
-from ptychoui.bench.resident import reset_peak, resident_kb
+from ptychoui.bench.engine.resident import reset_peak, resident_kb
 from ptychoui.data.formats.open import open_dataset
 open_dataset(sys.argv[1])
 reset_peak()

@@ -16,10 +16,10 @@ from ptychoui.data.formats.geometry_file import PartialGeometry, given_of, read_
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import NoGeometryError
-from ptychoui.optics.info import as_text, describe
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.paths import resources
 from ptychoui.settings import DataSource, FpmExperiment, Geometry, load_geometry
+from ptychoui.workflows.describe import as_text, describe
 
 PRESET = "uconn_bloodsmear"
 WHOLE = load_geometry(PRESET)

@@ -15,8 +15,8 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats import hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.microscope import pupil_function
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.microscope import pupil_function
 from ptychoui.settings import Geometry, Microscope
 
 

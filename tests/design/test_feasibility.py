@@ -10,7 +10,7 @@ import pytest
 from ptychoui.design.feasibility import feasibility, phase_transfer_peak
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import SettingsError
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.settings import Array, Geometry, Measurement, Microscope
 
 NA = 0.2

@@ -9,7 +9,7 @@ import pytest
 
 from ptychoui.design import starts
 from ptychoui.errors import SettingsError
-from ptychoui.optics.led_array import LedArray, led_array
+from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.settings import Array, Design, Measurement
 
 NA = 0.2

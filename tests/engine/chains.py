@@ -19,8 +19,8 @@ from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Backward, Chain
 from ptychoui.engine.update import Update
 from ptychoui.network.ptychographic import GradientUnroll
-from ptychoui.optics.data_term import DataTerm
-from ptychoui.optics.forward import FourierPtychography
+from ptychoui.optics.forward.data_term import DataTerm
+from ptychoui.optics.forward.model import FourierPtychography
 
 STRATEGIES = ("store_all", "checkpoint", "offload", "binomial", "reversible")
 """All that give exact gradients of a heavy-ball chain."""

@@ -14,9 +14,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "session"))
 
-from ptychoui.gui import app as application
-from ptychoui.gui import dialogs, theme
-from ptychoui.gui.main_window import MainWindow
+from ptychoui.gui.look import theme
+from ptychoui.gui.shell import app as application
+from ptychoui.gui.shell import dialogs
+from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.session.preferences import Preferences
 
 

@@ -11,15 +11,15 @@ from PyQt6.QtWidgets import QComboBox, QDoubleSpinBox
 from stepwise_run import snapshot
 
 from ptychoui.engine.sizes import size_text
-from ptychoui.gui import theme
-from ptychoui.gui.contrast_bar import ContrastBar
-from ptychoui.gui.geometry_dock import A, M
-from ptychoui.gui.limits import auto_limits, decimals_for, finite_values, full_limits
-from ptychoui.gui.luts import NAMES, lut
-from ptychoui.gui.main_window import MainWindow
-from ptychoui.gui.parts import duration
-from ptychoui.gui.reconstruction_view import ReconstructionView
-from ptychoui.gui.scale_bar import bar_length_um, length_text
+from ptychoui.gui.look import theme
+from ptychoui.gui.look.limits import auto_limits, decimals_for, finite_values, full_limits
+from ptychoui.gui.look.luts import NAMES, lut
+from ptychoui.gui.look.scale_bar import bar_length_um, length_text
+from ptychoui.gui.shell.main_window import MainWindow
+from ptychoui.gui.stack.geometry_dock import A, M
+from ptychoui.gui.training.training_view import ReconstructionView
+from ptychoui.gui.widgets.contrast_bar import ContrastBar
+from ptychoui.gui.widgets.parts import duration
 
 LONG = 60_000
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.optics.data_term import DataTerm
-from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.microscope import Sampling, sampling
+from ptychoui.optics.forward.data_term import DataTerm
+from ptychoui.optics.forward.model import FourierPtychography
+from ptychoui.optics.geometry.led_array import LedArray, led_array
+from ptychoui.optics.geometry.microscope import Sampling, sampling
 from ptychoui.settings import Array, Microscope
 
 SCOPE: dict[str, Any] = {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0}

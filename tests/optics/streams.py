@@ -6,13 +6,13 @@ from fractions import Fraction
 
 import torch
 
-from ptychoui.bench.problem import PIXEL_UM, disc_of_leds, field_px
+from ptychoui.bench.engine.problem import PIXEL_UM, disc_of_leds, field_px
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
-from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.led_sums_chunked import ChunkedLedSums
-from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.forward.led_sums_chunked import ChunkedLedSums
+from ptychoui.optics.forward.model import FourierPtychography
+from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.settings import Microscope, Network
 
 SCOPE = Microscope(

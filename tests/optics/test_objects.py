@@ -15,13 +15,13 @@ from ptychoui.data.formats.geometry_file import read_geometry
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, GeometryError
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.microscope import sampling
+from ptychoui.optics.forward.simulate import single_led_images
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.microscope import sampling
 from ptychoui.optics.object_cuts import objects_from_images, objects_from_reconstruction
-from ptychoui.optics.object_sources import collect_objects
 from ptychoui.optics.objects import combine, phase_objects, resampled, training_objects
-from ptychoui.optics.simulate import single_led_images
 from ptychoui.settings import Geometry, to_toml
+from ptychoui.workflows.collect_objects import collect_objects
 
 GEOMETRY: dict[str, Any] = {
     "microscope": {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0},

@@ -12,11 +12,11 @@ from optics.setups import ABERRATED, make, objects, relative
 
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError
-from ptychoui.optics.all_at_once import all_at_once
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.microscope import Sampling, good_padding, sampling
+from ptychoui.optics.forward.simulate import low_pass, simulate_stack, single_led_images
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.microscope import Sampling, good_padding, sampling
 from ptychoui.optics.objects import source_image, training_objects
-from ptychoui.optics.simulate import low_pass, simulate_stack, single_led_images
+from ptychoui.optics.reconstruction.accelerated import all_at_once
 from ptychoui.settings import Array, Geometry, Measurement, Microscope
 
 SCOPE = {"wavelength_um": 0.5, "objective_na": 0.2, "magnification": 10.0, "camera_pixel_um": 5.0}

@@ -13,7 +13,7 @@ from data import foreign_layouts as foreign
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
-from ptychoui.optics.presets import array_preset, microscope_preset
+from ptychoui.optics.geometry.presets import array_preset, microscope_preset
 from ptychoui.paths import resources
 from ptychoui.session.filled_in import half_filled_in
 from ptychoui.session.opening import OpenedGeometry, open_or_ask

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.optics import bright_field
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.quality import bright_field
 from ptychoui.session.judgement import Brightness
 from ptychoui.settings import Array, Geometry, Microscope
 

@@ -11,8 +11,8 @@ import tifffile
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.optics import calibrate, calibrate_file
-from ptychoui.optics.led_array import led_array
+from ptychoui.optics.calibration import refine
+from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.profile_run import (
@@ -27,6 +27,7 @@ from ptychoui.session.profile_run import (
 from ptychoui.settings import DataSource, FpmExperiment, Geometry, Images
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
+from ptychoui.workflows import calibrate_stack
 
 SAMPLE = DataSource(path="sample:stack")
 
@@ -34,13 +35,13 @@ SAMPLE = DataSource(path="sample:stack")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A calibration that hardly calibrates: it has tests of its own."""
-    whole = calibrate_file.calibrate
-    monkeypatch.setattr(calibrate, "JUDGED_PASSES", 1)
+    whole = calibrate_stack.calibrate
+    monkeypatch.setattr(refine, "JUDGED_PASSES", 1)
 
     def hasty(*words: Any, **settings: Any) -> Any:
         return whole(*words, **settings, rounds=(1,), final_passes=1)
 
-    monkeypatch.setattr(calibrate_file, "calibrate", hasty)
+    monkeypatch.setattr(calibrate_stack, "calibrate", hasty)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_a_blank_field_that_shows_a_sample_is_refused_before_the_calibration(
     sample: ImageStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tifffile.imwrite(tmp_path / "sample.tif", 1000 * sample.images**2, photometric="minisblack")
-    monkeypatch.setattr(calibrate_file, "calibrate", lambda *_words, **_settings: pytest.fail("too late"))
+    monkeypatch.setattr(calibrate_stack, "calibrate", lambda *_words, **_settings: pytest.fail("too late"))
     with pytest.raises(DataError, match="they show a sample"):
         list(events(ProfilePlan(output=tmp_path / "p.toml", blank=str(tmp_path / "sample.tif")), sample.geometry))
 

@@ -8,8 +8,8 @@ import pytest
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.errors import NoGeometryError
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.pose import Variant, laid_out
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.pose import Variant, laid_out
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_orientation import (

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ptychoui.bench.calibration import ARRAYS, make_scene
+from ptychoui.bench.stack.calibration import ARRAYS, make_scene
 from ptychoui.data.dataset import ImageStack
-from ptychoui.optics.ring_correlation import RingCorrelation
+from ptychoui.optics.quality.ring_correlation import RingCorrelation
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.stack_plan import StackPlan

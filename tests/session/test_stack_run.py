@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optics.test_geometry_check import RIGHT, WRONG, simulated
+from optics.calibration.test_geometry_check import RIGHT, WRONG, simulated
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import save_reconstruction
 from ptychoui.errors import DataError, GeometryError, NoGeometryError, SettingsError
-from ptychoui.optics import calibrate, calibrate_file, geometry_check
-from ptychoui.optics.crop import Window
-from ptychoui.optics.reconstruct_file import WindowReconstruction
+from ptychoui.optics.calibration import geometry_check, refine
 from ptychoui.paths import data_file
 from ptychoui.session import opening
 from ptychoui.session.mailbox import Mailbox
@@ -33,6 +31,9 @@ from ptychoui.session.worker import RunState, Worker
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
+from ptychoui.workflows import calibrate_stack
+from ptychoui.workflows.crop import Window
+from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_a_stop_before_the_first_pass_has_no_result(sample: ImageStack) -> None:
 def test_a_stop_is_heard_between_a_few_leds(sample: ImageStack) -> None:
     """The first pass goes LED by LED: a stop does not wait for its end."""
     from ptychoui.errors import StopRequested
-    from ptychoui.optics.reconstruct import StackReconstruction
+    from ptychoui.optics.reconstruction.stack import StackReconstruction
 
     seen = 0
 
@@ -246,10 +247,10 @@ def test_a_calibration_does_what_the_plan_asks_for(sample: ImageStack, monkeypat
         calibration_run,
     )
 
-    whole = calibrate_file.calibrate
-    monkeypatch.setattr(calibrate, "JUDGED_PASSES", 2)
+    whole = calibrate_stack.calibrate
+    monkeypatch.setattr(refine, "JUDGED_PASSES", 2)
     monkeypatch.setattr(
-        calibrate_file, "calibrate", lambda *words, **settings: whole(*words, **settings, rounds=(2,), final_passes=1)
+        calibrate_stack, "calibrate", lambda *words, **settings: whole(*words, **settings, rounds=(2,), final_passes=1)
     )
     asked = StackPlan(size_px=32, tilt=True, single_leds=True)
     told = list(calibration_run(sample, sample.geometry, asked, "cpu")(RunControl(), lambda: False))

@@ -12,7 +12,7 @@ from optics.oracle import TorchModel
 from optics.setups import figure, relative
 from training.small import problem as small_problem
 
-from ptychoui.optics.data_term import DataTerm
+from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
 from ptychoui.tasks.fpm.task import FpmTask

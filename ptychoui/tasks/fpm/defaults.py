@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.microscope import good_padding
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.microscope import good_padding
 from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.task import find_dataset
 

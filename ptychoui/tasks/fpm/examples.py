@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError
-from ptychoui.optics.explained_stack import PASSES, ExplainedStack, explain_stack
-from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.forward.simulate import field_of_objects, low_pass, single_led_images
+from ptychoui.optics.geometry.led_array import LedArray, led_array
+from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.optics.objects import resampled
-from ptychoui.optics.reconstruct_file import central_window, image_places
-from ptychoui.optics.simulate import field_of_objects, low_pass, single_led_images
 from ptychoui.settings import FpmExperiment, Geometry
 from ptychoui.words import counted
+from ptychoui.workflows.crop import central_window, image_places
+from ptychoui.workflows.explained_stack import PASSES, ExplainedStack, explain_stack
 
 EMPTY_SHARE = 0.4
 """Contrast of a tile over the RMS of all tiles below which it shows next to nothing: losses and scores are relative

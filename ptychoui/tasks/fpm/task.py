@@ -21,12 +21,11 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.engine.strategy import Between
 from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.network.ptychographic import PtychographicNetwork
-from ptychoui.optics.compiled import compiled_before
-from ptychoui.optics.explained_stack import ExplainedStack
-from ptychoui.optics.forward import FourierPtychography
-from ptychoui.optics.led_array import LedArray, led_array
-from ptychoui.optics.measurement import MeasurementModel
-from ptychoui.optics.microscope import Sampling, good_padding, sampling
+from ptychoui.optics.forward.compiled import compiled_before
+from ptychoui.optics.forward.measurement import MeasurementModel
+from ptychoui.optics.forward.model import FourierPtychography
+from ptychoui.optics.geometry.led_array import LedArray, led_array
+from ptychoui.optics.geometry.microscope import Sampling, good_padding, sampling
 from ptychoui.paths import data_file
 from ptychoui.settings import Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
 from ptychoui.tasks.fpm.events import PatternSnapshot, TruthShown
@@ -45,6 +44,7 @@ from ptychoui.training.devices import pick_device
 from ptychoui.training.events import picture
 from ptychoui.training.run_folder import library_versions
 from ptychoui.training.task import NetworkInputs, Preflight
+from ptychoui.workflows.explained_stack import ExplainedStack
 
 STREAMED = "LEDs streamed"
 """The variant in which fields are made again instead of kept."""

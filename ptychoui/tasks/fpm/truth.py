@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from ptychoui.engine.strategy import Between
-from ptychoui.optics.all_at_once import AcceleratedDescent
+from ptychoui.optics.reconstruction.accelerated import AcceleratedDescent
 from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.tasks.fpm.examples import bands
 from ptychoui.tasks.fpm.objectives import complex_loss
 from ptychoui.training.events import picture
 
 if TYPE_CHECKING:
-    from ptychoui.optics.explained_stack import ExplainedStack
     from ptychoui.tasks.fpm.task import FpmTask
+    from ptychoui.workflows.explained_stack import ExplainedStack
 
 EMPTY = 1.0
 """Complex error of a picture that shows nothing: the truth's mean everywhere."""

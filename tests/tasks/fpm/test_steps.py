@@ -12,7 +12,7 @@ from training.small import experiment, experiment_on_disk, objects, problem, sam
 
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError
-from ptychoui.optics.data_term import DataTerm
+from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.settings import load_experiment
 from ptychoui.tasks.fpm.parameters import largest_step, start_parameters
 from ptychoui.tasks.fpm.task import build_task

@@ -14,12 +14,12 @@ from training.small import problem as small_problem
 
 from ptychoui.data.dataset import ImageStack, Provenance, TrainingSet, array_sha256, split_sources
 from ptychoui.errors import DataError, GeometryError, PtychouiError, SettingsError
-from ptychoui.optics.crop import Window
-from ptychoui.optics.explained_stack import ExplainedStack
-from ptychoui.optics.led_array import led_array
-from ptychoui.optics.microscope import Sampling
+from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.settings import Geometry
 from ptychoui.tasks.fpm.task import build_task
+from ptychoui.workflows.crop import Window
+from ptychoui.workflows.explained_stack import ExplainedStack
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from optics.test_explained_stack import off_stack
+from workflows.test_explained_stack import off_stack
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5

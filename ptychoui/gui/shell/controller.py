@@ -1,0 +1,264 @@
+"""Joins the document, the worker and the job queue; the window and its panels listen to its signals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import QObject
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.design.patterns import PatternSet
+from ptychoui.errors import PtychouiError
+from ptychoui.gui.shell.controller_base import History
+from ptychoui.gui.shell.controller_opening import Opening
+from ptychoui.gui.shell.job_kinds import JOB_KINDS, Task
+from ptychoui.gui.shell.kept_work import KeptWork
+from ptychoui.session import (
+    field_run,
+    opening,
+    profile_run,
+    runs,
+    stack_calibration,
+    stack_orientation,
+    stack_rings,
+    stack_run,
+)
+from ptychoui.session.field_run import FieldHistory
+from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
+from ptychoui.session.stack_calibration import CalibrationHistory
+from ptychoui.session.stack_orientation import OrientationHistory
+from ptychoui.session.stack_rings import RingsHistory
+from ptychoui.session.worker import MakeEvents, RunState
+from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
+from ptychoui.words import counted
+
+
+class Controller(Opening):
+    """What the window does, without the window: see `ControllerBase` for its signals."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.kept = KeptWork(self)
+        self._recovery.timeout.connect(self._write_recovery)
+        self.bridge.run_events.connect(self._take_events)
+        self.bridge.picture.connect(self._take_picture)
+        self.bridge.tick.connect(self._look_at_state)
+
+    def start_demo(self) -> None:
+        """Load the sample experiment and train it."""
+        try:
+            self.open_experiment(opening.demo_experiment(), None, self.train)
+        except PtychouiError as error:
+            self.say("error", error.message, error.hint)
+
+    def train(self) -> None:
+        """Start a run from the design that is shown."""
+        document = self.document
+        if self.state.active:
+            return
+        if document.path is not None and not document.path.parent.is_dir():
+            self.say("error", f"There is no folder {document.path.parent}", "save the experiment to another place")
+            return
+        folder = runs.run_folder_for(document.experiment, document.path)
+        document.begin_run(folder)
+        self.kept.begin("training", folder)
+        self.kept.write_design(running=True)
+        given = zip(("levels", "exposures"), document.changed_design, strict=True)
+        start = {name: values for name, values in given if values is not None}
+        measured = isinstance(document.dataset, ImageStack)
+        self._start(runs.new_run(document.experiment, folder, start, measured), "training", document.history)
+
+    def resume_run(self) -> None:
+        """Take up the run of the present run folder."""
+        document, folder = self.document, self.document.run_folder
+        if folder is None or self.state.active:
+            return
+        document.begin_run(folder, keep_history=True)
+        self.kept.begin("training", folder)
+        self.kept.write_design(running=True)
+        steps = document.experiment.training.steps
+        self._start(runs.resumed_run(folder, steps), "training", document.history)
+
+    def reconstruct(self) -> None:
+        """Reconstruct the stack that is open."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.close_result()
+        document.reconstruction.begin()
+        document.rings = RingsHistory()
+        kept = self.kept.begin("reconstruction")
+        work = stack_run.stack_run(
+            stack, document.geometry, document.plan, self._device, None if kept is None else kept.result
+        )
+        self._start(work, "reconstruction", document.reconstruction)
+
+    def compare_halves(self) -> None:
+        """Reconstruct two halves of the LEDs apart, as the form says, and correlate them ring by ring."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        if document.origin is not None and not document.origin.same:
+            # What is compared are images of the open stack: they say nothing of another's result.
+            self.close_result()
+        document.rings = RingsHistory()
+        work = stack_rings.rings_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "rings", document.rings)
+
+    def reconstruct_field(self, output: Path) -> None:
+        """Reconstruct all of the images in tiles, or go on with those that an earlier run has left beside the file."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.field = FieldHistory()
+        self.kept.begin("field", output)
+        work = field_run.field_run(stack, document.geometry, document.plan, output, self._device)
+        self._start(work, "field", document.field)
+
+    def _after_field(self, event: Any) -> None:
+        field = self.document.field
+        self.kept.drop("field")
+        if field.ready is not None:
+            self.document.show_result(field.ready.report)
+            self.say("info", f"The field is written to {field.ready.path}")
+        elif isinstance(event, Stopped) and field.begun is not None:
+            tiles = counted(field.begun.tiles, "tile")
+            kept = f"{event.step} of {tiles} {'is' if event.step == 1 else 'are'} kept in {field.begun.folder.name}"
+            self.say("info", f"Stopped: {kept}", "reconstruct the field into the same file to go on")
+
+    def calibrate(self) -> None:
+        """Find the array's pose from the stack that is open."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return
+        document.calibration = CalibrationHistory()
+        work = stack_calibration.calibration_run(stack, document.geometry, document.plan, self._device)
+        self._measured_from = document.geometry
+        self._start(work, "calibration", document.calibration)
+
+    def test_orientation(self) -> bool:
+        """Try the layouts of the array's axes on the stack that is open; False if that cannot be."""
+        document = self.document
+        stack = self._stack_with_geometry()
+        if stack is None:
+            return False
+        document.orientation = OrientationHistory()
+        work = stack_orientation.orientation_run(stack, document.geometry, document.plan, self._device)
+        self._measured_from = document.geometry
+        self._start(work, "orientation", document.orientation)
+        return True
+
+    def measure_profile(self, plan: ProfilePlan) -> bool:
+        """Measure a microscope's profile; False if that cannot be."""
+        document = self.document
+        if self._refuse_while_running() or (not plan.sample and self._stack_with_geometry() is None):
+            return False
+        document.profile = ProfileHistory()
+        work = profile_run.profile_run(plan, document.data_source, document.geometry, self._device)
+        self._start(work, "profile", document.profile)
+        return True
+
+    @property
+    def _device(self) -> str:
+        return self.document.experiment.engine.device
+
+    def _stack_with_geometry(self) -> ImageStack | None:
+        """The stack that can be worked on; None after saying why there is none."""
+        document = self.document
+        if self._refuse_while_running():
+            return None
+        if not isinstance(document.dataset, ImageStack):
+            self.say("warning", "There is no LED stack to work on", "open one, with one image per LED")
+            return None
+        if document.geometry is None:
+            self.say("warning", "The stack has no geometry yet", "choose one in the geometry form")
+            return None
+        return document.dataset
+
+    def _start(self, events: MakeEvents, task: Task, told: History) -> None:
+        self.task, self._told = task, told
+        if task == "training":
+            self.run_changed.emit()
+            self.worker.start(events, self.document.experiment.engine.strategy)
+        else:
+            self.reconstruction_changed.emit()
+            self.worker.start(events, remedy=stack_run.REMEDY)
+        self._look_at_state()
+
+    def pause_or_continue(self) -> None:
+        """Pause a running run, or let a paused one go on."""
+        if self.state in (RunState.PAUSED, RunState.PAUSING):
+            self.worker.resume()
+        elif self.state is RunState.RUNNING:
+            self.worker.pause()
+        self._look_at_state()
+
+    def stop(self) -> None:
+        """Ask the run to end."""
+        if self.state.active:
+            self.worker.stop()
+            self._look_at_state()
+
+    def shut_down(self, timeout_s: float = 30.0) -> bool:
+        """Stop everything before the window goes; False if a thread is still alive."""
+        self.worker.stop()
+        joined = self.worker.join(timeout_s)
+        # What the run said last is still in the mailbox.
+        self.bridge.pull()
+        joined = self.jobs.close(timeout_s) and joined
+        self._recovery.stop()
+        self.bridge.stop()
+        self.kept.leave()
+        return joined
+
+    def _take_events(self, run: int, events: list[Any]) -> None:
+        if run != self.worker.run:
+            return
+        for event in events:
+            self._told.take(event)
+            if isinstance(event, TERMINAL):
+                self.worker.join()  # the thread has nothing left but to say that it is over
+                self._ended_run = run
+                self._look_at_state()
+                self._after_run(event)
+        (self.run_changed if self.task == "training" else self.reconstruction_changed).emit()
+        self._look_at_state()
+
+    def _after_run(self, event: Any) -> None:
+        result = self.document.history.result
+        if self.task == "training" and isinstance(result, PatternSet):
+            self.document.take_design("Training", result.levels, result.exposures)
+            self._after_edit("design")
+        if self.task == "training":
+            self.kept.run_is_over()
+        elif self.task == "reconstruction" and self.document.unsaved_result is None:
+            self.kept.drop("reconstruction")  # it failed or was stopped before its first pass
+        if self.task == "field":
+            self._after_field(event)
+        if isinstance(event, Failed):
+            level = "quiet" if JOB_KINDS[self.task].in_dialog else "error"
+            self.say(level, event.message, event.hint, event.traceback_text)
+            self.failed.emit(event)
+
+    def _take_picture(self, run: int, kind: str, value: object) -> None:
+        if run == self.worker.run and isinstance(value, Picture):
+            self._told.take(value)
+            self.pictured.emit(value)
+
+    def _look_at_state(self) -> None:
+        """Tell the worker's state; a run is over only once its last event was taken, so that nothing is missing."""
+        state = self.worker.state
+        if not state.active and self._ended_run != self.worker.run:
+            state = self._state if self._state.active else RunState.STOPPING
+        if state is not self._state:
+            self._state = state
+            self.state_changed.emit(state)
+        text, seconds = self.worker.doing
+        if (text, int(seconds)) != self._doing:
+            self._doing = text, int(seconds)
+            self.doing_changed.emit(*self._doing)

@@ -1,0 +1,246 @@
+"""Opening: whatever a path holds, the questions that it leaves open, and the experiment's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ptychoui.data.dataset import ImageStack
+from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry
+from ptychoui.errors import PtychouiError
+from ptychoui.gui.shell.controller_editing import Editing
+from ptychoui.gui.shell.job_desk import Refused
+from ptychoui.paths import resources
+from ptychoui.session import (
+    opening,
+    profile_run,
+    stored_report,
+)
+from ptychoui.session.document import experiment_on
+from ptychoui.session.opening import (
+    AxesWanted,
+    GeometryWanted,
+    Opened,
+    OpenedData,
+    OpenedExperiment,
+    OpenedGeometry,
+    OpenedReconstruction,
+    OpenedRun,
+)
+from ptychoui.session.stack_run import StackReport
+from ptychoui.settings import Experiment
+from ptychoui.training.events import Failed
+from ptychoui.words import counted
+
+
+class Opening(Editing):
+    """The part of the controller that reads files."""
+
+    def undo(self) -> None:
+        """Take back the last edit."""
+        self._go(self.document.undo)
+
+    def redo(self) -> None:
+        """Do it again."""
+        self._go(self.document.redo)
+
+    def _go(self, step: Callable[[], str]) -> None:
+        data = self.document.data_source
+        if not self._refuse_while_running() and step():
+            self._after_edit("settings")
+            if self.document.data_source != data:
+                self.load_data()
+
+    def open(self, path: str, given: GivenGeometry = None, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open whatever the path holds, in the background.
+
+        ``given`` is what a person said of the microscope of these data. ``may_replace`` is asked before what is open
+        is given up for what was read.
+        """
+        if self._refuse_while_running():
+            return
+        self._asked = None
+
+        def done(opened: Opened | GeometryWanted | AxesWanted) -> None:
+            if self._refuse_while_running():  # one may have begun while the file was read
+                return
+            if isinstance(opened, (GeometryWanted, AxesWanted)):
+                self._ask(opened)
+                return
+            if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
+                return
+            self._take_opened(opened)
+            if not Path(path).is_relative_to(resources()):
+                self.opened.emit(str(path))
+
+        data = self.document.data_source if isinstance(self.document.dataset, ImageStack) else None
+        present = self.document.geometry
+        self.desk.submit(
+            "open", lambda: opening.open_or_ask(path, given, data, present), done, f"Opening {Path(path).name}…"
+        )
+
+    def _ask(self, wanted: GeometryWanted | AxesWanted) -> None:
+        if isinstance(wanted, GeometryWanted):
+            hint = "enter it in the geometry form, then press the button"
+            self.say("warning", wanted.message, hint, wanted.details)
+            self.geometry_wanted.emit(wanted)
+        else:
+            self.say("quiet", wanted.message, wanted.hint)
+            self.axes_wanted.emit(wanted)
+
+    def answer(self, path: str, said: PartialGeometry, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Open what was asked about with what a person said of it; of an experiment's data it becomes a setting."""
+        if self._asked is None or self._asked[0].path != path or self.document.data_source.path != path:
+            self.open(path, said, may_replace)
+        elif not self._refuse_while_running():
+            self.load_data(self._asked[1], said=said)
+
+    def open_experiment(
+        self, experiment: Experiment, path: Path | None = None, then: Callable[[], None] | None = None
+    ) -> None:
+        """Take an experiment and load its data in the background; ``then`` runs once they are there."""
+        if self._refuse_while_running():
+            return
+        self.kept.give_up()
+        self.document.replace_experiment(experiment, path)
+        run = ""
+        try:
+            run = self.document.take_kept_design()
+        except PtychouiError as error:
+            self.say("warning", error.message, error.hint)
+        self.document_changed.emit("all")
+        if run:
+            self.run_changed.emit()
+            self.say("info", f"The patterns and the run {run} of this experiment are shown", "Resume takes it up")
+        self.load_data(then)
+
+    def load_data(
+        self,
+        then: Callable[[], None] | None = None,
+        refused: Refused | None = None,
+        said: PartialGeometry | None = None,
+    ) -> None:
+        """Load the experiment's data in the background, with what was ``said`` when they were asked about.
+
+        What the data leave open is asked for, unless somebody wants to know why they are ``refused``.
+        """
+        experiment, asked = self.document.fpm, self._asked
+        if experiment is None:  # other kinds read their data when a run begins
+            if then is not None:
+                then()
+            return
+        source, geometry = experiment.data, experiment.geometry
+
+        def load() -> OpenedData | GeometryWanted | AxesWanted:
+            return (
+                opening.load_or_ask(source, geometry, said) if refused is None else opening.load_data(source, geometry)
+            )
+
+        def done(opened: OpenedData | GeometryWanted | AxesWanted) -> None:
+            if self.document.fpm is None or self.document.fpm.data.path != opened.path:
+                return
+            if isinstance(opened, (GeometryWanted, AxesWanted)):
+                self._asked = opened, then
+                self._ask(opened)
+                return
+            self._asked = None
+            if said is not None and asked is not None:
+                self._keep_answer(asked[0], opened)
+            self.document.dataset = opened.dataset
+            self.document_changed.emit("all")
+            self.ask_judgement()
+            if then is not None:
+                then()
+
+        self.desk.submit("data", load, done, "Loading data…", refused)
+
+    def _keep_answer(self, asked: GeometryWanted | AxesWanted, opened: OpenedData) -> None:
+        """Make what was said of an experiment's data a setting, with undo."""
+        experiment = self.document.fpm
+        if experiment is None:
+            return
+        changed = experiment.replace(data=experiment.data.replace(images=opened.images))
+        if isinstance(asked, GeometryWanted):
+            changed = changed.replace(geometry=opened.dataset.geometry)
+        self.edit_experiment("Answer", changed)
+
+    def open_sample(self, name: str) -> None:
+        """Open ``sample:stack`` or ``sample:objects``."""
+        if not self._refuse_while_running():
+            self.open_experiment(experiment_on(name))
+
+    def _take_opened(self, opened: Opened) -> None:
+        document = self.document
+        if isinstance(opened, OpenedExperiment):
+            self.open_experiment(opened.experiment, opened.path)
+        elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
+            self.use_profile(opened.path)
+        elif isinstance(opened, OpenedGeometry) and opened.unused:
+            self._say_unused(opened.notes)
+        elif isinstance(opened, OpenedGeometry):
+            if not self.edit_geometry(opened.geometry, "Geometry", ""):
+                return
+            wins = "what the data state stays" if opened.filled_in else "it wins over a geometry in the data"
+            self.say("info", f"Geometry of {opened.path.name} taken", f"{wins}; undo takes it back")
+            for note in opened.notes:
+                self.say("info", note)
+        elif isinstance(opened, OpenedReconstruction):
+            document.show_result(opened.report)
+            self.reconstruction_changed.emit()
+        elif isinstance(opened, OpenedRun):
+            self.kept.give_up()
+            document.take_run(opened)
+            self.document_changed.emit("all")
+            self.run_changed.emit()
+            self.load_data()
+            self.say("info", f"Run with {counted(opened.step, 'step')} opened", "Resume takes it up where it was left")
+        elif isinstance(opened, OpenedData):
+            self.kept.give_up()
+            document.take_data(opened)
+            self.document_changed.emit("all")
+            self.ask_judgement()
+            for note in opened.dataset.provenance.notes:
+                self.say("info", note)
+
+    def use_profile(self, path: Path) -> bool:
+        """Read the open data anew through a profile, with undo; one that does not fit them is left.
+
+        False, after a message, while a run is active.
+        """
+        document = self.document
+        if self._refuse_while_running():
+            return False
+        label = "Microscope profile"
+
+        def refused(failure: Failed) -> None:
+            if document.undo_label == label:
+                document.undo()
+                self._after_edit("settings")
+            self.say("error", failure.message, failure.hint, failure.traceback_text)
+
+        assert document.fpm is not None
+        self.edit_experiment(label, profile_run.with_profile(document.fpm, path))
+        self.forget_measured()
+        self.load_data(
+            lambda: self.say("info", f"The data are read through {path.name}", "undo takes it back"), refused
+        )
+        return True
+
+    def close_result(self) -> None:
+        """Go back from a saved result to what was made here; not while a run is active."""
+        if not self._refuse_while_running():
+            self.document.close_result()
+            self.reconstruction_changed.emit()
+
+    def show_tile(self, tile: int) -> None:
+        """Show pupil and LEDs of another tile of a reconstruction that was opened."""
+        shown = self.document.reconstruction
+
+        def done(report: StackReport) -> None:
+            if shown.report is not None and shown.report.stored is report.stored:
+                shown.report = report
+                self.reconstruction_changed.emit()
+
+        report = shown.report
+        if report is not None and report.tile != tile:
+            self.desk.submit("tile", lambda: stored_report.with_tile(report, tile), done)

@@ -1,0 +1,238 @@
+"""One pattern on the LED array in NA coordinates: colour is the drive level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen, QResizeEvent
+from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
+
+from ptychoui.gui.look.theme import DARK, colours, dress_axes, level_colours, number_axes
+
+FloatArray = NDArray[np.float64]
+
+AXES_LINES = 9
+"""Lines of text that a plot is high, at least, where it has numbers on its axes."""
+
+
+class _Spots(pg.GraphicsObject):  # type: ignore[misc]
+    """All LEDs in one paint call: cheaper than a scatter plot whose every spot has a brush of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.na = np.empty((0, 2))
+        self.levels = np.empty(0)
+        self.radius = 0.01
+        self.marked = -1
+        self.table: NDArray[np.uint8] | None = None
+        self.ringed: NDArray[np.bool_] = np.empty(0, bool)
+        self.numbers: NDArray[np.int64] | None = None
+        self._bounds = QRectF(-1, -1, 2, 2)
+
+    def set_places(self, na: FloatArray, radius: float) -> None:
+        self.prepareGeometryChange()
+        self.na, self.radius, self.marked = na, radius, -1
+        reach = float(np.abs(na).max(initial=0.01)) + 2 * radius
+        self._bounds = QRectF(-reach, -reach, 2 * reach, 2 * reach)
+        self.update()
+
+    def boundingRect(self) -> QRectF:
+        return self._bounds
+
+    def paint(self, painter: QPainter, *_: object) -> None:
+        table = level_colours() if self.table is None else [QColor(*(int(v) for v in row)) for row in self.table]
+        outline = QPen(QColor(colours().line), 0)
+        marked = QPen(QColor(colours().accent), 2)
+        marked.setCosmetic(True)
+        for i, ((x, y), level) in enumerate(zip(self.na, self.levels, strict=False)):
+            painter.setPen(marked if i == self.marked else outline)
+            painter.setBrush(QBrush(table[int(min(max(level, 0.0), 1.0) * 255)]))
+            painter.drawEllipse(QPointF(x, y), self.radius, self.radius)
+        ring = QPen(QColor(colours().error), 2.5)
+        ring.setCosmetic(True)
+        painter.setPen(ring)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for x, y in self.na[np.flatnonzero(self.ringed[: len(self.na)])]:
+            painter.drawEllipse(QPointF(x, y), 1.55 * self.radius, 1.55 * self.radius)
+        self._write_numbers(painter)
+
+    def _write_numbers(self, painter: QPainter) -> None:
+        """Numbers inside the spots, where the spots are large enough to hold them."""
+        if self.numbers is None:
+            return
+        to_screen = painter.transform()
+        painter.save()
+        painter.resetTransform()
+        font = QFont(QApplication.font())
+        font.setPointSizeF(font.pointSizeF() * 0.75)
+        painter.setFont(font)
+        metrics = painter.fontMetrics()
+        side = 2 * abs(to_screen.m11()) * self.radius
+        if side >= metrics.horizontalAdvance("00"):
+            for number, (x, y), level in zip(self.numbers, self.na, self.levels, strict=False):
+                bright = (level > 0.45) == (colours() is DARK) if self.table is None else level > 0.6
+                painter.setPen(QColor("#000000" if bright else "#ffffff"))
+                at = to_screen.map(QPointF(x, y))
+                box = QRectF(at.x() - side, at.y() - side, 2 * side, 2 * side)
+                painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), str(number))
+        painter.restore()
+
+
+class LedPlot(QWidget):
+    """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
+
+    Attributes
+    ----------
+    hovered
+        Place of the LED under the cursor in the list, or -1.
+    clicked
+        Place of the LED that was clicked.
+    """
+
+    hovered = pyqtSignal(int)
+    clicked = pyqtSignal(int)
+
+    def __init__(self, parent: QWidget | None = None, aperture: bool = True) -> None:
+        super().__init__(parent)
+        self._aperture = aperture
+        self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._show_numbers = False
+        self._pressed = -1
+        self.plot = pg.PlotWidget(self)
+        self.plot.setAspectLocked(True)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        item = self.plot.getPlotItem()
+        for axis in ("left", "bottom"):
+            item.getAxis(axis).enableAutoSIPrefix(False)
+        item.setLabel("bottom", "illumination NA")
+        self._spots = _Spots()
+        self.plot.addItem(self._spots)
+        self._circles = [pg.PlotCurveItem() for _ in range(2)]
+        for circle in self._circles:
+            circle.setZValue(5)
+            circle.setVisible(aperture or circle is self._circles[0])
+            self.plot.addItem(circle, ignoreBounds=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+        self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
+        self.plot.viewport().installEventFilter(self)
+        self.use_colours()
+
+    def sizeHint(self) -> QSize:
+        """Square."""
+        side = 34 * self.fontMetrics().averageCharWidth()
+        return QSize(side, side)
+
+    def minimumSizeHint(self) -> QSize:
+        """The LEDs can still be told apart."""
+        side = 5 * self.fontMetrics().height()
+        return QSize(side, side)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Without axes where they would take the room of the LEDs."""
+        super().resizeEvent(event)
+        self._offer_axes()
+
+    def _offer_axes(self) -> None:
+        shown = min(self.height(), self.width()) >= AXES_LINES * self.fontMetrics().height()
+        for axis in ("left", "bottom"):
+            if self.plot.getAxis(axis).isVisible() != shown:
+                self.plot.getPlotItem().showAxis(axis, shown)
+
+    def set_leds(self, na: FloatArray | None, numbers: NDArray[np.int64] | None, objective_na: float) -> None:
+        """Place the LEDs; None clears the plot."""
+        if na is None or numbers is None:
+            na, numbers, objective_na = np.empty((0, 2)), np.empty(0, dtype=np.int64), 0.0
+        self._numbers = numbers
+        number_axes(self.plot, len(na) > 0)
+        self._spots.levels = np.zeros(len(na))
+        self._spots.set_places(na, _spot_radius(na))
+        reach = float(np.hypot(*na.T).max()) if len(na) else 0.0
+        angle = np.linspace(0, 2 * np.pi, 181)
+        for circle, radius in zip(self._circles, (objective_na, objective_na + reach), strict=True):
+            circle.setData(radius * np.cos(angle), radius * np.sin(angle))
+        self.show_numbers(self._show_numbers)
+        self.fit()
+        self.use_colours()
+
+    def set_levels(self, levels: FloatArray) -> None:
+        """Show drive levels (LED,)."""
+        self._spots.levels = levels
+        self._spots.update()
+
+    def set_values(self, shares: FloatArray, table: NDArray[np.uint8], ringed: NDArray[np.bool_]) -> None:
+        """Show other numbers than levels: (LED,) shares of a (256, 3) table of colours, some LEDs ringed."""
+        self._spots.table, self._spots.ringed = table, ringed
+        self.set_levels(np.clip(shares, 0, 1))
+
+    def mark(self, led: int) -> None:
+        """Ring an LED by its place in the list; -1 for none."""
+        self._spots.marked = led
+        self._spots.update()
+
+    def show_numbers(self, shown: bool) -> None:
+        """Show firmware numbers beside the LEDs."""
+        self._show_numbers = shown
+        self._spots.numbers = self._numbers if shown else None
+        self._spots.update()
+
+    def fit(self) -> None:
+        """Show the synthetic aperture, or the LEDs and the objective's pupil alone."""
+        if not self._aperture and len(self._spots.na):
+            x, _ = self._circles[0].getData()
+            reach = max(float(np.max(x)), float(np.abs(self._spots.na).max()) + 2 * self._spots.radius)
+            self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.02)
+            return
+        x, _ = self._circles[1].getData()
+        reach = float(np.max(x)) if x is not None and len(x) else 0.5
+        self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.08)
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        c = colours()
+        dress_axes(self.plot)
+        self._offer_axes()
+        styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        for circle, colour, style in zip(self._circles, (c.accent, c.muted), styles, strict=True):
+            circle.setPen(pg.mkPen(colour, width=1, style=style))
+        self._spots.update()
+
+    def led_at(self, point: QPointF) -> int:
+        """Place of the LED at a point of the viewport, or -1."""
+        at = self.plot.getViewBox().mapSceneToView(point)
+        if not len(self._spots.na):
+            return -1
+        distance = np.hypot(self._spots.na[:, 0] - at.x(), self._spots.na[:, 1] - at.y())
+        nearest = int(np.argmin(distance))
+        return nearest if distance[nearest] <= 1.3 * self._spots.radius else -1
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Tell clicks from drags; fit on a double-click; forget the hover when the cursor leaves."""
+        if isinstance(event, QMouseEvent) and event.button() == Qt.MouseButton.LeftButton:
+            led = self.led_at(event.position())
+            if event.type() == QEvent.Type.MouseButtonPress:
+                self._pressed = led
+            elif event.type() == QEvent.Type.MouseButtonRelease and led >= 0 and led == self._pressed:
+                self.clicked.emit(led)
+            elif event.type() == QEvent.Type.MouseButtonDblClick and led < 0:
+                self.fit()
+        if event is not None and event.type() == QEvent.Type.Leave:
+            self.hovered.emit(-1)
+        return super().eventFilter(watched, event)
+
+    def _mouse_moved(self, arguments: tuple[QPointF]) -> None:
+        self.hovered.emit(self.led_at(arguments[0]))
+
+
+def _spot_radius(na: FloatArray) -> float:
+    """Two fifths of the distance of neighbours, so that spots do not touch."""
+    if len(na) < 2:
+        return 0.01
+    some = na[:: max(1, len(na) // 200)]
+    distance = np.hypot(*(some[:, None, :] - na[None, :, :]).transpose(2, 0, 1))
+    distance[distance < 1e-9] = np.inf
+    return float(0.42 * np.median(distance.min(1)))
