@@ -16,7 +16,7 @@ from ptychoui.gui.look.limits import auto_limits, decimals_for, finite_values, f
 from ptychoui.gui.look.luts import NAMES, lut
 from ptychoui.gui.look.scale_bar import bar_length_um, length_text
 from ptychoui.gui.shell.main_window import MainWindow
-from ptychoui.gui.stack.geometry_dock import A, M
+from ptychoui.gui.stack.geometry_fields import A, M
 from ptychoui.gui.training.training_view import ReconstructionView
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.parts import duration

@@ -17,7 +17,7 @@ from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.stack.axes_dialog import AxesDialog
-from ptychoui.gui.stack.geometry_dock import A
+from ptychoui.gui.stack.geometry_fields import A
 from ptychoui.session.offered import answered
 from ptychoui.session.opening import AxesWanted, open_or_ask
 from ptychoui.settings import Images, to_toml

@@ -12,7 +12,7 @@ import tifffile
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.gui.shell.main_window import MainWindow
-from ptychoui.gui.stack.geometry_dock import A, M
+from ptychoui.gui.stack.geometry_fields import A, M
 from ptychoui.session.edits import usual_geometry
 from ptychoui.session.opening import demo_experiment
 

@@ -26,7 +26,7 @@ from ptychoui.gui.stack.geometry_fields import ARRAY, MICROSCOPE, POSE
 from ptychoui.gui.stack.profile_guide import ProfileGuide
 from ptychoui.gui.stack.reconstruct_dock import SETTINGS as RECONSTRUCTION
 from ptychoui.gui.training.export_dialog import ExportDialog
-from ptychoui.gui.training.run_dock import SETTINGS as TRAINING
+from ptychoui.gui.training.kinds import COMMON, FPM_FIELDS
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.fields import Field, Form
 from ptychoui.gui.widgets.number_boxes import CountBox, NumberBox, NumbersLine
@@ -266,7 +266,11 @@ def test_what_is_left_out_is_left_out_by_its_word_or_by_nothing(qtbot: Any, qapp
 @pytest.fixture
 def lists(locale: str, qtbot: Any, qapp: object) -> Form:
     form = Form(
-        [field for field in (*MICROSCOPE, *ARRAY, *POSE, *RECONSTRUCTION, *TRAINING) if field.kind == "numbers"]
+        [
+            field
+            for field in (*MICROSCOPE, *ARRAY, *POSE, *RECONSTRUCTION, *(*FPM_FIELDS, *COMMON))
+            if field.kind == "numbers"
+        ]
     )
     qtbot.addWidget(form)
     form.show()
