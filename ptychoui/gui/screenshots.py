@@ -95,6 +95,7 @@ def make(folder: Path) -> list[Path]:
     window.stop()
     until(ended)
     window.controller.edit_plan("settings.passes", passes)
+    window.controller.kept.result_is_saved()  # nobody is there to be asked what becomes of it
     window.reconstruct()
     until(ended)
     window.compare_halves()
@@ -144,6 +145,7 @@ def make(folder: Path) -> list[Path]:
     shoot("profile-used")
     assert report is not None and isinstance(stack, ImageStack)
     saved = save_report(Path(os.environ["PTYCHOUI_STATE"]) / "result.h5", report, stack)
+    window.controller.kept.result_is_saved()
     window.document.replace_experiment(window.document.experiment, None)
     window.open_path(str(saved))
     until(lambda: window.document.reconstruction.report is not None)
