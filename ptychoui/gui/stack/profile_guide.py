@@ -23,8 +23,8 @@ from ptychoui.gui.look.theme import colours, paint_primary
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import Files
 from ptychoui.gui.shell.work_dialog import WorkDialog, button, button_row, lead
+from ptychoui.gui.stack.file_pick import FilePick
 from ptychoui.gui.stack.profile_outcome import ProfileOutcome
-from ptychoui.gui.widgets.file_pick import FilePick
 from ptychoui.gui.widgets.parts import bold, bullets, gap_of, ink, note, scrolled
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan, profile_path
 from ptychoui.session.typed import is_number, typed_number
