@@ -65,7 +65,7 @@ class Binomial(Strategy):
         return of_layer.increment * self.mean_runs(len(chain)) + of_layer.products
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Keep the states that the schedule asks for."""
+        """Keep the states that the schedule asks for; ``start``, of the point's shape, is not needed."""
         return _BinomialRecord(chain, state, run, self.snapshots(len(chain))), state
 
 

@@ -95,7 +95,7 @@ class GreedyModule:
     def forward(self, state: Any, run: Run, x: Tensor | None = None) -> Any:
         """Run on a state, which is used up, and return the state that leaves the module.
 
-        ``x`` is what the state was made of where no layer has run on it yet.
+        ``x`` is what the state was made of, in the point's shape, where no layer has run on it yet.
         """
         update, strategy = self.chain.update, self._strategy
         with torch.no_grad():
@@ -127,7 +127,13 @@ class GreedyModule:
 
     @property
     def output(self) -> Tensor:
-        """Output of the newest pass, which waits for its way back."""
+        """Output of the newest pass, of the point's shape; it waits for its way back.
+
+        Raises
+        ------
+        EngineError
+            If no forward pass waits.
+        """
         if self._waiting is None:
             raise EngineError("no forward pass waits for its way back", "run the forward pass first")
         return self._waiting[1]
@@ -160,7 +166,7 @@ def greedy_pass(
 
     Returns
     -------
-    Output of the last module.
+    Output of the last module, of x's shape, which may be any.
 
     Raises
     ------
