@@ -165,7 +165,7 @@ class Task(Protocol[E, P]):
         """What results will be held against, to be looked at before the first step, or None."""
 
     def snapshot(self, parameters: P, output: Tensor, example: E, step: int) -> Snapshot:
-        """Pictures of the present state: the reconstruction of one held-out example, and what is learned."""
+        """Pictures of the present state: one held-out example, reconstructed, (1, ...), and what is learned."""
 
     def result(self, parameters: P, step: int) -> Result:
         """What was learned, complete for export."""
