@@ -24,6 +24,11 @@ class Binomial(Strategy):
     ----------
     snapshots
         States kept at a time; by default the fewest with which no layer is run more than four times.
+
+    Raises
+    ------
+    EngineError
+        If there is no snapshot.
     """
 
     name = "binomial"

@@ -71,7 +71,10 @@ def directional_deviation(
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Derivatives of Re<cotangent, output> in the inputs of a chain, by name, and the norm of its output."""
+    """Derivatives of Re<cotangent, output> in the inputs of a chain, by name, and the norm of its output.
+
+    Each derivative has the shape of its input.
+    """
 
     of: Mapping[str, Tensor]
     output: float

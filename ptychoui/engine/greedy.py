@@ -38,9 +38,10 @@ class ModuleDone:
     loss
         Its local loss.
     inputs
-        Derivatives of its local loss in the inputs asked for.
+        Derivatives of its local loss in the inputs asked for, each of its input's shape.
     x
-        Derivative in the input of the chain, for the first module; None for the others, which start from a constant.
+        Derivative in the input of the chain, of its shape, for the first module; None for the others, which start
+        from a constant.
     """
 
     module: int

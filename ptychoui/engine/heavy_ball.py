@@ -39,7 +39,10 @@ _WORD = 2**62
 
 @dataclass(slots=True)
 class HeavyBallState:
-    """Integers in units of 2^-44, and what division lost."""
+    """Integers in units of 2^-44, and what division lost.
+
+    All of the point's shape, complex numbers as pairs along a last axis of 2; ``largest`` is 0-d.
+    """
 
     x: Tensor
     v: Tensor

@@ -55,7 +55,7 @@ class NotConverged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A fixed point: x, and the factor by which the last steps shrank."""
+    """A fixed point: x, of the shape of its start, and the factor by which the last steps shrank."""
 
     x: Tensor
     rate: float
@@ -112,6 +112,11 @@ class Inverse(Strategy):
     batch_axis
         Axis of a state that counts the items of a batch, each of which is held to the tolerance; by default the state
         as a whole is, whose faint items may be far off.
+
+    Raises
+    ------
+    EngineError
+        If the tolerance does not lie between 0 and 1.
     """
 
     name = "inverse"

@@ -19,6 +19,11 @@ class Segments(Strategy):
     ----------
     parts
         (number of unrolls, strategy) from the first to the last; they must add up to the chain.
+
+    Raises
+    ------
+    EngineError
+        If there is no part, or one without an unroll.
     """
 
     name = "segments"

@@ -37,7 +37,7 @@ class StoreAll(Strategy):
         return cost.linearised
 
     def effort(self, chain: Chain) -> float:
-        """Everything once."""
+        """Everything once: nothing is run again."""
         return chain.effort.stored
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:

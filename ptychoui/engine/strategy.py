@@ -80,9 +80,9 @@ class Backward:
     Attributes
     ----------
     x
-        Derivative of the loss in the input of the chain.
+        Derivative of the loss in the input of the chain, of its shape.
     inputs
-        Derivative in every input asked for.
+        Derivative in every input asked for, of its shape.
     certificate
         Proof that the states walked back over were the true ones (or how far they were off), or None for strategies
         that keep them.
@@ -128,7 +128,7 @@ class Trace:
     Attributes
     ----------
     output
-        The chain's output.
+        The chain's output, of the shape of its input.
     """
 
     def __init__(self, chain: Chain, given: Given, record: Record, output: Tensor) -> None:
@@ -161,6 +161,8 @@ class Trace:
 
 class Given:
     """What a forward pass ran on, to see on the way back that it still is the same.
+
+    ``x`` and the inputs may have any shape.
 
     Raises
     ------

@@ -24,7 +24,7 @@ GREEDY = "greedy"
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """Loss and derivatives of one batch."""
+    """Loss and derivatives of one batch, each derivative of its parameter's shape."""
 
     loss: float
     gradients: dict[str, Tensor]

@@ -14,7 +14,7 @@ class ParameterSet:
     Parameters
     ----------
     tensors
-        Everything that the task's inputs depend on.
+        Everything that the task's inputs depend on, of any shape.
     rates
         Learning rate of each that is learned, relative to that of the settings; the others stay as they are.
     per_unroll

@@ -52,7 +52,7 @@ class NetworkInputs:
     Attributes
     ----------
     x
-        First estimate, the batch first.
+        First estimate, (B, ...).
     tensors
         Named inputs of the layers.
     per_example
@@ -140,7 +140,7 @@ class Task(Protocol[E, P]):
         """What is learned, at its start."""
 
     def network(self, variant: str = "") -> UnrolledNetwork:
-        """The reconstruction."""
+        """The network that reconstructs, built in one of the `variants`."""
 
     def inputs(self, parameters: P, batch: E, generator: torch.Generator | None, training: bool) -> NetworkInputs:
         """Measure a batch: what the network gets, differentiable in the parameters.
