@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**26
 
 
 class Part:
-    """Some LEDs: a slice of all of them, their pupils and the first row and column of their windows."""
+    """Some LEDs: a slice of all of them, their pupils (l, w, w) and the first row and column (l,) of their windows."""
 
     def __init__(self, leds: slice, pupil: Tensor, row: Tensor, column: Tensor) -> None:
         self.leds, self.pupil, self.row, self.column = leds, pupil, row, column

@@ -36,7 +36,10 @@ Complexes = NDArray[np.complexfloating]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some LEDs of one object, and workspaces for them."""
+    """Some LEDs of one object, and workspaces for them.
+
+    Rows and columns of the windows are (l, w), pupils (l, w, w).
+    """
 
     batch: int
     leds: slice
@@ -48,7 +51,10 @@ class Chunk:
 
 
 class Space:
-    """Workspaces for a chunk, as tensors and as the flat arrays that compiled loops take."""
+    """Workspaces for a chunk, as tensors and as the flat arrays that compiled loops take.
+
+    ``padded`` and ``product`` are (l, n, n) complex, the others (l, n n) real.
+    """
 
     def __init__(self, padded: Tensor, product: Tensor, image: Tensor, weight: Tensor, change: Tensor) -> None:
         self.padded, self.product = padded, product

@@ -52,7 +52,7 @@ class Fitted:
     Attributes
     ----------
     x
-        The vector.
+        (size,) the vector.
     misfit
         D.
     penalised
