@@ -24,6 +24,11 @@ class Binomial(Strategy):
     ----------
     snapshots
         States kept at a time; by default the fewest with which no layer is run more than four times.
+
+    Raises
+    ------
+    EngineError
+        If there is no snapshot.
     """
 
     name = "binomial"
@@ -65,7 +70,7 @@ class Binomial(Strategy):
         return of_layer.increment * self.mean_runs(len(chain)) + of_layer.products
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Keep the states that the schedule asks for."""
+        """Keep the states that the schedule asks for; ``start``, of the point's shape, is not needed."""
         return _BinomialRecord(chain, state, run, self.snapshots(len(chain))), state
 
 

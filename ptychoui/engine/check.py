@@ -57,6 +57,8 @@ def directional_deviation(
 
     One direction through x and one through each of the ``wanted`` inputs: see `deviations`, which tells them apart.
 
+    ``x`` may have any shape, ``cotangent`` has the same.
+
     Raises
     ------
     EngineError
@@ -69,7 +71,10 @@ def directional_deviation(
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Derivatives of Re<cotangent, output> in the inputs of a chain, by name, and the norm of its output."""
+    """Derivatives of Re<cotangent, output> in the inputs of a chain, by name, and the norm of its output.
+
+    Each derivative has the shape of its input.
+    """
 
     of: Mapping[str, Tensor]
     output: float
@@ -92,7 +97,7 @@ class Deviation:
 
 
 def off_kinks(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The point, or one beside it where much of it is exactly zero.
+    """The point, of any shape, or one of that shape beside it where much of it is exactly zero.
 
     There layers with kinks, such as ReLU, have no derivative: products are right there and differences are not. A first
     estimate is often zero outside the sample, or altogether.
@@ -113,7 +118,10 @@ def products_of(
     strategy: Strategy,
     between: Between = go_on,
 ) -> Products:
-    """Run a chain with a way back, and walk it; the derivative in x has the name `START`."""
+    """Run a chain with a way back, and walk it; the derivative in x has the name `START`.
+
+    ``x`` may have any shape, ``cotangent`` has the same; every derivative has the shape of what it is taken in.
+    """
     trace = strategy.forward(chain, x, inputs, Scratch(), between)
     output = float(trace.output.norm())
     back = trace.backward(cotangent, wanted, between)
@@ -135,6 +143,8 @@ def deviations(
 
     Directions are as long as it takes to change the output by its own size, to first order. The size of an input's
     values would say nothing where they are zero, as those of biases and of stray light often are.
+
+    ``x`` and ``cotangent`` have one shape, every derivative that of what it is taken in.
 
     Parameters
     ----------

@@ -45,7 +45,10 @@ class Composite(Layer):
         self.effort = Effort(*(sum(getattr(effort, kind.name) for effort in efforts) for kind in fields(Effort)))
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedComposite:
-        """Linearise every part where the parts before it lead to. Each has buffers of its own inside ``keep``."""
+        """Linearise every part where the parts before it lead to. Each has buffers of its own inside ``keep``.
+
+        All parts work on tensors of x's shape.
+        """
         moved: Tensor | None = None
         parts: list[Linearisation] = []
         for index, layer in enumerate(self.layers):
@@ -56,7 +59,7 @@ class Composite(Layer):
         return _LinearisedComposite(parts, moved)
 
     def increment(self, x: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """The same sum of the parts' increments, without keeping their linearisations."""
+        """The same sum of the parts' increments, of x's shape, without keeping their linearisations."""
         moved: Tensor | None = None
         for layer in self.layers:
             moved = _add(moved, layer.increment(x if moved is None else x + moved, inputs, work))
@@ -81,7 +84,7 @@ class Composite(Layer):
         return all(layer.has_inverse for layer in self.layers)
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """Undo the parts, last first.
+        """Undo the parts, last first; the result has z's shape.
 
         Raises
         ------

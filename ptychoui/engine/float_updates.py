@@ -21,17 +21,23 @@ class FloatUpdate(Update):
     invertible = True
 
     def copy(self, state: list[Tensor]) -> list[Tensor]:
-        """Tensors are never written into, so they can be shared."""
+        """The same tensors, whatever their shapes: they are never written into, so they can be shared."""
         return list(state)
 
     def check(self, state: list[Tensor]) -> None:
-        """Refuse NaN and infinity."""
+        """Refuse NaN and infinity in x, whatever its shape.
+
+        Raises
+        ------
+        EngineError
+            If a number of x is not finite.
+        """
         x = state[0]
         if not bool(torch.isfinite(torch.view_as_real(x) if x.is_complex() else x).all()):
             raise diverged()
 
     def deviation(self, state: list[Tensor], other: list[Tensor], batch_axis: int | None = None) -> float:
-        """|a - b| / |b| over all tensors, that of the worst item where the batch's axis is given."""
+        """|a - b| / |b| over all tensors, of equal shapes, that of the worst item where the batch's axis is given."""
         apart = torch.stack([norms(a - b, batch_axis) for a, b in zip(state, other, strict=True)])
         size = torch.stack([norms(b, batch_axis) for b in other])
         return float((apart.norm(dim=0) / size.norm(dim=0).clamp_min(1e-150)).amax())
@@ -43,40 +49,46 @@ class Plain(FloatUpdate):
     name = "plain"
 
     def start(self, x: Tensor) -> list[Tensor]:
-        """X alone."""
+        """X alone, of any shape."""
         return [x]
 
     def point(self, state: list[Tensor]) -> Tensor:
-        """X itself."""
+        """X itself, of the shape that `start` was given."""
         return state[0]
 
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
-        """X <- x + h."""
+        """X <- x + h, with h of x's shape.
+
+        Raises
+        ------
+        EngineError
+            If h has another shape, type or device than x.
+        """
         state[0] = state[0] + like(state[0], increment)
 
     def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
-        """X = solve(x')."""
+        """X = solve(x'), of the shape of x'."""
         state[0] = solve(state[0])
         return state[0]
 
     def copied_bytes(self, x: Tensor) -> int:
-        """X itself."""
+        """Bytes of x itself, whatever its shape."""
         return x.numel() * x.element_size()
 
     def start_adjoint(self, cotangent: Tensor) -> Tensor:
-        """Q."""
+        """Q, of the output's shape."""
         return cotangent
 
     def increment_cotangent(self, adjoint: Tensor) -> Tensor:
-        """P = q'."""
+        """P = q', of x's shape."""
         return adjoint
 
     def advance_adjoint(self, adjoint: Tensor, cotangent: Tensor, product: Tensor) -> Tensor:
-        """Q = q' + J^T p."""
+        """Q = q' + J^T p, all of x's shape."""
         return adjoint + product
 
     def finish_adjoint(self, adjoint: Tensor) -> Tensor:
-        """Q."""
+        """Q, of the input's shape."""
         return adjoint
 
 
@@ -105,48 +117,54 @@ class Nesterov(FloatUpdate):
         self.amplification = 1 / self.beta
 
     def start(self, x: Tensor) -> list[Tensor]:
-        """X twice: no extrapolation at first."""
+        """X twice, of any shape: no extrapolation at first."""
         return [x, x]
 
     def point(self, state: list[Tensor]) -> Tensor:
-        """Y."""
+        """Y, of x's shape."""
         x, before = state
         return x + self.beta * (x - before)
 
     def output(self, state: list[Tensor]) -> Tensor:
-        """X, not extrapolated."""
+        """X, not extrapolated, of the shape that `start` was given."""
         return state[0]
 
     def advance(self, state: list[Tensor], increment: Tensor) -> None:
-        """X <- y + h(y)."""
+        """X <- y + h(y), with h of x's shape.
+
+        Raises
+        ------
+        EngineError
+            If h has another shape, type or device than x.
+        """
         state[:] = [self.point(state) + like(state[0], increment), state[0]]
 
     def invert(self, state: list[Tensor], solve: Callable[[Tensor], Tensor]) -> Tensor:
-        """Y = solve(x'), x_before = x - (y - x) / beta."""
+        """Y = solve(x'), x_before = x - (y - x) / beta, all of one shape."""
         after, x = state
         y = solve(after)
         state[:] = [x, x - (y - x) / self.beta]
         return y
 
     def copied_bytes(self, x: Tensor) -> int:
-        """X and the one before."""
+        """Bytes of x, whatever its shape, and of the one before."""
         return 2 * x.numel() * x.element_size()
 
     def start_adjoint(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-        """(q_x, q_before) = (q, 0)."""
+        """(q_x, q_before) = (q, 0), both of the output's shape."""
         return cotangent, torch.zeros_like(cotangent)
 
     def increment_cotangent(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
-        """P = q_x'."""
+        """P = q_x', of x's shape."""
         return adjoint[0]
 
     def advance_adjoint(
         self, adjoint: tuple[Tensor, Tensor], cotangent: Tensor, product: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """With q_y = q_x' + J^T p: q_x = (1 + beta) q_y + q_before', q_before = -beta q_y."""
+        """With q_y = q_x' + J^T p: q_x = (1 + beta) q_y + q_before', q_before = -beta q_y, all of x's shape."""
         q = adjoint[0] + product
         return (1 + self.beta) * q + adjoint[1], -self.beta * q
 
     def finish_adjoint(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
-        """Both hold the input at the start."""
+        """The sum of both, of the input's shape: at the start both hold the input."""
         return adjoint[0] + adjoint[1]

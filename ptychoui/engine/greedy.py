@@ -38,9 +38,10 @@ class ModuleDone:
     loss
         Its local loss.
     inputs
-        Derivatives of its local loss in the inputs asked for.
+        Derivatives of its local loss in the inputs asked for, each of its input's shape.
     x
-        Derivative in the input of the chain, for the first module; None for the others, which start from a constant.
+        Derivative in the input of the chain, of its shape, for the first module; None for the others, which start
+        from a constant.
     """
 
     module: int
@@ -95,7 +96,7 @@ class GreedyModule:
     def forward(self, state: Any, run: Run, x: Tensor | None = None) -> Any:
         """Run on a state, which is used up, and return the state that leaves the module.
 
-        ``x`` is what the state was made of where no layer has run on it yet.
+        ``x`` is what the state was made of, in the point's shape, where no layer has run on it yet.
         """
         update, strategy = self.chain.update, self._strategy
         with torch.no_grad():
@@ -127,7 +128,13 @@ class GreedyModule:
 
     @property
     def output(self) -> Tensor:
-        """Output of the newest pass, which waits for its way back."""
+        """Output of the newest pass, of the point's shape; it waits for its way back.
+
+        Raises
+        ------
+        EngineError
+            If no forward pass waits.
+        """
         if self._waiting is None:
             raise EngineError("no forward pass waits for its way back", "run the forward pass first")
         return self._waiting[1]
@@ -160,7 +167,7 @@ def greedy_pass(
 
     Returns
     -------
-    Output of the last module.
+    Output of the last module, of x's shape, which may be any.
 
     Raises
     ------

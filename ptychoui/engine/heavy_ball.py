@@ -39,7 +39,10 @@ _WORD = 2**62
 
 @dataclass(slots=True)
 class HeavyBallState:
-    """Integers in units of 2^-44, and what division lost."""
+    """Integers in units of 2^-44, and what division lost.
+
+    All of the point's shape, complex numbers as pairs along a last axis of 2; ``largest`` is 0-d.
+    """
 
     x: Tensor
     v: Tensor
@@ -51,7 +54,7 @@ class HeavyBallState:
     dtype: torch.dtype = torch.float32
 
     def note(self, magnitude: Tensor) -> None:
-        """Keep the largest magnitude seen; NaN stays."""
+        """Keep the largest of the magnitudes seen, given in any shape; NaN stays."""
         self.largest = magnitude.amax() if self.largest is None else torch.maximum(self.largest, magnitude.amax())
 
 
@@ -99,11 +102,13 @@ class HeavyBall(Update):
         return 64.0 * max(1, -(-unrolls // self.steps_per_word))
 
     def copied_bytes(self, x: Tensor) -> int:
-        """Three integers of 8 bytes for each real number."""
+        """Three integers of 8 bytes for each real number of x, whatever its shape."""
         return 24 * x.numel() * (2 if x.is_complex() else 1)
 
     def start(self, x: Tensor) -> HeavyBallState:
-        """X in integers, no velocity, an empty buffer.
+        """X, of any shape, in integers, no velocity, an empty buffer.
+
+        Complex numbers become pairs along a new last axis.
 
         Raises
         ------
@@ -131,12 +136,18 @@ class HeavyBall(Update):
         )
 
     def point(self, state: HeavyBallState) -> Tensor:
-        """X rounded to the working precision."""
+        """X rounded to the working precision, of the shape and type that `start` was given."""
         x = (state.x.to(torch.float64) / _UNIT).to(state.dtype)
         return torch.view_as_complex(x) if state.complex else x
 
     def advance(self, state: HeavyBallState, increment: Tensor) -> None:
-        """V <- n/d v + h, x <- x + v, keeping what the division loses."""
+        """V <- n/d v + h, x <- x + v, keeping what the division loses; h has the point's shape.
+
+        Raises
+        ------
+        EngineError
+            If h has another shape, type or device than the point.
+        """
         increment = self._like(state, increment)
         if state.steps and state.steps % self.steps_per_word == 0:
             state.words.append(state.remainder)
@@ -175,7 +186,14 @@ class HeavyBall(Update):
         )
 
     def check(self, state: HeavyBallState) -> None:
-        """Refuse NaN, infinity and anything above `LIMIT`, beyond which integers could wrap, and what is too faint."""
+        """Refuse NaN, infinity and anything above `LIMIT`, beyond which integers could wrap, and what is too faint.
+
+        Raises
+        ------
+        EngineError
+            If a state or increment was not finite or reached `LIMIT`, or the largest of them all is below `FAINTEST`
+            and not zero.
+        """
         largest = float(state.largest) if state.largest is not None else 0.0
         if not largest < LIMIT:
             raise diverged(largest, LIMIT)
@@ -186,12 +204,18 @@ class HeavyBall(Update):
             )
 
     def previous_point(self, state: HeavyBallState) -> Tensor:
-        """X <- x' - v'."""
+        """X <- x' - v'; returned as `point` gives it, in its shape."""
         state.x.sub_(state.v)
         return self.point(state)
 
     def retreat(self, state: HeavyBallState, increment: Tensor) -> None:
-        """V <- d/n (v' - h), taking back what the division lost."""
+        """V <- d/n (v' - h), taking back what the division lost; h has the point's shape.
+
+        Raises
+        ------
+        EngineError
+            If h has another shape, type or device than the point.
+        """
         increment = self._like(state, increment)
         v, r = state.v, state.remainder
         if _compiled_on(v):
@@ -210,7 +234,7 @@ class HeavyBall(Update):
             state.remainder = state.words.pop()
 
     def is_start(self, state: HeavyBallState, x: Tensor) -> bool:
-        """True if x, v and the buffer are back where `start` put them, bit for bit."""
+        """True if x, v and the buffer are back where `start` put them, bit for bit, given its x in its shape."""
         return (
             state.steps == 0
             and not state.words
@@ -232,21 +256,21 @@ class HeavyBall(Update):
         )
 
     def start_adjoint(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-        """(q_x, q_v) = (q, 0)."""
+        """(q_x, q_v) = (q, 0), both of the output's shape."""
         return cotangent, torch.zeros_like(cotangent)
 
     def increment_cotangent(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
-        """P = q_x' + q_v'."""
+        """P = q_x' + q_v', of the point's shape."""
         return adjoint[0] + adjoint[1]
 
     def advance_adjoint(
         self, adjoint: tuple[Tensor, Tensor], cotangent: Tensor, product: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """q_x = q_x' + J^T p, q_v = beta p."""
+        """q_x = q_x' + J^T p, q_v = beta p, all of the point's shape."""
         return adjoint[0] + product, cotangent * float(self.beta)
 
     def finish_adjoint(self, adjoint: tuple[Tensor, Tensor]) -> Tensor:
-        """q_x: the initial velocity is a constant."""
+        """q_x, of the input's shape: the initial velocity is a constant."""
         return adjoint[0]
 
     @staticmethod

@@ -55,7 +55,7 @@ class NotConverged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A fixed point: x, and the factor by which the last steps shrank."""
+    """A fixed point: x, of the shape of its start, and the factor by which the last steps shrank."""
 
     x: Tensor
     rate: float
@@ -65,6 +65,8 @@ def fixed_point(
     layer: Layer, z: Tensor, inputs: Inputs, work: Scratch, tolerance: float, batch_axis: int | None = None
 ) -> Solved:
     """The x with x + h(x) = z by x <- z - h(x), to a relative error of about ``tolerance``, of every item of a batch.
+
+    x has z's shape, which may be any.
 
     Raises
     ------
@@ -110,6 +112,11 @@ class Inverse(Strategy):
     batch_axis
         Axis of a state that counts the items of a batch, each of which is held to the tolerance; by default the state
         as a whole is, whose faint items may be far off.
+
+    Raises
+    ------
+    EngineError
+        If the tolerance does not lie between 0 and 1.
     """
 
     name = "inverse"
@@ -122,7 +129,13 @@ class Inverse(Strategy):
         self.allowed = SHARE * tolerance
 
     def check(self, chain: Chain) -> None:
-        """Refuse update rules that are undone exactly, and layers that have no inverse."""
+        """Refuse update rules that are undone exactly, and layers that have no inverse.
+
+        Raises
+        ------
+        EngineError
+            If the update rule is not undone by solving for its points, or a layer is said to have no inverse.
+        """
         if not chain.update.invertible:
             raise EngineError(
                 f"the strategy inverse does not go with the update rule {chain.update.name!r} of the layer "
@@ -138,7 +151,10 @@ class Inverse(Strategy):
                 )
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Keep a state wherever the drift expected of the segment reaches half of what is allowed."""
+        """Keep a state wherever the drift expected of the segment reaches half of what is allowed.
+
+        ``start``, of the point's shape, is not needed.
+        """
         update, parts = chain.update, [(0, chain.update.copy(state))]
         accuracy = self.accuracy(update.point(state).dtype)
         expected, factor = _Expected(self.allowed, accuracy), inf
@@ -178,7 +194,10 @@ class Inverse(Strategy):
         return (1 + steps) * of_layer.increment + of_layer.products
 
     def amplification(self, layer: Layer, z: Tensor, run: Run) -> float:
-        """By how much a step back from z amplifies errors: the layer's bound, or the rate of its fixed point."""
+        """By how much a step back from z amplifies errors: the layer's bound, or the rate of its fixed point.
+
+        ``z`` has the point's shape; infinite where a fixed point is not found.
+        """
         factor, accuracy = 1.0, self.accuracy(z.dtype)
         for part in _parts(layer):
             bound = part.inverse_bound(run.inputs)

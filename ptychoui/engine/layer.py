@@ -61,15 +61,18 @@ class Linearisation(Protocol):
 
     @property
     def increment(self) -> Tensor:
-        """h(x), computed on first use."""
+        """h(x), of x's shape and type, computed on first use."""
         ...
 
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
-        """Return J_x^T p and add the derivatives in the inputs to ``into`` (only names present there)."""
+        """Return J_x^T p, p and it of x's shape, and add the derivatives in those inputs that ``into`` names."""
         ...
 
     def increment_and_pullback(self, cotangent: Tensor, into: Gradients) -> tuple[Tensor, Tensor]:
-        """Both, the increment as a tensor of its own; layers that do it in less time than one by one say how."""
+        """Both, the increment as a tensor of its own; layers that do it in less time than one by one say how.
+
+        Both have x's shape, as the cotangent has.
+        """
         return self.increment, self.pullback(cotangent, into)
 
 
@@ -94,10 +97,12 @@ class Layer(ABC):
 
         What the pullback needs lies in buffers of ``keep``; the linearisation is valid until the next call with
         the same one. ``work`` is for everything else, shared by all layers.
+
+        ``x`` may have any shape; its increment, cotangents and products have the same.
         """
 
     def increment(self, x: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """h(x). By default the linearisation's, so that both are the same bits."""
+        """h(x), of x's shape and type. By default the linearisation's, so that both are the same bits."""
         return self.linearise(x, inputs, work, work).increment
 
     def contraction_bound(self, inputs: Inputs) -> float | None:
@@ -115,7 +120,7 @@ class Layer(ABC):
         return type(self).inverse is not Layer.inverse
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """The x with x + h(x) = z, in closed form.
+        """The x with x + h(x) = z, of z's shape, in closed form.
 
         Raises
         ------

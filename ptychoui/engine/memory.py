@@ -109,6 +109,8 @@ def probe(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str]) -> Lay
 
     Layers say of which kind they are. Of several kinds the largest stands for the peak, the mean for what every further
     unroll adds.
+
+    ``x``, of any shape, stands for the chain's input.
     """
     kinds: dict[tuple[type, str], list[Layer]] = {}
     for layer in chain.layers:
@@ -188,8 +190,14 @@ def for_objects(probed: Callable[[int], LayerCost], objects: int) -> LayerCost:
 
 
 def measure(chain: Chain, x: Tensor, inputs: Inputs, wanted: Sequence[str], under: str | Strategy) -> int:
-    """Peak bytes above what was there before of one forward and backward pass under a strategy, or one of that name,
-    workspaces included.
+    """Peak bytes of a forward and a backward pass under a strategy or one of that name, workspaces included.
+
+    Counted is what comes on top of what was there before. ``x`` may have any shape.
+
+    Raises
+    ------
+    EngineError
+        If there is no such strategy, or it cannot run the chain.
     """
     chosen, meter = strategy(under) if isinstance(under, str) else under, MemoryMeter()
     with meter:

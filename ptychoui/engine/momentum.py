@@ -36,7 +36,7 @@ class LearnedMomentum(Layer):
         self._layer, self._index = layer, index
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Linearisation:
-        """The velocity is part of the point.
+        """The velocity is part of the point, (2, ...): position first.
 
         Raises
         ------
@@ -48,12 +48,18 @@ class LearnedMomentum(Layer):
         return _LinearisedMomentum(at, x[1], inputs["momentum"][self._index], self._index)
 
     def increment(self, x: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """(v', v' - v)."""
+        """(v', v' - v), of shape (2, ...) as x is.
+
+        Raises
+        ------
+        EngineError
+            If x is not position and velocity.
+        """
         _check_stacked(x, self.name)
         return _moved(x[1], inputs["momentum"][self._index], self._layer.increment(x[0], inputs, work))
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """X = x' - v', v = (v' - h(x)) / beta_k."""
+        """X = x' - v', v = (v' - h(x)) / beta_k: (2, ...) -> (2, ...)."""
         x = z[0] - z[1]
         v = (z[1] - self._layer.increment(x, inputs, work)) / inputs["momentum"][self._index]
         return torch.stack([x, v])

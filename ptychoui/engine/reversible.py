@@ -29,7 +29,13 @@ class Reversible(Strategy):
     holds_state = True
 
     def check(self, chain: Chain) -> None:
-        """Refuse update rules that cannot be undone."""
+        """Refuse update rules that cannot be undone.
+
+        Raises
+        ------
+        EngineError
+            If the update rule is not undone exactly.
+        """
         if not chain.update.reversible:
             raise EngineError(
                 f"the reversible strategy cannot undo the update rule {chain.update.name!r} of the layer "
@@ -48,7 +54,10 @@ class Reversible(Strategy):
         return of_layer.increment + of_layer.both
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """In the middle of a network the state at the segment's start is kept: the certificate compares with it."""
+        """In the middle of a network the state at the segment's start is kept: the certificate compares with it.
+
+        At its beginning ``start``, of the point's shape, serves instead.
+        """
         mark = chain.update.copy(state) if start is None else None
         run_layers(chain, state, run)
         return _ReversibleRecord(chain, run, state, start, mark), state

@@ -19,6 +19,11 @@ class Segments(Strategy):
     ----------
     parts
         (number of unrolls, strategy) from the first to the last; they must add up to the chain.
+
+    Raises
+    ------
+    EngineError
+        If there is no part, or one without an unroll.
     """
 
     name = "segments"
@@ -49,7 +54,14 @@ class Segments(Strategy):
         return found
 
     def check(self, chain: Chain) -> None:
-        """Every strategy must be able to run its part, and none may use the buffers of another."""
+        """Every strategy must be able to run its part, and none may use the buffers of another.
+
+        Raises
+        ------
+        EngineError
+            If two segments would use the same buffers, the parts do not add up to the chain, or a strategy cannot run
+            its part.
+        """
         if sum(getattr(strategy, "reuse", False) for _, strategy in self.parts) > 1:
             raise EngineError(
                 "two segments under store_all would use the same buffers again", "leave out reuse for all but one"
@@ -84,7 +96,10 @@ class Segments(Strategy):
         return sum(len(part) * strategy.effort(part) for part, strategy in self.cut(chain)) / len(chain)
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Segment after segment; a strategy that goes on using its last state is followed by a copy of it."""
+        """Segment after segment; a strategy that goes on using its last state is followed by a copy of it.
+
+        ``start``, of the point's shape, goes to the first segment.
+        """
         records: list[Record] = []
         held = False
         for part, strategy in self.cut(chain):

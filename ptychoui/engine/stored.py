@@ -37,11 +37,11 @@ class StoreAll(Strategy):
         return cost.linearised
 
     def effort(self, chain: Chain) -> float:
-        """Everything once."""
+        """Everything once: nothing is run again."""
         return chain.effort.stored
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Every layer of the record gets buffers of its own."""
+        """Every layer of the record gets buffers of its own. ``start``, of the point's shape, is not needed."""
         update = chain.update
         kept: list[Linearisation] = []
         for index, layer in enumerate(chain.layers):
@@ -75,7 +75,7 @@ class Checkpoint(Strategy):
         return _effort_of_points(chain)
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """A point is tiny next to a linearised layer."""
+        """Keep every point, tiny next to a linearised layer; ``start``, of the point's shape, is not needed."""
         points = Points(len(chain))
         run_layers(chain, state, run, points.append)
         return PointsRecord(chain, run, points), state
@@ -101,14 +101,14 @@ class Points:
         return self._count
 
     def append(self, point: Tensor) -> None:
-        """Copy a point."""
+        """Copy a point; the first one decides on the shape of all."""
         if self._block is None:
             self._block = torch.empty((self._most, *point.shape), dtype=point.dtype, device=point.device)
         self._block[self._count].copy_(point)
         self._count += 1
 
     def pop(self) -> Tensor:
-        """The last point, valid as long as the block."""
+        """The last point, of the shape it was given in, valid as long as the block."""
         assert self._block is not None
         self._count -= 1
         return self._block[self._count]
@@ -149,7 +149,7 @@ class Offload(Strategy):
         return _effort_of_points(chain)
 
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
-        """Send every point to the host as soon as it is known."""
+        """Send every point to the host as soon as it is known; ``start``, of the point's shape, is not needed."""
         shelf = _Shelf(len(chain))
         run_layers(chain, state, run, shelf.put)
         return _OffloadRecord(chain, run, shelf), state

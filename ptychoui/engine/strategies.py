@@ -33,7 +33,13 @@ STRATEGIES: dict[str, type[Strategy]] = {
 
 
 def strategy(name: str) -> Strategy:
-    """Return the strategy of that name, or say which there are."""
+    """Return the strategy of that name, or say which there are.
+
+    Raises
+    ------
+    EngineError
+        If there is none of that name.
+    """
     if name not in STRATEGIES:
         raise EngineError(f"there is no strategy {name!r}", f"strategies are {', '.join(STRATEGIES)}")
     return STRATEGIES[name]()

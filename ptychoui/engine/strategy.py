@@ -80,9 +80,9 @@ class Backward:
     Attributes
     ----------
     x
-        Derivative of the loss in the input of the chain.
+        Derivative of the loss in the input of the chain, of its shape.
     inputs
-        Derivative in every input asked for.
+        Derivative in every input asked for, of its shape.
     certificate
         Proof that the states walked back over were the true ones (or how far they were off), or None for strategies
         that keep them.
@@ -128,7 +128,7 @@ class Trace:
     Attributes
     ----------
     output
-        The chain's output.
+        The chain's output, of the shape of its input.
     """
 
     def __init__(self, chain: Chain, given: Given, record: Record, output: Tensor) -> None:
@@ -137,6 +137,8 @@ class Trace:
 
     def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = go_on) -> Backward:
         """Walk back from the derivative of the loss in ``output``; ``wanted`` names the inputs to differentiate.
+
+        The cotangent has the output's shape.
 
         Raises
         ------
@@ -159,6 +161,8 @@ class Trace:
 
 class Given:
     """What a forward pass ran on, to see on the way back that it still is the same.
+
+    ``x`` and the inputs may have any shape.
 
     Raises
     ------
@@ -183,7 +187,13 @@ class Given:
         self._held.settle()
 
     def check(self) -> None:
-        """Raise `EngineError` if a tensor was written into since, or types are cast in another way."""
+        """See that no tensor was written into since, and that types are cast in the same way.
+
+        Raises
+        ------
+        EngineError
+            If a tensor of the layers, x or an input was changed, or `torch.autocast` is another.
+        """
         if (name := self._held.changed()) is not None:
             raise EngineError(
                 f"{name} was changed between the forward and the backward pass",
@@ -211,7 +221,13 @@ def _autocast() -> tuple[object, ...]:
 
 
 def refuse_inference_mode() -> None:
-    """There no layer can be differentiated: every derivative would be zero."""
+    """There no layer can be differentiated: every derivative would be zero.
+
+    Raises
+    ------
+    EngineError
+        Inside `torch.inference_mode`.
+    """
     if torch.is_inference_mode_enabled():
         raise EngineError("there are no derivatives in torch.inference_mode", "use torch.no_grad, or nothing")
 
@@ -308,12 +324,14 @@ class Strategy(ABC):
     def record(self, chain: Chain, state: Any, run: Run, start: Tensor | None = None) -> tuple[Record, Any]:
         """Run the chain's layers on a state, which is used up, storing what the way back needs.
 
-        ``start`` is the x that the state was made from where no layer has run on it yet. Returns the record and the
-        state at the end; where `holds_state`, the record goes on using that very state.
+        ``start`` is the x that the state was made from, of the point's shape, where no layer has run on it yet. Returns
+        the record and the state at the end; where `holds_state`, the record goes on using that very state.
         """
 
     def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = go_on) -> Trace:
         """Run the chain on x, storing what the strategy needs for the way back.
+
+        ``x`` may have any shape that the layers take; the output has the same.
 
         Raises
         ------
@@ -342,6 +360,8 @@ def infer(
     """Run the chain without a way back: the state of one layer is all that is kept.
 
     ``watch`` is shown the point of every layer before it runs.
+
+    The output has x's shape.
     """
     with torch.no_grad():
         state = chain.update.start(x)
@@ -351,7 +371,7 @@ def infer(
 
 
 def run_layers(chain: Chain, state: Any, run: Run, keep: Callable[[Tensor], None] = lambda _point: None) -> None:
-    """Run all layers on a state, in place, showing every point to ``keep``."""
+    """Run all layers on a state, in place, showing every point to ``keep``, in the shape of the chain's input."""
     update = chain.update
     for layer in chain.layers:
         run.between()
@@ -361,7 +381,13 @@ def run_layers(chain: Chain, state: Any, run: Run, keep: Callable[[Tensor], None
 
 
 def zeros(inputs: Inputs, wanted: Sequence[str]) -> Gradients:
-    """Accumulators for the inputs asked for; raise `EngineError` for a name that is not there."""
+    """Accumulators of the shapes of the inputs asked for.
+
+    Raises
+    ------
+    EngineError
+        If there is no input of a name.
+    """
     unknown = [name for name in wanted if name not in inputs]
     if unknown:
         raise EngineError(f"there is no input {unknown[0]!r}", f"inputs are {', '.join(inputs)}")
@@ -376,7 +402,10 @@ def walk_back(
     between: Between,
     retreat: Callable[[Tensor], None] | None = None,
 ) -> Any:
-    """Pull an adjoint back over all layers, last first; ``retreat`` gets the increments, where they are needed."""
+    """Pull an adjoint back over all layers, last first; ``retreat`` gets the increments, where they are needed.
+
+    They have the point's shape.
+    """
     for index in range(len(chain) - 1, -1, -1):
         between()
         adjoint = _pull_back(chain.update, adjoint, into, linearised(index), retreat)

@@ -27,19 +27,25 @@ class Update(ABC):
 
     @abstractmethod
     def start(self, x: Tensor) -> Any:
-        """State at the input of the chain."""
+        """State at the input of the chain, a tensor of any shape."""
 
     @abstractmethod
     def point(self, state: Any) -> Tensor:
-        """Where the next layer is evaluated; safe to keep."""
+        """Where the next layer is evaluated, of the shape of the chain's input; safe to keep."""
 
     def output(self, state: Any) -> Tensor:
-        """What a chain that ends here gives; safe to keep."""
+        """What a chain that ends here gives, of the shape of its input; safe to keep."""
         return self.point(state)
 
     @abstractmethod
     def advance(self, state: Any, increment: Tensor) -> None:
-        """Take one step, in place."""
+        """Take one step, in place, by an increment of the point's shape.
+
+        Raises
+        ------
+        EngineError
+            If the increment has another shape, type or device than the point.
+        """
 
     @abstractmethod
     def copy(self, state: Any) -> Any:
@@ -51,32 +57,40 @@ class Update(ABC):
 
     @abstractmethod
     def start_adjoint(self, cotangent: Tensor) -> Any:
-        """Cotangent of the state at the output of the chain."""
+        """Cotangent of the state at the output of the chain, from that of the output, of its shape."""
 
     @abstractmethod
     def increment_cotangent(self, adjoint: Any) -> Tensor:
-        """Cotangent p of the increment of the last step not yet undone."""
+        """Cotangent p of the increment of the last step not yet undone, of the increment's shape."""
 
     @abstractmethod
     def advance_adjoint(self, adjoint: Any, cotangent: Tensor, product: Tensor) -> Any:
-        """Cotangent of the state before that step, given p and J_h^T p."""
+        """Cotangent of the state before that step, given p and J_h^T p, both of the increment's shape."""
 
     @abstractmethod
     def finish_adjoint(self, adjoint: Any) -> Tensor:
-        """Cotangent of the input of the chain."""
+        """Cotangent of the input of the chain, of its shape."""
 
     def previous_point(self, state: Any) -> Tensor:
-        """Undo the position of the last step, in place, and return where its layer was evaluated."""
+        """Undo the position of the last step, in place, and return where its layer was evaluated.
+
+        It has the shape of the chain's input.
+
+        Raises
+        ------
+        EngineError
+            If the update rule is not undone exactly.
+        """
         raise EngineError(
             f"the update rule {self.name!r} has no exact inverse", "use heavy_ball, or the strategy checkpoint"
         )
 
     def retreat(self, state: Any, increment: Tensor) -> None:
-        """Undo the rest of the last step, in place, given its increment."""
+        """Undo the rest of the last step, in place, given its increment, of the point's shape."""
         raise NotImplementedError
 
     def is_start(self, state: Any, x: Tensor) -> bool:
-        """True if the state is, bit for bit, ``start(x)``."""
+        """True if the state is, bit for bit, ``start(x)`` for an x of the shape of the chain's input."""
         raise NotImplementedError
 
     def same(self, state: Any, other: Any) -> bool:
@@ -86,7 +100,12 @@ class Update(ABC):
     def invert(self, state: Any, solve: Callable[[Tensor], Tensor]) -> Tensor:
         """Undo the last step, in place, and return where its layer was evaluated.
 
-        ``solve(z)`` finds the y with y + h(y) = z. Unlike `previous_point` this is as exact as the solver.
+        ``solve(z)`` finds the y with y + h(y) = z, of z's shape. Unlike `previous_point` this is as exact as that is.
+
+        Raises
+        ------
+        EngineError
+            If the update rule is not undone by solving for its points.
         """
         raise EngineError(
             f"the update rule {self.name!r} is not undone by solving for its points",
@@ -103,11 +122,14 @@ class Update(ABC):
 
     @abstractmethod
     def copied_bytes(self, x: Tensor) -> int:
-        """Bytes of a `copy` of the state at a point like x, full words apart."""
+        """Bytes of a `copy` of the state at a point of x's shape and type, full words apart."""
 
 
 def norms(x: Tensor, batch_axis: int | None = None) -> Tensor:
-    """Euclidean norm, or that of every item along the batch's axis, as float64: squares of faint numbers count."""
+    """Euclidean norm, 0-d, or those of the items along the batch's axis, (B,).
+
+    In float64: squares of faint numbers count.
+    """
     x = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
     axes = None if batch_axis is None else [axis for axis in range(x.ndim) if axis != batch_axis]
     found: Tensor = torch.linalg.vector_norm(x, dim=axes, dtype=torch.float64)
@@ -115,19 +137,25 @@ def norms(x: Tensor, batch_axis: int | None = None) -> Tensor:
 
 
 def like(x: Tensor, increment: Tensor) -> Tensor:
-    """An increment of x's shape, type and device; another would be spread over x, or change its type, in silence."""
+    """An increment of x's shape, type and device; another would be spread over x, or change its type, in silence.
+
+    Raises
+    ------
+    EngineError
+        If its shape, type or device is another.
+    """
     if increment.shape != x.shape or increment.dtype != x.dtype or increment.device != x.device:
         raise unlike(increment, x.shape, x.dtype, x.device)
     return increment
 
 
 def type_name(x: Tensor) -> str:
-    """A tensor's type for people."""
+    """Name of a tensor's type for people, whatever its shape: float32, complex64."""
     return str(x.dtype).removeprefix("torch.")
 
 
 def unlike(increment: Tensor, shape: torch.Size, dtype: torch.dtype, device: torch.device) -> EngineError:
-    """What is wrong with an increment."""
+    """The error of an increment that has another shape, type or device than its point."""
     there = f"{tuple(increment.shape)} of {type_name(increment)} on {increment.device}"
     return EngineError(
         f"a layer's increment is {there}, its point {tuple(shape)} of {str(dtype).removeprefix('torch.')} on {device}",

@@ -136,6 +136,8 @@ class LeastSquares(Layer):
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedSolve:
         """Nothing yet: the increment takes one solve, the pullback another (and the increment, if mu is learned).
 
+        ``x`` is (B, N, N); increments and products have its shape.
+
         Raises
         ------
         EngineError
@@ -156,7 +158,13 @@ class LeastSquares(Layer):
         return None if largest is None else (largest + mu) / mu
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """((A^H A + mu) z - A^H y) / mu: no solve, but what CG left unsolved is divided by mu."""
+        """(B, N, N) -> (B, N, N), ((A^H A + mu) z - A^H y) / mu: no solve, but what CG left unsolved is divided by mu.
+
+        Raises
+        ------
+        EngineError
+            If mu is missing or out of range.
+        """
         mu = unroll_number(inputs, self.mu, self.index)
         return z + self.operator.adjoint(self.operator.apply(z) - inputs[self.measured]) / mu
 

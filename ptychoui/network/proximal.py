@@ -116,14 +116,26 @@ class WaveletProximal(Layer):
         return 1 + float(unroll_number(inputs, self.threshold, self.index, zero=True)) / self.width
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
-        """W^H S^-1(W z)."""
+        """W^H S^-1(W z): (B, N, N) -> (B, N, N).
+
+        Raises
+        ------
+        EngineError
+            If z is not (B, N, N), or the threshold is missing or negative.
+        """
         threshold = unroll_number(inputs, self.threshold, self.index, zero=True)
         s = self.analyse(z, work)
         grown = s * (threshold / _magnitude(s).clamp_min_(self.width))
         return z + self.synthesise(grown, z, work)
 
     def analyse(self, x: Tensor, work: Scratch) -> Tensor:
-        """W x as pairs of reals: (B, N, N) -> (B, 2 or 1, N, N), the coarsest approximation in the first corner."""
+        """W x as pairs of reals: (B, N, N) -> (B, 2 or 1, N, N), the coarsest approximation in the first corner.
+
+        Raises
+        ------
+        EngineError
+            If x is not (B, N, N) of the layer's size.
+        """
         if x.ndim != 3 or x.shape[1:] != (self.size, self.size):
             raise EngineError(
                 f"the layer {self.name!r} was given objects of shape {tuple(x.shape)}",
@@ -136,7 +148,7 @@ class WaveletProximal(Layer):
         return c
 
     def synthesise(self, c: Tensor, like: Tensor, work: Scratch) -> Tensor:
-        """W^H c of details alone, complex or real as ``like``; c is overwritten."""
+        """W^H c of details alone: (B, 2 or 1, N, N), which is overwritten -> (B, N, N), complex or real as ``like``."""
         c[..., : self._coarse, : self._coarse] = 0
         for matrix in reversed(self._matrices(c, work)):
             n = len(matrix)

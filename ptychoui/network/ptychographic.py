@@ -49,7 +49,10 @@ class GradientUnroll(Layer):
         self._physics, self._index, self._floor = physics, index, variance_floor
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedGradient:
-        """One transform per LED; the increment and the pullback take the rest. A streamed model waits for them."""
+        """One transform per LED; the increment and the pullback take the rest. A streamed model waits for them.
+
+        ``x`` is (B, N, N) complex; increments and products have its shape.
+        """
         data = DataTerm(inputs["weights"], inputs["offset"], inputs["amplitude"], self._floor)
         at = None if self._physics.stream else self._physics.linearise(x, data, keep, work)
         return _LinearisedGradient(self._physics, x, at, data, inputs["step"][self._index], self._index, work)

@@ -105,6 +105,8 @@ class ResidualCnn(AutogradLayer):
         Kernels have variance 2 / (in kernel^2), which keeps the variance through ReLU (He et al., "Delving deep into
         rectifiers", ICCV 2015, equation 10); the last one is ``last`` times that, so that unrolls start near the
         identity.
+
+        Each kernel is (out, in, kernel, kernel), each bias (out,).
         """
         weights: dict[str, Tensor] = {}
         for index, shape in enumerate(self._shapes):

@@ -29,11 +29,11 @@ class UnrolledNetwork:
         self._work = Scratch()
 
     def enter(self, x: Tensor) -> Tensor:
-        """Input of the chain for first estimates, the batch first."""
+        """Input of the chain for first estimates, (B, ...) -> (B, ...), or (2, B, ...) with velocity."""
         return torch.stack([x, torch.zeros_like(x)]) if self._with_velocity else x
 
     def leave(self, point: Tensor) -> Tensor:
-        """Estimates of a point of the chain; on derivatives in its input the adjoint of `enter`."""
+        """Estimates, (B, ...), of a point of the chain; on derivatives in its input the adjoint of `enter`."""
         return point[0] if self._with_velocity else point
 
     def forget_workspaces(self) -> None:
@@ -41,7 +41,13 @@ class UnrolledNetwork:
         self._work.clear()
 
     def forward(self, strategy: Strategy, x: Tensor, inputs: Inputs, between: Between) -> Trace:
-        """Run with a way back: the trace's output is a point of the chain."""
+        """Run first estimates, (B, ...), with a way back: the trace's output is a point of the chain.
+
+        Raises
+        ------
+        EngineError
+            As `Strategy.forward`: where the strategy cannot run the chain, or the state grows beyond bounds.
+        """
         return strategy.forward(self.chain, self.enter(x), inputs, self._work, between)
 
     def greedy(
@@ -54,7 +60,15 @@ class UnrolledNetwork:
         done: Callable[[ModuleDone], None],
         between: Between,
     ) -> None:
-        """Run modules of equal length, each with a way back from its own loss: see `engine.greedy`."""
+        """Run modules of equal length, each with a way back from its own loss: see `engine.greedy`.
+
+        ``x`` are first estimates, (B, ...).
+
+        Raises
+        ------
+        EngineError
+            If there are fewer unrolls than modules, or no module.
+        """
         lengths = equal_modules(len(self.chain), modules)
         greedy_pass(self.chain, lengths, self.enter(x), inputs, wanted, local_loss, done, self._work, between)
 
@@ -65,6 +79,6 @@ class UnrolledNetwork:
         between: Between = lambda: None,
         watch: Callable[[Tensor], None] = lambda _point: None,
     ) -> Tensor:
-        """Run without a way back; ``watch`` sees the estimate before every unroll."""
+        """Run first estimates, (B, ...), without a way back; ``watch`` sees the estimates before every unroll."""
         point = infer(self.chain, self.enter(x), inputs, self._work, between, lambda point: watch(self.leave(point)))
         return self.leave(point)

@@ -33,7 +33,7 @@ SOURCES = (
 
 
 def source_image(name: str) -> NDArray[np.float64]:
-    """One source as a grey image in [0, 1]."""
+    """One source as a grey image (row, column) in [0, 1]."""
     from skimage import color, data, exposure
 
     loaders = {
@@ -105,6 +105,8 @@ def phase_objects(
 
     o = (1 - absorption a) exp(i phase_rad (p - 1/2)), where a and p are crops stretched so that 2 % to 98 % of their
     pixels span 0 to 1.
+
+    ``image`` is (row, column) with values in 0 to 1; each object is (object_px, object_px), its phase in radians.
     """
     from skimage.transform import resize
 
@@ -131,6 +133,11 @@ def resampled(dataset: TrainingSet, pixel_size_um: float) -> TrainingSet:
 
     Pixel j of the result lies at ((j + 1/2) / ratio - 1/2) of the old ones, ratio = old pixel / new pixel: both grids
     start at the same edge and have exactly the pixels they state. A set of that pixel is returned as it is.
+
+    Raises
+    ------
+    DataError
+        If less than one pixel would be left of an object.
     """
     from scipy.ndimage import affine_transform, gaussian_filter
 

@@ -35,7 +35,7 @@ class Picture(Event):
 
 
 def picture(array: NDArray[Any]) -> NDArray[np.float32]:
-    """A frozen, contiguous float32 copy: a view would tear when the buffer is used again."""
+    """A frozen, contiguous float32 copy of equal shape: a view would tear when the buffer is used again."""
     copy = np.array(array, dtype=np.float32, order="C")
     copy.setflags(write=False)
     return copy

@@ -24,7 +24,7 @@ GREEDY = "greedy"
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """Loss and derivatives of one batch."""
+    """Loss and derivatives of one batch, each derivative of its parameter's shape."""
 
     loss: float
     gradients: dict[str, Tensor]
@@ -40,7 +40,7 @@ def reconstruct_batch(
     between: Between = lambda: None,
     watch: Callable[[Tensor], None] = lambda _point: None,
 ) -> Tensor:
-    """Measure examples with what was learned and reconstruct them, the batch first; noise as it falls.
+    """Measure examples with what was learned and reconstruct them, (B, ...); noise as it falls.
 
     ``watch`` is shown the reconstructions before every unroll.
     """

@@ -14,7 +14,7 @@ class ParameterSet:
     Parameters
     ----------
     tensors
-        Everything that the task's inputs depend on.
+        Everything that the task's inputs depend on, of any shape.
     rates
         Learning rate of each that is learned, relative to that of the settings; the others stay as they are.
     per_unroll
@@ -31,7 +31,7 @@ class ParameterSet:
         return self.tensors[name]
 
     def items(self) -> list[tuple[str, Tensor]]:
-        """Names and tensors."""
+        """Names and tensors, each in its own shape."""
         return list(self.tensors.items())
 
     @property
@@ -40,7 +40,7 @@ class ParameterSet:
         return tuple(name for name in self.tensors if name in self.rates)
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Self:
-        """The same set with other tensors in the place of its own."""
+        """The same set with other tensors in the place of its own; their shapes are not looked at."""
         return type(self)(tensors, self.rates, self.per_unroll)
 
     def leaves(self) -> Self:

@@ -29,7 +29,7 @@ class LearnedArrays:
     Attributes
     ----------
     arrays
-        Name -> array.
+        Name -> array of any shape.
     """
 
     name: str

@@ -148,7 +148,13 @@ class RunFolder:
         return folder
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds."""
+        """What run.json holds.
+
+        Raises
+        ------
+        RunError
+            If there is none, it cannot be read, or it is damaged.
+        """
         try:
             record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +168,13 @@ class RunFolder:
         return record
 
     def experiment(self) -> Experiment:
-        """The run's settings."""
+        """The run's settings.
+
+        Raises
+        ------
+        RunError
+            If experiment.toml cannot be read.
+        """
         try:
             return load_experiment(self.path / "experiment.toml")
         except SettingsError as error:
@@ -213,7 +225,7 @@ class RunFolder:
         self._write(newest.name, content)
 
     def load(self) -> dict[str, NDArray[Any]] | None:
-        """The newest state that is whole, or None where nothing was saved yet.
+        """The newest state that is whole, arrays in the shapes they were saved in, or None where nothing was saved yet.
 
         Raises
         ------
@@ -234,7 +246,13 @@ class RunFolder:
         return None
 
     def append_event(self, values: Mapping[str, Any]) -> None:
-        """Append one line to the history."""
+        """Append one line to the history.
+
+        Raises
+        ------
+        RunError
+            If the file cannot be written, as on a full disk.
+        """
         try:
             with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")

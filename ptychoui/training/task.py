@@ -52,7 +52,7 @@ class NetworkInputs:
     Attributes
     ----------
     x
-        First estimate, the batch first.
+        First estimate, (B, ...).
     tensors
         Named inputs of the layers.
     per_example
@@ -140,7 +140,7 @@ class Task(Protocol[E, P]):
         """What is learned, at its start."""
 
     def network(self, variant: str = "") -> UnrolledNetwork:
-        """The reconstruction."""
+        """The network that reconstructs, built in one of the `variants`."""
 
     def inputs(self, parameters: P, batch: E, generator: torch.Generator | None, training: bool) -> NetworkInputs:
         """Measure a batch: what the network gets, differentiable in the parameters.
@@ -165,7 +165,7 @@ class Task(Protocol[E, P]):
         """What results will be held against, to be looked at before the first step, or None."""
 
     def snapshot(self, parameters: P, output: Tensor, example: E, step: int) -> Snapshot:
-        """Pictures of the present state: the reconstruction of one held-out example, and what is learned."""
+        """Pictures of the present state: one held-out example, reconstructed, (1, ...), and what is learned."""
 
     def result(self, parameters: P, step: int) -> Result:
         """What was learned, complete for export."""

@@ -315,7 +315,7 @@ class Trainer(Generic[T]):
     # Saving and resuming -------------------------------------------------------------------------------
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that a resumed run needs, as plain arrays.
+        """Everything that a resumed run needs, as plain arrays: parameters in their shapes, the counts 0-d.
 
         In the middle of a step the random states are those before its batch was drawn: a resumed run draws it again.
         """
@@ -332,7 +332,7 @@ class Trainer(Generic[T]):
         )
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take up a saved state.
+        """Take up a saved state, arrays of the shapes that `state` gives.
 
         Raises
         ------

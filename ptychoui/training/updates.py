@@ -53,7 +53,7 @@ class Updates:
         return {"params": [tensor], "lr": rate * self._parameters.rates[name]}
 
     def step(self, gradients: Mapping[str, Tensor], factor: float) -> None:
-        """One step with learning rates times ``factor``."""
+        """One step with learning rates times ``factor``; each gradient has its parameter's shape."""
         for _key, name, part, tensor in self._parts:
             tensor.grad = gradients[name][part]
         for optimiser, rates in zip(self._optimisers, self._rates, strict=True):
@@ -67,7 +67,7 @@ class Updates:
         return [group["lr"] for optimiser in self._optimisers for group in optimiser.param_groups]
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What the optimisers remember, as plain arrays."""
+        """What the optimisers remember, as plain arrays: moments of their part's shape, step counts 0-d."""
         return {
             f"adam_{key}_{name}": torch.as_tensor(value).detach().cpu().numpy()
             for key, _name, _part, tensor in self._parts
@@ -75,7 +75,7 @@ class Updates:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take up what `state` gave; what is missing begins anew."""
+        """Take up what `state` gave, in its shapes; what is missing begins anew."""
         for key, _name, _part, tensor in self._parts:
             prefix = f"adam_{key}_"
             saved = {

@@ -156,7 +156,10 @@ def _stray_light(result: Calibration) -> NDArray[np.float64]:
 
 
 def phase_sign(found: NDArray[np.complex64]) -> float:
-    """Skewness of an object's phase without its ramp: above zero where features lag behind a flat background."""
+    """Skewness of the phase of an object (row, column) without its ramp.
+
+    Above zero where features lag behind a flat background.
+    """
     edge = len(found) // 8
     phase = np.angle(without_ramp(found))[edge:-edge, edge:-edge]
     low, high = np.quantile(phase, (0.002, 0.998))

@@ -179,7 +179,10 @@ def record_of(
     remarks: Sequence[str] = (),
     suggested: Array | None = None,
 ) -> dict[str, Any]:
-    """Where a result comes from, in plain values, with what should make one doubt it."""
+    """Where a result comes from, in plain values, with what should make one doubt it.
+
+    ``seconds`` is how long it took.
+    """
     record: dict[str, Any] = {
         "source": stack.provenance.source,
         "data_sha256": stack.provenance.sha256,

@@ -43,6 +43,11 @@ def write_samples(folder: str | Path, seed: int) -> list[Path]:
     Returns
     -------
     The files written.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be made, or a file cannot be written.
     """
     folder = Path(folder)
     try:

@@ -120,6 +120,8 @@ def mismatch(plan: TilePlan, tiles: Sequence[StoredReconstruction], factors: NDA
     """RMS difference of neighbours along the lines where they meet, over the standard deviation of the object.
 
     Before blending, pixel by pixel: what a seam would show, noise included.
+
+    ``factors`` are (tile,) complex, what each tile's object is multiplied by.
     """
     squares, count, spread = 0.0, 0, []
     for a, b in plan.pairs():

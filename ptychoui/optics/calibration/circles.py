@@ -237,6 +237,8 @@ class Circles:
     def scale(self, change: NDArray[np.float64], whole: bool) -> float:
         """Size of the circles that explains the spectra best at a pose, over that of NA, wavelength and pixel.
 
+        ``change`` is (6,), as `moved` takes it.
+
         Parameters
         ----------
         whole
@@ -312,7 +314,11 @@ def near_circles(
     field_point_um: tuple[float, float],
     coarse: bool = False,
 ) -> Array:
-    """The array with the pose that circles in the images show, or as it is where they show none."""
+    """The array with the pose that circles in the images show, or as it is where they show none.
+
+    ``images`` are (LED, row, column), square, in the order of the array's numbers; ``field_point_um`` is their centre
+    at the sample.
+    """
     try:
         found = Circles(microscope, array, images, field_point_um, coarse).fit()
     except DataError:  # too few bright-field images

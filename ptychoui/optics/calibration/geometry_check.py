@@ -177,6 +177,9 @@ def poses(
     """The array as it is and, where circles in the images show it elsewhere, as they have it.
 
     Neither is the better one beforehand: circles find a pose that is far off, and move a right one a little.
+
+    ``images`` are (LED, row, column), square, in the order of the array's numbers; ``field_point_um`` is their centre
+    at the sample.
     """
     near = near_circles(geometry.microscope, array, images, field_point_um, coarse)
     return [array] if near == array else [array, near]
@@ -245,7 +248,10 @@ CHECK_PX = 128
 
 
 def of_leds(array: Array, numbers: NDArray[np.int64]) -> Array:
-    """The array with these of its LEDs alone, in this order, whatever ``max_illumination_na`` says."""
+    """The array with these of its LEDs alone, in this order, whatever ``max_illumination_na`` says.
+
+    ``numbers`` are (LED,).
+    """
     chosen = tuple(int(number) for number in numbers)
     if array.kind != "table":
         return array.replace(led_numbers=chosen, max_illumination_na=None)
@@ -275,7 +281,10 @@ def findings(
     device: torch.device | str = "cpu",
     between: Callable[[], None] | None = None,
 ) -> tuple[Finding, ...]:
-    """`check_geometry` of the middle of some images; ``leds`` are those of the images, in their order."""
+    """`check_geometry` of the middle of some images, (LED, row, column), 1 = open field.
+
+    ``leds`` are those of the images, in their order; ``field_point_um`` is the centre of the images at the sample.
+    """
     size = min(CHECK_PX, images.shape[-1])
     first = (images.shape[-1] - size) // 2
     middle = np.ascontiguousarray(images[:, first : first + size, first : first + size])

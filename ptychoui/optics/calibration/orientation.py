@@ -111,7 +111,16 @@ def orientation(
     progress: Callable[[int, int], None] = lambda _done, _of: None,
     device: torch.device | str = "cpu",
 ) -> Orientation:
-    """Try the eight layouts in one go: see `try_layouts`."""
+    """Try the eight layouts in one go: see `try_layouts`.
+
+    ``images`` are (LED, row, column), square, in the order of the array's LEDs; ``field_point_um`` is their centre at
+    the sample; ``progress`` gets how many layouts of how many are done.
+
+    Raises
+    ------
+    GeometryError
+        If the array is tilted about both axes.
+    """
     for found in try_layouts(geometry, images, field_point_um, passes, device):
         if isinstance(found, Orientation):
             return found

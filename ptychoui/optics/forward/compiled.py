@@ -130,9 +130,10 @@ def _open(reach: float, y: float, middle: float, w: int) -> Any:
 
 @_compiled
 def gather(spectrum: Any, row: Any, column: Any, pupil: Any, out: Any) -> None:
-    """out[l, i, j] = pupil[l, i, j] spectrum[row[l] + i, column[l] + j], in the corner of (L, n, n) fields.
+    """out[l, i, j] = pupil[l, i, j] spectrum[row[l] + i, column[l] + j], in the corner of (l, n, n) fields.
 
-    Rows and columns go on at zero where they leave the spectrum.
+    ``spectrum`` is (N, N), ``row`` and ``column`` (l,), ``pupil`` (l, w, w). Rows and columns go on at zero where they
+    leave the spectrum.
     """
     size, w = spectrum.shape[1], pupil.shape[1]
     for led in prange(row.shape[0]):
@@ -150,7 +151,8 @@ def gather(spectrum: Any, row: Any, column: Any, pupil: Any, out: Any) -> None:
 def scatter(transformed: Any, row: Any, column: Any, pupil: Any, spectrum: Any) -> None:
     """spectrum[row[l] + i, column[l] + j] += conj(pupil[l, i, j]) transformed[l, i, j], in LED order.
 
-    Threads share the spectrum's rows: each looks up which windows cross a row, a trifle next to adding them.
+    Shapes are those of `gather`. Threads share the spectrum's rows: each looks up which windows cross a row, a trifle
+    next to adding them.
     """
     size, w = spectrum.shape[1], pupil.shape[1]
     for place in prange(size):
@@ -169,7 +171,7 @@ def scatter(transformed: Any, row: Any, column: Any, pupil: Any, spectrum: Any) 
 
 @_compiled
 def square(fields: Any, out: Any) -> None:
-    """|u|^2."""
+    """|u|^2 of fields (l, 2 n n), pairs of reals, into ``out`` (l, n n)."""
     for led in prange(fields.shape[0]):
         u, o = fields[led], out[led]
         for i in range(o.shape[0]):
@@ -178,7 +180,7 @@ def square(fields: Any, out: Any) -> None:
 
 @_compiled
 def cross(fields: Any, others: Any, out: Any) -> None:
-    """2 Re(conj(u) b)."""
+    """2 Re(conj(u) b) of fields u and others b (l, 2 n n), pairs of reals, into ``out`` (l, n n)."""
     for led in prange(fields.shape[0]):
         u, b, o = fields[led], others[led], out[led]
         for i in range(o.shape[0]):
@@ -187,7 +189,7 @@ def cross(fields: Any, others: Any, out: Any) -> None:
 
 @_compiled
 def square_and_keep(fields: Any, out: Any, kept: Any) -> None:
-    """|u|^2, and u itself copied while it is at hand."""
+    """|u|^2 as `square`, and u itself copied to ``kept`` (l, 2 n n) while it is at hand."""
     for led in prange(fields.shape[0]):
         u, o, k = fields[led], out[led], kept[led]
         for i in range(o.shape[0]):
@@ -199,7 +201,7 @@ def square_and_keep(fields: Any, out: Any, kept: Any) -> None:
 
 @_compiled
 def cross_and_keep(fields: Any, others: Any, out: Any, kept: Any) -> None:
-    """2 Re(conj(u) b), and b itself copied while it is at hand."""
+    """2 Re(conj(u) b) as `cross`, and b itself copied to ``kept`` (l, 2 n n) while it is at hand."""
     for led in prange(fields.shape[0]):
         u, b, o, k = fields[led], others[led], out[led], kept[led]
         for i in range(o.shape[0]):
@@ -211,7 +213,7 @@ def cross_and_keep(fields: Any, others: Any, out: Any, kept: Any) -> None:
 
 @_compiled
 def scale(fields: Any, weights: Any, out: Any) -> None:
-    """W u."""
+    """W u of weights (l, n n) and fields (l, 2 n n), pairs of reals, into ``out`` (l, 2 n n)."""
     for led in prange(fields.shape[0]):
         u, w, o = fields[led], weights[led], out[led]
         for i in range(w.shape[0]):
@@ -221,7 +223,7 @@ def scale(fields: Any, weights: Any, out: Any) -> None:
 
 @_compiled
 def combine(fields: Any, changes: Any, others: Any, weights: Any, out: Any) -> None:
-    """W b + dw u."""
+    """W b + dw u of weights and changes (l, n n), others b and fields u (l, 2 n n), into ``out`` (l, 2 n n)."""
     for led in prange(fields.shape[0]):
         u, dw, b, w, o = fields[led], changes[led], others[led], weights[led], out[led]
         for i in range(w.shape[0]):

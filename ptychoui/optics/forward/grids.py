@@ -12,7 +12,13 @@ from ptychoui.settings import Microscope
 
 
 def led_windows(microscope: Microscope, leds: LedArray, grids: Sampling, dtype: type[np.complexfloating]) -> Windows:
-    """Places and fractions of every LED's window on the object's spectrum."""
+    """Places and fractions of every LED's window on the object's spectrum.
+
+    Raises
+    ------
+    GeometryError
+        If the pupil is wider than the field's grid, or that of an LED leaves the object's frequency grid.
+    """
     step = grids.step_per_um
     k = leds.illumination_na / microscope.wavelength_um / step  # (L, 2) in frequency samples
     whole = np.rint(k)

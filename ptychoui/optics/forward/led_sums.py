@@ -92,7 +92,7 @@ class Windows:
         return found
 
     def some(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.complexfloating], slice]]:
-        """Places, pupils and LEDs, a few LEDs at a time: sums over windows without tables of all."""
+        """Places (l, w, w), pupils (l, w, w) and LEDs, a few at a time: sums over windows without tables of all."""
         for first in range(0, len(self), TABLE_LEDS):
             leds = slice(first, min(first + TABLE_LEDS, len(self)))
             yield self.places(leds), self.pupils(leds), leds
@@ -123,31 +123,31 @@ class LedSums(ABC):
 
     @abstractmethod
     def fields(self, spectrum: Tensor, work: Scratch) -> Tensor:
-        """Every field u_l, in a new tensor."""
+        """Every field u_l, in a new tensor: (B, N, N) -> (B, L, n, n)."""
 
     @abstractmethod
     def adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
-        """Spectrum of the adjoint of `fields`: overlaps add in LED order."""
+        """Spectrum of the adjoint of `fields`, (B, L, n, n) -> (B, N, N): overlaps add in LED order."""
 
     @abstractmethod
     def mixed_intensities(self, spectrum: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch) -> Tensor:
-        """Images sum_l C_ml |u_l|^2; the fields are left in ``keep`` where given."""
+        """Images (B, M, n, n) of sum_l C_ml |u_l|^2; the fields (B, L, n, n) are left in ``keep`` where given."""
 
     @abstractmethod
     def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
-        """Spectrum of sum_l B_l^H [w_l u_l] with w_l = sum_m C_ml image_m."""
+        """Spectrum (B, N, N) of sum_l B_l^H [w_l u_l] with w_l = sum_m C_ml image_m, images (B, M, n, n)."""
 
     @abstractmethod
     def mixed_cross(
         self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
-        """Images sum_l C_ml 2 Re(conj(u_l) b_l); the fields b_l are left in ``keep`` where given."""
+        """Images (B, M, n, n) of sum_l C_ml 2 Re(conj(u_l) b_l); the fields b_l are left in ``keep`` where given."""
 
     @abstractmethod
     def product_adjoint(
         self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
-        """Spectrum of sum_l B_l^H [w_l b_l + dw_l u_l], where images and changes give w_l and dw_l.
+        """Spectrum (B, N, N) of sum_l B_l^H [w_l b_l + dw_l u_l], where images and changes give w_l and dw_l.
 
         Beside it <image_m, 2 Re(conj(u_l) b_l)> + <change_m, |u_l|^2>, summed over the batch: (M, L).
         """
@@ -155,13 +155,19 @@ class LedSums(ABC):
     # Passes for fields that are not kept, where two in one save transforms --------------------------------
 
     def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
-        """`mixed_intensities` and `mixed_cross` without kept fields: the same bits in 2 L transforms instead of 3 L."""
+        """`mixed_intensities` and `mixed_cross` without kept fields: the same bits in 2 L transforms instead of 3 L.
+
+        Spectra (B, N, N) -> images (B, M, n, n), twice.
+        """
         mixed = self.mixed_intensities(spectrum, weights, None, work).clone()
         return mixed, self.mixed_cross(Light(spectrum), direction, weights, None, work)
 
     def adjoint_both(
         self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """`weighted_adjoint` and `product_adjoint` without kept fields: the same bits in 4 L transforms, not 5 L."""
+        """`weighted_adjoint` and `product_adjoint` without kept fields: the same bits in 4 L transforms, not 5 L.
+
+        Images (B, M, n, n) -> spectra (B, N, N), twice, and the sums of `product_adjoint`, (M, L).
+        """
         gradient = self.weighted_adjoint(Light(spectrum), weights, images, work).clone()
         return gradient, *self.product_adjoint(Light(spectrum), Light(direction), weights, images, changes, work)

@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**26
 
 
 class Part:
-    """Some LEDs: a slice of all of them, their pupils and the first row and column of their windows."""
+    """Some LEDs: a slice of all of them, their pupils (l, w, w) and the first row and column (l,) of their windows."""
 
     def __init__(self, leds: slice, pupil: Tensor, row: Tensor, column: Tensor) -> None:
         self.leds, self.pupil, self.row, self.column = leds, pupil, row, column
@@ -48,7 +48,7 @@ class ChunkedLedSums(LedSums):
         self._places = torch.arange(windows.object_px, device=device)
 
     def fields(self, spectrum: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: (B, N, N) -> (B, L, n, n)."""
         n = self._windows.field_px
         out = spectrum.new_empty((len(spectrum), len(self._windows), n, n))
         for part in self._parts(len(spectrum)):
@@ -56,14 +56,14 @@ class ChunkedLedSums(LedSums):
         return out
 
     def adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: (B, L, n, n) -> (B, N, N)."""
         total = self._spectrum_of(len(fields))
         for part in self._parts(len(fields)):
             self._send_back(fields[:, part.leds], part, total)
         return total
 
     def mixed_intensities(self, spectrum: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: spectrum (B, N, N) -> images (B, M, n, n)."""
         total = self._images_of(len(spectrum), weights)
         for part in self._parts(len(spectrum)):
             u = self._field(spectrum, part, work)
@@ -73,7 +73,7 @@ class ChunkedLedSums(LedSums):
         return total
 
     def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: images (B, M, n, n) -> spectrum (B, N, N)."""
         batch = len(light.spectrum)
         total, fetch = self._spectrum_of(batch), self._fetch(light, work)
         for part in self._parts(batch):
@@ -83,7 +83,7 @@ class ChunkedLedSums(LedSums):
     def mixed_cross(
         self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
-        """As in the base class."""
+        """As in the base class: direction (B, N, N) -> images (B, M, n, n)."""
         total, fetch = self._images_of(len(direction), weights), self._fetch(light, work)
         for part in self._parts(len(direction)):
             b = self._field(direction, part, work)
@@ -93,7 +93,7 @@ class ChunkedLedSums(LedSums):
         return total
 
     def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
-        """As in the base class; fields of both are made once."""
+        """As in the base class, (B, N, N) twice -> (B, M, n, n) twice; fields of both are made once."""
         mixed, crossed = self._images_of(len(spectrum), weights), self._images_of(len(spectrum), weights)
         for part in self._parts(len(spectrum)):
             u = self._field(spectrum, part, work)
@@ -104,13 +104,13 @@ class ChunkedLedSums(LedSums):
     def product_adjoint(
         self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
-        """As in the base class."""
+        """As in the base class: images (B, M, n, n) -> spectrum (B, N, N) and sums (M, L)."""
         return self._product(light, along, weights, images, changes, work, None)
 
     def adjoint_both(
         self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As in the base class; fields of both are made once."""
+        """As in the base class, (B, N, N) twice -> the same and (M, L); fields of both are made once."""
         gradient = self._spectrum_of(len(spectrum))
         found = self._product(Light(spectrum), Light(direction), weights, images, changes, work, gradient)
         return gradient, *found

@@ -36,7 +36,10 @@ Complexes = NDArray[np.complexfloating]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some LEDs of one object, and workspaces for them."""
+    """Some LEDs of one object, and workspaces for them.
+
+    Rows and columns of the windows are (l, w), pupils (l, w, w).
+    """
 
     batch: int
     leds: slice
@@ -48,7 +51,10 @@ class Chunk:
 
 
 class Space:
-    """Workspaces for a chunk, as tensors and as the flat arrays that compiled loops take."""
+    """Workspaces for a chunk, as tensors and as the flat arrays that compiled loops take.
+
+    ``padded`` and ``product`` are (l, n, n) complex, the others (l, n n) real.
+    """
 
     def __init__(self, padded: Tensor, product: Tensor, image: Tensor, weight: Tensor, change: Tensor) -> None:
         self.padded, self.product = padded, product
@@ -92,7 +98,7 @@ class CompiledLedSums(LedSums):
         self._real = self._complex.to_real()
 
     def fields(self, spectrum: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: (B, N, N) -> (B, L, n, n)."""
         out = spectrum.new_empty((len(spectrum), self._leds, self._n, self._n))
         source = spectrum.numpy()
 
@@ -103,7 +109,7 @@ class CompiledLedSums(LedSums):
         return out
 
     def adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: (B, L, n, n) -> (B, N, N)."""
         totals, back = self._spectra(len(fields), work)
 
         def part(chunk: Chunk) -> None:
@@ -113,7 +119,7 @@ class CompiledLedSums(LedSums):
         return totals
 
     def mixed_intensities(self, spectrum: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: spectrum (B, N, N) -> images (B, M, n, n)."""
         totals = self._images(len(spectrum), len(weights), work)
         source, kept = spectrum.numpy(), None if keep is None else pairs(keep)
 
@@ -129,7 +135,7 @@ class CompiledLedSums(LedSums):
         return totals.view(len(spectrum), -1, self._n, self._n)
 
     def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: images (B, M, n, n) -> spectrum (B, N, N)."""
         batch = len(light.spectrum)
         totals, back = self._spectra(batch, work)
         fetch = self._fetch(light)
@@ -147,7 +153,7 @@ class CompiledLedSums(LedSums):
     def mixed_cross(
         self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
-        """As in the base class."""
+        """As in the base class: direction (B, N, N) -> images (B, M, n, n)."""
         totals = self._images(len(direction), len(weights), work)
         source, kept = direction.numpy(), None if keep is None else pairs(keep)
         fetch = self._fetch(light)
@@ -164,7 +170,7 @@ class CompiledLedSums(LedSums):
         return totals.view(len(direction), -1, self._n, self._n)
 
     def mixed_both(self, spectrum: Tensor, direction: Tensor, weights: Tensor, work: Scratch) -> tuple[Tensor, Tensor]:
-        """As in the base class; fields of both are made once."""
+        """As in the base class, (B, N, N) twice -> (B, M, n, n) twice; fields of both are made once."""
         mixed = self._images(len(spectrum), len(weights), work)
         crossed = self._images(len(spectrum), len(weights), work, "crossed")
         source, other = spectrum.numpy(), direction.numpy()
@@ -183,13 +189,13 @@ class CompiledLedSums(LedSums):
     def product_adjoint(
         self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
-        """As in the base class."""
+        """As in the base class: images (B, M, n, n) -> spectrum (B, N, N) and sums (M, L)."""
         return self._product(light, along, weights, images, changes, work, None)
 
     def adjoint_both(
         self, spectrum: Tensor, direction: Tensor, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As in the base class; fields of both are made once."""
+        """As in the base class, (B, N, N) twice -> the same and (M, L); fields of both are made once."""
         gradient, back = self._spectra(len(spectrum), work, "gradient")
         found = self._product(Light(spectrum), Light(direction), weights, images, changes, work, back)
         return gradient, *found

@@ -24,7 +24,7 @@ class TensorLedSums(LedSums):
         self._target, self._source = torch.from_numpy(target).to(device), torch.from_numpy(source).to(device)
 
     def fields(self, spectrum: Tensor, work: Scratch) -> Tensor:
-        """Windows times pupils, padded and transformed."""
+        """Windows times pupils, padded and transformed: (B, N, N) -> (B, L, n, n)."""
         leds, w = len(self._windows), self._windows.width
         batch, n = len(spectrum), self._windows.field_px
         windows = spectrum.reshape(batch, -1).index_select(1, self._place).view(batch, leds, w, w)
@@ -35,7 +35,7 @@ class TensorLedSums(LedSums):
         return fields
 
     def adjoint(self, fields: Tensor, work: Scratch) -> Tensor:
-        """Every spectral sample gathers its contributions in LED order: the same bits each time."""
+        """(B, L, n, n) -> (B, N, N); every sample gathers its contributions in LED order: the same bits each time."""
         w = self._windows.width
         batch, size = len(fields), self._windows.object_px
         windows = torch.fft.fft2(fields)[..., :w, :w] * self._pupil_adjoint
@@ -46,21 +46,21 @@ class TensorLedSums(LedSums):
         return spectrum.view(batch, size, size)
 
     def mixed_intensities(self, spectrum: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: spectrum (B, N, N) -> images (B, M, n, n)."""
         u = self.fields(spectrum, work)
         if keep is not None:
             keep.copy_(u)
         return self._mix(weights, u.real.square().addcmul_(u.imag, u.imag))
 
     def weighted_adjoint(self, light: Light, weights: Tensor, images: Tensor, work: Scratch) -> Tensor:
-        """As in the base class."""
+        """As in the base class: images (B, M, n, n) -> spectrum (B, N, N)."""
         u = self._fields_of(light, work)
         return self.adjoint(scaled(u, self._unmix(weights, images)), work)
 
     def mixed_cross(
         self, light: Light, direction: Tensor, weights: Tensor, keep: Tensor | None, work: Scratch
     ) -> Tensor:
-        """As in the base class."""
+        """As in the base class: direction (B, N, N) -> images (B, M, n, n)."""
         b = self.fields(direction, work)
         if keep is not None:
             keep.copy_(b)
@@ -70,7 +70,7 @@ class TensorLedSums(LedSums):
     def product_adjoint(
         self, light: Light, along: Light, weights: Tensor, images: Tensor, changes: Tensor, work: Scratch
     ) -> tuple[Tensor, Tensor]:
-        """As in the base class."""
+        """As in the base class: images (B, M, n, n) -> spectrum (B, N, N) and sums (M, L)."""
         u, b = self._fields_of(light, work), self._fields_of(along, work)
         correlations = torch.einsum("bmp,blp->ml", images.flatten(2), cross(u, b).flatten(2))
         squared = u.real.square().addcmul_(u.imag, u.imag)
@@ -92,12 +92,12 @@ class TensorLedSums(LedSums):
 
 
 def cross(u: Tensor, b: Tensor) -> Tensor:
-    """2 Re(conj(u) b)."""
+    """2 Re(conj(u) b) of complex fields of one shape, real of that shape."""
     return (u.real * b.real).addcmul_(u.imag, b.imag).mul_(2)
 
 
 def scaled(fields: Tensor, weights: Tensor) -> Tensor:
-    """Complex fields times real weights."""
+    """Complex fields times real weights of their shape."""
     return torch.view_as_complex(torch.view_as_real(fields) * weights.unsqueeze(-1))
 
 

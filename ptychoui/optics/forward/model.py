@@ -131,7 +131,7 @@ class FourierPtychography:
         return image
 
     def tables(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Window places in the flat spectrum, pupils and the camera's matrix: for benchmarks."""
+        """Window places in the flat spectrum, pupils (L, w, w), and the camera's matrix (T, n): for benchmarks."""
         place = torch.from_numpy(self._windows.places().reshape(-1))
         camera = torch.eye(self.grids.field_px, dtype=self.dtype) if self._camera is None else self._camera
         return place.to(self.device), torch.from_numpy(self._windows.pupils()).to(self.device), camera.to(self.device)
@@ -184,6 +184,8 @@ class FourierPtychography:
         """Fields, predicted amplitudes and residuals at x, in buffers of ``keep``; L transforms.
 
         A streamed model keeps no fields: the object's spectrum takes their place.
+
+        ``x`` is (B, N, N) complex.
         """
         spectrum, fields = self._spectrum(x), None
         if not self.stream:
@@ -238,7 +240,10 @@ class FourierPtychography:
         return self._result(at, spectrum, correlations, dy, dr)
 
     def product_at(self, x: Tensor, q: Tensor, data: DataTerm, work: Scratch) -> ProductResult:
-        """`product` at x where nothing was linearised before; 3 L transforms, streamed 5 L."""
+        """`product` at x where nothing was linearised before; 3 L transforms, streamed 5 L.
+
+        ``x`` and ``q`` are (B, N, N) complex.
+        """
         if not self.stream:
             return self.product(self.linearise(x, data, work, work), q, data, work)
         at, direction, (dy, dr, images, changes) = self._both(self._spectrum(x), q, data, work)
@@ -248,7 +253,10 @@ class FourierPtychography:
         return self._result(at, spectrum, correlations, dy, dr)
 
     def gradient_and_product(self, x: Tensor, q: Tensor, data: DataTerm, work: Scratch) -> tuple[Tensor, ProductResult]:
-        """`gradient` at x, the same bits, and `product` with q; 4 L transforms, streamed 6 L."""
+        """`gradient` at x, the same bits, and `product` with q; 4 L transforms, streamed 6 L.
+
+        ``x``, ``q`` and the gradient are (B, N, N) complex.
+        """
         if not self.stream:
             at = self.linearise(x, data, work, work)
             return self.gradient(at, work), self.product(at, q, data, work)
@@ -286,6 +294,8 @@ class FourierPtychography:
         """Largest curvature of D where prediction and measurement agree: max_k sum_l (sum_m C_ml) |P(k - k_l)|^2.
 
         A step alpha with heavy-ball momentum beta is stable up to 2 (1 + beta) / bound (Polyak 1964, section 3).
+
+        ``weights`` C is (M, L).
         """
         light = weights.detach().sum(0).cpu().double().numpy()
         covered = np.zeros(self.grids.object_px**2)

@@ -54,7 +54,7 @@ class LedArray:
         return self.radius_na < objective_na
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> LedArray:
-        """Return the LEDs that a mask or a list of places picks."""
+        """Return the LEDs that a mask (LED,) or a list of places (chosen,) picks."""
         return LedArray(
             numbers=self.numbers[keep],
             positions_mm=self.positions_mm[keep],
@@ -126,6 +126,11 @@ def layout(array: Array) -> tuple[NDArray[np.int64], FloatArray]:
     """Numbers and positions before the pose of the LEDs used, in the order of their list: (LED,), (LED, 3) in mm.
 
     The die of the colour that is lit counts, where its offset is known.
+
+    Raises
+    ------
+    GeometryError
+        If a ring is wider than the dome it lies on.
     """
     numbers = np.array(array.numbers(), dtype=np.int64)  # of rings and spirals also their places in the list
     die = np.array([*array.die_offsets_mm.get(array.colour, (0.0, 0.0)), 0.0])

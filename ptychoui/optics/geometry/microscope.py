@@ -22,6 +22,11 @@ class Sampling:
     The tile of ``tile_px`` camera pixels is simulated with ``pad_px`` more on every side, because a Fourier
     transform wraps round. The field of one LED lives on ``field_px`` samples (fine enough for its
     intensity), the object on ``object_px``; all three span the same length, so all share ``step_per_um``.
+
+    Raises
+    ------
+    GeometryError
+        If the edge of a grid would not be a whole number of pixels.
     """
 
     tile_px: int

@@ -103,7 +103,7 @@ def stack_findings(
 ) -> tuple[Finding, ...]:
     """What the brightness of a stack's images says of a geometry; nothing where no LED has an image.
 
-    ``all_means`` are the `image_means`, where they are known already.
+    ``all_means`` are the `image_means`, (image,), where they are known already.
     """
     leds = led_array(geometry.array.replace(falloff="none"))
     places = {int(number): place for place, number in enumerate(stack.led_numbers)}

@@ -34,10 +34,10 @@ class RingCorrelation:
     pixel_um: float
 
     def resolution_um(self, threshold: FloatArray | float | None = None) -> float:
-        """Period at which the correlation first falls below a threshold, by default the half-bit one.
+        """Period in um at which the correlation first falls below a threshold, by default the half-bit one.
 
-        A constant such as 1 / 7 may be given. The result is infinite if the first ring lies below already, and two
-        pixels, the finest that the images hold, if none does.
+        The threshold is (ring,), or a constant such as 1 / 7. The result is infinite if the first ring lies below
+        already, and two pixels, the finest that the images hold, if none does.
         """
         limit = self.half_bit if threshold is None else np.broadcast_to(threshold, self.correlation.shape)
         apart = self.correlation - limit

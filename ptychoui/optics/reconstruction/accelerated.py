@@ -155,7 +155,15 @@ def all_at_once(
     device: torch.device | str = "cpu",
     weights: NDArray[np.float64] | None = None,
 ) -> FieldReconstruction:
-    """Reconstruct an object in one go: see `AcceleratedDescent`; ``progress`` gets iteration and residual."""
+    """Reconstruct an object in one go: see `AcceleratedDescent`; ``progress`` gets iteration and residual.
+
+    ``images`` are (image, row, column) intensities, ``weights`` (image, LED).
+
+    Raises
+    ------
+    DataError
+        If the images do not match tile, LEDs and weights, or none of them holds bright-field light.
+    """
     work = AcceleratedDescent(microscope, leds, grids, images, weights, device=device)
     for iteration in work.run(iterations):
         if progress is not None and iteration % 10 == 0:

@@ -277,7 +277,15 @@ def reconstruct(
     device: torch.device | str = "cpu",
     between: Callable[[], None] | None = None,
 ) -> Reconstruction:
-    """Reconstruct a stack in one go: see `StackReconstruction`."""
+    """Reconstruct a stack in one go: see `StackReconstruction`.
+
+    ``images`` are (LED, row, column) intensities, square, 1 = open field.
+
+    Raises
+    ------
+    DataError, GeometryError
+        If images, LEDs and grids do not fit together.
+    """
     work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device, between=between)
     for _done in work.run():
         pass

@@ -52,7 +52,7 @@ class Fitted:
     Attributes
     ----------
     x
-        The vector.
+        (size,) the vector.
     misfit
         D.
     penalised
@@ -179,21 +179,21 @@ class StackFit:
     # The vector ---------------------------------------------------------------------------------------
 
     def start(self) -> Tensor:
-        """The unknowns to start with: their changes, all zero."""
+        """The unknowns to start with, (size,): their changes, all zero."""
         return torch.zeros(self.size, device=self.model.device, dtype=self.model.dtype)
 
     def _changes(self, x: Tensor) -> dict[str, Tensor]:
         return {block.name: x[block.part] * block.scale for block in self._blocks}
 
     def spectrum(self, x: Tensor) -> Tensor:
-        """Centred spectrum of the object."""
+        """Centred spectrum of the object, (N, N) complex, of the unknowns (size,)."""
         change = self._changes(x).get(OBJECT)
         if change is None:
             return self._spectrum
         return self._spectrum + torch.view_as_complex(change.view(*self._spectrum.shape, 2))
 
     def optics(self, x: Tensor) -> Optics:
-        """Everything beside the object."""
+        """Everything beside the object, of the unknowns x of shape (size,)."""
         changes, at = self._changes(x), self._optics
         if FACTOR in changes:
             change = torch.view_as_complex(changes[FACTOR].view(*at.factor.shape, 2))
@@ -224,7 +224,7 @@ class StackFit:
         return np.asarray(self._changes(x)[POSE].double().cpu().numpy())
 
     def evaluate(self, x: Tensor) -> tuple[float, Tensor]:
-        """D in units of its curvature, and its gradient."""
+        """D in units of its curvature, and its gradient, of x's shape."""
         model, names = self.model, {block.name for block in self._blocks}
         spectrum = self.spectrum(x)
         of_pupils = bool(names & {FACTOR, ZERNIKE, POSE, SHIFT})
@@ -292,6 +292,8 @@ def in_sequence(model: StackModel, spectrum: Tensor, pupils: Tensor, optics: Opt
 
     Every LED's window moves by ``step`` of what would make its image's amplitude the measured one (embedded pupil
     recovery's object update, Ou et al., Optics Express 22, 4960 (2014), with a pupil of amplitude one).
+
+    ``spectrum`` is (N, N) complex, ``pupils`` (L, w, w) complex.
     """
     w, total = model.width, 0.0
     for led in np.argsort(model.leds.radius_na, kind="stable"):

@@ -169,7 +169,7 @@ class StackModel:
     # Unknowns -----------------------------------------------------------------------------------------
 
     def samples(self, illumination_na: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Direction cosines in samples of the object's spectrum."""
+        """Direction cosines, (L, 2), in samples of the object's spectrum, (L, 2)."""
         return illumination_na / self.microscope.wavelength_um / self.grids.step_per_um
 
     def place(self, illumination_na: NDArray[np.float64]) -> None:
@@ -256,7 +256,10 @@ class StackModel:
     def sweep(
         self, spectrum: Tensor, pupils: Tensor, optics: Optics, leds: Sequence[int], of_pupils: bool = False
     ) -> Sweep:
-        """D and its derivatives over a few LEDs: at most `chunk` of them; ``pupils`` are theirs."""
+        """D and its derivatives over a few LEDs: at most `chunk` of them; ``pupils`` are theirs.
+
+        ``spectrum`` is (N, N) complex, ``pupils`` (l, w, w) complex.
+        """
         if self.between is not None:
             self.between()
         w, camera = self.width, self._camera
@@ -317,7 +320,7 @@ class StackModel:
         return image[window, window].mul((size / self.grids.field_px) ** 2)
 
     def spectrum(self, image: Tensor) -> Tensor:
-        """Centred spectrum of an object on the whole grid of `grids.object_px` pixels."""
+        """Centred spectrum of an object on the whole grid of `grids.object_px` pixels: (N, N) -> (N, N) complex."""
         n, size = self.grids.field_px, self.grids.object_px
         spectrum: Tensor = torch.fft.fftshift(torch.fft.fft2(image.to(self.complex_dtype)))
         return spectrum.mul_((n / size) ** 2)
@@ -349,6 +352,8 @@ class StackModel:
         """Centred spectrum of a first estimate: the mean bright-field image's square root inside the objective's NA.
 
         ``stray`` light is no light of the object.
+
+        It is (N, N) complex.
 
         Raises
         ------

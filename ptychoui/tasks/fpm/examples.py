@@ -71,7 +71,7 @@ class Objects:
         )
 
     def pick(self, places: Tensor | list[int] | NDArray[np.int64]) -> Objects:
-        """Some of the objects, by their places."""
+        """Some of the objects, by their places (chosen,)."""
         index = torch.as_tensor(np.asarray(places), device=self.truth.device)
         return Objects(
             intensities=self.intensities[index],
@@ -83,7 +83,13 @@ class Objects:
 def simulated_objects(
     experiment: FpmExperiment, geometry: Geometry, leds: LedArray, grids: Sampling, dataset: TrainingSet
 ) -> tuple[Objects, Objects, tuple[str, ...]]:
-    """Simulate single-LED images of whole objects, which are larger than the tile and do not repeat."""
+    """Simulate single-LED images of whole objects, which are larger than the tile and do not repeat.
+
+    Raises
+    ------
+    DataError
+        If the objects are smaller than the tile and its padding.
+    """
     if abs(dataset.pixel_size_um / grids.object_pixel_um - 1) > 1e-3:
         dataset = resampled(dataset, grids.object_pixel_um)
     size = dataset.objects.shape[-1]

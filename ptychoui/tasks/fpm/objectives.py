@@ -69,7 +69,7 @@ class Scores:
 
 
 def scores(x: Tensor, truth: Tensor) -> Scores:
-    """Score reconstructions: roots of the losses, and the RMS angle to the truth in radians."""
+    """Score reconstructions (B, N, N): roots of the losses, and the RMS angle to the truth in radians."""
     angle = torch.angle(align(x, truth) * truth.conj())
     return Scores(
         complex_error=complex_loss(x, truth).sqrt(),

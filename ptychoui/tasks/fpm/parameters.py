@@ -99,8 +99,10 @@ def project_(parameters: DesignParameters, task: FpmTask) -> None:
 
 
 def largest_step(task: FpmTask, levels: Tensor, exposures: Tensor) -> float:
-    """Largest stable step size of a design, times the curvature: 2 for plain steps, 2 (1 + beta) for heavy ball and
-    2 (1 + beta) / (1 + 2 beta) for Nesterov's.
+    """Largest stable step size of a design of levels (M, LED) and exposures (M,).
+
+    Times the curvature it is 2 for plain steps, 2 (1 + beta) for heavy ball and 2 (1 + beta) / (1 + 2 beta) for
+    Nesterov's.
     """
     network = task.experiment.network
     beta = float(Fraction(network.momentum))

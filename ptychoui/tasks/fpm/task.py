@@ -148,7 +148,7 @@ class FpmTask:
         return NetworkInputs(x, tensors, per_example=frozenset({"amplitude"}))
 
     def object_of(self, output: Tensor) -> Tensor:
-        """The part of a reconstruction that is compared with the truth."""
+        """The part of a reconstruction, (B, N, N), that is compared with the truth, (B, row, column)."""
         window = self.grids.object_window(self.experiment.training.margin_px)
         return output[:, window, window]
 
@@ -202,7 +202,7 @@ class FpmTask:
         return truth_shown(self, step)
 
     def snapshot(self, parameters: DesignParameters, output: Tensor, example: Objects, step: int) -> PatternSnapshot:
-        """The present patterns, and amplitude and phase of a reconstruction beside the truth."""
+        """The present patterns, and amplitude and phase of a reconstruction, (1, N, N), beside the truth."""
         truth = example.truth[0]
         x = align(self.object_of(output), example.truth)[0]
         # Both turned by the truth's mean phase, so that pictures are centred on zero.
@@ -279,7 +279,7 @@ class FpmTask:
     def with_design(
         self, levels: NDArray[np.float64], exposures: NDArray[np.float64], like: DesignParameters
     ) -> DesignParameters:
-        """Parameters of another design, with the step sizes and momenta of ``like``."""
+        """Parameters of other levels (M, LED) and exposures (M,), with the step sizes and momenta of ``like``."""
         return design_parameters(
             self,
             torch.from_numpy(levels.copy()).to(self.device, self.dtype),
