@@ -15,7 +15,8 @@ BEAT_MS = 5
 _START = """
 import os, sys, time
 began = time.perf_counter()
-from ptychoui.gui import app as application, theme
+from ptychoui.gui.look import theme
+from ptychoui.gui.shell import app as application
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.session.preferences import Preferences
 app = application.make_application()

@@ -22,7 +22,7 @@ LONG = 120_000
 WORKS = """
 import sys
 from PyQt6.QtCore import QTimer
-from ptychoui.gui import app as a, dialogs
+from ptychoui.gui.shell import app as a, dialogs
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.session.opening import demo_experiment
 dialogs.UnfinishedQuestion.ask = classmethod(lambda cls, parent, sentence: "later")

@@ -136,7 +136,7 @@ def test_starting_the_loops_leaves_the_threads_of_torch_alone() -> None:
     program = """
 import torch
 torch.set_num_threads(1)
-from ptychoui.optics import compiled
+from ptychoui.optics.forward import compiled
 compiled.prepare("complex64")
 print(torch.get_num_threads())
 compiled.choose_threads(10**9)
@@ -151,7 +151,7 @@ def test_damaged_loops_on_the_disk_are_made_again(tmp_path: Path) -> None:
     """Two loops stand for all, which take ten seconds to compile."""
     program = """
 import numpy as np
-from ptychoui.optics import compiled
+from ptychoui.optics.forward import compiled
 
 def two(dtype, _tell):
     pairs, image = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
