@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 from ptychoui.errors import SettingsError
@@ -50,6 +51,9 @@ class Kind:
     module: str
 
 
+ENTRY_POINTS = "ptychoui.kinds"
+"""Group of entry points by which an installed package offers kinds: the name of each, and where its `Kind` is."""
+
 KINDS: dict[str, Kind] = {}
 """Every kind that is known, by its name."""
 
@@ -61,15 +65,27 @@ def register(kind: Kind) -> Kind:
 
 
 def kind_of(name: Any) -> Kind:
-    """The kind of a name.
+    """The kind of a name: one that is registered, or one that an installed package offers as `ENTRY_POINTS`.
 
     Raises
     ------
     SettingsError
-        If there is none.
+        If there is none, or a package that offers it cannot be loaded.
     """
     if name not in KINDS:
-        raise SettingsError(f"unknown kind of experiment {name!r}", f"known kinds: {', '.join(KINDS)}")
+        for offered in entry_points(group=ENTRY_POINTS, name=str(name)):
+            try:
+                kind = offered.load()
+            except Exception as error:  # whatever somebody else's package does
+                raise SettingsError(
+                    f"the kind of experiment {name!r} cannot be loaded: {error}", f"install {offered.value} again"
+                ) from None
+            if isinstance(kind, Kind) and kind.name == name:
+                return register(kind)
+        raise SettingsError(
+            f"unknown kind of experiment {name!r}",
+            f"known kinds: {', '.join(KINDS)}; another one comes with the package that defines it",
+        )
     return KINDS[name]
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tasks.deconvolution import Deconvolution, build_task
 import ptychoui
 from ptychoui.cli import main
 from ptychoui.errors import CertificateError, SettingsError
-from ptychoui.settings import KINDS, load_experiment, to_toml
+from ptychoui.settings import KINDS, kinds, load_experiment, to_toml
 from ptychoui.training.check import check_products
 from ptychoui.training.control import RunControl
 from ptychoui.training.evaluation import evaluate_run, load_run
@@ -83,6 +84,24 @@ def test_its_file_is_read_by_its_kind(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="unknown kind of experiment 'deconvolution'"):
         load_experiment(path)
     KINDS["deconvolution"] = deconvolution.KIND
+
+
+def test_a_package_offers_its_kind_by_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+    KINDS.pop("deconvolution")
+    offered = EntryPoint("deconvolution", "tasks.deconvolution:KIND", kinds.ENTRY_POINTS)
+    broken = EntryPoint("deconvolution", "tasks.not_there:KIND", kinds.ENTRY_POINTS)
+
+    def points(group: str, name: str) -> list[EntryPoint]:
+        return [each for each in found if (each.group, each.name) == (group, name)]
+
+    monkeypatch.setattr(kinds, "entry_points", points)
+    found = [broken]
+    with pytest.raises(SettingsError, match=r"cannot be loaded: No module named 'tasks\.not_there'"):
+        load_experiment(path)
+    found = [offered]
+    assert load_experiment(path) == experiment()
+    assert KINDS["deconvolution"] is deconvolution.KIND
 
 
 def test_it_learns_and_its_gradients_are_checked() -> None:
