@@ -72,7 +72,7 @@ def kind_of(name: Any) -> Kind:
     SettingsError
         If there is none, or a package that offers it cannot be loaded.
     """
-    if name not in KINDS:
+    if not isinstance(name, str) or name not in KINDS:  # a list in a file cannot even be looked up
         for offered in entry_points(group=ENTRY_POINTS, name=str(name)):
             try:
                 kind = offered.load()

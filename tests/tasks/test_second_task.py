@@ -86,6 +86,15 @@ def test_its_file_is_read_by_its_kind(tmp_path: Path) -> None:
     KINDS["deconvolution"] = deconvolution.KIND
 
 
+@pytest.mark.parametrize("kind", ['"mri"', "3", '["fpm"]', "{ name = 'fpm' }", "true"])
+def test_a_kind_that_is_none_is_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(f"kind = {kind}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="unknown kind of experiment") as error:
+        load_experiment(path)
+    assert "fpm" in error.value.hint
+
+
 def test_a_package_offers_its_kind_by_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path)
     KINDS.pop("deconvolution")
