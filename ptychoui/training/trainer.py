@@ -87,7 +87,6 @@ class Trainer(Generic[T]):
         self._saved_step = -1
         self._saved_at = time.monotonic()
         self._pending: list[dict[str, Any]] = []
-        self._validated: Validated | None = None
         self._before_batch: tuple[Mapping[str, Any], Tensor] | None = None
         self._double: T | None = None
         self._checks = 0
@@ -262,9 +261,9 @@ class Trainer(Generic[T]):
         found = evaluate(self.task, self.network, self.parameters, self.task.held_out, between=self._between)
         metrics = kind_of(self.task.experiment.kind).metrics
         scores = {metric.name: float(found[metric.name].mean()) for metric in metrics}
-        self._validated = Validated(step=self.step, loss=float(found["loss"].mean()), scores=scores)
-        self._note(kind="validated", loss=self._validated.loss, **scores)
-        return self._validated
+        validated = Validated(step=self.step, loss=float(found["loss"].mean()), scores=scores)
+        self._note(kind="validated", loss=validated.loss, **scores)
+        return validated
 
     def check_products(self) -> ProductsChecked:
         """Hold the products that the run uses against differences, on one example at the present parameters.
