@@ -71,6 +71,21 @@ class Network(Settings):
         "7/8", description="momentum (of learned_momentum the start) as a ratio n/d of integers below 128, 0 < n/d < 1"
     )
     learn_step: bool = Field(False, description="learn one step size per unroll")
+    prior: Literal["none", "smooth"] = Field(
+        "none",
+        description="smooth: fine structures cost more than coarse ones, and steps are scaled to the light that falls "
+        "on every spatial frequency, so that few unrolls converge for every design",
+    )
+    first_smoothness: float = Field(
+        1.0,
+        gt=0,
+        le=1e4,
+        description="strength of the smooth prior in the first unroll: coarse structures settle first",
+    )
+    smoothness: float = Field(
+        0.01, gt=0, le=1e4, description="strength of the smooth prior in the last unrolls, in units of one LED's light"
+    )
+    learn_smoothness: bool = Field(False, description="learn the strength of the smooth prior for every unroll")
 
     @field_validator("momentum")
     @classmethod
@@ -82,6 +97,12 @@ class Network(Settings):
         if not 0 < ratio < 1 or ratio.denominator > 127:
             raise ValueError("momentum must lie between 0 and 1 (both excluded), denominator at most 127")
         return value
+
+    @model_validator(mode="after")
+    def _smoothness_falls(self) -> Self:
+        if self.first_smoothness < self.smoothness:
+            raise ValueError("first_smoothness must not be below smoothness: the prior weakens from unroll to unroll")
+        return self
 
     @property
     def learns_momentum(self) -> bool:

@@ -18,7 +18,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Backward, Chain
 from ptychoui.engine.update import Update
-from ptychoui.network.ptychographic import GradientUnroll
+from ptychoui.network.gradient import GradientUnroll
 from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.optics.forward.model import FourierPtychography
 

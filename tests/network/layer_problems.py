@@ -21,6 +21,7 @@ from ptychoui.engine.composite import Composite
 from ptychoui.network.least_squares import LeastSquares, MaskedFourier
 from ptychoui.network.proximal import TotalVariationProximal, WaveletProximal
 from ptychoui.network.residual_cnn import ResidualCnn
+from ptychoui.network.smoothed import SmoothedUnroll, roughness
 
 BATCH = 2
 
@@ -262,6 +263,44 @@ def composite(unrolls: int, channels: int = 4, depth: int = 2) -> Problem:
     )
 
 
+def smoothed(unrolls: int) -> Problem:
+    """The plain gradient's problem, its steps scaled by dense transforms of the independent gradient."""
+    plain = optics_problem(unrolls)
+    model = plain.layer(0)._physics  # type: ignore[attr-defined]
+    size = plain.x.shape[-1]
+    grids, scope = model.grids, model.microscope
+    axis = torch.arange(size, dtype=torch.float64)
+    frequency = torch.where(axis < size / 2, axis, axis - size) * grids.step_per_um
+    rough = (frequency[:, None] ** 2 + frequency**2) / (scope.objective_na / scope.wavelength_um) ** 2
+    turn = torch.exp(-2j * np.pi / size * axis[:, None] * axis)
+
+    def transform(image: Tensor) -> Tensor:
+        return turn @ image @ turn
+
+    def back(spectrum: Tensor) -> Tensor:
+        return turn.conj() @ spectrum @ turn.conj() / size**2
+
+    def independent(x: Tensor, given: dict[str, Tensor], index: int) -> Tensor:
+        one = {**given, "step": torch.ones_like(given["step"])}
+        strength = given["smoothness"][index]
+        slope = transform(-plain.independent(x, one, index)) + strength * rough * transform(x)
+        return -given["step"][index] * back(slope / (given["coverage"] + strength * rough))
+
+    light = torch.from_numpy(np.random.default_rng(4).uniform(0.5, 1.5, (size, size)))
+    return Problem(
+        layer=lambda index: SmoothedUnroll(model, index, model_floor(plain), roughness(model)),
+        x=plain.x,
+        inputs={**plain.inputs, "coverage": light, "smoothness": numbers(unrolls, 0.2)},
+        cotangent=plain.cotangent,
+        independent=independent,
+    )
+
+
+def model_floor(problem: Problem) -> float:
+    """The variance floor of an optical problem."""
+    return float(problem.layer(0)._floor)  # type: ignore[attr-defined]
+
+
 LAYER_PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "wavelet": wavelet,
     "total variation": total_variation,
@@ -269,5 +308,6 @@ LAYER_PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "CNN": cnn_plain,
     "normalised CNN": cnn_normalised,
     "gradient and CNN": composite,
+    "smoothed gradient": smoothed,
 }
 """By name: the number of unrolls -> the problem. All inputs are used by every depth."""

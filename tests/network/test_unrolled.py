@@ -13,7 +13,8 @@ from ptychoui.engine.float_updates import Plain
 from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.network.ptychographic import INPUTS, GradientUnroll, PtychographicNetwork
+from ptychoui.network.gradient import INPUTS, GradientUnroll
+from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.settings import Network
 
 

@@ -9,7 +9,8 @@ import torch
 from ptychoui.bench.engine.problem import PIXEL_UM, disc_of_leds, field_px
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
+from ptychoui.network.gradient import INPUTS
+from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.optics.geometry.microscope import Sampling

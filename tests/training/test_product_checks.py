@@ -14,7 +14,7 @@ from training.small import problem
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import CertificateError
-from ptychoui.network.ptychographic import GradientUnroll
+from ptychoui.network.gradient import GradientUnroll
 from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.tasks.fpm.parameters import start_parameters
 from ptychoui.tasks.fpm.task import STREAMED, FpmTask

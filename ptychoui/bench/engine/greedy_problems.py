@@ -19,7 +19,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
 from ptychoui.engine.strategy import Chain
 from ptychoui.errors import SettingsError
-from ptychoui.network.ptychographic import INPUTS
+from ptychoui.network.gradient import INPUTS
 from ptychoui.network.residual_cnn import ResidualCnn
 from ptychoui.optics.objects import source_image
 

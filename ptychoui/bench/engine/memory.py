@@ -28,7 +28,7 @@ from ptychoui.engine.planner import Option, choose, free_memory, options
 from ptychoui.engine.strategies import STRATEGIES, strategy
 from ptychoui.engine.strategy import Chain, LayerCost
 from ptychoui.errors import GeometryError, PtychouiError
-from ptychoui.network.ptychographic import INPUTS
+from ptychoui.network.gradient import INPUTS
 from ptychoui.tasks.fpm.task import STREAMED
 from ptychoui.training.gradients import GREEDY
 

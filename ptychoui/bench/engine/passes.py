@@ -11,7 +11,7 @@ from ptychoui.bench.engine.problem import Bench, make_bench
 from ptychoui.engine.greedy import ModuleDone, equal_modules, greedy_pass
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.network.ptychographic import INPUTS
+from ptychoui.network.gradient import INPUTS
 from ptychoui.training.gradients import GREEDY
 
 MODULES = 10

@@ -37,6 +37,7 @@ import torch
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
+from ptychoui.optics.forward.coverage import spectral_coverage
 from ptychoui.optics.forward.data_term import DataTerm, ProductResult, residual_change, residual_of
 from ptychoui.optics.forward.grids import camera_matrix, interpolation_matrix, led_windows
 from ptychoui.optics.forward.led_sums import Light
@@ -303,6 +304,10 @@ class FourierPtychography:
             for place, pupil, amount in zip(places, pupils, light[leds], strict=True):
                 covered[place] += amount * np.abs(pupil) ** 2
         return float(covered.max())
+
+    def coverage(self, weights: Tensor) -> Tensor:
+        """(N, N) sum_l (sum_m C_ml) |P(k - k_l)|^2, differentiable in the weights (M, L): see `spectral_coverage`."""
+        return spectral_coverage(weights.sum(0), self._windows)
 
     # Every LED on its own ---------------------------------------------------------------------------------
 

@@ -38,11 +38,21 @@ class DesignParameters(ParameterSet):
         """(N,) momenta, where they are learned."""
         return self.tensors.get("momentum")
 
+    @property
+    def log_smoothness(self) -> Tensor | None:
+        """(N,) natural logarithm of the smooth prior's strength, where the network has one."""
+        return self.tensors.get("log_smoothness")
+
 
 def design_parameters(
-    task: FpmTask, levels: Tensor, exposures: Tensor, step: Tensor, momentum: Tensor | None = None
+    task: FpmTask,
+    levels: Tensor,
+    exposures: Tensor,
+    step: Tensor,
+    momentum: Tensor | None = None,
+    log_smoothness: Tensor | None = None,
 ) -> DesignParameters:
-    """Parameters of given values: levels (M, LED), exposures (M,), step sizes and momenta (N,)."""
+    """Parameters of given values: levels (M, LED), exposures (M,), and per unroll (N,) steps, momenta, smoothness."""
     experiment = task.experiment
     tensors = {"levels": levels, "exposures": exposures, "step": step}
     rates = {"levels": 1.0}
@@ -53,6 +63,10 @@ def design_parameters(
     if momentum is not None:
         tensors["momentum"] = momentum
         rates["momentum"] = 0.1
+    if log_smoothness is not None:
+        tensors["log_smoothness"] = log_smoothness
+        if experiment.network.learn_smoothness:
+            rates["log_smoothness"] = 1.0
     return DesignParameters(tensors, rates, per_unroll=frozenset({"step", "momentum"}))
 
 
@@ -61,7 +75,8 @@ def start_parameters(task: FpmTask) -> DesignParameters:
     experiment, network = task.experiment, task.network()
     levels, exposures = start_design(task)
     momentum = network.initial_momentum() if experiment.network.learns_momentum else None
-    return design_parameters(task, levels, exposures, network.initial_step(), momentum)
+    smoothness = network.initial_smoothness().log() if experiment.network.prior == "smooth" else None
+    return design_parameters(task, levels, exposures, network.initial_step(), momentum, smoothness)
 
 
 def start_design(task: FpmTask) -> tuple[Tensor, Tensor]:
@@ -108,5 +123,7 @@ def largest_step(task: FpmTask, levels: Tensor, exposures: Tensor) -> float:
     beta = float(Fraction(network.momentum))
     reach = {"gradient": 2.0, "heavy_ball": 2 * (1 + beta), "nesterov": 2 * (1 + beta) / (1 + 2 * beta)}
     reach["learned_momentum"] = 2.0  # whatever the momenta become
+    if network.prior == "smooth":
+        return reach[network.update]  # steps are scaled to a curvature of at most one
     weights = task.measurement.weights(levels * task.mask, exposures)
     return reach[network.update] / max(task.physics.curvature_bound(weights), 1e-12)

@@ -50,6 +50,10 @@ STREAMED = "LEDs streamed"
 """The variant in which fields are made again instead of kept."""
 
 
+DAMPING = 0.01
+"""Share of the largest light over a frequency below which steps grow no more: no light says anything there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FpmTask:
     """Everything that learning patterns works on: operators, masks and objects on a device.
@@ -145,6 +149,10 @@ class FpmTask:
         }
         if parameters.momentum is not None:
             tensors["momentum"] = parameters.momentum
+        if parameters.log_smoothness is not None:
+            coverage = self.physics.coverage(tensors["weights"])
+            tensors["coverage"] = coverage + DAMPING * coverage.amax()
+            tensors["smoothness"] = parameters.log_smoothness.exp()
         return NetworkInputs(x, tensors, per_example=frozenset({"amplitude"}))
 
     def object_of(self, output: Tensor) -> Tensor:
@@ -286,6 +294,7 @@ class FpmTask:
             torch.from_numpy(exposures.copy()).to(self.device, self.dtype),
             like.step,
             like.momentum,
+            like.log_smoothness,
         )
 
 

@@ -19,7 +19,8 @@ from ptychoui.bench.engine.resident import available
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import strategy
-from ptychoui.network.ptychographic import INPUTS, PtychographicNetwork
+from ptychoui.network.gradient import INPUTS
+from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward import compiled
 from ptychoui.optics.forward.data_term import DataTerm, ProductResult
 from ptychoui.optics.forward.grids import _reach, led_windows
