@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,12 +100,31 @@ def loss_and_gradients(
     roots = [(given.tensors[name], sums[name]) for name in asked]
     if given.x.requires_grad:
         roots.append((given.x, of_x))
-    torch.autograd.backward([root for root, _ in roots], [derivative for _, derivative in roots])
+    if roots:
+        # Not with `grad_tensors`: to compare shapes torch would first load a library of symbolic mathematics.
+        derivatives = [derivative for _, derivative in roots]
+        handed_on: Tensor = _HandedOn.apply(derivatives, *(root for root, _ in roots))  # type: ignore[no-untyped-call]
+        handed_on.backward()  # type: ignore[no-untyped-call]
     gradients = {}
     for name in parameters.learned:
         gradient = leaves[name].grad
         gradients[name] = torch.zeros_like(leaves[name]) if gradient is None else gradient
     return StepResult(loss, gradients, certificates[-1])
+
+
+class _HandedOn(torch.autograd.Function):
+    """A number whose derivatives in some tensors are those that are handed in, each of its tensor's shape."""
+
+    @staticmethod
+    def forward(ctx: Any, derivatives: Sequence[Tensor], *tensors: Tensor) -> Tensor:
+        """Keep the derivatives."""
+        ctx.derivatives = derivatives
+        return tensors[0].new_zeros((), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *_one: Tensor) -> tuple[Tensor | None, ...]:
+        """Hand them on as they are."""
+        return None, *ctx.derivatives
 
 
 @dataclass(frozen=True, slots=True)
