@@ -49,11 +49,11 @@ def _measured(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
     from ptychoui.optics.calibration.refine import Step
     from ptychoui.workflows.instrument_profile import make_profile
-    from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, said_of_images
+    from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, image_overrides
 
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
-    said = said_of_images(arguments.geometry, dark)
+    said = image_overrides(arguments.geometry, dark)
     sample = open_for_profile(arguments.sample, arguments.geometry, said)
     sources["sample"] = sample.provenance.sha256
     for note in sample.provenance.notes:
