@@ -16,7 +16,7 @@ from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
     from ptychoui.settings import Experiment
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
 
 
 def whole(lowest: int) -> Callable[[str], int]:
@@ -257,11 +257,11 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
     return experiment
 
 
-def crop_of(arguments: argparse.Namespace) -> Window | None:
+def crop_of(arguments: argparse.Namespace) -> CropRegion | None:
     """The square of camera pixels that ``--crop`` asks for; None where it was not given."""
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
 
     if not arguments.crop:
         return None
     row, column, size = arguments.crop
-    return Window(row=row, column=column, size_px=size)
+    return CropRegion(row=row, column=column, size_px=size)

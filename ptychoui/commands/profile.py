@@ -49,7 +49,7 @@ def _measured(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
     from ptychoui.optics.calibration.refine import Step
     from ptychoui.workflows.instrument_profile import make_profile
-    from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, image_overrides
+    from ptychoui.workflows.profile_files import image_overrides, open_for_profile, read_dark_level
 
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ptychoui.design.patterns import PatternSet
     from ptychoui.settings import Reconstruct
     from ptychoui.workflows.coded_stack import CodedReconstruction
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
     from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
@@ -142,7 +142,7 @@ def _nothing() -> None:
     """There is nothing to be cleared away."""
 
 
-def _window(arguments: argparse.Namespace) -> Window | None:
+def _window(arguments: argparse.Namespace) -> CropRegion | None:
     if arguments.tile or arguments.overlap or arguments.resume:
         raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
     return crop_of(arguments)

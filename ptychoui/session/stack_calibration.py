@@ -147,13 +147,13 @@ def calibrating(
         If an LED has no image.
     """
     from ptychoui.workflows.calibrate_stack import LARGEST_PX, StackCalibration
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
 
     if geometry is None:
         raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")
     size = min(plan.square(stack.images.shape)[2], LARGEST_PX)
     row, column, size = plan.replace(size_px=size).square(stack.images.shape)
-    return StackCalibration(replace(stack, geometry=geometry), Window(row=row, column=column, size_px=size), device)
+    return StackCalibration(replace(stack, geometry=geometry), CropRegion(row=row, column=column, size_px=size), device)
 
 
 def _gain(measure: str, before: float, after: float) -> float | None:

@@ -15,7 +15,7 @@ from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.optics.quality.bright_field import bright_field_finding
 from ptychoui.settings import Microscope, Reconstruct
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 PASSES = 40
@@ -54,7 +54,7 @@ class ExplainedStack:
     images: NDArray[np.float32]
     leds: LedArray
     microscope: Microscope
-    window: Window
+    window: CropRegion
     upsampling: int
     amplitude_residual: float
     fitted_residual: float
@@ -63,7 +63,7 @@ class ExplainedStack:
 
 def explain_stack(
     stack: ImageStack,
-    window: Window,
+    window: CropRegion,
     upsampling: int | None = None,
     device: torch.device | str = "cpu",
     between: Callable[[], None] | None = None,

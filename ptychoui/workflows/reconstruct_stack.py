@@ -21,7 +21,7 @@ from ptychoui.optics.geometry.led_array import limit_notes
 from ptychoui.optics.reconstruction.stack import PassDone, StackReconstruction
 from ptychoui.optics.reconstruction.stack_result import Reconstruction
 from ptychoui.settings import Array, Reconstruct
-from ptychoui.workflows.crop import Window, central_window, cut_note, image_places, leds_seen_from
+from ptychoui.workflows.crop import CropRegion, central_window, cut_note, image_places, leds_seen_from
 
 
 def open_stack(path: str, geometry_path: str | None) -> ImageStack:
@@ -51,7 +51,7 @@ def with_limit_noted(stack: ImageStack) -> ImageStack:
 
 
 def with_calibration(
-    stack: ImageStack, notes: list[str], window: Window | None = None, device: torch.device | str = "cpu"
+    stack: ImageStack, notes: list[str], window: CropRegion | None = None, device: torch.device | str = "cpu"
 ) -> ImageStack:
     """The stack with its geometry calibrated on a window, by default that of `StackCalibration`."""
     from ptychoui.optics.calibration.refine import Step
@@ -86,7 +86,7 @@ class WindowReconstruction:
     images, leds
         (LED, row, column) what is reconstructed, and the LEDs in the same order, as seen from the window's middle.
     field_point_um, curvature_per_um
-        The window's middle, see `Window.field_point_um`, and `curvature` there.
+        The window's middle, see `CropRegion.field_point_um`, and `curvature` there.
     work
         What does the passes.
     notes
@@ -106,7 +106,7 @@ class WindowReconstruction:
         self,
         stack: ImageStack,
         settings: Reconstruct,
-        window: Window | None = None,
+        window: CropRegion | None = None,
         leave_out: Sequence[int] = (),
         calibrate: bool = False,
         device: torch.device | str = "cpu",
@@ -200,7 +200,7 @@ def record_of(
 
 def stored_tiles(
     tiles: Sequence[Reconstruction],
-    windows: Sequence[Window],
+    windows: Sequence[CropRegion],
     settings: Reconstruct,
     record: dict[str, Any],
 ) -> StoredReconstruction:

@@ -32,7 +32,7 @@ from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 from ptychoui.workflows import calibrate_stack
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
@@ -129,7 +129,7 @@ def test_a_square_beside_the_axis_is_reconstructed_as_by_the_command_line(sample
     plan = short(3, size_px=32, center_row_px=20.0, center_column_px=70.0)
     (found,) = [event.report.found for event in events(sample, plan) if isinstance(event, StackReconstructed)]
     row, column, size = plan.square(sample.images.shape)
-    work = WindowReconstruction(sample, plan.settings, Window(row=row, column=column, size_px=size))
+    work = WindowReconstruction(sample, plan.settings, CropRegion(row=row, column=column, size_px=size))
     for _ in work.run():
         pass
     assert np.array_equal(found.object, work.stored().object)
@@ -299,7 +299,7 @@ def test_a_suggested_layout_is_kept_with_the_result(by: str, monkeypatch: pytest
         assert suggested is not None and open_report(kept).suggested == suggested
         settings, array = suggested.settings, suggested.geometry.array
     else:
-        work = WindowReconstruction(stack, Reconstruct(passes=2), Window(row=0, column=0, size_px=64))
+        work = WindowReconstruction(stack, Reconstruct(passes=2), CropRegion(row=0, column=0, size_px=64))
         list(work.run())
         work.check()
         save_reconstruction(path, work.stored())

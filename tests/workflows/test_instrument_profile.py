@@ -22,7 +22,7 @@ from ptychoui.optics.geometry.pose import Variant, laid_out
 from ptychoui.settings import Images, to_toml
 from ptychoui.workflows import instrument_profile as profile_module
 from ptychoui.workflows.instrument_profile import Profile, blank_gain, check_blank, make_profile, phase_sign, structure
-from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, image_overrides
+from ptychoui.workflows.profile_files import image_overrides, open_for_profile, read_dark_level
 
 
 @pytest.fixture(scope="module")
