@@ -215,7 +215,7 @@ def _full_field(
     """A result, and what is to be done once it is kept."""
     from tqdm import tqdm
 
-    from ptychoui.workflows.full_field import FieldReconstruction
+    from ptychoui.workflows.full_field import TiledReconstruction
     from ptychoui.workflows.reconstruct_stack import with_calibration
     from ptychoui.workflows.tile_plan import plan_tiles
 
@@ -229,7 +229,7 @@ def _full_field(
     assert stack.geometry is not None
     shape = (stack.images.shape[1], stack.images.shape[2])
     plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
-    work = FieldReconstruction(
+    work = TiledReconstruction(
         stack, settings, plan, _tiles_folder(arguments), arguments.resume, arguments.without, device
     )
     tiles = len(plan.windows)

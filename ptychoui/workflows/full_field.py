@@ -51,7 +51,7 @@ def _doubts(remarks: Sequence[Sequence[str]]) -> list[str]:
     return [f"{len(doubtful)} of {len(remarks)} tiles: {text}" for text in (doubtful[0] if doubtful else [])]
 
 
-class FieldReconstruction:
+class TiledReconstruction:
     """All tiles of a stack; finished ones are kept one by one in a folder, so that a killed run can go on.
 
     Tiles do not depend on each other: a run that goes on gives the same bits as one that was never stopped, on the same
