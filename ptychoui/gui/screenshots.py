@@ -90,7 +90,7 @@ def make(folder: Path) -> list[Path]:
     window.panels.result.show_page("Resolution")
     shoot("resolution-empty")
     window.compare_halves()
-    until(lambda: window.document.rings.last is not None)
+    until(lambda: window.document.frc.last is not None)
     shoot("resolution-running")
     window.stop()
     until(ended)

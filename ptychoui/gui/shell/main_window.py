@@ -171,7 +171,7 @@ class MainWindow(WindowCommands):
         told = not (active and task == "reconstruction")
         panels.result.show_remarks(told)
         panels.result.offer_layout(self.document.suggested_layout if told else None)
-        panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
+        panels.result.frc.show_history(self.document.frc, self.controller.state if task == "frc" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
             panels.result.show_report(history.report)
@@ -263,7 +263,7 @@ class MainWindow(WindowCommands):
         a["train"].setEnabled(idle and document.trainable)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        for key in ("calibrate", "orientation", "rings", "field"):
+        for key in ("calibrate", "orientation", "frc", "field"):
             a[key].setEnabled(idle and is_stack)
         recovered = self.controller.kept.recovered_result is not None
         a["save_result"].setEnabled(recovered or (report is not None and report.stored is None))

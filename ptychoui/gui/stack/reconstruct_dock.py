@@ -66,7 +66,7 @@ RUNNING = {
     "calibration": "Calibrating",
     "orientation": "Testing orientation",
     "profile": "Measuring profile",
-    "rings": "Comparing halves",
+    "frc": "Comparing halves",
     "field": "Reconstructing tiles",
 }
 """What is said while each kind of work runs."""

@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.look.theme import colours, paint_band, paint_choice
 from ptychoui.gui.stack.coverage_page import CoveragePage
-from ptychoui.gui.stack.frc_page import RingsPage
+from ptychoui.gui.stack.frc_page import FrcPage
 from ptychoui.gui.stack.led_page import LedPage
 from ptychoui.gui.stack.line_page import ProfilePage
 from ptychoui.gui.stack.object_page import ObjectPage
@@ -27,7 +27,7 @@ from ptychoui.gui.widgets.parts import Elided, Yielding, bullets, ink, note, tal
 from ptychoui.session.origin import Origin
 from ptychoui.session.stack_run import ObjectPicture, StackReport, SuggestedLayout
 
-Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
+Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | FrcPage
 
 TIPS = {
     "Object": "Amplitude and phase of the sample",
@@ -60,14 +60,14 @@ class ResultView(QWidget):
     def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.object, self.pupil, self.coverage = ObjectPage(), PupilPage(), CoveragePage()
-        self.leds, self.profile, self.rings = LedPage(), ProfilePage(), RingsPage(compare)
+        self.leds, self.profile, self.frc = LedPage(), ProfilePage(), FrcPage(compare)
         self.pages: dict[str, Page] = {
             "Object": self.object,
             "Pupil": self.pupil,
             "Coverage": self.coverage,
             "LEDs": self.leds,
             "Line": self.profile,
-            "Resolution": self.rings,
+            "Resolution": self.frc,
         }
         self.stack = QStackedWidget()
         self.buttons = QButtonGroup(self)
@@ -174,7 +174,7 @@ class ResultView(QWidget):
             self.source.setText(origin.sentence)
             back = f"Go back to {origin.open_stack}" if origin.open_stack else "Show nothing"
             self.close_source.setToolTip(f"{back}; {origin.file} stays as it is")
-        self.rings.show_origin(origin)
+        self.frc.show_origin(origin)
         self._paint_band()
 
     def _paint_band(self) -> None:
@@ -204,13 +204,13 @@ class ResultView(QWidget):
     def actual_size(self) -> None:
         """One image pixel on one screen pixel, where there are images."""
         page = self._page()
-        if not isinstance(page, (CoveragePage, RingsPage)):
+        if not isinstance(page, (CoveragePage, FrcPage)):
             page.actual_size()
 
     def auto_contrast(self) -> None:
         """Percentile limits, where there are images."""
         page = self._page()
-        if not isinstance(page, (CoveragePage, RingsPage)):
+        if not isinstance(page, (CoveragePage, FrcPage)):
             page.auto_contrast()
 
     def use_colours(self) -> None:
