@@ -46,7 +46,7 @@ SHARE = 0.25
 """Part of the tolerance that states may drift: products amplify it, by up to 36 at a = 0.5 on the published problem."""
 
 TYPICAL_ITERATIONS = 8
-"""Fixed-point steps per unroll by which the time of a pass is foretold."""
+"""Fixed-point steps per unroll by which the time of a pass is predicted."""
 
 
 class NotConverged(Exception):

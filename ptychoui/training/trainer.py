@@ -94,7 +94,7 @@ class Trainer(Generic[T]):
     def run(self) -> Iterator[Event]:
         """Do the remaining steps; the last event is `Finished` or `Stopped`."""
         training = self.task.experiment.training
-        large_arrays_apart()  # so that a run holds what was foretold
+        large_arrays_apart()  # so that a run holds what was predicted
         try:
             self.control.now("planning the memory")
             yield self._started()
