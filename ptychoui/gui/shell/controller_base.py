@@ -11,9 +11,9 @@ from ptychoui.gui.shell.bridge import Bridge
 from ptychoui.gui.shell.job_desk import JobDesk
 from ptychoui.gui.shell.job_kinds import Task
 from ptychoui.gui.shell.kept_work import KeptWork
+from ptychoui.session.assessment import Brightness
 from ptychoui.session.document import Document
 from ptychoui.session.jobs import JobQueue
-from ptychoui.session.judgement import Brightness
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import (
     AxesWanted,
@@ -49,8 +49,8 @@ class ControllerBase(QObject):
         A new `StackForecast`, or a sentence why there is none.
     state_changed
         The worker's state.
-    judged
-        A new `Judgement`.
+    assessed
+        A new `Assessment`.
     said
         (level, message, hint, details) for the message list; level is "info", "warning" or "error", or "quiet" for an
         error that a dialog shows already.
@@ -76,7 +76,7 @@ class ControllerBase(QObject):
     forecast = pyqtSignal(object)
     pictured = pyqtSignal(object)
     state_changed = pyqtSignal(object)
-    judged = pyqtSignal(object)
+    assessed = pyqtSignal(object)
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)

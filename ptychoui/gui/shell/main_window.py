@@ -26,9 +26,9 @@ from ptychoui.gui.shell.work_dialog import WorkDialog
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.number_boxes import commit_typing
+from ptychoui.session.assessment import Assessment
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
-from ptychoui.session.judgement import Judgement
 from ptychoui.session.opening import AxesWanted, GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
@@ -78,7 +78,7 @@ class MainWindow(WindowCommands):
         c.forecast.connect(p.stack_run.show_forecast)
         c.pictured.connect(self._show_picture)
         c.state_changed.connect(self._show_state)
-        c.judged.connect(self._show_judgement)
+        c.assessed.connect(self._show_assessment)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
         c.axes_wanted.connect(self._ask_axes)
         c.doubted.connect(p.geometry.show_doubts)
@@ -207,10 +207,10 @@ class MainWindow(WindowCommands):
             self._show_reconstruction()
         self._enable()
 
-    def _show_judgement(self, judgement: Judgement) -> None:
-        self.panels.geometry.show_judgement(judgement)
-        if judgement.feasibility is not None and not self.controller.state.active:
-            self.panels.run.show_feasibility(judgement.feasibility.line(), judgement.feasibility.warnings)
+    def _show_assessment(self, assessment: Assessment) -> None:
+        self.panels.geometry.show_assessment(assessment)
+        if assessment.feasibility is not None and not self.controller.state.active:
+            self.panels.run.show_feasibility(assessment.feasibility.line(), assessment.feasibility.warnings)
 
     def _offer_remedy(self, failed: Failed) -> None:
         """One click for the way out when memory has run out."""

@@ -28,9 +28,9 @@ from ptychoui.gui.widgets.number_boxes import commit_typing
 from ptychoui.gui.widgets.parts import Yielding, bullets, gap_of, ink, scrolled, sentence, tall
 from ptychoui.optics.geometry.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
 from ptychoui.paths import resources
+from ptychoui.session.assessment import Assessment
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
-from ptychoui.session.judgement import Judgement
 from ptychoui.session.offered import answered, offered_geometry
 from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.origin import data_name
@@ -227,14 +227,14 @@ class GeometryPanel(QWidget):
         """The geometry in the form."""
         return self._draft
 
-    def show_judgement(self, judgement: Judgement) -> None:
+    def show_assessment(self, assessment: Assessment) -> None:
         """Show derived numbers and warnings."""
-        if judgement.derived is None:
+        if assessment.derived is None:
             self.numbers.clear()
-            self._warn((f"{judgement.problem}: {judgement.hint}",))
+            self._warn((f"{assessment.problem}: {assessment.hint}",))
         else:
-            self.numbers.show_derived(judgement.derived)
-            self._warn(judgement.derived.warnings)
+            self.numbers.show_derived(assessment.derived)
+            self._warn(assessment.derived.warnings)
 
     def set_editable(self, editable: bool) -> None:
         """The geometry is fixed while a run is active."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import tomli_w
-from session.test_judgement import RIGHT
+from session.test_assessment import RIGHT
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.common import sidecar_path

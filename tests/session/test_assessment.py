@@ -8,7 +8,7 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.quality import bright_field
-from ptychoui.session.judgement import Brightness
+from ptychoui.session.assessment import Brightness
 from ptychoui.settings import Array, Geometry, Microscope
 
 RIGHT = Geometry(
