@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Gradients, Linearisation
 from ptychoui.engine.reversible import words
-from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, walk_back
+from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_backward
 from ptychoui.errors import EngineError
 
 REPETITIONS = 3
@@ -102,7 +102,7 @@ class _BinomialRecord(Record):
             between()
             update.advance(self._state, layer.increment(update.point(self._state), run.inputs, run.work))
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         run = self._run
 
         def again(index: int) -> Linearisation:
@@ -125,4 +125,4 @@ class _BinomialRecord(Record):
             assert point is not None
             return self._chain.layers[index].linearise(point, run.inputs, run.work, run.work)
 
-        return walk_back(self._chain, adjoint, into, again, between)
+        return run_backward(self._chain, adjoint, into, again, between)

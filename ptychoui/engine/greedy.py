@@ -123,7 +123,7 @@ class GreedyModule:
             loss, cotangent = local_loss(self.index, output)
         with torch.no_grad():
             into = zeros(inputs, wanted)
-            adjoint = record.walk(update.start_adjoint(cotangent), into, between)
+            adjoint = record.backward(update.start_adjoint(cotangent), into, between)
             return ModuleDone(self.index, loss, into, update.finish_adjoint(adjoint) if self.index == 0 else None)
 
     @property

@@ -30,8 +30,8 @@ from ptychoui.engine.strategy import (
     Record,
     Run,
     Strategy,
+    run_backward,
     run_layers,
-    walk_back,
 )
 from ptychoui.engine.update import norms
 from ptychoui.errors import CertificateError, EngineError
@@ -241,7 +241,7 @@ class _InverseRecord(Record):
         self._parts, self._asked, self._accuracy = parts, asked, accuracy
         self.checkpoints = len(parts)
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         segments, failed, drifts = len(self._parts), 0, []
         last = len(self._chain)
         while self._parts:
@@ -276,7 +276,7 @@ class _InverseRecord(Record):
             return layer.linearise(point, run.inputs, run.work, run.work)
 
         try:
-            found = walk_back(part, adjoint, into, undo, between)
+            found = run_backward(part, adjoint, into, undo, between)
         except NotConverged:
             return None, inf
         drift = update.deviation(state, kept, self._asked.batch_axis)
@@ -297,4 +297,4 @@ class _InverseRecord(Record):
                 f"{len(part)} unrolls that were run again from a kept state ended elsewhere than the first time",
                 OTHER_BITS,
             )
-        return PointsRecord(part, run, points).walk(adjoint, into, between)
+        return PointsRecord(part, run, points).backward(adjoint, into, between)

@@ -120,10 +120,10 @@ class _SegmentsRecord(Record):
         for record in self._records:
             record.check()
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         certificates, drifts = [], []
         for record in reversed(self._records):
-            adjoint = record.walk(adjoint, into, between)
+            adjoint = record.backward(adjoint, into, between)
             certificates.append(record.certificate or "kept")
             drifts.append(record.drift)
         self._records = []

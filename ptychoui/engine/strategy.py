@@ -106,7 +106,7 @@ class Record(ABC):
     Attributes
     ----------
     certificate, drift, checkpoints
-        As in `Backward`; the first two are set by `walk`.
+        As in `Backward`; the first two are set by `backward`.
     """
 
     certificate: str | None = None
@@ -118,7 +118,7 @@ class Record(ABC):
         return
 
     @abstractmethod
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, between: Between) -> Any:
         """Pull the adjoint of the state at the segment's end back to its start, without a graph."""
 
 
@@ -153,7 +153,7 @@ class Trace:
         record, self._record = self._record, None
         with torch.no_grad():
             into = zeros(self._given.inputs, wanted)
-            adjoint = record.walk(self._update.start_adjoint(cotangent), into, between)
+            adjoint = record.backward(self._update.start_adjoint(cotangent), into, between)
         return Backward(
             self._update.finish_adjoint(adjoint), into, record.certificate, record.drift, record.checkpoints
         )
@@ -394,7 +394,7 @@ def zeros(inputs: Inputs, wanted: Sequence[str]) -> Gradients:
     return {name: torch.zeros_like(inputs[name]) for name in wanted}
 
 
-def walk_back(
+def run_backward(
     chain: Chain,
     adjoint: Any,
     into: Gradients,
