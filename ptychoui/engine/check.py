@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Between, Chain, Strategy, go_on, infer
+from ptychoui.engine.strategy import Callback, Chain, Strategy, go_on, infer
 from ptychoui.errors import EngineError
 
 REACHES = (1e-4, 1e-5, 1e-6, 1e-7)
@@ -116,15 +116,15 @@ def products_of(
     cotangent: Tensor,
     wanted: Sequence[str],
     strategy: Strategy,
-    between: Between = go_on,
+    callback: Callback = go_on,
 ) -> Products:
     """Run a chain with a way back, and walk it; the derivative in x has the name `START`.
 
     ``x`` may have any shape, ``cotangent`` has the same; every derivative has the shape of what it is taken in.
     """
-    trace = strategy.forward(chain, x, inputs, Scratch(), between)
+    trace = strategy.forward(chain, x, inputs, Scratch(), callback)
     output = float(trace.output.norm())
-    back = trace.backward(cotangent, wanted, between)
+    back = trace.backward(cotangent, wanted, callback)
     return Products({START: back.x, **back.inputs}, output)
 
 
@@ -137,7 +137,7 @@ def deviations(
     generator: torch.Generator,
     allowed: float = ALLOWED,
     among: Sequence[str] | None = None,
-    between: Between = go_on,
+    callback: Callback = go_on,
 ) -> dict[str, Deviation]:
     """Hold the derivative in each input against differences along a random direction through this input alone.
 
@@ -161,14 +161,14 @@ def deviations(
     if x.dtype not in (torch.float64, torch.complex128):
         raise EngineError(f"products are checked in double precision, not in {x.dtype}", "convert x and inputs")
     work = Scratch()
-    start = infer(chain, x, inputs, work, between)
+    start = infer(chain, x, inputs, work, callback)
     scale = products.output * float(cotangent.norm())
     found = {}
     for name in products.of if among is None else among:
         derivative = products.of[name]
         value = x if name == START else inputs[name]
         noise = torch.randn(value.shape, dtype=value.dtype, device=value.device, generator=generator)
-        output = partial(_moved, chain, x, inputs, name, noise, work, between)
+        output = partial(_moved, chain, x, inputs, name, noise, work, callback)
         unit = _unit(output, start, float(value.abs().square().mean().sqrt()) or 1.0)
         size = float(derivative.norm())
         # Noise and derivative may happen to be at right angles, and an input may have no effect at all.
@@ -185,13 +185,13 @@ def _moved(
     name: str,
     direction: Tensor,
     work: Scratch,
-    between: Between,
+    callback: Callback,
     distance: float,
 ) -> Tensor:
     """Output of the chain with one input moved along a direction."""
     if name == START:
-        return infer(chain, x + distance * direction, inputs, work, between)
-    return infer(chain, x, {**inputs, name: inputs[name] + distance * direction}, work, between)
+        return infer(chain, x + distance * direction, inputs, work, callback)
+    return infer(chain, x, {**inputs, name: inputs[name] + distance * direction}, work, callback)
 
 
 def _relative(

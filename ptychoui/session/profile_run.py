@@ -188,7 +188,7 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
             yield ProfilePart(step=0, part="measure")
             where, steps = pick_device(device), 0
             for found in make_profile(
-                sample, blank, said, plan.sign, sources, where, date.today(), between=control.checkpoint
+                sample, blank, said, plan.sign, sources, where, date.today(), callback=control.checkpoint
             ):
                 done += 1
                 if isinstance(found, Step):

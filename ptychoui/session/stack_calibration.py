@@ -176,7 +176,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
         yield CalibrationBegun(step=0, size_px=work.window.size_px, steps=len(asked) + 1, asked=asked)
         done = 0
         try:
-            for found in work.run(tilt=plan.tilt, between=control.checkpoint, single_leds=plan.single_leds):
+            for found in work.run(tilt=plan.tilt, callback=control.checkpoint, single_leds=plan.single_leds):
                 done += 1
                 if isinstance(found, Step):
                     yield CalibrationStep(

@@ -220,7 +220,7 @@ def stack_run(
             task.settings,
             task.leds,
             where,
-            between=control.checkpoint,
+            callback=control.checkpoint,
             curvature_per_um=curvature(task.geometry, task.field_point_um),
         )
         yield StackBegun(

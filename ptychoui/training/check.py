@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ptychoui.engine.check import ALLOWED, deviations, off_kinks, products_of
 from ptychoui.engine.planner import Option
-from ptychoui.engine.strategy import Between, Strategy, go_on
+from ptychoui.engine.strategy import Callback, Strategy, go_on
 from ptychoui.errors import CertificateError
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import Engine
@@ -43,7 +43,7 @@ def check_products(
     examples: Examples,
     generator: torch.Generator,
     turn: int | None = None,
-    between: Between = go_on,
+    callback: Callback = go_on,
 ) -> float:
     """Largest relative deviation of the network's products from differences, over its inputs.
 
@@ -59,7 +59,7 @@ def check_products(
         What is measured with the present parameters.
     turn
         Which of the inputs is looked at, counted over and over; by default all are.
-    between
+    callback
         Called between layers; may wait or raise.
 
     Raises
@@ -73,16 +73,16 @@ def check_products(
     given, x = x, off_kinks(x, generator)
     moved = None if x is given else x
     cotangent = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-    products = products_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(way, engine, DRIFT), between)
+    products = products_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(way, engine, DRIFT), callback)
     names = list(products.of)
     among = names if turn is None else [names[turn % len(names)]]
-    found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among, between)
+    found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among, callback)
     _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
     if task.dtype != torch.float64:
         network, inputs, x = _measured(task, way, parameters, examples)
         x = x if moved is None else moved.to(x)
         single = products_of(
-            network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED), between
+            network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED), callback
         )
         apart = {name: float((single.of[name] - products.of[name]).norm()) / found[name].size for name in among}
         _refuse(apart, "those in double precision", SINGLE_TOLERANCE)

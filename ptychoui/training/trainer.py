@@ -131,7 +131,7 @@ class Trainer(Generic[T]):
                 yield self._save()
             yield Stopped(step=self.step)
 
-    def _between(self) -> None:
+    def _callback(self) -> None:
         self.control.checkpoint(self._save_if_needed)
 
     def _save_if_needed(self) -> None:
@@ -145,7 +145,7 @@ class Trainer(Generic[T]):
         self._use(self.chosen)
         if self.chosen.sentence is not None:
             notes.append(self.chosen.sentence)
-        before = task.preflight(self.parameters, self._between)
+        before = task.preflight(self.parameters, self._callback)
         return Started(
             step=self.step,
             steps=task.experiment.training.steps,
@@ -237,7 +237,7 @@ class Trainer(Generic[T]):
             self.parameters,
             examples,
             self.generator,
-            self._between,
+            self._callback,
             None if self.chosen is None else self.chosen.option.objects,
         )
         if device.type == "cuda":
@@ -258,7 +258,7 @@ class Trainer(Generic[T]):
     def validate(self) -> Validated:
         """Score the held-out examples with the same noise every time."""
         self.control.now("scoring held-out examples")
-        found = evaluate(self.task, self.network, self.parameters, self.task.held_out, between=self._between)
+        found = evaluate(self.task, self.network, self.parameters, self.task.held_out, callback=self._callback)
         metrics = kind_of(self.task.experiment.kind).metrics
         scores = {metric.name: float(found[metric.name].mean()) for metric in metrics}
         validated = Validated(step=self.step, loss=float(found["loss"].mean()), scores=scores)
@@ -288,7 +288,7 @@ class Trainer(Generic[T]):
             try:
                 turn = self._checks or None
                 deviation = check_products(
-                    self.task, self._double, way, self.parameters, examples, generator, turn, self._between
+                    self.task, self._double, way, self.parameters, examples, generator, turn, self._callback
                 )
                 break
             except (MemoryError, RuntimeError) as error:
@@ -304,7 +304,7 @@ class Trainer(Generic[T]):
         self.control.now("reconstructing a held-out example")
         example = self.task.held_out.pick([0])
         generator = torch.Generator(device=self.task.device).manual_seed(1)
-        output = reconstruct_batch(self.task, self.network, self.parameters, example, generator, self._between)
+        output = reconstruct_batch(self.task, self.network, self.parameters, example, generator, self._callback)
         return self.task.snapshot(self.parameters, output, example, self.step)
 
     def result(self) -> Result:

@@ -115,7 +115,7 @@ class StackCalibration:
         self,
         start: Geometry | None = None,
         tilt: bool = False,
-        between: Callable[[], None] | None = None,
+        callback: Callable[[], None] | None = None,
         single_leds: bool = False,
     ) -> Iterator[Step | Calibration]:
         """Steps and, at the end, the calibration, from the stack's geometry or another; see `calibrate`."""
@@ -125,7 +125,7 @@ class StackCalibration:
             self.field_point_um,
             tilt,
             device=self._device,
-            between=between,
+            callback=callback,
             single_leds=single_leds,
         )
 

@@ -66,7 +66,7 @@ def explain_stack(
     window: CropRegion,
     upsampling: int | None = None,
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> ExplainedStack:
     """Reconstruct a window of a stack as ``ptychoui reconstruct`` does, and undo what is not the object's.
 
@@ -78,7 +78,7 @@ def explain_stack(
         With a geometry.
     upsampling
         Object pixels per camera pixel; by default what the synthetic aperture needs.
-    between
+    callback
         Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
@@ -86,7 +86,7 @@ def explain_stack(
     PtychouiError
         If window, images, LEDs and grids do not fit together.
     """
-    work = WindowReconstruction(stack, Reconstruct(passes=PASSES), window, device=device, between=between)
+    work = WindowReconstruction(stack, Reconstruct(passes=PASSES), window, device=device, callback=callback)
     means = work.images.mean((1, 2), dtype=np.float64)
     contradiction = bright_field_finding(means, work.leds, work.work.geometry.microscope.objective_na)
     if contradiction is not None:

@@ -78,7 +78,7 @@ class WindowReconstruction:
         By default the central one of up to `LARGEST_PX`.
     leave_out
         Numbers of LEDs whose images are not used.
-    between
+    callback
         See `StackReconstruction`.
 
     Attributes
@@ -110,7 +110,7 @@ class WindowReconstruction:
         leave_out: Sequence[int] = (),
         calibrate: bool = False,
         device: torch.device | str = "cpu",
-        between: Callable[[], None] | None = None,
+        callback: Callable[[], None] | None = None,
     ) -> None:
         shape = stack.images.shape[1:]
         self.window = central_window(shape) if window is None else window
@@ -136,7 +136,7 @@ class WindowReconstruction:
             settings,
             self.leds,
             device,
-            between=between,
+            callback=callback,
             curvature_per_um=self.curvature_per_um,
         )
         self.seconds = time.perf_counter() - start
@@ -154,7 +154,7 @@ class WindowReconstruction:
 
         geometry = self.work.geometry
         found = findings(
-            geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.between
+            geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.callback
         )
         self.work.contradictions = tuple(one.sentence for one in found)
         self.suggested = suggested_array(geometry.array, found)

@@ -153,9 +153,9 @@ def test_a_stop_is_heard_while_the_truth_is_reconstructed(tmp_path: Path, monkey
     """It takes longer than a person waits for a window to close."""
     control = RunControl()
 
-    def explained(*_words: object, between: Callable[[], None]) -> None:
+    def explained(*_words: object, callback: Callable[[], None]) -> None:
         control.stop()
-        between()
+        callback()
 
     monkeypatch.setattr(examples, "explain_stack", explained)
     monkeypatch.setattr(examples, "_LAST_FIELD", {})

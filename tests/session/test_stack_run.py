@@ -164,14 +164,14 @@ def test_a_stop_is_heard_between_a_few_leds(sample: ImageStack) -> None:
 
     seen = 0
 
-    def between() -> None:
+    def callback() -> None:
         nonlocal seen
         seen += 1
         if seen == 10:
             raise StopRequested
 
     assert sample.geometry is not None
-    work = StackReconstruction(sample.geometry, np.array(sample.images), Reconstruct(), between=between)
+    work = StackReconstruction(sample.geometry, np.array(sample.images), Reconstruct(), callback=callback)
     with pytest.raises(StopRequested):
         list(work.run())
     assert seen == 10 and not work.history
