@@ -105,12 +105,12 @@ class ProductsChecked(Event):
     ----------
     deviation
         Largest relative deviation of the derivative in any input.
-    way
+    method
         Strategy and variant that were checked: the run's own, unless they take too much memory in double precision.
     """
 
     deviation: float
-    way: str
+    method: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from ptychoui.training.events import (
 )
 from ptychoui.training.gradients import GREEDY, StepResult, evaluate, loss_and_gradients, reconstruct_batch
 from ptychoui.training.parameters import ParameterSet
-from ptychoui.training.planning import Chosen, after_running_out, plan_run, ways_to_check
+from ptychoui.training.planning import Chosen, after_running_out, methods_to_check, plan_run
 from ptychoui.training.results import Result
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.run_state import order_of, order_text, restore_parameters
@@ -160,7 +160,7 @@ class Trainer(Generic[T]):
         )
 
     def _use(self, chosen: Chosen) -> None:
-        """Take up a way to obtain gradients."""
+        """Take up a method to obtain gradients."""
         self.chosen, self.strategy = chosen, chosen.option.strategy
         self.network = chosen.network(self.task)
 
@@ -282,22 +282,22 @@ class Trainer(Generic[T]):
             self._use(plan_run(self.task, self.parameters))
         assert self.chosen is not None
         examples = self.task.training.pick([0])
-        ways = ways_to_check(self.task, self.chosen)
-        for way in ways:
+        methods = methods_to_check(self.task, self.chosen)
+        for method in methods:
             generator = torch.Generator(device=self.task.device).manual_seed(self.step)
             try:
                 turn = self._checks or None
                 deviation = check_products(
-                    self.task, self._double, way, self.parameters, examples, generator, turn, self._callback
+                    self.task, self._double, method, self.parameters, examples, generator, turn, self._callback
                 )
                 break
             except (MemoryError, RuntimeError) as error:
-                if way is ways[-1] or not is_out_of_memory(error):
+                if method is methods[-1] or not is_out_of_memory(error):
                     raise
         self._checks += 1
-        checked = ", ".join(word for word in (way.strategy, way.variant) if word)
+        checked = ", ".join(word for word in (method.strategy, method.variant) if word)
         self._note(kind="products", deviation=deviation, way=checked)
-        return ProductsChecked(step=self.step, deviation=deviation, way=checked)
+        return ProductsChecked(step=self.step, deviation=deviation, method=checked)
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out example with the present parameters, as pictures."""

@@ -29,7 +29,7 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.evaluation import evaluate_run, load_run
 from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone, Validated
 from ptychoui.training.gradients import loss_and_gradients
-from ptychoui.training.planning import plan_run, ways_to_check
+from ptychoui.training.planning import methods_to_check, plan_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run, resume_run
 from ptychoui.training.task import AnyTask
@@ -149,13 +149,13 @@ def test_it_is_planned() -> None:
 
 def test_a_wrong_product_of_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     task = build_task(experiment())
-    way = ways_to_check(task, plan_run(task, task.parameters()))[0]
+    method = methods_to_check(task, plan_run(task, task.parameters()))[0]
 
     def spoilt(signals: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
         return right(signals, taps.detach() + 0.5 * (taps - taps.detach()))
 
     right = deconvolution.blur
-    arguments = (task, task.double(), way, task.parameters(), task.training.pick([0]))
+    arguments = (task, task.double(), method, task.parameters(), task.training.pick([0]))
     assert check_products(*arguments, torch.Generator().manual_seed(1)) < 1e-6
     monkeypatch.setattr(deconvolution, "blur", spoilt)
     with pytest.raises(CertificateError, match="derivatives in kernel"):
