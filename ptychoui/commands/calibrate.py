@@ -72,9 +72,9 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         geometry, result = work.for_use(found.geometry), found.reconstruction
         values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
         values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
-        values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.remarks)}
-        for remark in result.remarks:
-            say(f"note: {remark}")
+        values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.warnings)}
+        for warning in result.warnings:
+            say(f"note: {warning}")
         if arguments.starts:
             say(f"{values['geometry']} is written; its error bar from {arguments.starts} starts follows")
             values["spread"] = _spread(work, arguments)

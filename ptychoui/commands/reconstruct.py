@@ -159,8 +159,8 @@ def _one_window(
     if arguments.check and not interrupted:
         work.check()
     result = work.stored(interrupted)
-    for remark in work.remarks:
-        say(f"note: {remark}")
+    for warning in work.warnings:
+        say(f"note: {warning}")
     return result
 
 
@@ -253,8 +253,8 @@ def _full_field(
             f"stopped; {finished} of {counted(tiles, 'tile')} are kept in {work.folder}", "go on with --resume"
         )
     result = work.result()
-    for remark in result.record["remarks"]:
-        say(f"note: {remark}")
+    for warning in result.record["remarks"]:
+        say(f"note: {warning}")
     return result, work.clear
 
 

@@ -64,7 +64,7 @@ class Brightness:
     def __init__(self) -> None:
         self._of: tuple[ImageStack, NDArray[np.float64]] | None = None
 
-    def doubts(self, stack: ImageStack, geometry: Geometry) -> tuple[str, ...]:
+    def warnings(self, stack: ImageStack, geometry: Geometry) -> tuple[str, ...]:
         """Sentences; none where geometry and brightness agree, or where the geometry is impossible."""
         from ptychoui.optics.quality.bright_field import image_means, stack_findings
 

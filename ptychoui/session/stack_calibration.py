@@ -89,14 +89,14 @@ class Calibrated(Event):
         Of the stack reconstructed with it.
     change
         How the array's pose differs from the one that it started from.
-    remarks
+    warnings
         What should make one doubt it.
     """
 
     geometry: Geometry
     residual: float
     change: str = ""
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class CalibrationHistory:
@@ -194,7 +194,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
                         geometry=geometry_found,
                         residual=result.fitted_residual,
                         change=changes(difference(geometry.array, geometry_found.array)),
-                        remarks=result.remarks,
+                        warnings=result.warnings,
                     )
                 control.checkpoint()
         except StopRequested:

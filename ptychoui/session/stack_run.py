@@ -327,7 +327,7 @@ def _save(
 
     row, column, size = square
     array = None if suggested is None else suggested.geometry.array
-    record = record_of(stack, seconds, not complete, (), found.remarks, array)
+    record = record_of(stack, seconds, not complete, (), found.warnings, array)
     stored = stored_tiles([found], [CropRegion(row=row, column=column, size_px=size)], settings, record)
     return save_reconstruction(path, stored)
 

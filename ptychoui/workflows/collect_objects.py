@@ -249,6 +249,6 @@ def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, r
         source=source,
         layout=f"reconstruction of {stack.provenance.layout}",
         sha256=found.provenance.sha256,
-        notes=(*stack.provenance.notes, note, *result.remarks, *found.provenance.notes),
+        notes=(*stack.provenance.notes, note, *result.warnings, *found.provenance.notes),
     )
     return replace(found, geometry=geometry, provenance=record)

@@ -45,7 +45,7 @@ class ExplainedStack:
         With the pupil that was found.
     amplitude_residual, fitted_residual
         Without and with brightness and stray light of single LEDs: see `Reconstruction`.
-    remarks
+    warnings
         What should make its owner doubt it, in sentences.
     """
 
@@ -58,7 +58,7 @@ class ExplainedStack:
     upsampling: int
     amplitude_residual: float
     fitted_residual: float
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def explain_stack(
@@ -112,5 +112,5 @@ def explain_stack(
         upsampling=times,
         amplitude_residual=found.amplitude_residual,
         fitted_residual=found.fitted_residual,
-        remarks=found.remarks,
+        warnings=found.warnings,
     )

@@ -91,7 +91,7 @@ class WindowReconstruction:
         What does the passes.
     notes
         What was chosen for whoever asked for nothing, and what a calibration did.
-    remarks
+    warnings
         What should make its owner doubt the result, once it was `stored`.
     suggested
         The array in another layout, where a `check` found that the images ask for one.
@@ -120,7 +120,7 @@ class WindowReconstruction:
         geometry = stack.geometry
         assert geometry is not None
         self.stack, self.settings = stack, settings
-        self.remarks: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
         self.suggested: Array | None = None
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
@@ -149,7 +149,7 @@ class WindowReconstruction:
             yield done
 
     def check(self) -> None:
-        """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``remarks``."""
+        """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``warnings``."""
         from ptychoui.optics.calibration.geometry_check import findings, suggested_array
 
         geometry = self.work.geometry
@@ -166,8 +166,8 @@ class WindowReconstruction:
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
         result = self.work.result()
-        self.remarks = result.remarks
-        record = record_of(self.stack, self.seconds, interrupted, self.notes, result.remarks, self.suggested)
+        self.warnings = result.warnings
+        record = record_of(self.stack, self.seconds, interrupted, self.notes, result.warnings, self.suggested)
         return stored_tiles([result], [self.window], self.settings, record)
 
 
@@ -176,7 +176,7 @@ def record_of(
     seconds: float,
     interrupted: bool,
     notes: Sequence[str] = (),
-    remarks: Sequence[str] = (),
+    warnings: Sequence[str] = (),
     suggested: Array | None = None,
 ) -> dict[str, Any]:
     """Where a result comes from, in plain values, with what should make one doubt it.
@@ -189,8 +189,8 @@ def record_of(
         "unit_counts": stack.unit_counts,
         "seconds": seconds,
         "interrupted": interrupted,
-        "notes": [*stack.provenance.notes, *notes, *remarks],
-        "remarks": list(remarks),
+        "notes": [*stack.provenance.notes, *notes, *warnings],
+        "remarks": list(warnings),
         "versions": versions(),
     }
     if suggested is not None:

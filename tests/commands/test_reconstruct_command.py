@@ -145,7 +145,7 @@ def test_a_calibration_that_is_ended_says_what_is_lost(tmp_path: Path, number: i
 def test_a_calibration_that_is_stopped_in_its_starts_keeps_the_geometry(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, remarks=())
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, warnings=())
 
     def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
         yield SimpleNamespace(geometry=geometry, reconstruction=result, moved=True)
@@ -182,7 +182,7 @@ def test_a_calibration_that_is_ended_twice_says_that_it_is_written(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second signal comes while the first is answered."""
-    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, remarks=())
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, warnings=())
 
     def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
         yield SimpleNamespace(geometry=geometry, reconstruction=result, moved=True)
@@ -284,7 +284,7 @@ def test_calibrate_says_what_changed_with_units(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = SimpleNamespace(
-        fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1}, remarks=("a doubt",)
+        fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1}, warnings=("a doubt",)
     )
 
     def moved_a_bit(geometry: Geometry, *_words: object, **_settings: object) -> Any:

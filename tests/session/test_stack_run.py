@@ -274,11 +274,11 @@ def test_a_mirrored_layout_brings_the_one_to_take_instead(monkeypatch: pytest.Mo
     monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 3)
     stack = replace(simulated("brick"), geometry=WRONG["mirrored"](RIGHT))
     (report,) = [one.report for one in events(stack, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
-    assert any("another layout" in remark for remark in report.found.remarks)
+    assert any("another layout" in warning for warning in report.found.warnings)
     assert report.suggested is not None
     pose = report.suggested.geometry.array.pose
     assert (pose.flip_x, pose.flip_y, pose.swap_xy) in ((False, False, False), (True, True, False))
-    assert any(report.suggested.settings in remark for remark in report.found.remarks)
+    assert any(report.suggested.settings in warning for warning in report.found.warnings)
     assert report.suggested.geometry.microscope == report.geometry.microscope
     assert report.suggested.geometry.array.numbers() == report.geometry.array.numbers()
 
@@ -295,7 +295,7 @@ def test_a_suggested_layout_is_kept_with_the_result(by: str, monkeypatch: pytest
             if isinstance(one, StackReconstructed)
         ]
         save_report(path, report, stack)
-        remarks, suggested = report.found.remarks, report.suggested
+        warnings, suggested = report.found.warnings, report.suggested
         assert suggested is not None and open_report(kept).suggested == suggested
         settings, array = suggested.settings, suggested.geometry.array
     else:
@@ -304,11 +304,13 @@ def test_a_suggested_layout_is_kept_with_the_result(by: str, monkeypatch: pytest
         work.check()
         save_reconstruction(path, work.stored())
         assert work.suggested is not None
-        remarks, array, settings = work.remarks, work.suggested, geometry_check.settings_of(work.suggested)
+        warnings, array, settings = work.warnings, work.suggested, geometry_check.settings_of(work.suggested)
     back = open_report(path)
     assert back.suggested is not None and back.suggested.settings == settings
     assert back.suggested.geometry == back.geometry.replace(array=array)
-    assert sorted(back.found.remarks) == sorted(remarks) and any(settings in remark for remark in back.found.remarks)
+    assert sorted(back.found.warnings) == sorted(warnings) and any(
+        settings in warning for warning in back.found.warnings
+    )
 
 
 def test_a_right_layout_brings_no_other(sample: ImageStack) -> None:

@@ -64,7 +64,7 @@ class ControllerBase(QObject):
         `AxesWanted` for images that lie along several axes.
     doing_changed
         (text, seconds) what the run is doing, and for how long; every second.
-    doubted
+    warned
         Sentences in which the brightness of the images contradicts the geometry.
     half_taken
         (preset of a microscope or an array, geometry that it was put into), before the geometry changes.
@@ -82,7 +82,7 @@ class ControllerBase(QObject):
     failed = pyqtSignal(object)
     geometry_wanted = pyqtSignal(object)
     axes_wanted = pyqtSignal(object)
-    doubted = pyqtSignal(object)
+    warned = pyqtSignal(object)
     doing_changed = pyqtSignal(str, int)
     half_taken = pyqtSignal(object, object)
 
@@ -99,7 +99,7 @@ class ControllerBase(QObject):
         self.task: Task = "training"
         self._measured_from: Geometry | None = None
         self._brightness = Brightness()
-        self._doubted: tuple[object, tuple[str, ...]] = None, ()
+        self._warned: tuple[object, tuple[str, ...]] = None, ()
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0

@@ -154,17 +154,17 @@ class Editing(ControllerBase):
         if not isinstance(stack, ImageStack) or geometry is None:
             return
 
-        def done(doubts: tuple[str, ...]) -> None:
+        def done(warnings: tuple[str, ...]) -> None:
             if self.document.dataset is not stack or self.document.geometry != geometry:
                 return
-            known = self._doubted[1] if self._doubted[0] is stack else ()
-            self._doubted = stack, doubts
-            self.doubted.emit(doubts)
-            for doubt in doubts:
-                if doubt not in known:
-                    self.say("warning", sentence(doubt))
+            known = self._warned[1] if self._warned[0] is stack else ()
+            self._warned = stack, warnings
+            self.warned.emit(warnings)
+            for warning in warnings:
+                if warning not in known:
+                    self.say("warning", sentence(warning))
 
-        self.desk.submit("brightness", lambda: self._brightness.doubts(stack, geometry), done)
+        self.desk.submit("brightness", lambda: self._brightness.warnings(stack, geometry), done)
 
     def ask_forecast(self) -> None:
         """Work out what a reconstruction of the stack would take, in the background."""

@@ -81,7 +81,7 @@ class MainWindow(WindowCommands):
         c.assessed.connect(self._show_assessment)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
         c.axes_wanted.connect(self._ask_axes)
-        c.doubted.connect(p.geometry.show_doubts)
+        c.warned.connect(p.geometry.show_image_warnings)
         c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
@@ -169,7 +169,7 @@ class MainWindow(WindowCommands):
         panels.progress.show_reconstruction(history)
         panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
         told = not (active and task == "reconstruction")
-        panels.result.show_remarks(told)
+        panels.result.show_warnings(told)
         panels.result.offer_layout(self.document.suggested_layout if told else None)
         panels.result.frc.show_history(self.document.frc, self.controller.state if task == "frc" else None)
         if history.report is not self._shown_report:

@@ -98,7 +98,7 @@ class ResultView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        self.remarks = note()
+        self.warnings = note()
         self.source = note()
         self.source.show()
         self.close_source = QPushButton("Close")
@@ -116,11 +116,11 @@ class ResultView(QWidget):
         self.take_layout = QPushButton("Use this layout")
         self.take_layout.clicked.connect(self.layout_taken)
         self.take_layout.hide()
-        doubts = QHBoxLayout()
-        doubts.setSpacing(2 * gap)
-        doubts.addWidget(Yielding(self.remarks), 1)
-        doubts.addWidget(self.take_layout, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addLayout(doubts)
+        row = QHBoxLayout()
+        row.setSpacing(2 * gap)
+        row.addWidget(Yielding(self.warnings), 1)
+        row.addWidget(self.take_layout, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(row)
         layout.addWidget(self.stack, 1)
         self.buttons.idClicked.connect(self._turn_to)
         self.show_page("Object")
@@ -143,13 +143,13 @@ class ResultView(QWidget):
             self.tile.setValue(1 if report is None else report.tile + 1)
         self._offer_tiles()
         self.summary.say(report.summary if report is not None else "")
-        bullets(self.remarks, report.found.remarks if report is not None else (), colours().warning)
+        bullets(self.warnings, report.found.warnings if report is not None else (), colours().warning)
         self._draw()
 
-    def show_remarks(self, shown: bool) -> None:
+    def show_warnings(self, shown: bool) -> None:
         """What was said of a result is not said of the one that is being made."""
-        remarks = self._report.found.remarks if self._report is not None and shown else ()
-        bullets(self.remarks, remarks, colours().warning)
+        warnings = self._report.found.warnings if self._report is not None and shown else ()
+        bullets(self.warnings, warnings, colours().warning)
 
     def offer_layout(self, suggested: SuggestedLayout | None) -> None:
         """Offer the layout that the images suggest beside what was said of it."""
@@ -215,7 +215,7 @@ class ResultView(QWidget):
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
-        ink(self.remarks, colours().warning)
+        ink(self.warnings, colours().warning)
         for page in self.pages.values():
             page.use_colours()
         self._paint_buttons()

@@ -274,7 +274,7 @@ class FpmTask:
             "this run began when what is learned from a stack was reconstructed otherwise: losses and scores before "
             "and after this point are of different truths; start a new run to compare them"
         )
-        return replace(self, field=replace(self.field, remarks=(warning, *self.field.remarks)))
+        return replace(self, field=replace(self.field, warnings=(warning, *self.field.warnings)))
 
     def with_design(
         self, levels: NDArray[np.float64], exposures: NDArray[np.float64], like: DesignParameters

@@ -55,7 +55,7 @@ def doubts(task: FpmTask, callback: Callback = lambda: None) -> tuple[str, ...]:
     """What should keep its owner from learning from a measured stack, worst first; none where objects are known."""
     if task.field is None:
         return ()
-    found = list(task.field.remarks)
+    found = list(task.field.warnings)
     error = one_by_one_error(task, callback)
     if not error < POOR:
         found.insert(

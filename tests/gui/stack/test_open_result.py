@@ -206,7 +206,7 @@ def test_a_suggested_layout_of_a_saved_result_is_offered_for_its_own_geometry(
     result = window.panels.result
     window.open_path(str(path))
     shown(window, qtbot)
-    assert sentence[1:] in result.remarks.text() and not result.take_layout.isVisible(), (
+    assert sentence[1:] in result.warnings.text() and not result.take_layout.isVisible(), (
         "there is no geometry to change"
     )
     window.open_sample_stack()
