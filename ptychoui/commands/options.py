@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -120,19 +119,6 @@ def use_threads(arguments: argparse.Namespace) -> None:
         import torch
 
         torch.set_num_threads(arguments.threads)
-
-
-def device_of(name: str) -> str:
-    """The torch device of this name, refused where this machine has none."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise SettingsError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N")
-    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise SettingsError(f"there is no device {name!r} on this machine", "use --device cpu")
-    return name
 
 
 OWN_KINDS = (".h5", ".toml")

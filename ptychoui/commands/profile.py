@@ -9,7 +9,6 @@ from ptychoui.commands.options import (
     add_json,
     add_threads,
     check_output,
-    device_of,
     if_stopped,
     nothing_written,
     print_json,
@@ -48,6 +47,7 @@ def _profile(arguments: argparse.Namespace) -> int:
 def _measured(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
     from ptychoui.optics.calibration.refine import Step
+    from ptychoui.training.devices import pick_device
     from ptychoui.workflows.instrument_profile import make_profile
     from ptychoui.workflows.profile_files import image_overrides, open_for_profile, read_dark_level
 
@@ -64,7 +64,7 @@ def _measured(arguments: argparse.Namespace) -> int:
         sources["blank"] = blank.provenance.sha256
     sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
     said_already = set()
-    for found in make_profile(sample, blank, said, sign, sources, device_of(arguments.device)):
+    for found in make_profile(sample, blank, said, sign, sources, pick_device(arguments.device)):
         if isinstance(found, Step):
             say(found.sentence)
             said_already.add(found.sentence)

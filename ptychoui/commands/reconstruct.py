@@ -13,7 +13,6 @@ from ptychoui.commands.options import (
     add_threads,
     check_output,
     crop_of,
-    device_of,
     if_stopped,
     nothing_written,
     print_json,
@@ -26,6 +25,8 @@ from ptychoui.errors import PtychouiError, SettingsError
 from ptychoui.words import counted
 
 if TYPE_CHECKING:
+    import torch
+
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.design.patterns import PatternSet
@@ -112,6 +113,7 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     import time
 
     from ptychoui.settings import Reconstruct
+    from ptychoui.training.devices import pick_device
     from ptychoui.workflows.reconstruct_stack import open_stack, with_limit_noted
 
     use_threads(arguments)
@@ -128,7 +130,7 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     else:
         stack = with_limit_noted(open_stack(arguments.file, arguments.geometry))
     reading = time.perf_counter() - start
-    device = device_of(arguments.device)
+    device = pick_device(arguments.device)
     for note in stack.provenance.notes:
         say(f"note: {note}")
     if patterns is not None:
@@ -149,7 +151,7 @@ def _window(arguments: argparse.Namespace) -> CropRegion | None:
 
 
 def _one_window(
-    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: torch.device
 ) -> StoredReconstruction:
     from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
@@ -177,7 +179,7 @@ def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageSta
 
 
 def _coded(
-    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: str
+    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: torch.device
 ) -> StoredReconstruction:
     from ptychoui.workflows.coded_stack import CodedReconstruction
 
@@ -210,7 +212,7 @@ def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bo
 
 
 def _full_field(
-    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: torch.device
 ) -> tuple[StoredReconstruction, Callable[[], None]]:
     """A result, and what is to be done once it is kept."""
     from tqdm import tqdm
