@@ -225,13 +225,13 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     from ptychoui.settings import kind_of
     from ptychoui.training.events import (
         Finished,
-        ProductsChecked,
         Saved,
         Started,
         StepDone,
         Stopped,
         StrategyChanged,
         Validated,
+        VjpsChecked,
     )
 
     metric = kind_of(trainer.task.experiment.kind).metrics[0]
@@ -263,7 +263,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
                 bar.update(1)
                 values |= {"memory_bytes": event.memory_bytes, "certificate": event.certificate, "loss": event.loss}
                 bar.set_postfix_str(f"loss {event.loss:.4f}, {event.memory_bytes / 1e6:.0f} MB", refresh=False)
-            elif isinstance(event, ProductsChecked):
+            elif isinstance(event, VjpsChecked):
                 values["products_deviation"] = event.deviation
             elif isinstance(event, Validated):
                 values.setdefault("start_error", event.scores[metric.name])

@@ -1,4 +1,4 @@
-"""Whether the products of a chain are right: derivatives along random directions against differences.
+"""Whether the vector-Jacobian products (VJPs) of a chain are right: held against differences in random directions.
 
 The certificate of exact reversal proves states, not products. A closed form with a wrong sign would pass it, so every
 now and then the products themselves are held against central differences in double precision, every input for itself: a
@@ -65,12 +65,12 @@ def directional_deviation(
         If x is not in double precision: differences of rounded numbers would show nothing.
     """
     x = off_kinks(x, generator)
-    products = products_of(chain, x, inputs, cotangent, wanted, strategy)
-    return max(each.relative for each in deviations(chain, x, inputs, cotangent, products, generator).values())
+    vjps = vjps_of(chain, x, inputs, cotangent, wanted, strategy)
+    return max(each.relative for each in deviations(chain, x, inputs, cotangent, vjps, generator).values())
 
 
 @dataclass(frozen=True, slots=True)
-class Products:
+class Vjps:
     """Derivatives of Re<cotangent, output> in the inputs of a chain, by name, and the norm of its output.
 
     Each derivative has the shape of its input.
@@ -109,7 +109,7 @@ def off_kinks(x: Tensor, generator: torch.Generator) -> Tensor:
     return x + 1e-2 * size * noise
 
 
-def products_of(
+def vjps_of(
     chain: Chain,
     x: Tensor,
     inputs: Inputs,
@@ -117,7 +117,7 @@ def products_of(
     wanted: Sequence[str],
     strategy: Strategy,
     callback: Callback = go_on,
-) -> Products:
+) -> Vjps:
     """Run a chain with a way back, and walk it; the derivative in x has the name `START`.
 
     ``x`` may have any shape, ``cotangent`` has the same; every derivative has the shape of what it is taken in.
@@ -125,7 +125,7 @@ def products_of(
     trace = strategy.forward(chain, x, inputs, Scratch(), callback)
     output = float(trace.output.norm())
     back = trace.backward(cotangent, wanted, callback)
-    return Products({START: back.x, **back.inputs}, output)
+    return Vjps({START: back.x, **back.inputs}, output)
 
 
 def deviations(
@@ -133,7 +133,7 @@ def deviations(
     x: Tensor,
     inputs: Inputs,
     cotangent: Tensor,
-    products: Products,
+    vjps: Vjps,
     generator: torch.Generator,
     allowed: float = ALLOWED,
     among: Sequence[str] | None = None,
@@ -162,10 +162,10 @@ def deviations(
         raise EngineError(f"products are checked in double precision, not in {x.dtype}", "convert x and inputs")
     work = Scratch()
     start = infer(chain, x, inputs, work, callback)
-    scale = products.output * float(cotangent.norm())
+    scale = vjps.output * float(cotangent.norm())
     found = {}
-    for name in products.of if among is None else among:
-        derivative = products.of[name]
+    for name in vjps.of if among is None else among:
+        derivative = vjps.of[name]
         value = x if name == START else inputs[name]
         noise = torch.randn(value.shape, dtype=value.dtype, device=value.device, generator=generator)
         output = partial(_moved, chain, x, inputs, name, noise, work, callback)

@@ -18,7 +18,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from ptychoui.engine.check import ALLOWED, deviations, off_kinks, products_of
+from ptychoui.engine.check import ALLOWED, deviations, off_kinks, vjps_of
 from ptychoui.engine.planner import Option
 from ptychoui.engine.strategy import Callback, Strategy, go_on
 from ptychoui.errors import CertificateError
@@ -35,7 +35,7 @@ DRIFT = 1e-9
 """Drift that the strategy inverse is held to in double precision: what a run allows it would be taken for an error."""
 
 
-def check_products(
+def check_vjps(
     task: AnyTask,
     double: AnyTask,
     method: Option,
@@ -73,20 +73,18 @@ def check_products(
     given, x = x, off_kinks(x, generator)
     moved = None if x is given else x
     cotangent = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-    products = products_of(
-        network.chain, x, inputs, cotangent, tuple(inputs), _strategy(method, engine, DRIFT), callback
-    )
-    names = list(products.of)
+    vjps = vjps_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(method, engine, DRIFT), callback)
+    names = list(vjps.of)
     among = names if turn is None else [names[turn % len(names)]]
-    found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among, callback)
+    found = deviations(network.chain, x, inputs, cotangent, vjps, generator, ALLOWED, among, callback)
     _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
     if task.dtype != torch.float64:
         network, inputs, x = _measured(task, method, parameters, examples)
         x = x if moved is None else moved.to(x)
-        single = products_of(
+        single = vjps_of(
             network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(method, engine, ALLOWED), callback
         )
-        apart = {name: float((single.of[name] - products.of[name]).norm()) / found[name].size for name in among}
+        apart = {name: float((single.of[name] - vjps.of[name]).norm()) / found[name].size for name in among}
         _refuse(apart, "those in double precision", SINGLE_TOLERANCE)
     return max(each.relative for each in found.values())
 

@@ -98,7 +98,7 @@ class StepDone(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProductsChecked(Event):
+class VjpsChecked(Event):
     """Derivatives were held against differences in double precision.
 
     Attributes

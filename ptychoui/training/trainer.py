@@ -18,12 +18,11 @@ from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.settings import kind_of
-from ptychoui.training.check import check_products
+from ptychoui.training.check import check_vjps
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import (
     Event,
     Finished,
-    ProductsChecked,
     Saved,
     Snapshot,
     Started,
@@ -31,6 +30,7 @@ from ptychoui.training.events import (
     Stopped,
     StrategyChanged,
     Validated,
+    VjpsChecked,
 )
 from ptychoui.training.gradients import GREEDY, StepResult, evaluate, loss_and_gradients, reconstruct_batch
 from ptychoui.training.parameters import ParameterSet
@@ -116,7 +116,7 @@ class Trainer(Generic[T]):
                 yield from self._one_step()
                 every = self.task.experiment.engine.check_every
                 if every and self.step % every == 0:
-                    yield self.check_products()
+                    yield self.check_vjps()
                 if self.step % training.validate_every == 0 or self.step == training.steps:
                     yield self.validate()
                     if self.folder is not None:
@@ -265,7 +265,7 @@ class Trainer(Generic[T]):
         self._note(kind="validated", loss=validated.loss, **scores)
         return validated
 
-    def check_products(self) -> ProductsChecked:
+    def check_vjps(self) -> VjpsChecked:
         """Hold the products that the run uses against differences, on one example at the present parameters.
 
         The first time in all inputs, then in one after the other.
@@ -287,7 +287,7 @@ class Trainer(Generic[T]):
             generator = torch.Generator(device=self.task.device).manual_seed(self.step)
             try:
                 turn = self._checks or None
-                deviation = check_products(
+                deviation = check_vjps(
                     self.task, self._double, method, self.parameters, examples, generator, turn, self._callback
                 )
                 break
@@ -297,7 +297,7 @@ class Trainer(Generic[T]):
         self._checks += 1
         checked = ", ".join(word for word in (method.strategy, method.variant) if word)
         self._note(kind="products", deviation=deviation, way=checked)
-        return ProductsChecked(step=self.step, deviation=deviation, method=checked)
+        return VjpsChecked(step=self.step, deviation=deviation, method=checked)
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out example with the present parameters, as pictures."""
