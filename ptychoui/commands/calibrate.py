@@ -11,7 +11,6 @@ from ptychoui.commands.options import (
     add_threads,
     check_output,
     crop_of,
-    device_of,
     if_stopped,
     nothing_written,
     print_json,
@@ -51,6 +50,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
     from ptychoui.optics.geometry.pose import changes, difference
     from ptychoui.settings import to_toml
+    from ptychoui.training.devices import pick_device
     from ptychoui.workflows.calibrate_stack import StackCalibration
     from ptychoui.workflows.reconstruct_stack import open_stack
 
@@ -67,14 +67,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         stack = open_stack(arguments.file, arguments.geometry)
         for note in stack.provenance.notes:
             say(f"note: {note}")
-        work = StackCalibration(stack, crop_of(arguments), device_of(arguments.device))
+        work = StackCalibration(stack, crop_of(arguments), pick_device(arguments.device))
         found = _calibrated(work, arguments, values)
         geometry, result = work.for_use(found.geometry), found.reconstruction
         values["geometry"] = str(write_atomic(arguments.output, to_toml(geometry)))
         values |= {"fitted_residual": result.fitted_residual, "amplitude_residual": result.amplitude_residual}
-        values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.remarks)}
-        for remark in result.remarks:
-            say(f"note: {remark}")
+        values |= {"zernike_waves": result.zernike_waves, "moved": found.moved, "notes": list(result.warnings)}
+        for warning in result.warnings:
+            say(f"note: {warning}")
         if arguments.starts:
             say(f"{values['geometry']} is written; its error bar from {arguments.starts} starts follows")
             values["spread"] = _spread(work, arguments)

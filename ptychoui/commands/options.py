@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from ptychoui.errors import PtychouiError, SettingsError
 
 if TYPE_CHECKING:
     from ptychoui.settings import Experiment
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
 
 
 def whole(lowest: int) -> Callable[[str], int]:
@@ -120,19 +119,6 @@ def use_threads(arguments: argparse.Namespace) -> None:
         import torch
 
         torch.set_num_threads(arguments.threads)
-
-
-def device_of(name: str) -> str:
-    """The torch device of this name, refused where this machine has none."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise SettingsError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N")
-    if name != "cpu" and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise SettingsError(f"there is no device {name!r} on this machine", "use --device cpu")
-    return name
 
 
 OWN_KINDS = (".h5", ".toml")
@@ -257,11 +243,11 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
     return experiment
 
 
-def crop_of(arguments: argparse.Namespace) -> Window | None:
+def crop_of(arguments: argparse.Namespace) -> CropRegion | None:
     """The square of camera pixels that ``--crop`` asks for; None where it was not given."""
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
 
     if not arguments.crop:
         return None
     row, column, size = arguments.crop
-    return Window(row=row, column=column, size_px=size)
+    return CropRegion(row=row, column=column, size_px=size)

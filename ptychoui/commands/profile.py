@@ -9,7 +9,6 @@ from ptychoui.commands.options import (
     add_json,
     add_threads,
     check_output,
-    device_of,
     if_stopped,
     nothing_written,
     print_json,
@@ -48,12 +47,13 @@ def _profile(arguments: argparse.Namespace) -> int:
 def _measured(arguments: argparse.Namespace) -> int:
     from ptychoui.data.files import write_atomic
     from ptychoui.optics.calibration.refine import Step
+    from ptychoui.training.devices import pick_device
     from ptychoui.workflows.instrument_profile import make_profile
-    from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, said_of_images
+    from ptychoui.workflows.profile_files import image_overrides, open_for_profile, read_dark_level
 
     sources: dict[str, str] = {}
     dark = read_dark_level(arguments.dark, sources) if arguments.dark else None
-    said = said_of_images(arguments.geometry, dark)
+    said = image_overrides(arguments.geometry, dark)
     sample = open_for_profile(arguments.sample, arguments.geometry, said)
     sources["sample"] = sample.provenance.sha256
     for note in sample.provenance.notes:
@@ -64,7 +64,7 @@ def _measured(arguments: argparse.Namespace) -> int:
         sources["blank"] = blank.provenance.sha256
     sign = {"+": 1, "-": -1, None: 0}[arguments.sign]
     said_already = set()
-    for found in make_profile(sample, blank, said, sign, sources, device_of(arguments.device)):
+    for found in make_profile(sample, blank, said, sign, sources, pick_device(arguments.device)):
         if isinstance(found, Step):
             say(found.sentence)
             said_already.add(found.sentence)

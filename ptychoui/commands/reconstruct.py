@@ -13,7 +13,6 @@ from ptychoui.commands.options import (
     add_threads,
     check_output,
     crop_of,
-    device_of,
     if_stopped,
     nothing_written,
     print_json,
@@ -26,12 +25,14 @@ from ptychoui.errors import PtychouiError, SettingsError
 from ptychoui.words import counted
 
 if TYPE_CHECKING:
+    import torch
+
     from ptychoui.data.dataset import ImageStack
     from ptychoui.data.results import StoredReconstruction
     from ptychoui.design.patterns import PatternSet
     from ptychoui.settings import Reconstruct
     from ptychoui.workflows.coded_stack import CodedReconstruction
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
     from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
@@ -112,6 +113,7 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     import time
 
     from ptychoui.settings import Reconstruct
+    from ptychoui.training.devices import pick_device
     from ptychoui.workflows.reconstruct_stack import open_stack, with_limit_noted
 
     use_threads(arguments)
@@ -128,7 +130,7 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     else:
         stack = with_limit_noted(open_stack(arguments.file, arguments.geometry))
     reading = time.perf_counter() - start
-    device = device_of(arguments.device)
+    device = pick_device(arguments.device)
     for note in stack.provenance.notes:
         say(f"note: {note}")
     if patterns is not None:
@@ -142,14 +144,14 @@ def _nothing() -> None:
     """There is nothing to be cleared away."""
 
 
-def _window(arguments: argparse.Namespace) -> Window | None:
+def _window(arguments: argparse.Namespace) -> CropRegion | None:
     if arguments.tile or arguments.overlap or arguments.resume:
         raise SettingsError("--tile, --overlap and --resume belong to --full-field", "add --full-field")
     return crop_of(arguments)
 
 
 def _one_window(
-    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: torch.device
 ) -> StoredReconstruction:
     from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
@@ -159,8 +161,8 @@ def _one_window(
     if arguments.check and not interrupted:
         work.check()
     result = work.stored(interrupted)
-    for remark in work.remarks:
-        say(f"note: {remark}")
+    for warning in work.warnings:
+        say(f"note: {warning}")
     return result
 
 
@@ -177,7 +179,7 @@ def _open_coded(arguments: argparse.Namespace, patterns: PatternSet) -> ImageSta
 
 
 def _coded(
-    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: str
+    arguments: argparse.Namespace, stack: ImageStack, patterns: PatternSet, settings: Reconstruct, device: torch.device
 ) -> StoredReconstruction:
     from ptychoui.workflows.coded_stack import CodedReconstruction
 
@@ -210,12 +212,12 @@ def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bo
 
 
 def _full_field(
-    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: str
+    arguments: argparse.Namespace, stack: ImageStack, settings: Reconstruct, device: torch.device
 ) -> tuple[StoredReconstruction, Callable[[], None]]:
     """A result, and what is to be done once it is kept."""
     from tqdm import tqdm
 
-    from ptychoui.workflows.full_field import FieldReconstruction
+    from ptychoui.workflows.full_field import TiledReconstruction
     from ptychoui.workflows.reconstruct_stack import with_calibration
     from ptychoui.workflows.tile_plan import plan_tiles
 
@@ -229,7 +231,7 @@ def _full_field(
     assert stack.geometry is not None
     shape = (stack.images.shape[1], stack.images.shape[2])
     plan = plan_tiles(stack.geometry, shape, settings, arguments.tile, arguments.overlap, arguments.without)
-    work = FieldReconstruction(
+    work = TiledReconstruction(
         stack, settings, plan, _tiles_folder(arguments), arguments.resume, arguments.without, device
     )
     tiles = len(plan.windows)
@@ -253,8 +255,8 @@ def _full_field(
             f"stopped; {finished} of {counted(tiles, 'tile')} are kept in {work.folder}", "go on with --resume"
         )
     result = work.result()
-    for remark in result.record["remarks"]:
-        say(f"note: {remark}")
+    for warning in result.record["remarks"]:
+        say(f"note: {warning}")
     return result, work.clear
 
 

@@ -66,7 +66,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     control = RunControl()
     control.now("loading the program")
-    with _told(control, lambda text: say(text) if text else None):
+    with _told(control, say):
         trainer = _trainer(arguments, control)
     try:
         values = _follow(trainer, control)
@@ -194,8 +194,11 @@ def _follow(trainer: Trainer[AnyTask], control: RunControl) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _told(control: RunControl, show: Callable[[str], None]) -> Iterator[None]:
-    """While something takes long, say every second what it is, and for how long it has been going on."""
+def _told(control: RunControl, show: Callable[[str], None], least_s: float = 0.0) -> Iterator[None]:
+    """While something takes long, say every second what it is, and for how long it has been going on.
+
+    What has been going on for less than ``least_s`` has no words.
+    """
     import threading
 
     over = threading.Event()
@@ -203,7 +206,8 @@ def _told(control: RunControl, show: Callable[[str], None]) -> Iterator[None]:
     def tell() -> None:
         while not over.wait(1.0):
             text, seconds = control.doing
-            show(f"{text}, {seconds:.0f} s" if seconds >= 1 else "")
+            time_taken = f", {seconds:.0f} s" if seconds >= 1 else ""
+            show(text + time_taken if seconds >= least_s else "")
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
     thread.start()
@@ -221,13 +225,13 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     from ptychoui.settings import kind_of
     from ptychoui.training.events import (
         Finished,
-        ProductsChecked,
         Saved,
         Started,
         StepDone,
         Stopped,
         StrategyChanged,
         Validated,
+        VjpsChecked,
     )
 
     metric = kind_of(trainer.task.experiment.kind).metrics[0]
@@ -239,7 +243,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     steps = trainer.task.experiment.training.steps
     with (
         tqdm(total=steps, initial=trainer.step, unit="step", file=sys.stderr) as bar,
-        _told(trainer.control, bar.set_description_str),
+        _told(trainer.control, bar.set_description_str, least_s=1.0),
     ):
         for event in trainer.run():
             if isinstance(event, Started):
@@ -259,7 +263,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
                 bar.update(1)
                 values |= {"memory_bytes": event.memory_bytes, "certificate": event.certificate, "loss": event.loss}
                 bar.set_postfix_str(f"loss {event.loss:.4f}, {event.memory_bytes / 1e6:.0f} MB", refresh=False)
-            elif isinstance(event, ProductsChecked):
+            elif isinstance(event, VjpsChecked):
                 values["products_deviation"] = event.deviation
             elif isinstance(event, Validated):
                 values.setdefault("start_error", event.scores[metric.name])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Gradients, Linearisation
 from ptychoui.engine.reversible import words
-from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, walk_back
+from ptychoui.engine.strategy import Callback, Chain, LayerCost, Record, Run, Strategy, run_backward
 from ptychoui.errors import EngineError
 
 REPETITIONS = 3
@@ -85,7 +85,7 @@ class _BinomialRecord(Record):
         self._actions = iter(Revolve(len(chain), snapshots)) if len(chain) > 1 else iter(())
         if len(chain) == 1:
             self._last = chain.update.point(state)
-            self._advance(0, 1, run.between)
+            self._advance(0, 1, run.callback)
         for action in self._actions:
             if isinstance(action, EndForward):
                 break
@@ -93,16 +93,16 @@ class _BinomialRecord(Record):
                 self._kept[action.n0] = chain.update.copy(state)
             if action.write_adj_deps:
                 self._last = chain.update.point(state)
-            self._advance(action.n0, action.n1, run.between)
+            self._advance(action.n0, action.n1, run.callback)
         self._state = None  # who gave it runs on
 
-    def _advance(self, first: int, last: int, between: Between) -> None:
+    def _advance(self, first: int, last: int, callback: Callback) -> None:
         update, run = self._chain.update, self._run
         for layer in self._chain.layers[first:last]:
-            between()
+            callback()
             update.advance(self._state, layer.increment(update.point(self._state), run.inputs, run.work))
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         run = self._run
 
         def again(index: int) -> Linearisation:
@@ -121,8 +121,8 @@ class _BinomialRecord(Record):
                     if action.write_adj_deps:
                         point = self._chain.update.point(self._state)
                     else:
-                        self._advance(action.n0, action.n1, between)
+                        self._advance(action.n0, action.n1, callback)
             assert point is not None
             return self._chain.layers[index].linearise(point, run.inputs, run.work, run.work)
 
-        return walk_back(self._chain, adjoint, into, again, between)
+        return run_backward(self._chain, adjoint, into, again, callback)

@@ -1,4 +1,4 @@
-"""Whether the products of a chain are right: derivatives along random directions against differences.
+"""Whether the vector-Jacobian products (VJPs) of a chain are right: held against differences in random directions.
 
 The certificate of exact reversal proves states, not products. A closed form with a wrong sign would pass it, so every
 now and then the products themselves are held against central differences in double precision, every input for itself: a
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Between, Chain, Strategy, go_on, infer
+from ptychoui.engine.strategy import Callback, Chain, Strategy, go_on, infer
 from ptychoui.errors import EngineError
 
 REACHES = (1e-4, 1e-5, 1e-6, 1e-7)
@@ -65,12 +65,12 @@ def directional_deviation(
         If x is not in double precision: differences of rounded numbers would show nothing.
     """
     x = off_kinks(x, generator)
-    products = products_of(chain, x, inputs, cotangent, wanted, strategy)
-    return max(each.relative for each in deviations(chain, x, inputs, cotangent, products, generator).values())
+    vjps = vjps_of(chain, x, inputs, cotangent, wanted, strategy)
+    return max(each.relative for each in deviations(chain, x, inputs, cotangent, vjps, generator).values())
 
 
 @dataclass(frozen=True, slots=True)
-class Products:
+class Vjps:
     """Derivatives of Re<cotangent, output> in the inputs of a chain, by name, and the norm of its output.
 
     Each derivative has the shape of its input.
@@ -109,23 +109,23 @@ def off_kinks(x: Tensor, generator: torch.Generator) -> Tensor:
     return x + 1e-2 * size * noise
 
 
-def products_of(
+def vjps_of(
     chain: Chain,
     x: Tensor,
     inputs: Inputs,
     cotangent: Tensor,
     wanted: Sequence[str],
     strategy: Strategy,
-    between: Between = go_on,
-) -> Products:
+    callback: Callback = go_on,
+) -> Vjps:
     """Run a chain with a way back, and walk it; the derivative in x has the name `START`.
 
     ``x`` may have any shape, ``cotangent`` has the same; every derivative has the shape of what it is taken in.
     """
-    trace = strategy.forward(chain, x, inputs, Scratch(), between)
+    trace = strategy.forward(chain, x, inputs, Scratch(), callback)
     output = float(trace.output.norm())
-    back = trace.backward(cotangent, wanted, between)
-    return Products({START: back.x, **back.inputs}, output)
+    back = trace.backward(cotangent, wanted, callback)
+    return Vjps({START: back.x, **back.inputs}, output)
 
 
 def deviations(
@@ -133,11 +133,11 @@ def deviations(
     x: Tensor,
     inputs: Inputs,
     cotangent: Tensor,
-    products: Products,
+    vjps: Vjps,
     generator: torch.Generator,
     allowed: float = ALLOWED,
     among: Sequence[str] | None = None,
-    between: Between = go_on,
+    callback: Callback = go_on,
 ) -> dict[str, Deviation]:
     """Hold the derivative in each input against differences along a random direction through this input alone.
 
@@ -161,14 +161,14 @@ def deviations(
     if x.dtype not in (torch.float64, torch.complex128):
         raise EngineError(f"products are checked in double precision, not in {x.dtype}", "convert x and inputs")
     work = Scratch()
-    start = infer(chain, x, inputs, work, between)
-    scale = products.output * float(cotangent.norm())
+    start = infer(chain, x, inputs, work, callback)
+    scale = vjps.output * float(cotangent.norm())
     found = {}
-    for name in products.of if among is None else among:
-        derivative = products.of[name]
+    for name in vjps.of if among is None else among:
+        derivative = vjps.of[name]
         value = x if name == START else inputs[name]
         noise = torch.randn(value.shape, dtype=value.dtype, device=value.device, generator=generator)
-        output = partial(_moved, chain, x, inputs, name, noise, work, between)
+        output = partial(_moved, chain, x, inputs, name, noise, work, callback)
         unit = _unit(output, start, float(value.abs().square().mean().sqrt()) or 1.0)
         size = float(derivative.norm())
         # Noise and derivative may happen to be at right angles, and an input may have no effect at all.
@@ -185,13 +185,13 @@ def _moved(
     name: str,
     direction: Tensor,
     work: Scratch,
-    between: Between,
+    callback: Callback,
     distance: float,
 ) -> Tensor:
     """Output of the chain with one input moved along a direction."""
     if name == START:
-        return infer(chain, x + distance * direction, inputs, work, between)
-    return infer(chain, x, {**inputs, name: inputs[name] + distance * direction}, work, between)
+        return infer(chain, x + distance * direction, inputs, work, callback)
+    return infer(chain, x, {**inputs, name: inputs[name] + distance * direction}, work, callback)
 
 
 def _relative(

@@ -20,7 +20,7 @@ from torch import Tensor
 from ptychoui.engine.layer import Gradients, Inputs
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import StoreAll
-from ptychoui.engine.strategy import Between, Chain, Record, Run, Strategy, go_on, zeros
+from ptychoui.engine.strategy import Callback, Chain, Record, Run, Strategy, go_on, zeros
 from ptychoui.errors import EngineError
 
 LocalLoss = Callable[[int, Tensor], tuple[float, Tensor]]
@@ -107,7 +107,7 @@ class GreedyModule:
             self._waiting = record, update.output(state)
             return update.copy(state) if strategy.holds_state else state
 
-    def backward(self, inputs: Inputs, wanted: Sequence[str], local_loss: LocalLoss, between: Between) -> ModuleDone:
+    def backward(self, inputs: Inputs, wanted: Sequence[str], local_loss: LocalLoss, callback: Callback) -> ModuleDone:
         """Differentiate the newest pass's local loss in the inputs asked for; once for each pass.
 
         Raises
@@ -123,7 +123,7 @@ class GreedyModule:
             loss, cotangent = local_loss(self.index, output)
         with torch.no_grad():
             into = zeros(inputs, wanted)
-            adjoint = record.walk(update.start_adjoint(cotangent), into, between)
+            adjoint = record.backward(update.start_adjoint(cotangent), into, callback)
             return ModuleDone(self.index, loss, into, update.finish_adjoint(adjoint) if self.index == 0 else None)
 
     @property
@@ -149,7 +149,7 @@ def greedy_pass(
     local_loss: LocalLoss,
     done: Callable[[ModuleDone], None],
     work: Scratch,
-    between: Between = go_on,
+    callback: Callback = go_on,
     inside: Strategy | None = None,
 ) -> Tensor:
     """Run all modules once; ``done`` is called after each, and may update what its layers read from ``inputs``.
@@ -179,13 +179,13 @@ def greedy_pass(
             f"modules of {list(modules)} unrolls cannot make a network of {len(chain)}", "let their lengths add up"
         )
     strategy = StoreAll(reuse=True) if inside is None else inside
-    run, first = Run(inputs, work, between), 0
+    run, first = Run(inputs, work, callback), 0
     with torch.no_grad():
         state = chain.update.start(x)
     for index, count in enumerate(modules):
         module = GreedyModule(Chain(chain.layers[first : first + count], chain.update), index, strategy)
         state = module.forward(state, run, x if index == 0 else None)
         output = module.output
-        done(module.backward(inputs, wanted(index) if callable(wanted) else wanted, local_loss, between))
+        done(module.backward(inputs, wanted(index) if callable(wanted) else wanted, local_loss, callback))
         first += count
     return output

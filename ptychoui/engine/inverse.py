@@ -24,14 +24,14 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import Points, PointsRecord
 from ptychoui.engine.strategy import (
     OTHER_BITS,
-    Between,
+    Callback,
     Chain,
     LayerCost,
     Record,
     Run,
     Strategy,
+    run_backward,
     run_layers,
-    walk_back,
 )
 from ptychoui.engine.update import norms
 from ptychoui.errors import CertificateError, EngineError
@@ -46,7 +46,7 @@ SHARE = 0.25
 """Part of the tolerance that states may drift: products amplify it, by up to 36 at a = 0.5 on the published problem."""
 
 TYPICAL_ITERATIONS = 8
-"""Fixed-point steps per unroll by which the time of a pass is foretold."""
+"""Fixed-point steps per unroll by which the time of a pass is predicted."""
 
 
 class NotConverged(Exception):
@@ -159,7 +159,7 @@ class Inverse(Strategy):
         accuracy = self.accuracy(update.point(state).dtype)
         expected, factor = _Expected(self.allowed, accuracy), inf
         for index, layer in enumerate(chain.layers):
-            run.between()
+            run.callback()
             if index and expected.opens_segment(factor):
                 parts.append((index, update.copy(state)))
             point = update.point(state)
@@ -241,7 +241,7 @@ class _InverseRecord(Record):
         self._parts, self._asked, self._accuracy = parts, asked, accuracy
         self.checkpoints = len(parts)
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         segments, failed, drifts = len(self._parts), 0, []
         last = len(self._chain)
         while self._parts:
@@ -249,14 +249,14 @@ class _InverseRecord(Record):
             part = Chain(self._chain.layers[first:last], self._chain.update)
             before = {name: value.clone() for name, value in into.items()}
             if len(part) == 1:  # its only point is kept
-                found = self._run_again(part, kept, adjoint, into, between)
+                found = self._run_again(part, kept, adjoint, into, callback)
             else:
-                found, drift = self._solve_back(part, kept, adjoint, into, between)
+                found, drift = self._solve_back(part, kept, adjoint, into, callback)
                 if found is None:
                     failed += 1
                     for name, value in before.items():
                         into[name].copy_(value)
-                    found = self._run_again(part, kept, adjoint, into, between)
+                    found = self._run_again(part, kept, adjoint, into, callback)
                 else:
                     drifts.append(drift)
             adjoint, self._state, last = found, kept, first
@@ -265,7 +265,9 @@ class _InverseRecord(Record):
         self.certificate = told + (f", {failed} of them run again from kept states" if failed else "")
         return adjoint
 
-    def _solve_back(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> tuple[Any, float]:
+    def _solve_back(
+        self, part: Chain, kept: Any, adjoint: Any, into: Gradients, callback: Callback
+    ) -> tuple[Any, float]:
         """Adjoint at the segment's start and its drift; no adjoint where it drifted too far or did not converge."""
         run, update = self._run, part.update
         state = update.copy(self._state)
@@ -276,7 +278,7 @@ class _InverseRecord(Record):
             return layer.linearise(point, run.inputs, run.work, run.work)
 
         try:
-            found = walk_back(part, adjoint, into, undo, between)
+            found = run_backward(part, adjoint, into, undo, callback)
         except NotConverged:
             return None, inf
         drift = update.deviation(state, kept, self._asked.batch_axis)
@@ -287,9 +289,9 @@ class _InverseRecord(Record):
             z = _solve(part, z, self._run, self._accuracy, self._asked.batch_axis).x
         return z
 
-    def _run_again(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def _run_again(self, part: Chain, kept: Any, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         points = Points(len(part))
-        run = Run(self._run.inputs, self._run.work, between)
+        run = Run(self._run.inputs, self._run.work, callback)
         state = part.update.copy(kept)
         run_layers(part, state, run, points.append)
         if not part.update.deviation(state, self._state) <= self._asked.allowed:
@@ -297,4 +299,4 @@ class _InverseRecord(Record):
                 f"{len(part)} unrolls that were run again from a kept state ended elsewhere than the first time",
                 OTHER_BITS,
             )
-        return PointsRecord(part, run, points).walk(adjoint, into, between)
+        return PointsRecord(part, run, points).backward(adjoint, into, callback)

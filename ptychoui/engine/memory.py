@@ -9,7 +9,7 @@ peak resident set of a fresh process.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.inverse import Inverse
@@ -51,20 +50,36 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._resized = resized
         self._seen: dict[int, _Seen] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether torch is to keep its compiler off `__torch_dispatch__`: it would load it for that, which takes long.
+
+        Nothing is compiled while the meter is on.
+        """
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         if self._resized:
             self._look_again()
-        for tensor in tree_iter((args, kwargs)):
-            if isinstance(tensor, Tensor):
-                self._note(tensor, made_before=True)
+        self._note_all(args, made_before=True)
+        if kwargs:
+            self._note_all(kwargs.values(), made_before=True)
         result = func(*args, **kwargs)
-        for tensor in tree_iter(result):
-            if isinstance(tensor, Tensor):
-                self._note(tensor, made_before=False)
+        self._note_all((result,), made_before=False)
         return result
+
+    def _note_all(self, values: Iterable[Any], made_before: bool) -> None:
+        """Register the tensors among values, and those in lists, tuples and dictionaries of them."""
+        for value in values:
+            if isinstance(value, Tensor):
+                self._note(value, made_before)
+            elif isinstance(value, (list, tuple)):
+                self._note_all(value, made_before)
+            elif isinstance(value, dict):
+                self._note_all(value.values(), made_before)
 
     def _note(self, tensor: Tensor, made_before: bool) -> None:
         """Register a storage once; storages first seen as arguments were made before the meter: they do not count."""

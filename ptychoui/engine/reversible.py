@@ -10,14 +10,14 @@ from torch import Tensor
 from ptychoui.engine.layer import Gradients, Linearisation
 from ptychoui.engine.strategy import (
     OTHER_BITS,
-    Between,
+    Callback,
     Chain,
     LayerCost,
     Record,
     Run,
     Strategy,
+    run_backward,
     run_layers,
-    walk_back,
 )
 from ptychoui.errors import CertificateError, EngineError
 
@@ -81,7 +81,7 @@ class _ReversibleRecord(Record):
                 "sums may round differently: keep torch.set_num_threads as it was",
             )
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         chain, run = self._chain, self._run
         update, state = chain.update, self._state
 
@@ -89,7 +89,7 @@ class _ReversibleRecord(Record):
             point = update.previous_point(state)
             return chain.layers[index].linearise(point, run.inputs, run.work, run.work)
 
-        adjoint = walk_back(chain, adjoint, into, undo, between, lambda increment: update.retreat(state, increment))
+        adjoint = run_backward(chain, adjoint, into, undo, callback, lambda increment: update.retreat(state, increment))
         back = update.same(state, self._mark) if self._start is None else update.is_start(state, self._start)
         if not back:
             raise CertificateError(

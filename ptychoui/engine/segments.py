@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ptychoui.engine.layer import Gradients
-from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy
+from ptychoui.engine.strategy import Callback, Chain, LayerCost, Record, Run, Strategy
 from ptychoui.errors import EngineError
 
 
@@ -120,10 +120,10 @@ class _SegmentsRecord(Record):
         for record in self._records:
             record.check()
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         certificates, drifts = [], []
         for record in reversed(self._records):
-            adjoint = record.walk(adjoint, into, between)
+            adjoint = record.backward(adjoint, into, callback)
             certificates.append(record.certificate or "kept")
             drifts.append(record.drift)
         self._records = []

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ptychoui.engine.layer import Gradients, Linearisation
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Between, Chain, LayerCost, Record, Run, Strategy, run_layers, walk_back
+from ptychoui.engine.strategy import Callback, Chain, LayerCost, Record, Run, Strategy, run_backward, run_layers
 
 
 class StoreAll(Strategy):
@@ -45,7 +45,7 @@ class StoreAll(Strategy):
         update = chain.update
         kept: list[Linearisation] = []
         for index, layer in enumerate(chain.layers):
-            run.between()
+            run.callback()
             keep = run.work.keep(("store_all", index), Scratch) if self.reuse else Scratch()
             at = layer.linearise(update.point(state), run.inputs, keep, run.work)
             update.advance(state, at.increment)
@@ -57,8 +57,8 @@ class _StoreAllRecord(Record):
     def __init__(self, chain: Chain, kept: list[Linearisation]) -> None:
         self._chain, self._kept = chain, kept
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
-        return walk_back(self._chain, adjoint, into, lambda _index: self._kept.pop(), between)
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
+        return run_backward(self._chain, adjoint, into, lambda _index: self._kept.pop(), callback)
 
 
 class Checkpoint(Strategy):
@@ -121,14 +121,14 @@ class PointsRecord(Record):
         self._chain, self._run, self._points = chain, run, points
         self.checkpoints = len(points)
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         """Linearise again, last first."""
         run = self._run
 
         def again(index: int) -> Linearisation:
             return self._chain.layers[index].linearise(self._points.pop(), run.inputs, run.work, run.work)
 
-        return walk_back(self._chain, adjoint, into, again, between)
+        return run_backward(self._chain, adjoint, into, again, callback)
 
 
 class Offload(Strategy):
@@ -207,10 +207,10 @@ class _OffloadRecord(Record):
         self._chain, self._run, self._shelf = chain, run, shelf
         self.checkpoints = len(shelf)
 
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         run = self._run
 
         def again(index: int) -> Linearisation:
             return self._chain.layers[index].linearise(self._shelf.take(), run.inputs, run.work, run.work)
 
-        return walk_back(self._chain, adjoint, into, again, between)
+        return run_backward(self._chain, adjoint, into, again, callback)

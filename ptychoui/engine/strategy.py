@@ -22,7 +22,7 @@ from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.update import Update
 from ptychoui.errors import EngineError
 
-Between = Callable[[], None]
+Callback = Callable[[], None]
 """Called between layers; may wait (pause) or raise (stop)."""
 
 
@@ -70,7 +70,7 @@ class Run:
 
     inputs: Inputs
     work: Scratch
-    between: Between = go_on
+    callback: Callback = go_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Record(ABC):
     Attributes
     ----------
     certificate, drift, checkpoints
-        As in `Backward`; the first two are set by `walk`.
+        As in `Backward`; the first two are set by `backward`.
     """
 
     certificate: str | None = None
@@ -118,7 +118,7 @@ class Record(ABC):
         return
 
     @abstractmethod
-    def walk(self, adjoint: Any, into: Gradients, between: Between) -> Any:
+    def backward(self, adjoint: Any, into: Gradients, callback: Callback) -> Any:
         """Pull the adjoint of the state at the segment's end back to its start, without a graph."""
 
 
@@ -135,7 +135,7 @@ class Trace:
         self._update, self._given, self.output = chain.update, given, output
         self._record: Record | None = record
 
-    def backward(self, cotangent: Tensor, wanted: Sequence[str], between: Between = go_on) -> Backward:
+    def backward(self, cotangent: Tensor, wanted: Sequence[str], callback: Callback = go_on) -> Backward:
         """Walk back from the derivative of the loss in ``output``; ``wanted`` names the inputs to differentiate.
 
         The cotangent has the output's shape.
@@ -153,7 +153,7 @@ class Trace:
         record, self._record = self._record, None
         with torch.no_grad():
             into = zeros(self._given.inputs, wanted)
-            adjoint = record.walk(self._update.start_adjoint(cotangent), into, between)
+            adjoint = record.backward(self._update.start_adjoint(cotangent), into, callback)
         return Backward(
             self._update.finish_adjoint(adjoint), into, record.certificate, record.drift, record.checkpoints
         )
@@ -328,7 +328,7 @@ class Strategy(ABC):
         the record and the state at the end; where `holds_state`, the record goes on using that very state.
         """
 
-    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, between: Between = go_on) -> Trace:
+    def forward(self, chain: Chain, x: Tensor, inputs: Inputs, work: Scratch, callback: Callback = go_on) -> Trace:
         """Run the chain on x, storing what the strategy needs for the way back.
 
         ``x`` may have any shape that the layers take; the output has the same.
@@ -343,7 +343,7 @@ class Strategy(ABC):
         refuse_inference_mode()
         given = Given(x, inputs, chain.layers)
         with torch.no_grad(), nothing_drawn(self.name, x.device) if self.runs_again else nullcontext():
-            record, state = self.record(chain, chain.update.start(x), Run(inputs, work, between), x)
+            record, state = self.record(chain, chain.update.start(x), Run(inputs, work, callback), x)
             chain.update.check(state)
             given.settle()
             return Trace(chain, given, record, chain.update.output(state))
@@ -354,7 +354,7 @@ def infer(
     x: Tensor,
     inputs: Inputs,
     work: Scratch,
-    between: Between = go_on,
+    callback: Callback = go_on,
     watch: Callable[[Tensor], None] = lambda _point: None,
 ) -> Tensor:
     """Run the chain without a way back: the state of one layer is all that is kept.
@@ -365,7 +365,7 @@ def infer(
     """
     with torch.no_grad():
         state = chain.update.start(x)
-        run_layers(chain, state, Run(inputs, work, between), watch)
+        run_layers(chain, state, Run(inputs, work, callback), watch)
         chain.update.check(state)
         return chain.update.output(state)
 
@@ -374,7 +374,7 @@ def run_layers(chain: Chain, state: Any, run: Run, keep: Callable[[Tensor], None
     """Run all layers on a state, in place, showing every point to ``keep``, in the shape of the chain's input."""
     update = chain.update
     for layer in chain.layers:
-        run.between()
+        run.callback()
         point = update.point(state)
         keep(point)
         update.advance(state, layer.increment(point, run.inputs, run.work))
@@ -394,12 +394,12 @@ def zeros(inputs: Inputs, wanted: Sequence[str]) -> Gradients:
     return {name: torch.zeros_like(inputs[name]) for name in wanted}
 
 
-def walk_back(
+def run_backward(
     chain: Chain,
     adjoint: Any,
     into: Gradients,
     linearised: Callable[[int], Linearisation],
-    between: Between,
+    callback: Callback,
     retreat: Callable[[Tensor], None] | None = None,
 ) -> Any:
     """Pull an adjoint back over all layers, last first; ``retreat`` gets the increments, where they are needed.
@@ -407,7 +407,7 @@ def walk_back(
     They have the point's shape.
     """
     for index in range(len(chain) - 1, -1, -1):
-        between()
+        callback()
         adjoint = _pull_back(chain.update, adjoint, into, linearised(index), retreat)
     return adjoint
 

@@ -13,11 +13,14 @@ def main(steps: int) -> int:
     print("starting", file=sys.stderr, flush=True)
     from PyQt6.QtCore import QTimer
 
+    from ptychoui.engine.waiting import choose_waiting
     from ptychoui.gui.look import theme
     from ptychoui.gui.shell import app as application
     from ptychoui.gui.shell.main_window import MainWindow
     from ptychoui.session.preferences import Preferences
 
+    choose_waiting(asleep=True)
+    sys.setswitchinterval(application.SWITCH_INTERVAL_S)
     app = application.make_application()
     theme.apply(app, "dark")
     window = MainWindow(Preferences())

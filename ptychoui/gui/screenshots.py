@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def make(folder: Path) -> list[Path]:
     window.panels.result.show_page("Resolution")
     shoot("resolution-empty")
     window.compare_halves()
-    until(lambda: window.document.rings.last is not None)
+    until(lambda: window.document.frc.last is not None)
     shoot("resolution-running")
     window.stop()
     until(ended)
@@ -184,8 +184,11 @@ def make(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Pictures of the window in every state, made from a short real run.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("screenshots"), help="default: screenshots")
+    chosen: Path = parser.parse_args().folder
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["PTYCHOUI_CONFIG"] = os.environ["PTYCHOUI_STATE"] = scratch
-        for made in make(Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots")):
+        for made in make(chosen):
             print(made)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ptychoui.engine.greedy import LocalLoss, ModuleDone, equal_modules, greedy_pass
 from ptychoui.engine.layer import Inputs
 from ptychoui.engine.scratch import Scratch
-from ptychoui.engine.strategy import Between, Chain, Strategy, Trace, infer
+from ptychoui.engine.strategy import Callback, Chain, Strategy, Trace, infer
 
 
 class UnrolledNetwork:
@@ -40,7 +40,7 @@ class UnrolledNetwork:
         """Free the buffers kept between passes."""
         self._work.clear()
 
-    def forward(self, strategy: Strategy, x: Tensor, inputs: Inputs, between: Between) -> Trace:
+    def forward(self, strategy: Strategy, x: Tensor, inputs: Inputs, callback: Callback) -> Trace:
         """Run first estimates, (B, ...), with a way back: the trace's output is a point of the chain.
 
         Raises
@@ -48,7 +48,7 @@ class UnrolledNetwork:
         EngineError
             As `Strategy.forward`: where the strategy cannot run the chain, or the state grows beyond bounds.
         """
-        return strategy.forward(self.chain, self.enter(x), inputs, self._work, between)
+        return strategy.forward(self.chain, self.enter(x), inputs, self._work, callback)
 
     def greedy(
         self,
@@ -58,7 +58,7 @@ class UnrolledNetwork:
         wanted: Sequence[str],
         local_loss: LocalLoss,
         done: Callable[[ModuleDone], None],
-        between: Between,
+        callback: Callback,
     ) -> None:
         """Run modules of equal length, each with a way back from its own loss: see `engine.greedy`.
 
@@ -70,15 +70,15 @@ class UnrolledNetwork:
             If there are fewer unrolls than modules, or no module.
         """
         lengths = equal_modules(len(self.chain), modules)
-        greedy_pass(self.chain, lengths, self.enter(x), inputs, wanted, local_loss, done, self._work, between)
+        greedy_pass(self.chain, lengths, self.enter(x), inputs, wanted, local_loss, done, self._work, callback)
 
     def infer(
         self,
         x: Tensor,
         inputs: Inputs,
-        between: Between = lambda: None,
+        callback: Callback = lambda: None,
         watch: Callable[[Tensor], None] = lambda _point: None,
     ) -> Tensor:
         """Run first estimates, (B, ...), without a way back; ``watch`` sees the estimates before every unroll."""
-        point = infer(self.chain, self.enter(x), inputs, self._work, between, lambda point: watch(self.leave(point)))
+        point = infer(self.chain, self.enter(x), inputs, self._work, callback, lambda point: watch(self.leave(point)))
         return self.leave(point)

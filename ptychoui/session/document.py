@@ -22,9 +22,9 @@ from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
+from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
-from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
 from ptychoui.session.undo import FloatArray, State, Undoable
 from ptychoui.settings import (
@@ -61,7 +61,7 @@ class Document(Undoable):
         self.calibration = CalibrationHistory()
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
-        self.rings = RingsHistory()
+        self.frc = FrcHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
         self._saved_design = self.changed_design
@@ -363,14 +363,14 @@ class Document(Undoable):
         """Show a result that was saved; the reconstruction made here waits behind it."""
         if self._own_reconstruction is None:
             self._own_reconstruction = self.reconstruction
-        self.reconstruction, self.rings = StackHistory(), RingsHistory()
+        self.reconstruction, self.frc = StackHistory(), FrcHistory()
         self.reconstruction.show(report)
 
     def close_result(self) -> None:
         """Go back from a saved result to what was made here, or to nothing."""
         if self._own_reconstruction is not None:
             self.reconstruction, self._own_reconstruction = self._own_reconstruction, None
-            self.rings = RingsHistory()
+            self.frc = FrcHistory()
 
     # Recovery --------------------------------------------------------------------------------------------
 

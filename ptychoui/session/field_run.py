@@ -92,7 +92,7 @@ def field_run(
         leave_a_core()
         from ptychoui.data.results import save_reconstruction
         from ptychoui.training.devices import pick_device
-        from ptychoui.workflows.full_field import FieldReconstruction
+        from ptychoui.workflows.full_field import TiledReconstruction
         from ptychoui.workflows.tile_plan import plan_tiles
 
         began = time.monotonic()
@@ -101,7 +101,7 @@ def field_run(
         check_target(output)
         shape = (stack.images.shape[1], stack.images.shape[2])
         cut = plan_tiles(geometry, shape, plan.settings, plan.size_px)
-        work = FieldReconstruction(
+        work = TiledReconstruction(
             replace(stack, geometry=geometry),
             plan.settings,
             cut,

@@ -15,7 +15,6 @@ from ptychoui.training.events import (
     Finished,
     Picture,
     Preparing,
-    ProductsChecked,
     ResultReady,
     Saved,
     Snapshot,
@@ -24,6 +23,7 @@ from ptychoui.training.events import (
     Stopped,
     StrategyChanged,
     Validated,
+    VjpsChecked,
 )
 
 
@@ -83,16 +83,14 @@ class RunHistory:
         self.saved: Saved | None = None
         self.end: Finished | Stopped | Failed | None = None
         self.certificate = ""
-        self.products: ProductsChecked | None = None
+        self.vjps: VjpsChecked | None = None
 
     @property
     def proof(self) -> str:
         """What is known of the gradients, in a sentence or two."""
         found = [self.certificate] if self.certificate else []
-        if self.products is not None:
-            found.append(
-                f"derivatives agree with differences to {self.products.deviation:.0e} (step {self.products.step})"
-            )
+        if self.vjps is not None:
+            found.append(f"derivatives agree with differences to {self.vjps.deviation:.0e} (step {self.vjps.step})")
         return "; ".join(found)
 
     @property
@@ -130,8 +128,8 @@ class RunHistory:
             self.training.append(event.step, event.loss)
             self.last_step = event
             self.certificate = event.certificate or self.certificate
-        elif isinstance(event, ProductsChecked):
-            self.products = event
+        elif isinstance(event, VjpsChecked):
+            self.vjps = event
         elif isinstance(event, Validated):
             self.held_out.append(event.step, event.loss)
             self.first_score = self.first_score or event

@@ -147,7 +147,7 @@ class AxesWanted:
     given: GivenGeometry = None
 
     @property
-    def ways(self) -> tuple[str, ...]:
+    def choices(self) -> tuple[str, ...]:
         """What can be the axis of the LEDs: each alone, the longest first, and two or all as rows and columns."""
         alone = sorted(self.axes, key=lambda name: -len(self.axes[name]))
         together = ["".join(some) for count in (2, 3) for some in combinations(self.axes, count)]

@@ -188,7 +188,7 @@ def profile_run(plan: ProfilePlan, source: DataSource, geometry: Geometry | None
             yield ProfilePart(step=0, part="measure")
             where, steps = pick_device(device), 0
             for found in make_profile(
-                sample, blank, said, plan.sign, sources, where, date.today(), between=control.checkpoint
+                sample, blank, said, plan.sign, sources, where, date.today(), callback=control.checkpoint
             ):
                 done += 1
                 if isinstance(found, Step):
@@ -214,12 +214,12 @@ STEPS = 2
 
 def _said(plan: ProfilePlan, source: DataSource, dark: float | None) -> Images:
     """What is known of the images before brightness and stray light are measured anew."""
-    from ptychoui.workflows.profile_files import said_of_images
+    from ptychoui.workflows.profile_files import image_overrides
 
     if plan.sample:
-        return said_of_images(None, dark)
+        return image_overrides(None, dark)
     if source.images is None:
-        return said_of_images(source.geometry, dark)
+        return image_overrides(source.geometry, dark)
     level = source.images.dark_level if dark is None else dark
     return source.images.replace(gains=None, stray=None, dark_level=level)
 

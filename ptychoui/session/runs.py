@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 MAKING_TRUTH, READING = "reconstructing the stack", "reading the objects"
-TAKING_UP, PLANNING = "taking up the run", "planning the memory"
+LOADING, TAKING_UP, PLANNING = "loading the program", "taking up the run", "planning the memory"
 """What is done before a run has begun; what is learned from is made first."""
 Values = NDArray[np.float64]
 
@@ -45,6 +45,7 @@ def new_run(
     """
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
+        control.now(LOADING)
         leave_a_core()
         import torch
 
@@ -77,6 +78,7 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         return experiment.replace(training=experiment.training.replace(steps=steps))
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
+        control.now(LOADING)
         leave_a_core()
         from ptychoui.training.runs import resume_run
 

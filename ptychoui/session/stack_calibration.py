@@ -89,14 +89,14 @@ class Calibrated(Event):
         Of the stack reconstructed with it.
     change
         How the array's pose differs from the one that it started from.
-    remarks
+    warnings
         What should make one doubt it.
     """
 
     geometry: Geometry
     residual: float
     change: str = ""
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class CalibrationHistory:
@@ -147,13 +147,13 @@ def calibrating(
         If an LED has no image.
     """
     from ptychoui.workflows.calibrate_stack import LARGEST_PX, StackCalibration
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
 
     if geometry is None:
         raise NoGeometryError("there is no geometry to start from", "choose one that is nearly right")
     size = min(plan.square(stack.images.shape)[2], LARGEST_PX)
     row, column, size = plan.replace(size_px=size).square(stack.images.shape)
-    return StackCalibration(replace(stack, geometry=geometry), Window(row=row, column=column, size_px=size), device)
+    return StackCalibration(replace(stack, geometry=geometry), CropRegion(row=row, column=column, size_px=size), device)
 
 
 def _gain(measure: str, before: float, after: float) -> float | None:
@@ -176,7 +176,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
         yield CalibrationBegun(step=0, size_px=work.window.size_px, steps=len(asked) + 1, asked=asked)
         done = 0
         try:
-            for found in work.run(tilt=plan.tilt, between=control.checkpoint, single_leds=plan.single_leds):
+            for found in work.run(tilt=plan.tilt, callback=control.checkpoint, single_leds=plan.single_leds):
                 done += 1
                 if isinstance(found, Step):
                     yield CalibrationStep(
@@ -194,7 +194,7 @@ def calibration_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
                         geometry=geometry_found,
                         residual=result.fitted_residual,
                         change=changes(difference(geometry.array, geometry_found.array)),
-                        remarks=result.remarks,
+                        warnings=result.warnings,
                     )
                 control.checkpoint()
         except StopRequested:

@@ -110,7 +110,7 @@ def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
         done, first = 0, time.monotonic()
         try:
             for found in try_layouts(
-                work.geometry, work.images, work.field_point_um, device=where, between=control.checkpoint
+                work.geometry, work.images, work.field_point_um, device=where, callback=control.checkpoint
             ):
                 if isinstance(found, int):
                     done = found

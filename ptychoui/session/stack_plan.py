@@ -108,7 +108,7 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
 def _seen(
     stack: ImageStack, geometry: Geometry | None, plan: StackPlan
 ) -> tuple[LedArray, tuple[int, int, int], tuple[float, float], list[str]]:
-    from ptychoui.workflows.crop import Window, leds_seen_from
+    from ptychoui.workflows.crop import CropRegion, leds_seen_from
 
     if geometry is None:
         raise NoGeometryError(
@@ -116,7 +116,7 @@ def _seen(
         )
     square = plan.square(stack.images.shape)
     rows, columns = stack.images.shape[1:]
-    window = Window(row=square[0], column=square[1], size_px=square[2])
+    window = CropRegion(row=square[0], column=square[1], size_px=square[2])
     point = window.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
     leds = leds_seen_from(geometry.array, point)
     there = np.isin(leds.numbers, stack.led_numbers)

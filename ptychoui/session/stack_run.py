@@ -220,7 +220,7 @@ def stack_run(
             task.settings,
             task.leds,
             where,
-            between=control.checkpoint,
+            callback=control.checkpoint,
             curvature_per_um=curvature(task.geometry, task.field_point_um),
         )
         yield StackBegun(
@@ -322,13 +322,13 @@ def _save(
     suggested: SuggestedLayout | None,
 ) -> Path:
     from ptychoui.data.results import save_reconstruction
-    from ptychoui.workflows.crop import Window
+    from ptychoui.workflows.crop import CropRegion
     from ptychoui.workflows.reconstruct_stack import record_of, stored_tiles
 
     row, column, size = square
     array = None if suggested is None else suggested.geometry.array
-    record = record_of(stack, seconds, not complete, (), found.remarks, array)
-    stored = stored_tiles([found], [Window(row=row, column=column, size_px=size)], settings, record)
+    record = record_of(stack, seconds, not complete, (), found.warnings, array)
+    stored = stored_tiles([found], [CropRegion(row=row, column=column, size_px=size)], settings, record)
     return save_reconstruction(path, stored)
 
 

@@ -121,8 +121,8 @@ def _of_tile(
         geometry=stored.geometry,
     )
     # What the file alone does not tell again: contradictions with the images, and what noise does not explain.
-    again, kept = found.remarks, [str(remark) for remark in stored.record.get("remarks", [])]
-    told = tuple(remark for remark in kept if not remark.endswith(again))
+    again, kept = found.warnings, [str(warning) for warning in stored.record.get("remarks", [])]
+    told = tuple(warning for warning in kept if not warning.endswith(again))
     found = replace(found, contradictions=told)
     return found, quality, validation.fourier_coverage(na, scope.objective_na)
 

@@ -18,9 +18,9 @@ from math import inf
 import torch
 from torch import Tensor
 
-from ptychoui.engine.check import ALLOWED, deviations, off_kinks, products_of
+from ptychoui.engine.check import ALLOWED, deviations, off_kinks, vjps_of
 from ptychoui.engine.planner import Option
-from ptychoui.engine.strategy import Between, Strategy, go_on
+from ptychoui.engine.strategy import Callback, Strategy, go_on
 from ptychoui.errors import CertificateError
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import Engine
@@ -35,15 +35,15 @@ DRIFT = 1e-9
 """Drift that the strategy inverse is held to in double precision: what a run allows it would be taken for an error."""
 
 
-def check_products(
+def check_vjps(
     task: AnyTask,
     double: AnyTask,
-    way: Option,
+    method: Option,
     parameters: ParameterSet,
     examples: Examples,
     generator: torch.Generator,
     turn: int | None = None,
-    between: Between = go_on,
+    callback: Callback = go_on,
 ) -> float:
     """Largest relative deviation of the network's products from differences, over its inputs.
 
@@ -53,13 +53,13 @@ def check_products(
         The run's.
     double
         The same in double precision.
-    way
-        Strategy and variant, from `planning.ways_to_check`.
+    method
+        Strategy and variant, from `planning.methods_to_check`.
     examples
         What is measured with the present parameters.
     turn
         Which of the inputs is looked at, counted over and over; by default all are.
-    between
+    callback
         Called between layers; may wait or raise.
 
     Raises
@@ -69,40 +69,40 @@ def check_products(
         more than `SINGLE_TOLERANCE` from that in double precision.
     """
     engine = task.experiment.engine
-    network, inputs, x = _measured(double, way, parameters.double(), examples.double())
+    network, inputs, x = _measured(double, method, parameters.double(), examples.double())
     given, x = x, off_kinks(x, generator)
     moved = None if x is given else x
     cotangent = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
-    products = products_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(way, engine, DRIFT), between)
-    names = list(products.of)
+    vjps = vjps_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(method, engine, DRIFT), callback)
+    names = list(vjps.of)
     among = names if turn is None else [names[turn % len(names)]]
-    found = deviations(network.chain, x, inputs, cotangent, products, generator, ALLOWED, among, between)
+    found = deviations(network.chain, x, inputs, cotangent, vjps, generator, ALLOWED, among, callback)
     _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
     if task.dtype != torch.float64:
-        network, inputs, x = _measured(task, way, parameters, examples)
+        network, inputs, x = _measured(task, method, parameters, examples)
         x = x if moved is None else moved.to(x)
-        single = products_of(
-            network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(way, engine, ALLOWED), between
+        single = vjps_of(
+            network.chain, x, inputs, cotangent.to(x), tuple(inputs), _strategy(method, engine, ALLOWED), callback
         )
-        apart = {name: float((single.of[name] - products.of[name]).norm()) / found[name].size for name in among}
+        apart = {name: float((single.of[name] - vjps.of[name]).norm()) / found[name].size for name in among}
         _refuse(apart, "those in double precision", SINGLE_TOLERANCE)
     return max(each.relative for each in found.values())
 
 
 def _measured(
-    task: AnyTask, way: Option, parameters: ParameterSet, examples: Examples
+    task: AnyTask, method: Option, parameters: ParameterSet, examples: Examples
 ) -> tuple[UnrolledNetwork, dict[str, Tensor], Tensor]:
-    """The network in the variant of a way, and what it is given, without noise."""
-    network = task.network(way.variant)
+    """The network in the variant of a method, and what it is given, without noise."""
+    network = task.network(method.variant)
     with torch.no_grad():
         given = task.inputs(parameters, examples, None, training=True)
         return network, dict(given.tensors), network.enter(given.x)
 
 
-def _strategy(way: Option, engine: Engine, drift: float) -> Strategy:
-    """The strategy of a way; greedy modules keep their linearised layers, as back-propagation does."""
+def _strategy(method: Option, engine: Engine, drift: float) -> Strategy:
+    """The strategy of a method; greedy modules keep their linearised layers, as back-propagation does."""
     engine = engine.replace(drift_tolerance=min(engine.drift_tolerance, drift))
-    return gradient_strategy(engine, "store_all" if way.strategy == GREEDY else way.strategy)
+    return gradient_strategy(engine, "store_all" if method.strategy == GREEDY else method.strategy)
 
 
 def _refuse(found: Mapping[str, float], others: str, allowed: float) -> None:

@@ -15,13 +15,13 @@ def pick_device(name: str) -> torch.device:
     Raises
     ------
     SettingsError
-        If a GPU is asked for and there is none.
+        If the name is another, or a GPU is asked for that is not there.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise SettingsError(f"there is no device {name!r}", "use auto, cpu, cuda or cuda:N")
+        raise SettingsError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= count:
         have = "no CUDA GPU" if not count else f"only {count} CUDA GPU(s)"

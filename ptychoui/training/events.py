@@ -98,19 +98,19 @@ class StepDone(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProductsChecked(Event):
+class VjpsChecked(Event):
     """Derivatives were held against differences in double precision.
 
     Attributes
     ----------
     deviation
         Largest relative deviation of the derivative in any input.
-    way
+    method
         Strategy and variant that were checked: the run's own, unless they take too much memory in double precision.
     """
 
     deviation: float
-    way: str
+    method: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

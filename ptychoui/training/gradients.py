@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ptychoui.engine.greedy import ModuleDone
 from ptychoui.engine.inverse import Inverse
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.strategies import strategy
-from ptychoui.engine.strategy import Between, Strategy
+from ptychoui.engine.strategy import Callback, Strategy
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import Engine
 from ptychoui.training.parameters import ParameterSet
@@ -37,7 +38,7 @@ def reconstruct_batch(
     parameters: ParameterSet,
     batch: Examples,
     generator: torch.Generator | None,
-    between: Between = lambda: None,
+    callback: Callback = lambda: None,
     watch: Callable[[Tensor], None] = lambda _point: None,
 ) -> Tensor:
     """Measure examples with what was learned and reconstruct them, (B, ...); noise as it falls.
@@ -46,7 +47,7 @@ def reconstruct_batch(
     """
     with torch.no_grad():
         given = task.inputs(parameters, batch, generator, training=False)
-        return network.infer(given.x, given.tensors, between, watch)
+        return network.infer(given.x, given.tensors, callback, watch)
 
 
 def gradient_strategy(engine: Engine, name: str) -> Strategy:
@@ -63,7 +64,7 @@ def loss_and_gradients(
     parameters: ParameterSet,
     batch: Examples,
     generator: torch.Generator | None,
-    between: Between = lambda: None,
+    callback: Callback = lambda: None,
     examples_at_once: int | None = None,
 ) -> StepResult:
     """Mean loss of a batch and its derivatives in everything that is learned.
@@ -86,7 +87,7 @@ def loss_and_gradients(
     for first in range(0, count, examples_at_once or count):
         stop = min(first + (examples_at_once or count), count)
         some = _Part(task, network, strategy_name, constants.part(first, stop), batch.part(first, stop), asked)
-        found = (_greedy if strategy_name == GREEDY else _end_to_end)(some, parameters.per_unroll, between)
+        found = (_greedy if strategy_name == GREEDY else _end_to_end)(some, parameters.per_unroll, callback)
         share = (stop - first) / count
         loss += share * found.loss
         of_x[first:stop] = share * found.x
@@ -99,12 +100,31 @@ def loss_and_gradients(
     roots = [(given.tensors[name], sums[name]) for name in asked]
     if given.x.requires_grad:
         roots.append((given.x, of_x))
-    torch.autograd.backward([root for root, _ in roots], [derivative for _, derivative in roots])
+    if roots:
+        # Not with `grad_tensors`: to compare shapes torch would first load a library of symbolic mathematics.
+        derivatives = [derivative for _, derivative in roots]
+        handed_on: Tensor = _HandedOn.apply(derivatives, *(root for root, _ in roots))  # type: ignore[no-untyped-call]
+        handed_on.backward()  # type: ignore[no-untyped-call]
     gradients = {}
     for name in parameters.learned:
         gradient = leaves[name].grad
         gradients[name] = torch.zeros_like(leaves[name]) if gradient is None else gradient
     return StepResult(loss, gradients, certificates[-1])
+
+
+class _HandedOn(torch.autograd.Function):
+    """A number whose derivatives in some tensors are those that are handed in, each of its tensor's shape."""
+
+    @staticmethod
+    def forward(ctx: Any, derivatives: Sequence[Tensor], *tensors: Tensor) -> Tensor:
+        """Keep the derivatives."""
+        ctx.derivatives = derivatives
+        return tensors[0].new_zeros((), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *_one: Tensor) -> tuple[Tensor | None, ...]:
+        """Hand them on as they are."""
+        return None, *ctx.derivatives
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +157,15 @@ class _Found:
     certificate: str = ""
 
 
-def _end_to_end(part: _Part, _per_unroll: frozenset[str], between: Between) -> _Found:
+def _end_to_end(part: _Part, _per_unroll: frozenset[str], callback: Callback) -> _Found:
     chosen = gradient_strategy(part.task.experiment.engine, part.strategy_name)
-    trace = part.network.forward(chosen, part.given.x, part.given.tensors, between)
+    trace = part.network.forward(chosen, part.given.x, part.given.tensors, callback)
     loss, cotangent = part.loss_at(trace.output)
-    back = trace.backward(cotangent, part.asked, between)
+    back = trace.backward(cotangent, part.asked, callback)
     return _Found(loss, part.network.leave(back.x), back.inputs, back.certificate or "")
 
 
-def _greedy(part: _Part, per_unroll: frozenset[str], between: Between) -> _Found:
+def _greedy(part: _Part, per_unroll: frozenset[str], callback: Callback) -> _Found:
     engine = part.task.experiment.engine
     modules = engine.modules
     own = per_unroll if engine.module_optimisers == "each" else frozenset[str]()
@@ -163,7 +183,7 @@ def _greedy(part: _Part, per_unroll: frozenset[str], between: Between) -> _Found
     def local_loss(_module: int, point: Tensor) -> tuple[float, Tensor]:
         return part.loss_at(point)
 
-    part.network.greedy(modules, part.given.x, part.given.tensors, part.asked, local_loss, add, between)
+    part.network.greedy(modules, part.given.x, part.given.tensors, part.asked, local_loss, add, callback)
     return _Found(losses[-1], of_x, sums)
 
 
@@ -174,13 +194,13 @@ def evaluate(
     examples: Examples,
     seed: int = 1,
     batch: int = 8,
-    between: Between = lambda: None,
+    callback: Callback = lambda: None,
 ) -> dict[str, Tensor]:
     """Scores of every example, (B,) each, by their names, and the ``loss``; noise comes from a seed of its own."""
     generator = torch.Generator(device=task.device).manual_seed(seed)
     parts: list[dict[str, Tensor]] = []
     for first in range(0, len(examples), batch):
         some = examples.pick(list(range(first, min(first + batch, len(examples)))))
-        output = reconstruct_batch(task, network, parameters, some, generator, between)
+        output = reconstruct_batch(task, network, parameters, some, generator, callback)
         parts.append(task.scores(output, some))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -104,10 +104,10 @@ def after_running_out(task: AnyTask, parameters: ParameterSet, chosen: Chosen) -
     return Chosen(option, predicted_beside(option, among), None, among)
 
 
-def ways_to_check(task: AnyTask, chosen: Chosen) -> tuple[Option, ...]:
-    """Ways to check the products of a run in double precision, for one example: the first is to be tried first.
+def methods_to_check(task: AnyTask, chosen: Chosen) -> tuple[Option, ...]:
+    """Methods to check the products of a run in double precision, for one example: the first is to be tried first.
 
-    The run's own way comes first where it fits, else the one of the same variant that takes least. The variant that
+    The run's own method comes first where it fits, else the one of the same variant that takes least. The variant that
     needs least memory is the last resort of a run in another one: its own layers would then take more than it may.
     """
     own, engine = chosen.option, task.experiment.engine
@@ -118,13 +118,13 @@ def ways_to_check(task: AnyTask, chosen: Chosen) -> tuple[Option, ...]:
     ]
     least = min((option for option in single if option.strategy not in (GREEDY, "inverse")), key=lambda o: o.peak)
     wanted = "store_all" if own.strategy == GREEDY else own.strategy
-    ways = [*(option for option in single if option.strategy == wanted), least]
+    methods = [*(option for option in single if option.strategy == wanted), least]
     last = task.variants[-1]
-    ways += [replace(least, strategy="checkpoint", variant=last, peak=0)] * (own.variant != last)
+    methods += [replace(least, strategy="checkpoint", variant=last, peak=0)] * (own.variant != last)
     budget = free_memory(task.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
     larger = 1 if task.dtype == torch.float64 else 2  # every buffer
-    fitting = next((place for place, way in enumerate(ways) if larger * way.peak <= budget), len(ways) - 1)
-    return tuple(ways[fitting:])
+    fitting = next((place for place, method in enumerate(methods) if larger * method.peak <= budget), len(methods) - 1)
+    return tuple(methods[fitting:])
 
 
 def _options(task: AnyTask, parameters: ParameterSet, variant: str) -> list[Option]:

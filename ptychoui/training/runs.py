@@ -68,7 +68,7 @@ def resume_run(
                 "leave that as it was, or start a new run in another folder",
             )
         control = control or RunControl()
-        task = build_task(experiment, between=control.checkpoint)
+        task = build_task(experiment, callback=control.checkpoint)
         record = run.record()
         if record.get("data_sha256") != task.data_sha256:
             raise RunError(

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from ptychoui.engine.strategy import Between
+from ptychoui.engine.strategy import Callback
 from ptychoui.errors import SettingsError
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import Experiment, kind_of
@@ -158,7 +158,7 @@ class Task(Protocol[E, P]):
     def project_(self, parameters: P) -> None:
         """Bring parameters back to what can be realised, in place."""
 
-    def preflight(self, parameters: P, between: Between) -> Preflight:
+    def preflight(self, parameters: P, callback: Callback) -> Preflight:
         """What can be said before the first step."""
 
     def shown_first(self, step: int) -> Picture | None:
@@ -194,9 +194,9 @@ class KindModule(Protocol):
     """What the module of a kind holds."""
 
     def build_task(
-        self, experiment: Experiment, tell: Callable[[str], None], between: Callable[[], None] | None
+        self, experiment: Experiment, tell: Callable[[str], None], callback: Callable[[], None] | None
     ) -> AnyTask:
-        """Open the data of an experiment; ``tell`` hears of what takes long, ``between`` may give the work up.
+        """Open the data of an experiment; ``tell`` hears of what takes long, ``callback`` may give the work up.
 
         Raises
         ------
@@ -208,11 +208,11 @@ class KindModule(Protocol):
 def build_task(
     experiment: Experiment,
     tell: Callable[[str], None] = lambda _sentence: None,
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> AnyTask:
     """The task of an experiment, of whatever kind it is: see `KindModule.build_task`."""
     module: KindModule = import_module(kind_of(experiment.kind).module)
-    return module.build_task(experiment, tell, between)
+    return module.build_task(experiment, tell, callback)
 
 
 def on_other_data(experiment: Experiment, data: str | None, geometry: str | None) -> Experiment:

@@ -18,12 +18,11 @@ from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.settings import kind_of
-from ptychoui.training.check import check_products
+from ptychoui.training.check import check_vjps
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import (
     Event,
     Finished,
-    ProductsChecked,
     Saved,
     Snapshot,
     Started,
@@ -31,10 +30,11 @@ from ptychoui.training.events import (
     Stopped,
     StrategyChanged,
     Validated,
+    VjpsChecked,
 )
 from ptychoui.training.gradients import GREEDY, StepResult, evaluate, loss_and_gradients, reconstruct_batch
 from ptychoui.training.parameters import ParameterSet
-from ptychoui.training.planning import Chosen, after_running_out, plan_run, ways_to_check
+from ptychoui.training.planning import Chosen, after_running_out, methods_to_check, plan_run
 from ptychoui.training.results import Result
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.run_state import order_of, order_text, restore_parameters
@@ -94,7 +94,7 @@ class Trainer(Generic[T]):
     def run(self) -> Iterator[Event]:
         """Do the remaining steps; the last event is `Finished` or `Stopped`."""
         training = self.task.experiment.training
-        large_arrays_apart()  # so that a run holds what was foretold
+        large_arrays_apart()  # so that a run holds what was predicted
         try:
             self.control.now("planning the memory")
             yield self._started()
@@ -116,7 +116,7 @@ class Trainer(Generic[T]):
                 yield from self._one_step()
                 every = self.task.experiment.engine.check_every
                 if every and self.step % every == 0:
-                    yield self.check_products()
+                    yield self.check_vjps()
                 if self.step % training.validate_every == 0 or self.step == training.steps:
                     yield self.validate()
                     if self.folder is not None:
@@ -131,7 +131,7 @@ class Trainer(Generic[T]):
                 yield self._save()
             yield Stopped(step=self.step)
 
-    def _between(self) -> None:
+    def _callback(self) -> None:
         self.control.checkpoint(self._save_if_needed)
 
     def _save_if_needed(self) -> None:
@@ -145,7 +145,7 @@ class Trainer(Generic[T]):
         self._use(self.chosen)
         if self.chosen.sentence is not None:
             notes.append(self.chosen.sentence)
-        before = task.preflight(self.parameters, self._between)
+        before = task.preflight(self.parameters, self._callback)
         return Started(
             step=self.step,
             steps=task.experiment.training.steps,
@@ -160,7 +160,7 @@ class Trainer(Generic[T]):
         )
 
     def _use(self, chosen: Chosen) -> None:
-        """Take up a way to obtain gradients."""
+        """Take up a method to obtain gradients."""
         self.chosen, self.strategy = chosen, chosen.option.strategy
         self.network = chosen.network(self.task)
 
@@ -237,7 +237,7 @@ class Trainer(Generic[T]):
             self.parameters,
             examples,
             self.generator,
-            self._between,
+            self._callback,
             None if self.chosen is None else self.chosen.option.objects,
         )
         if device.type == "cuda":
@@ -258,14 +258,14 @@ class Trainer(Generic[T]):
     def validate(self) -> Validated:
         """Score the held-out examples with the same noise every time."""
         self.control.now("scoring held-out examples")
-        found = evaluate(self.task, self.network, self.parameters, self.task.held_out, between=self._between)
+        found = evaluate(self.task, self.network, self.parameters, self.task.held_out, callback=self._callback)
         metrics = kind_of(self.task.experiment.kind).metrics
         scores = {metric.name: float(found[metric.name].mean()) for metric in metrics}
         validated = Validated(step=self.step, loss=float(found["loss"].mean()), scores=scores)
         self._note(kind="validated", loss=validated.loss, **scores)
         return validated
 
-    def check_products(self) -> ProductsChecked:
+    def check_vjps(self) -> VjpsChecked:
         """Hold the products that the run uses against differences, on one example at the present parameters.
 
         The first time in all inputs, then in one after the other.
@@ -282,29 +282,29 @@ class Trainer(Generic[T]):
             self._use(plan_run(self.task, self.parameters))
         assert self.chosen is not None
         examples = self.task.training.pick([0])
-        ways = ways_to_check(self.task, self.chosen)
-        for way in ways:
+        methods = methods_to_check(self.task, self.chosen)
+        for method in methods:
             generator = torch.Generator(device=self.task.device).manual_seed(self.step)
             try:
                 turn = self._checks or None
-                deviation = check_products(
-                    self.task, self._double, way, self.parameters, examples, generator, turn, self._between
+                deviation = check_vjps(
+                    self.task, self._double, method, self.parameters, examples, generator, turn, self._callback
                 )
                 break
             except (MemoryError, RuntimeError) as error:
-                if way is ways[-1] or not is_out_of_memory(error):
+                if method is methods[-1] or not is_out_of_memory(error):
                     raise
         self._checks += 1
-        checked = ", ".join(word for word in (way.strategy, way.variant) if word)
+        checked = ", ".join(word for word in (method.strategy, method.variant) if word)
         self._note(kind="products", deviation=deviation, way=checked)
-        return ProductsChecked(step=self.step, deviation=deviation, way=checked)
+        return VjpsChecked(step=self.step, deviation=deviation, method=checked)
 
     def snapshot(self) -> Snapshot:
         """Reconstruct the first held-out example with the present parameters, as pictures."""
         self.control.now("reconstructing a held-out example")
         example = self.task.held_out.pick([0])
         generator = torch.Generator(device=self.task.device).manual_seed(1)
-        output = reconstruct_batch(self.task, self.network, self.parameters, example, generator, self._between)
+        output = reconstruct_batch(self.task, self.network, self.parameters, example, generator, self._callback)
         return self.task.snapshot(self.parameters, output, example, self.step)
 
     def result(self) -> Result:

@@ -10,6 +10,7 @@ between two modules is left with a whole step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,42 @@ from torch import Tensor
 
 from ptychoui.training.parameters import ParameterSet
 
+BETA_MEAN, BETA_SQUARE, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """A parameter, or the part of it that one module's unrolls have, with its rate and what Adam remembers of it.
+
+    Attributes
+    ----------
+    key
+        In a saved state.
+    name, part
+        Of the parameter, and which of its unrolls.
+    tensor
+        The part itself, of any shape.
+    base_rate, rate
+        Learning rate of the run, and of the newest step.
+    memory
+        Empty before the first step; then ``step``, a count (0-d), and the moments ``exp_avg`` and ``exp_avg_sq``, of
+        the tensor's shape.
+    """
+
+    key: str
+    name: str
+    part: slice
+    tensor: Tensor
+    base_rate: float
+    rate: float
+    memory: dict[str, Tensor]
+
 
 class Updates:
-    """Adam on a parameter set, in place.
+    """Adam (Kingma and Ba 2015, algorithm 1) on a parameter set, in place.
+
+    Written out, operation by operation as torch.optim.Adam does it: that one would load torch's compiler first, which
+    takes a second or two before the first step.
 
     Parameters
     ----------
@@ -33,51 +67,46 @@ class Updates:
 
     def __init__(self, parameters: ParameterSet, rate: float, modules: Sequence[int] = ()) -> None:
         self._parameters = parameters
-        self._parts: list[tuple[str, str, slice, Tensor]] = []
-        """(key in a saved state, name of the parameter, its part, that part's tensor)"""
+        self._parts: list[_Part] = []
         own = parameters.per_unroll if modules else frozenset()
-        groups = [self._group(name, name, slice(None), rate) for name in parameters.learned if name not in own]
-        self._optimisers = [torch.optim.Adam(groups)] if groups else []
+        for name in parameters.learned:
+            if name not in own:
+                self._add(name, name, slice(None), rate)
         first = 0
         for module, unrolls in enumerate(modules):
             part, first = slice(first, first + unrolls), first + unrolls
-            groups = [self._group(f"{name}.{module}", name, part, rate) for name in parameters.learned if name in own]
-            self._optimisers += [torch.optim.Adam(groups)] if groups else []
-        self._rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in self._optimisers]
+            for name in parameters.learned:
+                if name in own:
+                    self._add(f"{name}.{module}", name, part, rate)
 
-    def _group(self, key: str, name: str, part: slice, rate: float) -> dict[str, Any]:
-        whole = self._parameters[name]
-        # The tensor itself where it is taken whole: an optimiser knows its parameters by identity.
-        tensor = whole if part == slice(None) else whole[part]
-        self._parts.append((key, name, part, tensor))
-        return {"params": [tensor], "lr": rate * self._parameters.rates[name]}
+    def _add(self, key: str, name: str, part: slice, rate: float) -> None:
+        tensor, rate = self._parameters[name][part], rate * self._parameters.rates[name]
+        self._parts.append(_Part(key=key, name=name, part=part, tensor=tensor, base_rate=rate, rate=rate, memory={}))
 
     def step(self, gradients: Mapping[str, Tensor], factor: float) -> None:
         """One step with learning rates times ``factor``; each gradient has its parameter's shape."""
-        for _key, name, part, tensor in self._parts:
-            tensor.grad = gradients[name][part]
-        for optimiser, rates in zip(self._optimisers, self._rates, strict=True):
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
-            optimiser.step()
+        with torch.no_grad():
+            for part in self._parts:
+                part.rate = part.base_rate * factor
+                _adam_(part, gradients[part.name][part.part])
 
     @property
     def rates(self) -> list[float]:
         """Learning rates of the newest step, in the order of the parameters."""
-        return [group["lr"] for optimiser in self._optimisers for group in optimiser.param_groups]
+        return [part.rate for part in self._parts]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What the optimisers remember, as plain arrays: moments of their part's shape, step counts 0-d."""
         return {
-            f"adam_{key}_{name}": torch.as_tensor(value).detach().cpu().numpy()
-            for key, _name, _part, tensor in self._parts
-            for name, value in self._memory(tensor).items()
+            f"adam_{part.key}_{name}": value.detach().cpu().numpy()
+            for part in self._parts
+            for name, value in part.memory.items()
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave, in its shapes; what is missing begins anew."""
-        for key, _name, _part, tensor in self._parts:
-            prefix = f"adam_{key}_"
+        for part in self._parts:
+            prefix = f"adam_{part.key}_"
             saved = {
                 name.removeprefix(prefix): torch.from_numpy(np.array(value))
                 for name, value in arrays.items()
@@ -85,16 +114,25 @@ class Updates:
             }
             if saved:
                 # In the precision of the parameter, which may have been changed since; the step is a count.
-                memory = {name: value if name == "step" else value.to(tensor) for name, value in saved.items()}
-                self._optimiser_of(tensor).state[tensor] = memory
+                part.memory = {
+                    name: value if name == "step" else value.to(part.tensor) for name, value in saved.items()
+                }
 
-    def _memory(self, tensor: Tensor) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._optimiser_of(tensor).state.get(tensor, {})
-        return found
 
-    def _optimiser_of(self, tensor: Tensor) -> torch.optim.Optimizer:
-        return next(
-            optimiser
-            for optimiser in self._optimisers
-            if any(tensor is each for group in optimiser.param_groups for each in group["params"])
-        )
+def _adam_(part: _Part, gradient: Tensor) -> None:
+    """One step of a part of a parameter, in place; the gradient has its shape. Complex numbers count as two reals."""
+    if not part.memory:
+        part.memory = {
+            "step": torch.tensor(0.0),
+            "exp_avg": torch.zeros_like(part.tensor),
+            "exp_avg_sq": torch.zeros_like(part.tensor),
+        }
+    part.memory["step"] += 1
+    count = float(part.memory["step"])
+    tensor, mean, square = part.tensor, part.memory["exp_avg"], part.memory["exp_avg_sq"]
+    if tensor.is_complex():
+        tensor, gradient, mean, square = (torch.view_as_real(each) for each in (tensor, gradient, mean, square))
+    mean.lerp_(gradient, 1 - BETA_MEAN)
+    square.mul_(BETA_SQUARE).addcmul_(gradient, gradient, value=1 - BETA_SQUARE)
+    root = (square.sqrt() / (1 - BETA_SQUARE**count) ** 0.5).add_(EPSILON)
+    tensor.addcdiv_(mean, root, value=-part.rate / (1 - BETA_MEAN**count))

@@ -15,7 +15,7 @@ from ptychoui.optics.calibration.orientation import Orientation, orientation
 from ptychoui.optics.calibration.refine import Calibration, Step, calibrate
 from ptychoui.optics.geometry.pose import HEIGHT, NAMES, ROTATION, SHIFT_X, SHIFT_Y, UNITS, difference, moved
 from ptychoui.settings import Geometry
-from ptychoui.workflows.crop import Window, central_window, image_places, leds_seen_from
+from ptychoui.workflows.crop import CropRegion, central_window, image_places, leds_seen_from
 
 LARGEST_PX = 192
 """Edge of the window that a calibration uses of larger images, in camera pixels."""
@@ -89,7 +89,7 @@ class StackCalibration:
         If the window leaves the images, or an LED has no image.
     """
 
-    def __init__(self, stack: ImageStack, window: Window | None = None, device: torch.device | str = "cpu") -> None:
+    def __init__(self, stack: ImageStack, window: CropRegion | None = None, device: torch.device | str = "cpu") -> None:
         if stack.geometry is None:
             raise DataError("this stack has no geometry to start from", "give one with microscope and array")
         shape = (stack.images.shape[1], stack.images.shape[2])
@@ -115,7 +115,7 @@ class StackCalibration:
         self,
         start: Geometry | None = None,
         tilt: bool = False,
-        between: Callable[[], None] | None = None,
+        callback: Callable[[], None] | None = None,
         single_leds: bool = False,
     ) -> Iterator[Step | Calibration]:
         """Steps and, at the end, the calibration, from the stack's geometry or another; see `calibrate`."""
@@ -125,7 +125,7 @@ class StackCalibration:
             self.field_point_um,
             tilt,
             device=self._device,
-            between=between,
+            callback=callback,
             single_leds=single_leds,
         )
 

@@ -26,7 +26,7 @@ from ptychoui.optics.reconstruction.stack_grids import free_border_px
 from ptychoui.optics.reconstruction.stack_result import BLACK
 from ptychoui.settings import Array, Geometry, Reconstruct
 from ptychoui.words import counted
-from ptychoui.workflows.crop import LARGEST_PX, Window, central_window, cut_note
+from ptychoui.workflows.crop import LARGEST_PX, CropRegion, central_window, cut_note
 from ptychoui.workflows.reconstruct_stack import record_of
 
 
@@ -95,7 +95,7 @@ class CodedReconstruction:
         exposures: NDArray[np.float64],
         led_numbers: NDArray[np.int64],
         settings: Reconstruct,
-        window: Window | None = None,
+        window: CropRegion | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         geometry = stack.geometry

@@ -22,7 +22,7 @@ from ptychoui.optics.objects import combine, training_objects
 from ptychoui.optics.reconstruction.stack_grids import object_upsampling, stack_sampling
 from ptychoui.settings import Geometry
 from ptychoui.words import counted
-from ptychoui.workflows.crop import Window, central_window
+from ptychoui.workflows.crop import CropRegion, central_window
 
 SIMULATION = "simulation"
 _Opened = TrainingSet | ImageStack | StoredReconstruction
@@ -168,7 +168,7 @@ def _object_pixel(stack: _Opened, source: str) -> float:
     return _geometry_of(stack, source).microscope.pixel_size_um / _upsampling(stack, source)
 
 
-def _window(stack: ImageStack) -> Window:
+def _window(stack: ImageStack) -> CropRegion:
     """The largest square in the middle of the images."""
     return central_window(stack.images.shape[1:], min(stack.images.shape[1:]))
 
@@ -249,6 +249,6 @@ def _of_stack(stack: ImageStack, source: str, pixel_size_um: float, edge: int, r
         source=source,
         layout=f"reconstruction of {stack.provenance.layout}",
         sha256=found.provenance.sha256,
-        notes=(*stack.provenance.notes, note, *result.remarks, *found.provenance.notes),
+        notes=(*stack.provenance.notes, note, *result.warnings, *found.provenance.notes),
     )
     return replace(found, geometry=geometry, provenance=record)

@@ -18,7 +18,7 @@ LARGEST_PX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class CropRegion:
     """A square of camera pixels: its first row and column, and its edge."""
 
     row: int
@@ -76,13 +76,13 @@ def leds_seen_from(array: Array, field_point_um: tuple[float, float], leave_out:
     return kept
 
 
-def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> Window:
+def central_window(shape: tuple[int, int], largest_px: int = LARGEST_PX) -> CropRegion:
     """The square in the middle of the images, as large as fits and at most ``largest_px``."""
     size = min(*shape, largest_px)
-    return Window(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
+    return CropRegion(row=(shape[0] - size) // 2, column=(shape[1] - size) // 2, size_px=size)
 
 
-def cut_note(window: Window, shape: tuple[int, ...]) -> str:
+def cut_note(window: CropRegion, shape: tuple[int, ...]) -> str:
     """What is said where only the middle of the images is used."""
     size = window.size_px
     return (

@@ -15,7 +15,7 @@ from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.optics.quality.bright_field import bright_field_finding
 from ptychoui.settings import Microscope, Reconstruct
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 PASSES = 40
@@ -45,7 +45,7 @@ class ExplainedStack:
         With the pupil that was found.
     amplitude_residual, fitted_residual
         Without and with brightness and stray light of single LEDs: see `Reconstruction`.
-    remarks
+    warnings
         What should make its owner doubt it, in sentences.
     """
 
@@ -54,19 +54,19 @@ class ExplainedStack:
     images: NDArray[np.float32]
     leds: LedArray
     microscope: Microscope
-    window: Window
+    window: CropRegion
     upsampling: int
     amplitude_residual: float
     fitted_residual: float
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def explain_stack(
     stack: ImageStack,
-    window: Window,
+    window: CropRegion,
     upsampling: int | None = None,
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> ExplainedStack:
     """Reconstruct a window of a stack as ``ptychoui reconstruct`` does, and undo what is not the object's.
 
@@ -78,7 +78,7 @@ def explain_stack(
         With a geometry.
     upsampling
         Object pixels per camera pixel; by default what the synthetic aperture needs.
-    between
+    callback
         Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
@@ -86,7 +86,7 @@ def explain_stack(
     PtychouiError
         If window, images, LEDs and grids do not fit together.
     """
-    work = WindowReconstruction(stack, Reconstruct(passes=PASSES), window, device=device, between=between)
+    work = WindowReconstruction(stack, Reconstruct(passes=PASSES), window, device=device, callback=callback)
     means = work.images.mean((1, 2), dtype=np.float64)
     contradiction = bright_field_finding(means, work.leds, work.work.geometry.microscope.objective_na)
     if contradiction is not None:
@@ -112,5 +112,5 @@ def explain_stack(
         upsampling=times,
         amplitude_residual=found.amplitude_residual,
         fitted_residual=found.fitted_residual,
-        remarks=found.remarks,
+        warnings=found.warnings,
     )

@@ -45,13 +45,13 @@ class FieldProgress:
     resumed: bool = False
 
 
-def _doubts(remarks: Sequence[Sequence[str]]) -> list[str]:
+def _warnings(warnings: Sequence[Sequence[str]]) -> list[str]:
     """What is said of single tiles, for all of them: how many, and what of the first."""
-    doubtful = [said for said in remarks if said]
-    return [f"{len(doubtful)} of {len(remarks)} tiles: {text}" for text in (doubtful[0] if doubtful else [])]
+    stated = [said for said in warnings if said]
+    return [f"{len(stated)} of {len(warnings)} tiles: {text}" for text in (stated[0] if stated else [])]
 
 
-class FieldReconstruction:
+class TiledReconstruction:
     """All tiles of a stack; finished ones are kept one by one in a folder, so that a killed run can go on.
 
     Tiles do not depend on each other: a run that goes on gives the same bits as one that was never stopped, on the same
@@ -183,7 +183,7 @@ class FieldReconstruction:
                 tile=tile, tiles=tiles, number=number, passes=done.passes, residual=residual, done=False
             )
         result = work.result()
-        record = record_of(self.stack, time.perf_counter() - start, False, remarks=result.remarks)
+        record = record_of(self.stack, time.perf_counter() - start, False, warnings=result.warnings)
         found = stored_tiles([result], [window], self.settings, record)
         save_reconstruction(self._path(tile), found)
         yield FieldProgress(
@@ -224,9 +224,9 @@ class FieldReconstruction:
         tiles = self.tiles()
         factors = match(self.plan, [tile.object for tile in tiles])
         image = blend(self.plan, [tile.object for tile in tiles], factors)
-        doubts = _doubts([tile.record.get("remarks", []) for tile in tiles])
+        warnings = _warnings([tile.record.get("remarks", []) for tile in tiles])
         seconds = sum(float(tile.record["seconds"]) for tile in tiles)
-        record = record_of(self.stack, seconds, False, remarks=doubts)
+        record = record_of(self.stack, seconds, False, warnings=warnings)
         passes = max(tile.history.shape[1] for tile in tiles)
         of_leds = ("illumination_na", "gain", "background", "light", "residual")
         of_tiles = ("pupil", "zernike_waves", "corners_px", *of_leds)

@@ -197,7 +197,7 @@ def make_profile(
     sources: dict[str, str] | None = None,
     device: torch.device | str = "cpu",
     made: date | None = None,
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> Iterator[Step | Profile]:
     """Yield the steps of the calibration and, at the end, the profile.
 
@@ -213,7 +213,7 @@ def make_profile(
     sign
         1 if the features of the sample are known to raise the phase, -1 if they lower it, 0 if nobody knows. Where
         the sample does not tell, the layout stays and a note says so: the calibration is not lost.
-    between
+    callback
         Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
@@ -228,7 +228,7 @@ def make_profile(
         place = work.window
         blank = blank.crop(place.row, place.column, place.size_px, place.size_px)
     notes: list[str] = []
-    for found in work.run(between=between):
+    for found in work.run(callback=callback):
         if isinstance(found, Step):
             notes.append(found.sentence)
             yield found
@@ -237,7 +237,7 @@ def make_profile(
     brightness = _joined(result, None if blank is None else blank_gain(blank, result.geometry), notes)
     geometry = result.geometry
     if sign:
-        geometry = _handed(result, work, sign, notes, device, between)
+        geometry = _handed(result, work, sign, notes, device, callback)
     # The file speaks of images in the order of the stack, the calibration of LEDs in that of the array.
     gains, stray = np.ones(len(sample.images)), np.zeros(len(sample.images))
     gains[work.places], stray[work.places] = brightness, _stray_light(result)
@@ -279,7 +279,7 @@ def _handed(
     sign: int,
     notes: list[str],
     device: torch.device | str,
-    between: Callable[[], None] | None,
+    callback: Callable[[], None] | None,
 ) -> Geometry:
     """The geometry or its twin, whichever gives the phase the sign that the sample is known to have."""
     skew = phase_sign(result.reconstruction.object)
@@ -299,7 +299,7 @@ def _handed(
         array=laid_out(result.geometry.array, Variant(True, True, False)),
         microscope=scope.replace(zernike_waves=waves),
     )
-    there = reconstruct(twin, work.images, None, led_array(twin.array, work.field_point_um), device, between)
+    there = reconstruct(twin, work.images, None, led_array(twin.array, work.field_point_um), device, callback)
     twin = twin.replace(microscope=scope.replace(zernike_waves=there.zernike_waves))
     other = phase_sign(there.object)
     if other * sign <= 0:

@@ -54,7 +54,7 @@ def read_dark_level(text: str, sources: dict[str, str]) -> float:
     return level
 
 
-def said_of_images(geometry_path: str | None, dark_level: float | None) -> Images:
+def image_overrides(geometry_path: str | None, dark_level: float | None) -> Images:
     """What the geometry file says of the images, with another dark level if there is one.
 
     Brightness and stray light of an earlier profile are left out: they are what is measured anew.

@@ -21,7 +21,7 @@ from ptychoui.optics.geometry.led_array import limit_notes
 from ptychoui.optics.reconstruction.stack import PassDone, StackReconstruction
 from ptychoui.optics.reconstruction.stack_result import Reconstruction
 from ptychoui.settings import Array, Reconstruct
-from ptychoui.workflows.crop import Window, central_window, cut_note, image_places, leds_seen_from
+from ptychoui.workflows.crop import CropRegion, central_window, cut_note, image_places, leds_seen_from
 
 
 def open_stack(path: str, geometry_path: str | None) -> ImageStack:
@@ -51,7 +51,7 @@ def with_limit_noted(stack: ImageStack) -> ImageStack:
 
 
 def with_calibration(
-    stack: ImageStack, notes: list[str], window: Window | None = None, device: torch.device | str = "cpu"
+    stack: ImageStack, notes: list[str], window: CropRegion | None = None, device: torch.device | str = "cpu"
 ) -> ImageStack:
     """The stack with its geometry calibrated on a window, by default that of `StackCalibration`."""
     from ptychoui.optics.calibration.refine import Step
@@ -78,7 +78,7 @@ class WindowReconstruction:
         By default the central one of up to `LARGEST_PX`.
     leave_out
         Numbers of LEDs whose images are not used.
-    between
+    callback
         See `StackReconstruction`.
 
     Attributes
@@ -86,12 +86,12 @@ class WindowReconstruction:
     images, leds
         (LED, row, column) what is reconstructed, and the LEDs in the same order, as seen from the window's middle.
     field_point_um, curvature_per_um
-        The window's middle, see `Window.field_point_um`, and `curvature` there.
+        The window's middle, see `CropRegion.field_point_um`, and `curvature` there.
     work
         What does the passes.
     notes
         What was chosen for whoever asked for nothing, and what a calibration did.
-    remarks
+    warnings
         What should make its owner doubt the result, once it was `stored`.
     suggested
         The array in another layout, where a `check` found that the images ask for one.
@@ -106,11 +106,11 @@ class WindowReconstruction:
         self,
         stack: ImageStack,
         settings: Reconstruct,
-        window: Window | None = None,
+        window: CropRegion | None = None,
         leave_out: Sequence[int] = (),
         calibrate: bool = False,
         device: torch.device | str = "cpu",
-        between: Callable[[], None] | None = None,
+        callback: Callable[[], None] | None = None,
     ) -> None:
         shape = stack.images.shape[1:]
         self.window = central_window(shape) if window is None else window
@@ -120,7 +120,7 @@ class WindowReconstruction:
         geometry = stack.geometry
         assert geometry is not None
         self.stack, self.settings = stack, settings
-        self.remarks: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
         self.suggested: Array | None = None
         place = self.window
         cut = stack.crop(place.row, place.column, place.size_px, place.size_px)
@@ -136,7 +136,7 @@ class WindowReconstruction:
             settings,
             self.leds,
             device,
-            between=between,
+            callback=callback,
             curvature_per_um=self.curvature_per_um,
         )
         self.seconds = time.perf_counter() - start
@@ -149,12 +149,12 @@ class WindowReconstruction:
             yield done
 
     def check(self) -> None:
-        """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``remarks``."""
+        """Look for what in the images contradicts the geometry, in a few seconds: it is then among the ``warnings``."""
         from ptychoui.optics.calibration.geometry_check import findings, suggested_array
 
         geometry = self.work.geometry
         found = findings(
-            geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.between
+            geometry, self.leds, self.images, self.field_point_um, self.work.model.device, self.work.model.callback
         )
         self.work.contradictions = tuple(one.sentence for one in found)
         self.suggested = suggested_array(geometry.array, found)
@@ -166,8 +166,8 @@ class WindowReconstruction:
     def stored(self, interrupted: bool = False) -> StoredReconstruction:
         """What is known by now, with its record."""
         result = self.work.result()
-        self.remarks = result.remarks
-        record = record_of(self.stack, self.seconds, interrupted, self.notes, result.remarks, self.suggested)
+        self.warnings = result.warnings
+        record = record_of(self.stack, self.seconds, interrupted, self.notes, result.warnings, self.suggested)
         return stored_tiles([result], [self.window], self.settings, record)
 
 
@@ -176,7 +176,7 @@ def record_of(
     seconds: float,
     interrupted: bool,
     notes: Sequence[str] = (),
-    remarks: Sequence[str] = (),
+    warnings: Sequence[str] = (),
     suggested: Array | None = None,
 ) -> dict[str, Any]:
     """Where a result comes from, in plain values, with what should make one doubt it.
@@ -189,8 +189,8 @@ def record_of(
         "unit_counts": stack.unit_counts,
         "seconds": seconds,
         "interrupted": interrupted,
-        "notes": [*stack.provenance.notes, *notes, *remarks],
-        "remarks": list(remarks),
+        "notes": [*stack.provenance.notes, *notes, *warnings],
+        "remarks": list(warnings),
         "versions": versions(),
     }
     if suggested is not None:
@@ -200,7 +200,7 @@ def record_of(
 
 def stored_tiles(
     tiles: Sequence[Reconstruction],
-    windows: Sequence[Window],
+    windows: Sequence[CropRegion],
     settings: Reconstruct,
     record: dict[str, Any],
 ) -> StoredReconstruction:

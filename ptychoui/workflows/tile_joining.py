@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.data.results import StoredReconstruction
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.tile_plan import TilePlan
 
 MARGIN_SHARE = 0.25
@@ -29,7 +29,7 @@ def _shared(plan: TilePlan, a: int, b: int, margin_px: int) -> tuple[tuple[slice
     if high[0] <= low[0] or high[1] <= low[1]:
         return None
 
-    def inside(window: Window) -> tuple[slice, slice]:
+    def inside(window: CropRegion) -> tuple[slice, slice]:
         return (
             slice((low[0] - window.row) * up, (high[0] - window.row) * up),
             slice((low[1] - window.column) * up, (high[1] - window.column) * up),

@@ -12,7 +12,7 @@ from ptychoui.errors import GeometryError
 from ptychoui.optics.geometry.microscope import tile_limits, transforms_fast
 from ptychoui.optics.reconstruction.stack_grids import free_border_px, object_upsampling, stack_sampling
 from ptychoui.settings import Geometry, Reconstruct
-from ptychoui.workflows.crop import Window, leds_seen_from
+from ptychoui.workflows.crop import CropRegion, leds_seen_from
 
 LARGEST_TILE_PX = 256
 SMALLEST_TILE_PX = 24
@@ -32,7 +32,7 @@ class TilePlan:
         Object pixels per camera pixel, a whole number, so that the grids of all tiles coincide.
     """
 
-    windows: tuple[Window, ...]
+    windows: tuple[CropRegion, ...]
     shape: tuple[int, int]
     tile_px: int
     overlap_px: int
@@ -90,7 +90,7 @@ def plan_tiles(
             f"use 4 to {tile_px // 2} camera pixels",
         )
     windows = tuple(
-        Window(row=row, column=column, size_px=tile_px)
+        CropRegion(row=row, column=column, size_px=tile_px)
         for row in _starts(shape[0], tile_px, overlap)
         for column in _starts(shape[1], tile_px, overlap)
     )

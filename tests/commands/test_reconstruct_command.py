@@ -29,7 +29,7 @@ from ptychoui.optics.geometry.pose import VARIANTS, moved
 from ptychoui.paths import sample_data
 from ptychoui.settings import Array, Geometry, Measurement, Microscope, to_toml
 from ptychoui.workflows.calibrate_stack import Spread
-from ptychoui.workflows.full_field import FieldReconstruction
+from ptychoui.workflows.full_field import TiledReconstruction
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 GEOMETRY = Geometry(
@@ -145,7 +145,7 @@ def test_a_calibration_that_is_ended_says_what_is_lost(tmp_path: Path, number: i
 def test_a_calibration_that_is_stopped_in_its_starts_keeps_the_geometry(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, remarks=())
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, warnings=())
 
     def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
         yield SimpleNamespace(geometry=geometry, reconstruction=result, moved=True)
@@ -182,7 +182,7 @@ def test_a_calibration_that_is_ended_twice_says_that_it_is_written(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second signal comes while the first is answered."""
-    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, remarks=())
+    result = SimpleNamespace(fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={}, warnings=())
 
     def calibrated(geometry: Geometry, *_words: object, **_settings: object) -> Any:
         yield SimpleNamespace(geometry=geometry, reconstruction=result, moved=True)
@@ -222,15 +222,15 @@ def test_a_reconstruction_that_is_ended_twice_says_what_is_lost(
     monkeypatch.setattr(WindowReconstruction, "run", twice)
     code, out, err = run(capsys, "reconstruct", stack, "-o", tmp_path / "out.h5")
     assert code == 2 and out == "" and "stopped: out.h5 was not written, the work so far is lost - start it" in err
-    whole = FieldReconstruction.run
+    whole = TiledReconstruction.run
 
-    def after_a_tile(self: FieldReconstruction) -> Any:
+    def after_a_tile(self: TiledReconstruction) -> Any:
         for progress in whole(self):
             yield progress
             if progress.done:
                 yield from twice(self)
 
-    monkeypatch.setattr(FieldReconstruction, "run", after_a_tile)
+    monkeypatch.setattr(TiledReconstruction, "run", after_a_tile)
     words = ("reconstruct", stack, "--full-field", "--tile", 24, "--overlap", 8, "--passes", 2)
     code, out, err = run(capsys, *words, "-o", tmp_path / "f.h5")
     assert code == 2 and out == "" and f"finished tiles are kept in {tmp_path / 'f.h5.tiles'} - go on with --re" in err
@@ -284,7 +284,7 @@ def test_calibrate_says_what_changed_with_units(
     stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = SimpleNamespace(
-        fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1}, remarks=("a doubt",)
+        fitted_residual=0.01, amplitude_residual=0.02, zernike_waves={4: 0.1}, warnings=("a doubt",)
     )
 
     def moved_a_bit(geometry: Geometry, *_words: object, **_settings: object) -> Any:
@@ -307,16 +307,16 @@ def test_a_full_field_is_stopped_and_goes_on(
     values = json.loads(out)
     assert values["tiles"] == 4 and values["tile_px"] == 24 and values["border_mismatch"] >= 0
     assert not (tmp_path / "whole.h5.tiles").exists()
-    whole = FieldReconstruction.run
+    whole = TiledReconstruction.run
 
-    def interrupted(self: FieldReconstruction) -> Any:
+    def interrupted(self: TiledReconstruction) -> Any:
         for progress in whole(self):
             if progress.tile == 2 and progress.number == 2 and not progress.resumed:
                 signal.raise_signal(signal.SIGINT)
             yield progress
 
     with monkeypatch.context() as patch:
-        patch.setattr(FieldReconstruction, "run", interrupted)
+        patch.setattr(TiledReconstruction, "run", interrupted)
         code, _, err = run(capsys, *words, "-o", tmp_path / "parts.h5")
     assert code == 2 and "stopped; 2 of 4 tiles are kept" in err and not (tmp_path / "parts.h5").exists()
     code, _, err = run(capsys, *words, "-o", tmp_path / "parts.h5")

@@ -132,12 +132,12 @@ def test_a_stop_in_the_middle_of_the_way_back_spoils_that_pass_only() -> None:
         problem.chain(UNROLLS, HeavyBall("7/8")), problem.x, problem.inputs, Scratch()
     )
 
-    def between() -> None:
+    def callback() -> None:
         calls[0] += 1
         if calls[0] == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trace.backward(problem.cotangent, (), between)
+        trace.backward(problem.cotangent, (), callback)
     with pytest.raises(EngineError):
         trace.backward(problem.cotangent, ())

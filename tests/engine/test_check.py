@@ -10,7 +10,7 @@ from engine.chains import TanhLayer, optics_problem, tanh_problem
 from optics.setups import figure
 from torch import Tensor
 
-from ptychoui.engine.check import START, deviations, directional_deviation, off_kinks, products_of
+from ptychoui.engine.check import START, deviations, directional_deviation, off_kinks, vjps_of
 from ptychoui.engine.float_updates import Plain
 from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
@@ -116,8 +116,8 @@ def relative(layer: Layer, bias: float = 1.0, size: float = 1.0, dtype: Any = to
 
     x, inputs = size * noise(4, 5), {"bias": torch.full((5,), bias, dtype=dtype), "gain": noise(5), **more}
     chain, cotangent = Chain([layer] * 5, Plain()), noise(4, 5)
-    products = products_of(chain, x, inputs, cotangent, tuple(inputs), Checkpoint())
-    found = deviations(chain, x, inputs, cotangent, products, generator)
+    vjps = vjps_of(chain, x, inputs, cotangent, tuple(inputs), Checkpoint())
+    found = deviations(chain, x, inputs, cotangent, vjps, generator)
     return {name: deviation.relative for name, deviation in found.items()}
 
 

@@ -92,7 +92,7 @@ def test_every_segment_says_what_it_keeps() -> None:
 
 
 @pytest.mark.parametrize("names", [*CUTS, ("checkpoint", "reversible"), ("store_all", "reversible")], ids="+".join)
-def test_the_peak_of_segments_is_foretold(names: tuple[str, ...]) -> None:
+def test_the_peak_of_segments_is_predicted(names: tuple[str, ...]) -> None:
     problem, update = tanh_problem(batch=16, size=64), HeavyBall("1/2")
     chain = problem.chain(40, update)
     cost = probe(chain, problem.x, problem.inputs, tuple(problem.inputs))

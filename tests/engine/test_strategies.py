@@ -166,14 +166,14 @@ def test_a_stop_between_layers_comes_through_and_spoils_nothing(name: str, at: i
     problem, work, calls = optics_problem(7), Scratch(), [0]
     chain = problem.chain(7, HeavyBall("7/8"))
 
-    def between() -> None:
+    def callback() -> None:
         calls[0] += 1
         if calls[0] == at:
             raise StopRequested
 
     with pytest.raises(StopRequested):
-        trace = strategy(name).forward(chain, problem.x, problem.inputs, work, between)
-        trace.backward(problem.cotangent, ("weights",), between)
+        trace = strategy(name).forward(chain, problem.x, problem.inputs, work, callback)
+        trace.backward(problem.cotangent, ("weights",), callback)
     assert calls[0] == at
     again = strategy(name).forward(chain, problem.x, problem.inputs, work)
     _, expected = problem.run(name, 7, HeavyBall("7/8"))

@@ -35,7 +35,7 @@ def test_only_the_newest_of_waiting_jobs_with_a_key_is_done() -> None:
     jobs = JobQueue(Mailbox())
     gate = threading.Event()
     jobs.submit("gate", lambda: gate.wait(10))
-    numbers = [jobs.submit("judge", lambda i=i: i) for i in range(20)]
+    numbers = [jobs.submit("assess", lambda i=i: i) for i in range(20)]
     gate.set()
     found = answers(jobs)
     assert [number for number in numbers if number in found] == [numbers[-1]]

@@ -15,9 +15,9 @@ from ptychoui.errors import PtychouiError, StopRequested
 from ptychoui.export import reconstruction_figures
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import opening, runs
+from ptychoui.session.assessment import assess
 from ptychoui.session.document import Document, experiment_on
 from ptychoui.session.history import RunHistory
-from ptychoui.session.judgement import judge
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.worker import RunState, Worker
 from ptychoui.settings import FpmExperiment
@@ -131,12 +131,12 @@ def test_a_geometry_is_judged_or_refused_in_a_sentence() -> None:
     document = Document(tiny())
     geometry, design = document.geometry, document.design()
     assert geometry is not None and design is not None
-    fine = judge(geometry, *design, document.fpm.measurement)
+    fine = assess(geometry, *design, document.fpm.measurement)
     assert fine.derived is not None and fine.feasibility is not None
     tilted = geometry.replace(
         array=geometry.array.replace(height_mm=1.0, pose=geometry.array.pose.replace(tilt_x_deg=50))
     )
-    bad = judge(tilted, None, None, document.fpm.measurement)
+    bad = assess(tilted, None, None, document.fpm.measurement)
     assert bad.derived is None and "above the sample" in bad.problem
 
 
@@ -153,9 +153,9 @@ def test_a_stop_is_heard_while_the_truth_is_reconstructed(tmp_path: Path, monkey
     """It takes longer than a person waits for a window to close."""
     control = RunControl()
 
-    def explained(*_words: object, between: Callable[[], None]) -> None:
+    def explained(*_words: object, callback: Callable[[], None]) -> None:
         control.stop()
-        between()
+        callback()
 
     monkeypatch.setattr(examples, "explain_stack", explained)
     monkeypatch.setattr(examples, "_LAST_FIELD", {})

@@ -32,7 +32,7 @@ from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 from ptychoui.workflows import calibrate_stack
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
@@ -129,7 +129,7 @@ def test_a_square_beside_the_axis_is_reconstructed_as_by_the_command_line(sample
     plan = short(3, size_px=32, center_row_px=20.0, center_column_px=70.0)
     (found,) = [event.report.found for event in events(sample, plan) if isinstance(event, StackReconstructed)]
     row, column, size = plan.square(sample.images.shape)
-    work = WindowReconstruction(sample, plan.settings, Window(row=row, column=column, size_px=size))
+    work = WindowReconstruction(sample, plan.settings, CropRegion(row=row, column=column, size_px=size))
     for _ in work.run():
         pass
     assert np.array_equal(found.object, work.stored().object)
@@ -164,14 +164,14 @@ def test_a_stop_is_heard_between_a_few_leds(sample: ImageStack) -> None:
 
     seen = 0
 
-    def between() -> None:
+    def callback() -> None:
         nonlocal seen
         seen += 1
         if seen == 10:
             raise StopRequested
 
     assert sample.geometry is not None
-    work = StackReconstruction(sample.geometry, np.array(sample.images), Reconstruct(), between=between)
+    work = StackReconstruction(sample.geometry, np.array(sample.images), Reconstruct(), callback=callback)
     with pytest.raises(StopRequested):
         list(work.run())
     assert seen == 10 and not work.history
@@ -274,11 +274,11 @@ def test_a_mirrored_layout_brings_the_one_to_take_instead(monkeypatch: pytest.Mo
     monkeypatch.setattr(geometry_check, "LAYOUT_PASSES", 3)
     stack = replace(simulated("brick"), geometry=WRONG["mirrored"](RIGHT))
     (report,) = [one.report for one in events(stack, short(2, size_px=64)) if isinstance(one, StackReconstructed)]
-    assert any("another layout" in remark for remark in report.found.remarks)
+    assert any("another layout" in warning for warning in report.found.warnings)
     assert report.suggested is not None
     pose = report.suggested.geometry.array.pose
     assert (pose.flip_x, pose.flip_y, pose.swap_xy) in ((False, False, False), (True, True, False))
-    assert any(report.suggested.settings in remark for remark in report.found.remarks)
+    assert any(report.suggested.settings in warning for warning in report.found.warnings)
     assert report.suggested.geometry.microscope == report.geometry.microscope
     assert report.suggested.geometry.array.numbers() == report.geometry.array.numbers()
 
@@ -295,20 +295,22 @@ def test_a_suggested_layout_is_kept_with_the_result(by: str, monkeypatch: pytest
             if isinstance(one, StackReconstructed)
         ]
         save_report(path, report, stack)
-        remarks, suggested = report.found.remarks, report.suggested
+        warnings, suggested = report.found.warnings, report.suggested
         assert suggested is not None and open_report(kept).suggested == suggested
         settings, array = suggested.settings, suggested.geometry.array
     else:
-        work = WindowReconstruction(stack, Reconstruct(passes=2), Window(row=0, column=0, size_px=64))
+        work = WindowReconstruction(stack, Reconstruct(passes=2), CropRegion(row=0, column=0, size_px=64))
         list(work.run())
         work.check()
         save_reconstruction(path, work.stored())
         assert work.suggested is not None
-        remarks, array, settings = work.remarks, work.suggested, geometry_check.settings_of(work.suggested)
+        warnings, array, settings = work.warnings, work.suggested, geometry_check.settings_of(work.suggested)
     back = open_report(path)
     assert back.suggested is not None and back.suggested.settings == settings
     assert back.suggested.geometry == back.geometry.replace(array=array)
-    assert sorted(back.found.remarks) == sorted(remarks) and any(settings in remark for remark in back.found.remarks)
+    assert sorted(back.found.warnings) == sorted(warnings) and any(
+        settings in warning for warning in back.found.warnings
+    )
 
 
 def test_a_right_layout_brings_no_other(sample: ImageStack) -> None:

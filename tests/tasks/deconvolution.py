@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ptychoui.engine import AutogradLayer, Chain, HeavyBall
-from ptychoui.engine.strategy import Between
+from ptychoui.engine.strategy import Callback
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import Experiment, Kind, Metric, Settings, Training, register
 from ptychoui.training.devices import pick_device
@@ -157,8 +157,8 @@ class DeconvolutionTask:
         parameters["kernel"].clamp_(0, 1)
         parameters["step"].clamp_(1e-3, 1.0)
 
-    def preflight(self, _parameters: ParameterSet, between: Between) -> Preflight:
-        between()
+    def preflight(self, _parameters: ParameterSet, callback: Callback) -> Preflight:
+        callback()
         return Preflight(summary=f"{len(TRUE_KERNEL)} taps blur the signals")
 
     def shown_first(self, _step: int) -> None:
@@ -198,13 +198,13 @@ class DeconvolutionTask:
 def build_task(
     experiment: Experiment,
     tell: Callable[[str], None] = lambda _sentence: None,
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> DeconvolutionTask:
     """Make smooth random signals and blur them."""
     assert isinstance(experiment, Deconvolution)
     tell("making signals")
-    if between is not None:
-        between()
+    if callback is not None:
+        callback()
     settings, rng = experiment.blur, np.random.default_rng(experiment.seed)
     dtype = torch.float32 if experiment.engine.precision == "float32" else torch.float64
     device = pick_device(experiment.engine.device)

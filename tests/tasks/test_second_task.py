@@ -24,12 +24,12 @@ import ptychoui
 from ptychoui.cli import main
 from ptychoui.errors import CertificateError, SettingsError
 from ptychoui.settings import KINDS, kinds, load_experiment, to_toml
-from ptychoui.training.check import check_products
+from ptychoui.training.check import check_vjps
 from ptychoui.training.control import RunControl
 from ptychoui.training.evaluation import evaluate_run, load_run
-from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone, Validated
+from ptychoui.training.events import Finished, Started, StepDone, Validated, VjpsChecked
 from ptychoui.training.gradients import loss_and_gradients
-from ptychoui.training.planning import plan_run, ways_to_check
+from ptychoui.training.planning import methods_to_check, plan_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run, resume_run
 from ptychoui.training.task import AnyTask
@@ -118,7 +118,7 @@ def test_it_learns_and_its_gradients_are_checked() -> None:
     events = list(Trainer(build_task(experiment())).run())
     scores = [event.scores["signal_error"] for event in events if isinstance(event, Validated)]
     assert len(scores) == 5 and scores[-1] < 0.9 * scores[0] and scores[0] < 0.5
-    assert sum(isinstance(event, ProductsChecked) for event in events) == 4
+    assert sum(isinstance(event, VjpsChecked) for event in events) == 4
     started = events[0]
     assert isinstance(started, Started) and started.summary == "5 taps blur the signals"
     assert started.notes == ("signals are made from the seed", "a quarter of the signals is held out")
@@ -149,17 +149,17 @@ def test_it_is_planned() -> None:
 
 def test_a_wrong_product_of_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     task = build_task(experiment())
-    way = ways_to_check(task, plan_run(task, task.parameters()))[0]
+    method = methods_to_check(task, plan_run(task, task.parameters()))[0]
 
     def spoilt(signals: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
         return right(signals, taps.detach() + 0.5 * (taps - taps.detach()))
 
     right = deconvolution.blur
-    arguments = (task, task.double(), way, task.parameters(), task.training.pick([0]))
-    assert check_products(*arguments, torch.Generator().manual_seed(1)) < 1e-6
+    arguments = (task, task.double(), method, task.parameters(), task.training.pick([0]))
+    assert check_vjps(*arguments, torch.Generator().manual_seed(1)) < 1e-6
     monkeypatch.setattr(deconvolution, "blur", spoilt)
     with pytest.raises(CertificateError, match="derivatives in kernel"):
-        check_products(*arguments, torch.Generator().manual_seed(1))
+        check_vjps(*arguments, torch.Generator().manual_seed(1))
 
 
 def test_it_is_stopped_and_resumed_bit_for_bit(tmp_path: Path) -> None:

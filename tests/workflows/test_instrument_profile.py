@@ -22,7 +22,7 @@ from ptychoui.optics.geometry.pose import Variant, laid_out
 from ptychoui.settings import Images, to_toml
 from ptychoui.workflows import instrument_profile as profile_module
 from ptychoui.workflows.instrument_profile import Profile, blank_gain, check_blank, make_profile, phase_sign, structure
-from ptychoui.workflows.profile_files import open_for_profile, read_dark_level, said_of_images
+from ptychoui.workflows.profile_files import image_overrides, open_for_profile, read_dark_level
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ def test_an_earlier_profile_gives_dark_level_and_exposures_but_no_brightness(sce
     tifffile.imwrite(tmp_path / "s.tif", 1000 * scene.images + 50, photometric="minisblack")
     name, geometry = str(tmp_path / "s.tif"), str(tmp_path / "old.toml")
     Path(geometry).write_text(old.toml())
-    kept = said_of_images(geometry, None)
+    kept = image_overrides(geometry, None)
     assert kept == Images(dark_level=50.0, exposures=(2.0,) * count)
-    assert said_of_images(geometry, 40.0).dark_level == 40.0 and said_of_images(None, None) == Images()
+    assert image_overrides(geometry, 40.0).dark_level == 40.0 and image_overrides(None, None) == Images()
     found = open_for_profile(name, geometry, kept)
     assert found.images * found.unit_counts == pytest.approx(1000 * scene.images, abs=0.05)
 
@@ -215,8 +215,8 @@ def test_the_dark_level_is_subtracted_before_anything_else(scene: Scene, tmp_pat
     tifffile.imwrite(tmp_path / "s.tif", 1000 * scene.images + 50, photometric="minisblack")
     (tmp_path / "g.toml").write_text(to_toml(scene.believed))
     name, geometry = str(tmp_path / "s.tif"), str(tmp_path / "g.toml")
-    plain = open_for_profile(name, geometry, said_of_images(geometry, None))
-    taken = open_for_profile(name, geometry, said_of_images(geometry, 50.0))
+    plain = open_for_profile(name, geometry, image_overrides(geometry, None))
+    taken = open_for_profile(name, geometry, image_overrides(geometry, 50.0))
     assert plain.unit_counts - taken.unit_counts == pytest.approx(50, abs=0.1)
 
 

@@ -12,7 +12,7 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import StoredReconstruction
 from ptychoui.paths import resources
 from ptychoui.settings import Reconstruct
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction, open_stack
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ def opened(path: Path, geometry: str) -> ImageStack:
     return open_stack(str(path), str(resources() / "geometries" / geometry))
 
 
-def reconstructed(stack: ImageStack, settings: Reconstruct, window: Window | None = None) -> StoredReconstruction:
+def reconstructed(stack: ImageStack, settings: Reconstruct, window: CropRegion | None = None) -> StoredReconstruction:
     work = WindowReconstruction(stack, settings, window)
     for _ in work.run():
         pass
@@ -84,7 +84,7 @@ def test_the_usaf_target_is_resolved_down_to_group_9(shared_data: Path) -> None:
     group 8, element 1 along x and y, and nothing of element 3.
     """
     stack = opened(shared_data / "elfpie" / "lowSeqData260.mat", "elfpie_usaf.toml")
-    result = reconstructed(stack, Reconstruct(passes=15, upsampling=4), Window(row=0, column=0, size_px=260))
+    result = reconstructed(stack, Reconstruct(passes=15, upsampling=4), CropRegion(row=0, column=0, size_px=260))
     assert result.object.shape == (1040, 1040) and result.fitted_residual < 0.02
     after = np.abs(result.object) ** 2
     for element, least in (((8, 1), 0.8), ((8, 3), 0.8), ((9, 1), 0.5), ((9, 2), 0.1)):

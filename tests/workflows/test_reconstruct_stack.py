@@ -15,7 +15,7 @@ from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.reconstruction.stack import reconstruct
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 from ptychoui.workflows.collect_objects import collect_objects
-from ptychoui.workflows.crop import Window, central_window, leds_seen_from
+from ptychoui.workflows.crop import CropRegion, central_window, leds_seen_from
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction, with_calibration
 
 GEOMETRY = Geometry(
@@ -45,7 +45,7 @@ def stack() -> ImageStack:
 @pytest.mark.parametrize(("row", "column"), [(16, 216), (180, 20)])
 def test_the_angles_of_a_window_off_the_axis_are_those_of_its_centre(stack: ImageStack, row: int, column: int) -> None:
     """Spherical waves over the whole field tell the right sign and axis of the field point from all wrong ones."""
-    window = Window(row=row, column=column, size_px=44)
+    window = CropRegion(row=row, column=column, size_px=44)
     work = WindowReconstruction(stack, SETTINGS, window)
     for _ in work.run():
         pass
@@ -60,17 +60,17 @@ def test_the_angles_of_a_window_off_the_axis_are_those_of_its_centre(stack: Imag
 
 
 def test_large_images_give_their_middle_and_say_so(stack: ImageStack) -> None:
-    assert central_window((300, 400)) == Window(row=22, column=72, size_px=256)
+    assert central_window((300, 400)) == CropRegion(row=22, column=72, size_px=256)
     work = WindowReconstruction(stack, SETTINGS.replace(passes=1))
-    assert work.window == Window(row=0, column=20, size_px=240)
+    assert work.window == CropRegion(row=0, column=20, size_px=240)
     assert "the central 240 x 240 of 240 x 280 pixels" in work.notes[0]
-    assert not WindowReconstruction(stack, SETTINGS, Window(row=0, column=0, size_px=40)).notes
+    assert not WindowReconstruction(stack, SETTINGS, CropRegion(row=0, column=0, size_px=40)).notes
 
 
 def test_the_order_of_the_images_does_not_matter(stack: ImageStack) -> None:
     order = np.random.default_rng(0).permutation(len(stack.images))
     mixed = replace(stack, images=stack.images[order], led_numbers=stack.led_numbers[order])
-    window = Window(row=100, column=120, size_px=32)
+    window = CropRegion(row=100, column=120, size_px=32)
     found = []
     for some in (stack, mixed):
         work = WindowReconstruction(some, SETTINGS.replace(passes=3), window)
@@ -81,7 +81,7 @@ def test_the_order_of_the_images_does_not_matter(stack: ImageStack) -> None:
 
 
 def test_leds_can_be_left_out_and_must_have_images(stack: ImageStack) -> None:
-    window = Window(row=100, column=120, size_px=32)
+    window = CropRegion(row=100, column=120, size_px=32)
     work = WindowReconstruction(stack, SETTINGS.replace(passes=2), window, leave_out=[0, 7])
     list(work.run())
     assert work.stored().led_numbers.tolist() == [n for n in range(25) if n not in (0, 7)]
@@ -91,7 +91,7 @@ def test_leds_can_be_left_out_and_must_have_images(stack: ImageStack) -> None:
     with pytest.raises(DataError, match="no image of LED 20"):
         WindowReconstruction(few, SETTINGS, window)
     with pytest.raises(DataError, match="leaves the image"):
-        WindowReconstruction(stack, SETTINGS, Window(row=230, column=0, size_px=32))
+        WindowReconstruction(stack, SETTINGS, CropRegion(row=230, column=0, size_px=32))
 
 
 def test_the_same_leds_are_used_everywhere_in_the_field() -> None:
@@ -102,7 +102,7 @@ def test_the_same_leds_are_used_everywhere_in_the_field() -> None:
 
 
 def test_a_result_becomes_objects_and_keeps_its_history(stack: ImageStack, tmp_path) -> None:
-    work = WindowReconstruction(stack, SETTINGS.replace(passes=4), Window(row=90, column=110, size_px=48))
+    work = WindowReconstruction(stack, SETTINGS.replace(passes=4), CropRegion(row=90, column=110, size_px=48))
     for done in work.run():
         if done.number == 3:
             break
@@ -120,7 +120,7 @@ def test_a_result_becomes_objects_and_keeps_its_history(stack: ImageStack, tmp_p
 
 @pytest.mark.parametrize("size", [41, 42, 43])
 def test_windows_of_any_size_have_grids(stack: ImageStack, size: int) -> None:
-    work = WindowReconstruction(stack, SETTINGS.replace(passes=1), Window(row=90, column=110, size_px=size))
+    work = WindowReconstruction(stack, SETTINGS.replace(passes=1), CropRegion(row=90, column=110, size_px=size))
     list(work.run())
     assert abs(len(work.object()) - size * 0.5 / work.stored().object_pixel_um) <= 2
 

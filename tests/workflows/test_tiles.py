@@ -17,7 +17,7 @@ from ptychoui.data.results import StoredReconstruction, load_reconstruction
 from ptychoui.errors import GeometryError, RunError
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
-from ptychoui.workflows.full_field import FieldReconstruction
+from ptychoui.workflows.full_field import TiledReconstruction
 from ptychoui.workflows.tile_joining import blend, match
 from ptychoui.workflows.tile_plan import TilePlan, plan_tiles
 
@@ -59,7 +59,7 @@ def truth(made: tuple[ImageStack, np.ndarray]) -> np.ndarray:
 
 
 def finished(stack: ImageStack, folder: Path) -> StoredReconstruction:
-    work = FieldReconstruction(stack, SETTINGS, plan_of(), folder)
+    work = TiledReconstruction(stack, SETTINGS, plan_of(), folder)
     for _ in work.run():
         pass
     return work.result()
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_anywhere_gives_the_same_bits(
 ) -> None:
     plan, folder = plan_of(), tmp_path / "tiles"
     for stop_after in (3, 30, 40, 10**6):
-        work = FieldReconstruction(stack, SETTINGS, plan, folder, resume=True)
+        work = TiledReconstruction(stack, SETTINGS, plan, folder, resume=True)
         resumed = 0
         for step, progress in enumerate(work.run()):
             resumed += progress.resumed
@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_anywhere_gives_the_same_bits(
     whole_file = (folder / "tile-00002.h5").read_bytes()
     (folder / "tile-00002.h5").write_bytes(whole_file[: len(whole_file) // 2])
     (folder / ".0123456789abcdef.tmp").write_bytes(b"half")
-    work = FieldReconstruction(stack, SETTINGS, plan, folder, resume=True)
+    work = TiledReconstruction(stack, SETTINGS, plan, folder, resume=True)
     assert sum(not progress.resumed for progress in work.run()) == SETTINGS.passes + 1
     found = work.result()
     for name in ("object", "pupil", "gain", "residual", "history", "illumination_na"):
@@ -144,10 +144,10 @@ def test_a_run_that_was_stopped_anywhere_gives_the_same_bits(
 
 def test_other_settings_data_or_geometry_are_not_mixed_in(stack: ImageStack, tmp_path: Path) -> None:
     plan, folder = plan_of(), tmp_path / "tiles"
-    next(FieldReconstruction(stack, SETTINGS, plan, folder).run())
+    next(TiledReconstruction(stack, SETTINGS, plan, folder).run())
     with pytest.raises(RunError, match="holds tiles of an earlier run"):
-        FieldReconstruction(stack, SETTINGS, plan, folder)
-    FieldReconstruction(stack, SETTINGS, plan, folder, resume=True)
+        TiledReconstruction(stack, SETTINGS, plan, folder)
+    TiledReconstruction(stack, SETTINGS, plan, folder, resume=True)
     for message, changes in (
         ("settings differ", {"settings": SETTINGS.replace(passes=9)}),
         ("tiles differ", {"plan": plan_of(overlap_px=12)}),
@@ -160,12 +160,12 @@ def test_other_settings_data_or_geometry_are_not_mixed_in(stack: ImageStack, tmp
     ):
         given = {"stack": stack, "settings": SETTINGS, "plan": plan, "folder": folder} | changes
         with pytest.raises(RunError, match=message):
-            FieldReconstruction(**given, resume=True)  # type: ignore[arg-type]
+            TiledReconstruction(**given, resume=True)  # type: ignore[arg-type]
     (folder / "fingerprint.json").write_text("{")
     with pytest.raises(RunError, match="another run"):
-        FieldReconstruction(stack, SETTINGS, plan, folder, resume=True)
+        TiledReconstruction(stack, SETTINGS, plan, folder, resume=True)
     with pytest.raises(RunError, match="not finished"):
-        FieldReconstruction(stack, SETTINGS, plan, tmp_path / "new").result()
+        TiledReconstruction(stack, SETTINGS, plan, tmp_path / "new").result()
 
 
 def test_phases_and_scales_of_tiles_are_found() -> None:

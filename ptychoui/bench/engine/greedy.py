@@ -1,6 +1,6 @@
 """``ptychoui bench greedy``: greedy learning against checkpoints at the same memory, and where their losses go.
 
-Two networks with one greedy module per unroll, so that both ways keep one linearised layer:
+Two networks with one greedy module per unroll, so that both methods keep one linearised layer:
 
 * ``cnn``: residual CNNs with weights of their own in every unroll, x' = x + h_k(x), which remove noise from photographs
   and micrographs. By counting, checkpoints take 4/3 of the time: a forward pass more, where a backward pass takes two;
@@ -10,7 +10,7 @@ Timed is one step without its optimiser, which is the same for both: forward pas
 figure ``by parts`` is what the layers' increments, products and stored passes, timed alone, allow on this machine.
 
 The loss curves are of the same networks and the same batches in the same order: the CNNs end to end and greedily, every
-module with an Adam of its own and each way with the better of two learning rates (Ozturkler et al. 2022: modules are
+module with an Adam of its own and each method with the better of two learning rates (Ozturkler et al. 2022: modules are
 updated one after the other, the next one gets the output computed before the update), and a design learned from an
 experiment under ``reversible`` and ``greedy``, where modules share the design and its derivative is that of the mean of
 their losses. Scores are those of the last output on held-out data; scoring is not part of the time.
@@ -81,17 +81,20 @@ def run(
     curves: list[tuple[Curve, Curve]] = []
     with _threads(threads[0]):
         if steps:
-            ways = (CHECKPOINT, GREEDY)
+            methods = (CHECKPOINT, GREEDY)
             pair = [
                 min(
-                    (cnn_curve(way, unrolls, size, channels, batch, steps, rate, say=say, clock=on) for rate in RATES),
+                    (
+                        cnn_curve(method, unrolls, size, channels, batch, steps, rate, say=say, clock=on)
+                        for rate in RATES
+                    ),
                     key=lambda curve: curve.scores[-1],
                 )
-                for way in ways
+                for method in methods
             ]
             curves.append((pair[0], pair[1]))
         if design is not None and design_steps:
-            pair = [design_curve(way, design, design_steps, say, on) for way in (DESIGN_STRATEGY, GREEDY)]
+            pair = [design_curve(method, design, design_steps, say, on) for method in (DESIGN_STRATEGY, GREEDY)]
             curves.append((pair[0], pair[1]))
     return {
         "rows": [asdict(row) for row in rows],

@@ -54,7 +54,7 @@ class Row:
 
 
 def compare(task: Task, repeats: int) -> Row:
-    """Time both ways and the parts of the layers, interleaved, and measure their memory with fresh workspaces."""
+    """Time both methods and the parts of the layers, interleaved, and measure their memory with fresh workspaces."""
     keep, work = Scratch(), Scratch()
     _, cotangent = mean_square(task.target, task.x)
     into = {name: torch.zeros_like(task.inputs[name]) for name in task.wanted}
@@ -74,20 +74,20 @@ def compare(task: Task, repeats: int) -> Row:
             at.pullback(cotangent, into)
 
     works = {CHECKPOINT: Scratch(), GREEDY: Scratch()}
-    ways: dict[str, Callable[[], object]] = {
+    methods: dict[str, Callable[[], object]] = {
         CHECKPOINT: lambda: end_to_end(task, works[CHECKPOINT]),
         GREEDY: lambda: greedily(task, works[GREEDY], lambda _done: None),
         "increment": increments,
         "products": products,
         "stored": stored,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    busy: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    busy: dict[str, list[float]] = {name: [] for name in methods}
     with torch.no_grad():
         for repeat in range(repeats + 1):
-            for name, way in ways.items():
+            for name, method in methods.items():
                 began, busy_before = time.perf_counter(), time.process_time()
-                way()
+                method()
                 if repeat:  # the first warms up
                     seconds[name].append(time.perf_counter() - began)
                     busy[name].append(time.process_time() - busy_before)

@@ -31,7 +31,7 @@ HELD_OUT_CROPS = 4
 """Crops of every held-out image."""
 
 RATES = (1e-3, 3e-3)
-"""Learning rates of the CNNs: each way has the one that ends lowest."""
+"""Learning rates of the CNNs: each method has the one that ends lowest."""
 
 SCORES = 20
 """Scores along a loss curve."""
@@ -70,7 +70,7 @@ class Curve:
 
 
 def cnn_curve(
-    way: str,
+    method: str,
     unrolls: int,
     size: int,
     channels: int,
@@ -88,7 +88,7 @@ def cnn_curve(
         [n for n in range(len(HELD_OUT_IMAGES)) for _ in range(HELD_OUT_CROPS)]
     )
     optimisers = [torch.optim.Adam([cnn.weights[name] for name in names], lr=rate) for names in cnn.names]
-    curve = Curve(problem="cnn", strategy=way, rate=rate, steps=[], seconds=[], scores=[])
+    curve = Curve(problem="cnn", strategy=method, rate=rate, steps=[], seconds=[], scores=[])
     work, elapsed = Scratch(), 0.0
 
     def update(module: int, gradients: dict[str, Tensor]) -> None:
@@ -101,14 +101,14 @@ def cnn_curve(
         curve.steps.append(step)
         curve.seconds.append(elapsed)
         curve.scores.append(mean_square(held_out[1], output)[0])
-        say(f"    cnn, {way}, rate {rate:g}: step {step}, {elapsed:.0f} s, held-out error {curve.scores[-1]:.5f}")
+        say(f"    cnn, {method}, rate {rate:g}: step {step}, {elapsed:.0f} s, held-out error {curve.scores[-1]:.5f}")
 
     score(0)
     places = {round(steps * (n + 1) / SCORES) for n in range(SCORES)}
     for step in range(1, steps + 1):
         task = cnn.task(*crops.batch(batch))
         began = clock()
-        if way == GREEDY:
+        if method == GREEDY:
             greedily(task, work, lambda done: update(done.module, done.inputs))
         else:
             _, gradients = end_to_end(task, work)
@@ -121,20 +121,20 @@ def cnn_curve(
 
 
 def design_curve(
-    way: str, experiment: FpmExperiment, steps: int, say: Say = lambda _: None, clock: Clock = CLOCKS["wall"]
+    method: str, experiment: FpmExperiment, steps: int, say: Say = lambda _: None, clock: Clock = CLOCKS["wall"]
 ) -> Curve:
     """Learn an experiment's design under a strategy; greedily with as many modules as there are unrolls."""
     network, training = experiment.network, experiment.training
-    engine = experiment.engine.replace(strategy=way, modules=network.unrolls, device="cpu", check_every=0)
+    engine = experiment.engine.replace(strategy=method, modules=network.unrolls, device="cpu", check_every=0)
     training = training.replace(steps=steps, validate_every=max(1, steps // SCORES))
     trainer = Trainer(build_task(experiment.replace(engine=engine, training=training)))
-    curve = Curve(problem="design", strategy=way, rate=training.learning_rate, steps=[], seconds=[], scores=[])
+    curve = Curve(problem="design", strategy=method, rate=training.learning_rate, steps=[], seconds=[], scores=[])
     for event, elapsed in timed(trainer.run(), clock):
         if isinstance(event, Validated):
             curve.steps.append(event.step)
             curve.seconds.append(elapsed)
             curve.scores.append(event.scores["complex_error"])
-            say(f"    design, {way}: step {event.step}, {elapsed:.0f} s, complex error {curve.scores[-1]:.4f}")
+            say(f"    design, {method}: step {event.step}, {elapsed:.0f} s, complex error {curve.scores[-1]:.4f}")
     return curve
 
 

@@ -1,4 +1,4 @@
-"""The problems of ``ptychoui bench greedy``, and the two ways through a step of each."""
+"""The problems of ``ptychoui bench greedy``, and the two methods through a step of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ptychoui bench memory`` and ``bench leds``: the memory of a pass beside what was foretold, and over LEDs.
+"""``ptychoui bench memory`` and ``bench leds``: the memory of a pass beside what was predicted, and over LEDs.
 
 `run` draws configurations by a seed, foretells the peak of each from probes of one layer with a few objects,
 as a run does when it plans, and measures it in fresh processes:
@@ -53,7 +53,7 @@ GEOMETRIES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One configuration: bytes foretold and measured."""
+    """One configuration: bytes predicted and measured."""
 
     configuration: Pass
     predicted: int
@@ -86,7 +86,7 @@ class Probes:
         return self._known[key]
 
 
-def foretold(one: Pass, cost: LayerCost, chain: Chain) -> int:
+def predicted_bytes(one: Pass, cost: LayerCost, chain: Chain) -> int:
     """Peak bytes of a pass of a chain like that one."""
     return predict_greedy(cost, chain, one.modules) if one.strategy == GREEDY else predict(cost, chain, one.strategy)
 
@@ -94,7 +94,7 @@ def foretold(one: Pass, cost: LayerCost, chain: Chain) -> int:
 def draw(
     generator: np.random.Generator, name: str, least: int, most: int, probes: Probes, samples: float
 ) -> tuple[Pass, int]:
-    """A configuration under a strategy with a peak foretold between two numbers of bytes, and that peak.
+    """A configuration under a strategy with a peak predicted between two numbers of bytes, and that peak.
 
     Whether LEDs are streamed is drawn first: a streamed pass takes so little memory, and one that solves so much time,
     that they get large objects and few LEDs.
@@ -125,7 +125,7 @@ def draw(
             candidates = [
                 (deeper, peak)
                 for deeper, chain in _depths(one, samples)
-                if least <= (peak := foretold(deeper, probes.cost(deeper), chain)) <= most
+                if least <= (peak := predicted_bytes(deeper, probes.cost(deeper), chain)) <= most
             ]
         except GeometryError:  # an LED's pupil leaves the grid
             continue
@@ -175,7 +175,7 @@ def run(
         order += [NAMES[int(place)] for place in generator.permutation(len(NAMES))]
     for name in order[:configurations]:
         one, predicted = draw(generator, name, least, most, probes, samples)
-        progress(f"{_words(one)}: {predicted / 1e6:.0f} MB foretold")
+        progress(f"{_words(one)}: {predicted / 1e6:.0f} MB predicted")
         plain, apart = _measured(one)
         rows.append(_row(one, predicted, plain, apart))
     return {
@@ -264,7 +264,7 @@ def run_leds(
 ) -> dict[str, object]:
     """A reversible pass on more and more LEDs at one budget; the dictionary is what ``--json`` prints.
 
-    Without a budget it is 5 % above what the first number of LEDs is foretold to take when streamed.
+    Without a budget it is 5 % above what the first number of LEDs is predicted to take when streamed.
 
     Raises
     ------

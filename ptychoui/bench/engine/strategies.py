@@ -67,14 +67,14 @@ class Row:
     transforms: int | None = None
 
 
-Way = Callable[[Bench, Scratch], Found]
+Method = Callable[[Bench, Scratch], Found]
 
 
-def _closed(name: str) -> Way:
+def _closed(name: str) -> Method:
     return lambda bench, work: closed_form_gradient(bench, name, work)
 
 
-WAYS: dict[str, tuple[str, Way]] = {
+METHODS: dict[str, tuple[str, Method]] = {
     "autograd store_all": ("heavy_ball", lambda bench, _work: Found(autograd_gradient(bench))),
     "torch checkpoint": ("heavy_ball", lambda bench, _work: Found(autograd_gradient(bench, checkpointed=True))),
     **{name: ("gradient" if name == "inverse" else "heavy_ball", _closed(name)) for name in STRATEGIES},
@@ -101,8 +101,8 @@ def run(
     With ``resident`` the closed-form strategies also run once each in a fresh process, whose peak resident memory is
     the cross-check of the meter. ``only`` names the rows that are wanted, by default all.
     """
-    if unknown := [name for name in only if name not in WAYS]:
-        raise SettingsError(f"there is no row {unknown[0]!r}", f"rows are {', '.join(WAYS)}")
+    if unknown := [name for name in only if name not in METHODS]:
+        raise SettingsError(f"there is no row {unknown[0]!r}", f"rows are {', '.join(METHODS)}")
     target = pick_device(device)
     keep_freed_pages()
     rows: list[Row] = []
@@ -145,32 +145,32 @@ def _rows(
 ) -> tuple[list[Row], list[dict[str, object]]]:
     problems = {update: make(depth, update) for update in ("heavy_ball", "gradient")}
     limit = free_memory(problems["gradient"].x.device)
-    chosen: dict[str, tuple[str, Way]] = {}
+    chosen: dict[str, tuple[str, Method]] = {}
     skipped: list[dict[str, object]] = []
-    for name, (update, way) in WAYS.items():
+    for name, (update, method) in METHODS.items():
         if only and name not in only:
             continue
-        needs = _needs(partial(make, update=update), way, depth)
+        needs = _needs(partial(make, update=update), method, depth)
         if needs <= limit:
-            chosen[name] = update, way
+            chosen[name] = update, method
         else:
             skipped.append({"strategy": name, "unrolls": depth, "needs_bytes": needs})
     found: dict[str, Found] = {}
     works = {name: Scratch() for name in chosen}
     seconds: dict[str, list[float]] = {name: [] for name in chosen}
     for repeat in range(repeats + 1):
-        for name, (update, way) in chosen.items():
+        for name, (update, method) in chosen.items():
             bench = problems[update]
             _synchronise(bench.x)
             began = time.perf_counter()
-            found[name] = way(bench, works[name])
+            found[name] = method(bench, works[name])
             _synchronise(bench.x)
             if repeat:  # the first warms up
                 seconds[name].append(time.perf_counter() - began)
     works.clear()
     references: dict[str, Tensor] = {}
     rows = []
-    for name, (update, way) in chosen.items():
+    for name, (update, method) in chosen.items():
         if update not in references:
             references[update] = _reference(problems[update], found if update == "heavy_ball" else {})
         reference, ours = references[update], found[name].gradients["weights"]
@@ -181,7 +181,7 @@ def _rows(
                 size=size,
                 seconds=min(seconds[name]),
                 seconds_median=median(seconds[name]),
-                peak_extra_bytes=_peak(way, problems[update]),
+                peak_extra_bytes=_peak(method, problems[update]),
                 peak_resident_bytes=None,
                 # Greedy derivatives are those of other losses.
                 gradient_error=None if name == "greedy" else float((ours - reference).norm() / reference.norm()),
@@ -201,24 +201,24 @@ def _reference(bench: Bench, found: dict[str, Found]) -> Tensor:
     return closed_form_gradient(bench, "checkpoint", Scratch()).gradients["weights"]
 
 
-def _needs(make: Callable[[int], Bench], way: Way, depth: int) -> int:
+def _needs(make: Callable[[int], Bench], method: Method, depth: int) -> int:
     """Peak bytes at a depth, from those at 2 and 12 unrolls."""
-    few, more = (_peak(way, make(count)) for count in (2, 12))
+    few, more = (_peak(method, make(count)) for count in (2, 12))
     return few + (depth - 2) * max(0, more - few) // 10
 
 
-def _peak(way: Way, bench: Bench) -> int:
+def _peak(method: Method, bench: Bench) -> int:
     """Peak bytes of a pass with fresh workspaces, by the meter, or by the allocator on CUDA."""
     if bench.x.is_cuda:
         device = bench.x.device
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        way(bench, Scratch())
+        method(bench, Scratch())
         return int(torch.cuda.max_memory_allocated(device) - before)
     meter = MemoryMeter()
     with meter:
-        way(bench, Scratch())
+        method(bench, Scratch())
     return meter.peak
 
 
@@ -237,23 +237,23 @@ def _published_rows(bench: Bench, depth: int, size: int) -> list[Row]:
         float(bench.inputs["step"][0]),
         bench.network.variance_floor,
     )
-    ways = {
+    methods = {
         "published back-propagation": published.back_propagation,
         "published memory-efficient": published.memory_efficient,
     }
     rows, gradients = [], {}
-    for name, way in ways.items():
+    for name, method in methods.items():
         arguments = problem, bench.x[0], weights, bench.cotangent[0]
-        way(*arguments, 1)
+        method(*arguments, 1)
         seconds = []
         for _ in range(2):
             _synchronise(bench.x)
             began = time.perf_counter()
-            gradients[name] = way(*arguments, unrolls)
+            gradients[name] = method(*arguments, unrolls)
             _synchronise(bench.x)
             seconds.append((time.perf_counter() - began) * depth / unrolls)
         with MemoryMeter() as meter:
-            way(*arguments, unrolls)
+            method(*arguments, unrolls)
         grows = name == "published back-propagation"
         reference = gradients["published back-propagation"]
         rows.append(

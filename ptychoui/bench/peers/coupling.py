@@ -266,7 +266,7 @@ def _damped(halves: Sequence[HalfCoupling]) -> AutogradLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Method:
     """A row: which network it differentiates, how, and whether by a library that may be missing."""
 
     network: str
@@ -280,13 +280,13 @@ def _ours(name: str, momentum: bool = False) -> Any:
 
 COUPLING, MOMENTUM = "coupling", "heavy ball"
 
-WAYS: dict[str, Way] = {
-    "autograd": Way(COUPLING, by_autograd),
-    "torch checkpoint": Way(COUPLING, by_torch_checkpoint),
-    "memcnn": Way(COUPLING, by_memcnn, True),
-    "revtorch": Way(COUPLING, by_revtorch, True),
-    **{name: Way(COUPLING, _ours(name)) for name in ("store_all", "checkpoint", "binomial", "inverse")},
-    "autograd, heavy ball": Way(MOMENTUM, by_autograd_with_momentum),
-    "reversible": Way(MOMENTUM, _ours("reversible", True)),
+METHODS: dict[str, Method] = {
+    "autograd": Method(COUPLING, by_autograd),
+    "torch checkpoint": Method(COUPLING, by_torch_checkpoint),
+    "memcnn": Method(COUPLING, by_memcnn, True),
+    "revtorch": Method(COUPLING, by_revtorch, True),
+    **{name: Method(COUPLING, _ours(name)) for name in ("store_all", "checkpoint", "binomial", "inverse")},
+    "autograd, heavy ball": Method(MOMENTUM, by_autograd_with_momentum),
+    "reversible": Method(MOMENTUM, _ours("reversible", True)),
 }
 """All rows; the first of each network is what the others are compared with."""

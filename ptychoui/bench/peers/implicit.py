@@ -178,7 +178,7 @@ def _backward(problem: Problem, solve: Callable[[Tensor, Tensor, Tensor], Tensor
     return Gradient(*found)  # type: ignore[arg-type]
 
 
-WAYS: dict[str, Callable[[Problem], Gradient]] = {
+METHODS: dict[str, Callable[[Problem], Gradient]] = {
     "implicit layer": by_engine,
     "autograd through CG": through_steps,
     "deepinv": by_deepinv,

@@ -37,7 +37,7 @@ SOLVED = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table; where ``note`` says why a way cannot run, there are no numbers.
+    """One line of the table; where ``note`` says why a method cannot run, there are no numbers.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Row:
     """
 
     network: str
-    way: str
+    method: str
     depth: int
     seconds: float | None = None
     seconds_median: float | None = None
@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(slots=True)
 class _Measured(Generic[T]):
-    """What a way gave."""
+    """What a method gave."""
 
     found: T
     seconds: list[float]
@@ -99,21 +99,21 @@ def run(
 
 
 def _coupling_rows(problem: coupling.Problem, depth: int, repeats: int) -> list[Row]:
-    foreign = [name for name, way in coupling.WAYS.items() if way.foreign]
-    ways = {name: partial(way.run, problem) for name, way in coupling.WAYS.items()}
-    measured = _measure(ways, foreign, repeats)
+    foreign = [name for name, method in coupling.METHODS.items() if method.foreign]
+    methods = {name: partial(method.run, problem) for name, method in coupling.METHODS.items()}
+    measured = _measure(methods, foreign, repeats)
     references: dict[str, Tensor] = {}
     rows = []
-    for name, way in coupling.WAYS.items():
+    for name, method in coupling.METHODS.items():
         one = measured[name]
         if isinstance(one, str):
-            rows.append(Row(network=way.network, way=name, depth=depth, note=one))
+            rows.append(Row(network=method.network, method=name, depth=depth, note=one))
             continue
-        reference = references.setdefault(way.network, one.found.flat)
+        reference = references.setdefault(method.network, one.found.flat)
         rows.append(
             Row(
-                network=way.network,
-                way=name,
+                network=method.network,
+                method=name,
                 depth=depth,
                 seconds=min(one.seconds),
                 seconds_median=median(one.seconds),
@@ -128,16 +128,16 @@ def _coupling_rows(problem: coupling.Problem, depth: int, repeats: int) -> list[
 
 def _implicit_rows(problem: implicit.Problem, repeats: int) -> list[Row]:
     reference = implicit.through_steps(problem.double(), SOLVED)
-    ways = {name: partial(way, problem) for name, way in implicit.WAYS.items()}
+    methods = {name: partial(method, problem) for name, method in implicit.METHODS.items()}
     rows = []
-    for name, one in _measure(ways, implicit.FOREIGN, repeats).items():
+    for name, one in _measure(methods, implicit.FOREIGN, repeats).items():
         if isinstance(one, str):
-            rows.append(Row(network=implicit.NETWORK, way=name, depth=1, note=one))
+            rows.append(Row(network=implicit.NETWORK, method=name, depth=1, note=one))
             continue
         rows.append(
             Row(
                 network=implicit.NETWORK,
-                way=name,
+                method=name,
                 depth=1,
                 seconds=min(one.seconds),
                 seconds_median=median(one.seconds),
@@ -149,35 +149,35 @@ def _implicit_rows(problem: implicit.Problem, repeats: int) -> list[Row]:
 
 
 def _measure(
-    ways: Mapping[str, Callable[[], T]], foreign: Sequence[str], repeats: int
+    methods: Mapping[str, Callable[[], T]], foreign: Sequence[str], repeats: int
 ) -> dict[str, _Measured[T] | str]:
-    """Run all ways in turn, once to warm up, then timed, then with the meter on; text where a foreign one fails."""
+    """Run all methods in turn, once to warm up, then timed, then with the meter on; text where a foreign one fails."""
     measured: dict[str, _Measured[T] | str] = {}
-    for name, way in ways.items():
-        measured[name] = _first(way, name in foreign)
+    for name, method in methods.items():
+        measured[name] = _first(method, name in foreign)
     for _ in range(repeats):
-        for name, way in ways.items():
+        for name, method in methods.items():
             one = measured[name]
             if isinstance(one, _Measured):
                 began = time.perf_counter()
-                way()
+                method()
                 one.seconds.append(time.perf_counter() - began)
-    for name, way in ways.items():
+    for name, method in methods.items():
         one = measured[name]
         if isinstance(one, _Measured):
             with MemoryMeter(resized=True) as meter:
-                way()
+                method()
             one.peak = meter.peak
     return measured
 
 
-def _first(way: Callable[[], T], foreign: bool) -> _Measured[T] | str:
+def _first(method: Callable[[], T], foreign: bool) -> _Measured[T] | str:
     if not foreign:
-        return _Measured(way(), [])
+        return _Measured(method(), [])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _Measured(way(), [])
+            return _Measured(method(), [])
         except CannotRun as error:
             return str(error)
         except Exception as error:
@@ -190,11 +190,11 @@ def table(result: Mapping[str, object]) -> str:
     lines = [
         f"{result['size']} x {result['size']}, gain {result['gain']}, {result['threads']} threads, torch "
         f"{result['torch']}, minimum of {result['repeats']} interleaved repeats; errors are relative",
-        f"{'network':<14}{'way':<22}{'depth':>6}{'ms':>9}{'median':>9}{'x first':>9}{'MB':>9}{'drift':>9}  errors",
+        f"{'network':<14}{'method':<22}{'depth':>6}{'ms':>9}{'median':>9}{'x first':>9}{'MB':>9}{'drift':>9}  errors",
     ]
     first: dict[object, float] = {}
     for row in rows:
-        start = f"{row['network']:<14}{row['way']:<22}{row['depth']:>6}"
+        start = f"{row['network']:<14}{row['method']:<22}{row['depth']:>6}"
         if row["note"]:
             lines.append(f"{start}  {row['note']}")
             continue

@@ -23,7 +23,7 @@ from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
-from ptychoui.workflows.full_field import FieldReconstruction
+from ptychoui.workflows.full_field import TiledReconstruction
 from ptychoui.workflows.tile_plan import TilePlan, plan_tiles
 
 FINER = 2
@@ -151,10 +151,10 @@ def run(
         plan = plan_tiles(GEOMETRY, (rows, columns), settings, tile_px, overlap_px)
         start = time.perf_counter()
         tiles, half = len(plan.windows), len(plan.windows) // 2
-        for done in FieldReconstruction(stack, settings, plan, Path(folder) / "tiles").run():
+        for done in TiledReconstruction(stack, settings, plan, Path(folder) / "tiles").run():
             if done.tile == half and done.number > 1:
                 break  # in the middle of a tile, as a kill would
-        work, resumed = FieldReconstruction(stack, settings, plan, Path(folder) / "tiles", resume=True), 0
+        work, resumed = TiledReconstruction(stack, settings, plan, Path(folder) / "tiles", resume=True), 0
         for done in work.run():
             resumed += done.resumed
             if done.done and not done.resumed:

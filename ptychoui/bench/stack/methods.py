@@ -34,7 +34,7 @@ from ptychoui.settings import Geometry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """What every way starts from.
+    """What every method starts from.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Found:
     note: str = ""
 
 
-Way = Callable[[Stack, int], Found]
+Method = Callable[[Stack, int], Found]
 
 
 def make_stack(geometry: Geometry, leds: LedArray, images: NDArray[np.float32]) -> Stack:
@@ -375,7 +375,7 @@ def deepinv(stack: Stack, passes: int) -> Found:
 class Peer:
     """A library: how it is reconstructed with, and its name in the package index."""
 
-    way: Way
+    method: Method
     package: str
 
     @property

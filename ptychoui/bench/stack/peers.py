@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from ptychoui import paths
 from ptychoui.bench.peers.coupling import CannotRun, first_line
 from ptychoui.bench.stack import methods
-from ptychoui.bench.stack.methods import PEERS, Found, Stack, Way, inverse, make_stack, quiet
+from ptychoui.bench.stack.methods import PEERS, Found, Method, Stack, inverse, make_stack, quiet
 from ptychoui.errors import SettingsError
 from ptychoui.optics.forward.grids import camera_matrix
 from ptychoui.optics.reconstruction.stack import StackReconstruction
@@ -48,7 +48,7 @@ REPEATS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table; where ``note`` says why a way cannot run, there are no numbers.
+    """One line of the table; where ``note`` says why a method cannot run, there are no numbers.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(slots=True)
 class _Measured:
-    """A way, and what it gave."""
+    """A method, and what it gave."""
 
     run: Callable[[int], Callable[[], Residuals]]
     """The reconstruction in so many passes; what it returns takes the residuals, which is not timed."""
@@ -127,8 +127,8 @@ def sampled_at_points(stack: Stack, found: Found) -> NDArray[np.float32]:
     return images
 
 
-def _other(way: Way, stack: Stack, notes: dict[str, str], name: str, passes: int) -> Callable[[], Residuals]:
-    found = way(stack, passes)
+def _other(method: Method, stack: Stack, notes: dict[str, str], name: str, passes: int) -> Callable[[], Residuals]:
+    found = method(stack, passes)
     notes[name] = found.note
     return lambda: {"points": amplitude_residual(stack.images, sampled_at_points(stack, found))}
 
@@ -168,8 +168,8 @@ def own_residuals(work: StackReconstruction, images: NDArray[np.float32]) -> Res
     return {name: amplitude_residual(images, image) for name, image in predicted.items()}
 
 
-def _ways(stack: Stack, notes: dict[str, str]) -> dict[str, _Measured]:
-    ways: dict[str, _Measured] = {}
+def _methods(stack: Stack, notes: dict[str, str]) -> dict[str, _Measured]:
+    measured: dict[str, _Measured] = {}
     pupils: tuple[Literal["fixed", "zernike", "free"], ...] = ("fixed", "zernike", "free")
     for points in (False, True):
         for pupil in pupils:
@@ -177,13 +177,13 @@ def _ways(stack: Stack, notes: dict[str, str]) -> dict[str, _Measured]:
                 settings = Reconstruct(pupil=pupil, gain=both, background=both)
                 name = f"ptychoui {pupil}{', gain + stray' if both else ''}{', points' if points else ''}"
                 if not points or pupil == "free":
-                    ways[name] = _Measured(partial(_own, stack, settings, points))
+                    measured[name] = _Measured(partial(_own, stack, settings, points))
     for name, weighted in (("NumPy EPRY", False), ("NumPy EPRY, weighted steps", True)):
-        ways[name] = _Measured(partial(_other, partial(methods.epry, weighted=weighted), stack, notes, name))
+        measured[name] = _Measured(partial(_other, partial(methods.epry, weighted=weighted), stack, notes, name))
     for name, peer in PEERS.items():
-        way = partial(_other, peer.way, stack, notes, name)
-        ways[name] = _Measured(way, foreign=True, version=peer.version)
-    return ways
+        method = partial(_other, peer.method, stack, notes, name)
+        measured[name] = _Measured(method, foreign=True, version=peer.version)
+    return measured
 
 
 def run(
@@ -208,34 +208,34 @@ def run(
     """
     stack = load_stack(data, geometry, size)
     notes: dict[str, str] = {}
-    ways = _ways(stack, notes)
-    chosen = {name: way for name, way in ways.items() if not only or name.lower().startswith(only)}
+    methods = _methods(stack, notes)
+    chosen = {name: method for name, method in methods.items() if not only or name.lower().startswith(only)}
     if not chosen:
-        raise SettingsError(f"no row begins with {only[0]!r}", f"rows are {', '.join(ways)}")
-    for name, way in chosen.items():
+        raise SettingsError(f"no row begins with {only[0]!r}", f"rows are {', '.join(methods)}")
+    for name, method in chosen.items():
         progress(f"{name}, to warm up")
-        _once(way, 1)
-        way.seconds.clear()
+        _once(method, 1)
+        method.seconds.clear()
     for repeat in range(repeats):
-        for name, way in chosen.items():
-            if not way.note:
+        for name, method in chosen.items():
+            if not method.note:
                 progress(f"{name}, {repeat + 1} of {repeats}")
-                judge = _once(way, passes)
+                judge = _once(method, passes)
                 if judge is not None and repeat == repeats - 1:
-                    way.residuals = judge()
+                    method.residuals = judge()
     rows = [
         Row(
             name=name,
-            version=way.version,
+            version=method.version,
             passes=passes,
-            seconds=min(way.seconds) if way.residuals else None,
-            seconds_median=median(way.seconds) if way.residuals else None,
+            seconds=min(method.seconds) if method.residuals else None,
+            seconds_median=median(method.seconds) if method.residuals else None,
             threads=torch.get_num_threads(),
-            load=way.load,
-            note=way.note or notes.get(name, ""),
-            **(way.residuals or {}),
+            load=method.load,
+            note=method.note or notes.get(name, ""),
+            **(method.residuals or {}),
         )
-        for name, way in chosen.items()
+        for name, method in chosen.items()
     ]
     return {
         "rows": [asdict(row) for row in rows],
@@ -251,19 +251,19 @@ def run(
     }
 
 
-def _once(way: _Measured, passes: int) -> Callable[[], Residuals] | None:
-    """Run a way and note its time; nothing comes back of a foreign one that fails, and its note says why."""
+def _once(method: _Measured, passes: int) -> Callable[[], Residuals] | None:
+    """Run a method and note its time; nothing comes back of a foreign one that fails, and its note says why."""
     try:
-        with quiet() if way.foreign else contextlib.nullcontext():
+        with quiet() if method.foreign else contextlib.nullcontext():
             began = time.perf_counter()
-            judge = way.run(passes)
-            way.seconds.append(time.perf_counter() - began)
+            judge = method.run(passes)
+            method.seconds.append(time.perf_counter() - began)
     except Exception as error:
-        if not way.foreign:
+        if not method.foreign:
             raise
-        way.note = str(error) if isinstance(error, CannotRun) else f"does not run: {first_line(error)}"
+        method.note = str(error) if isinstance(error, CannotRun) else f"does not run: {first_line(error)}"
         return None
-    way.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    method.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return judge
 
 
@@ -276,7 +276,7 @@ def table(result: Mapping[str, object]) -> str:
         f"{result['repeats']} interleaved repeats",
         "residuals sum (|g| - A)^2 / sum A^2: field sampled at points, integrated over camera pixels, and that with "
         "fitted brightness and stray light",
-        f"{'way':<40}{'passes':>7}{'s':>8}{'median':>8}{'points':>9}{'camera':>9}{'fitted':>9}{'load':>6}",
+        f"{'method':<40}{'passes':>7}{'s':>8}{'median':>8}{'points':>9}{'camera':>9}{'fitted':>9}{'load':>6}",
     ]
     for row in rows:
         name = f"{row['name']} {row['version']}".strip()

@@ -150,7 +150,7 @@ _ROWS = (
         tip="Reconstruct all of the images in overlapping tiles, into a file; one that was stopped goes on",
     ),
     Command(
-        key="rings",
+        key="frc",
         text="Compare two &halves of the LEDs",
         method="compare_halves",
         short="Compare halves",
@@ -282,7 +282,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "orientation",
         "profile",
         "",
-        "rings",
+        "frc",
     ),
     "&View": (
         "fit",

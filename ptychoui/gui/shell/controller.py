@@ -20,15 +20,15 @@ from ptychoui.session import (
     profile_run,
     runs,
     stack_calibration,
+    stack_frc,
     stack_orientation,
-    stack_rings,
     stack_run,
 )
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
+from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
-from ptychoui.session.stack_rings import RingsHistory
 from ptychoui.session.worker import MakeEvents, RunState
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 from ptychoui.words import counted
@@ -88,7 +88,7 @@ class Controller(Opening):
             return
         document.close_result()
         document.reconstruction.begin()
-        document.rings = RingsHistory()
+        document.frc = FrcHistory()
         kept = self.kept.begin("reconstruction")
         work = stack_run.stack_run(
             stack, document.geometry, document.plan, self._device, None if kept is None else kept.result
@@ -104,9 +104,9 @@ class Controller(Opening):
         if document.origin is not None and not document.origin.same:
             # What is compared are images of the open stack: they say nothing of another's result.
             self.close_result()
-        document.rings = RingsHistory()
-        work = stack_rings.rings_run(stack, document.geometry, document.plan, self._device)
-        self._start(work, "rings", document.rings)
+        document.frc = FrcHistory()
+        work = stack_frc.frc_run(stack, document.geometry, document.plan, self._device)
+        self._start(work, "frc", document.frc)
 
     def reconstruct_field(self, output: Path) -> None:
         """Reconstruct all of the images in tiles, or go on with those that an earlier run has left beside the file."""

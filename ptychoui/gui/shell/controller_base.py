@@ -11,9 +11,9 @@ from ptychoui.gui.shell.bridge import Bridge
 from ptychoui.gui.shell.job_desk import JobDesk
 from ptychoui.gui.shell.job_kinds import Task
 from ptychoui.gui.shell.kept_work import KeptWork
+from ptychoui.session.assessment import Brightness
 from ptychoui.session.document import Document
 from ptychoui.session.jobs import JobQueue
-from ptychoui.session.judgement import Brightness
 from ptychoui.session.mailbox import Mailbox
 from ptychoui.session.opening import (
     AxesWanted,
@@ -49,8 +49,8 @@ class ControllerBase(QObject):
         A new `StackForecast`, or a sentence why there is none.
     state_changed
         The worker's state.
-    judged
-        A new `Judgement`.
+    assessed
+        A new `Assessment`.
     said
         (level, message, hint, details) for the message list; level is "info", "warning" or "error", or "quiet" for an
         error that a dialog shows already.
@@ -64,7 +64,7 @@ class ControllerBase(QObject):
         `AxesWanted` for images that lie along several axes.
     doing_changed
         (text, seconds) what the run is doing, and for how long; every second.
-    doubted
+    warned
         Sentences in which the brightness of the images contradicts the geometry.
     half_taken
         (preset of a microscope or an array, geometry that it was put into), before the geometry changes.
@@ -76,13 +76,13 @@ class ControllerBase(QObject):
     forecast = pyqtSignal(object)
     pictured = pyqtSignal(object)
     state_changed = pyqtSignal(object)
-    judged = pyqtSignal(object)
+    assessed = pyqtSignal(object)
     said = pyqtSignal(str, str, str, str)
     opened = pyqtSignal(str)
     failed = pyqtSignal(object)
     geometry_wanted = pyqtSignal(object)
     axes_wanted = pyqtSignal(object)
-    doubted = pyqtSignal(object)
+    warned = pyqtSignal(object)
     doing_changed = pyqtSignal(str, int)
     half_taken = pyqtSignal(object, object)
 
@@ -99,7 +99,7 @@ class ControllerBase(QObject):
         self.task: Task = "training"
         self._measured_from: Geometry | None = None
         self._brightness = Brightness()
-        self._doubted: tuple[object, tuple[str, ...]] = None, ()
+        self._warned: tuple[object, tuple[str, ...]] = None, ()
         self._told: History = self.document.history
         self._state = RunState.IDLE
         self._ended_run = 0

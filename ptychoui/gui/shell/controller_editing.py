@@ -12,9 +12,9 @@ from ptychoui.optics.geometry.presets import ArrayPreset, MicroscopePreset
 from ptychoui.session import (
     stack_plan,
 )
+from ptychoui.session.assessment import Assessment, assess
 from ptychoui.session.edits import with_value
 from ptychoui.session.filled_in import FilledIn, half_filled_in
-from ptychoui.session.judgement import Judgement, judge
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.settings import Experiment, Geometry
@@ -135,7 +135,7 @@ class Editing(ControllerBase):
         self.document.calibration, self.document.orientation = CalibrationHistory(), OrientationHistory()
         self.reconstruction_changed.emit()
 
-    def ask_judgement(self) -> None:
+    def ask_assessment(self) -> None:
         """Work out derived numbers and feasibility in the background."""
         geometry, experiment = self.document.geometry, self.document.fpm
         if geometry is None or experiment is None:
@@ -143,7 +143,7 @@ class Editing(ControllerBase):
         levels, exposures = self.document.design() or (None, None)
         measurement, data, guard_na = experiment.measurement, experiment.data, experiment.design.guard_na
         self.desk.submit(
-            "judge", lambda: judge(geometry, levels, exposures, measurement, data, guard_na), self._take_judgement
+            "assess", lambda: assess(geometry, levels, exposures, measurement, data, guard_na), self._take_assessment
         )
         self.ask_forecast()
         self._ask_brightness()
@@ -154,17 +154,17 @@ class Editing(ControllerBase):
         if not isinstance(stack, ImageStack) or geometry is None:
             return
 
-        def done(doubts: tuple[str, ...]) -> None:
+        def done(warnings: tuple[str, ...]) -> None:
             if self.document.dataset is not stack or self.document.geometry != geometry:
                 return
-            known = self._doubted[1] if self._doubted[0] is stack else ()
-            self._doubted = stack, doubts
-            self.doubted.emit(doubts)
-            for doubt in doubts:
-                if doubt not in known:
-                    self.say("warning", sentence(doubt))
+            known = self._warned[1] if self._warned[0] is stack else ()
+            self._warned = stack, warnings
+            self.warned.emit(warnings)
+            for warning in warnings:
+                if warning not in known:
+                    self.say("warning", sentence(warning))
 
-        self.desk.submit("brightness", lambda: self._brightness.doubts(stack, geometry), done)
+        self.desk.submit("brightness", lambda: self._brightness.warnings(stack, geometry), done)
 
     def ask_forecast(self) -> None:
         """Work out what a reconstruction of the stack would take, in the background."""
@@ -179,9 +179,9 @@ class Editing(ControllerBase):
             "forecast", lambda: stack_plan.forecast(stack, geometry, plan), self.forecast.emit, refused=refused
         )
 
-    def _take_judgement(self, judgement: Judgement) -> None:
-        if judgement.geometry == self.document.geometry:
-            self.judged.emit(judgement)
+    def _take_assessment(self, assessment: Assessment) -> None:
+        if assessment.geometry == self.document.geometry:
+            self.assessed.emit(assessment)
 
     def _after_edit(self, what: str) -> None:
         if self._measured_from is not None and self.document.geometry != self._measured_from:
@@ -189,7 +189,7 @@ class Editing(ControllerBase):
             self._measured_from = None
             self.forget_measured()
         self.document_changed.emit(what)
-        self.ask_judgement()
+        self.ask_assessment()
         self._recovery.start()
 
     def _write_recovery(self) -> None:

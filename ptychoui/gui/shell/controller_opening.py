@@ -148,7 +148,7 @@ class Opening(Editing):
                 self._keep_answer(asked[0], opened)
             self.document.dataset = opened.dataset
             self.document_changed.emit("all")
-            self.ask_judgement()
+            self.ask_assessment()
             if then is not None:
                 then()
 
@@ -198,7 +198,7 @@ class Opening(Editing):
             self.kept.give_up()
             document.take_data(opened)
             self.document_changed.emit("all")
-            self.ask_judgement()
+            self.ask_assessment()
             for note in opened.dataset.provenance.notes:
                 self.say("info", note)
 

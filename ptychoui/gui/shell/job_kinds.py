@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "rings", "field"]
+Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "frc", "field"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ JOB_KINDS: dict[Task, JobKind] = {
     "calibration": JobKind(own_status=True),
     "orientation": JobKind(in_dialog=True),
     "profile": JobKind(in_dialog=True),
-    "rings": JobKind(page="Resolution"),
+    "frc": JobKind(page="Resolution"),
     "field": JobKind(own_status=True, closing="CloseFieldQuestion"),
 }
 """Every kind by its name; all but training work on a stack."""

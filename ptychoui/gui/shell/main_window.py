@@ -26,9 +26,9 @@ from ptychoui.gui.shell.work_dialog import WorkDialog
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.number_boxes import commit_typing
+from ptychoui.session.assessment import Assessment
 from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
-from ptychoui.session.judgement import Judgement
 from ptychoui.session.opening import AxesWanted, GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
@@ -78,10 +78,10 @@ class MainWindow(WindowCommands):
         c.forecast.connect(p.stack_run.show_forecast)
         c.pictured.connect(self._show_picture)
         c.state_changed.connect(self._show_state)
-        c.judged.connect(self._show_judgement)
+        c.assessed.connect(self._show_assessment)
         c.said.connect(lambda *parts: self.show_message(Message(*parts)))
         c.axes_wanted.connect(self._ask_axes)
-        c.doubted.connect(p.geometry.show_doubts)
+        c.warned.connect(p.geometry.show_image_warnings)
         c.geometry_wanted.connect(self._ask_geometry)
         c.failed.connect(self._offer_remedy)
         c.opened.connect(self.remember)
@@ -169,9 +169,9 @@ class MainWindow(WindowCommands):
         panels.progress.show_reconstruction(history)
         panels.result.show_origin(self.document.origin, self.document.of_another_geometry)
         told = not (active and task == "reconstruction")
-        panels.result.show_remarks(told)
+        panels.result.show_warnings(told)
         panels.result.offer_layout(self.document.suggested_layout if told else None)
-        panels.result.rings.show_history(self.document.rings, self.controller.state if task == "rings" else None)
+        panels.result.frc.show_history(self.document.frc, self.controller.state if task == "frc" else None)
         if history.report is not self._shown_report:
             before, self._shown_report = self._shown_report, history.report
             panels.result.show_report(history.report)
@@ -207,10 +207,10 @@ class MainWindow(WindowCommands):
             self._show_reconstruction()
         self._enable()
 
-    def _show_judgement(self, judgement: Judgement) -> None:
-        self.panels.geometry.show_judgement(judgement)
-        if judgement.feasibility is not None and not self.controller.state.active:
-            self.panels.run.show_feasibility(judgement.feasibility.line(), judgement.feasibility.warnings)
+    def _show_assessment(self, assessment: Assessment) -> None:
+        self.panels.geometry.show_assessment(assessment)
+        if assessment.feasibility is not None and not self.controller.state.active:
+            self.panels.run.show_feasibility(assessment.feasibility.line(), assessment.feasibility.warnings)
 
     def _offer_remedy(self, failed: Failed) -> None:
         """One click for the way out when memory has run out."""
@@ -263,7 +263,7 @@ class MainWindow(WindowCommands):
         a["train"].setEnabled(idle and document.trainable)
         is_stack = isinstance(document.dataset, ImageStack) and document.geometry is not None
         a["reconstruct"].setEnabled(idle and is_stack)
-        for key in ("calibrate", "orientation", "rings", "field"):
+        for key in ("calibrate", "orientation", "frc", "field"):
             a[key].setEnabled(idle and is_stack)
         recovered = self.controller.kept.recovered_result is not None
         a["save_result"].setEnabled(recovered or (report is not None and report.stored is None))

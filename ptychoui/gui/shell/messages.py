@@ -91,7 +91,7 @@ class Toast(QFrame):
         self.hide()
 
     def show_message(self, message: Message) -> None:
-        """Show a message; an error is not pushed away by a remark."""
+        """Show a message; an error is not pushed away by a note."""
         if message.level == "info" and self.isVisible() and self.title.property("level") == "error":
             return
         self.title.setProperty("level", message.level)

@@ -50,7 +50,7 @@ class Panels:
         self._views_of_kinds.addWidget(self.reconstruction)
         self._hidden_for_kind: set[str] = set()
         self.stack = StackView()
-        self.result = ResultView(actions["rings"])
+        self.result = ResultView(actions["frc"])
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.stack, "Data")

@@ -30,8 +30,8 @@ class AxesDialog(QDialog):
         self.question = QLabel(f"{sentence(wanted.message)}.")
         self.along = QComboBox()
         self.along.setToolTip("Along this axis every image is that of another LED")
-        for way in wanted.ways:
-            self.along.addItem(_words(way, wanted), way)
+        for choice in wanted.choices:
+            self.along.addItem(_words(choice, wanted), choice)
         self.places = {name: QComboBox() for name in wanted.axes}
         for box in (self.along, *self.places.values()):
             # Long names are cut in the box, not the words beside it.
@@ -89,8 +89,8 @@ class AxesDialog(QDialog):
         self.answered.emit(self._wanted.path, self._wanted.answer(*self._chosen()))
 
 
-def _words(way: str, wanted: AxesWanted) -> str:
-    if way in wanted.axes:
-        return f"{way} ({len(wanted.axes[way])} images)"
-    sizes = " x ".join(str(len(wanted.axes[name])) for name in way)
-    return f"{' x '.join(way)} ({sizes} images, the last axis fastest)"
+def _words(choice: str, wanted: AxesWanted) -> str:
+    if choice in wanted.axes:
+        return f"{choice} ({len(wanted.axes[choice])} images)"
+    sizes = " x ".join(str(len(wanted.axes[name])) for name in choice)
+    return f"{' x '.join(choice)} ({sizes} images, the last axis fastest)"

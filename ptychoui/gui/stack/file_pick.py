@@ -38,10 +38,10 @@ class FilePick(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(gap_of(self))
         row.addWidget(self.line, 1)
-        ways: list[tuple[str, Callable[[QWidget], str]]] = [("File…", Files.to_open)]
+        pickers: list[tuple[str, Callable[[QWidget], str]]] = [("File…", Files.to_open)]
         if folders:
-            ways.append(("Folder…", Files.folder_to_open))
-        for text, ask in ways:
+            pickers.append(("Folder…", Files.folder_to_open))
+        for text, ask in pickers:
             made = button(text)
             made.setMinimumWidth(0)
             made.clicked.connect(lambda _=False, ask=ask: self._choose(ask))

@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
 from ptychoui.gui.widgets.parts import Status, Yielding, by_font, command_button, duration, gap_of, ink
 from ptychoui.session.origin import Origin
-from ptychoui.session.stack_rings import RingsFound, RingsHistory
+from ptychoui.session.stack_frc import FrcFound, FrcHistory
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.worker import RunState
 from ptychoui.training.events import Failed
@@ -26,14 +26,14 @@ SIDES = [(0, 0), (0, 0)]
 """Text of a mark stands at its left, whichever way it points."""
 
 
-class RingsPage(QWidget):
+class FrcPage(QWidget):
     """A curve with its threshold, and what it means in a few sentences."""
 
     hover_text = pyqtSignal(str)
 
     def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._found: RingsFound | None = None
+        self._found: FrcFound | None = None
         self._elsewhere = ""
         self.compare = command_button(compare)
         by_font(self, lambda _: self.compare.setFixedWidth(24 * self.fontMetrics().averageCharWidth()))
@@ -75,10 +75,10 @@ class RingsPage(QWidget):
         layout.addWidget(self.plot, 1)
         layout.addWidget(Yielding(self.text, 2))
         self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
-        self.show_history(RingsHistory(), None)
+        self.show_history(FrcHistory(), None)
         self.use_colours()
 
-    def show_history(self, history: RingsHistory, state: RunState | None) -> None:
+    def show_history(self, history: FrcHistory, state: RunState | None) -> None:
         """Show how far the comparison is, and what it found; the state is None while other work goes on."""
         active = state is not None and state.active
         self.status.show_state(state or RunState.IDLE)
@@ -146,9 +146,9 @@ class RingsPage(QWidget):
             self.curve.setData([], [])
             self.threshold.setData([], [])
         else:
-            rings = found.rings
-            self.curve.setData(rings.frequency_per_um, rings.correlation)
-            self.threshold.setData(rings.frequency_per_um, rings.half_bit)
+            frc = found.frc
+            self.curve.setData(frc.frequency_per_um, frc.correlation)
+            self.threshold.setData(frc.frequency_per_um, frc.half_bit)
             self.marks["objective"].setValue(found.objective_per_um)
             self.marks["synthetic aperture"].setValue(found.synthetic_per_um)
             self.marks["resolution"].setValue(1 / found.resolution_um)
@@ -161,12 +161,12 @@ class RingsPage(QWidget):
     def _mouse_moved(self, arguments: tuple[QPointF]) -> None:
         found = self._found
         at = self.plot.getViewBox().mapSceneToView(arguments[0])
-        if found is None or not 0 < at.x() <= found.rings.frequency_per_um[-1]:
+        if found is None or not 0 < at.x() <= found.frc.frequency_per_um[-1]:
             self.hover_text.emit("")
             return
-        ring = int(np.argmin(np.abs(found.rings.frequency_per_um - at.x())))
-        frequency = float(found.rings.frequency_per_um[ring])
+        ring = int(np.argmin(np.abs(found.frc.frequency_per_um - at.x())))
+        frequency = float(found.frc.frequency_per_um[ring])
         self.hover_text.emit(
-            f"{frequency:.3f} /µm   period {1 / frequency:.2f} µm   correlation {found.rings.correlation[ring]:.3f}, "
-            f"threshold {found.rings.half_bit[ring]:.3f}"
+            f"{frequency:.3f} /µm   period {1 / frequency:.2f} µm   correlation {found.frc.correlation[ring]:.3f}, "
+            f"threshold {found.frc.half_bit[ring]:.3f}"
         )

@@ -28,9 +28,9 @@ from ptychoui.gui.widgets.number_boxes import commit_typing
 from ptychoui.gui.widgets.parts import Yielding, bullets, gap_of, ink, scrolled, sentence, tall
 from ptychoui.optics.geometry.presets import ArrayPreset, MicroscopePreset, array_presets, microscope_presets
 from ptychoui.paths import resources
+from ptychoui.session.assessment import Assessment
 from ptychoui.session.document import Document
 from ptychoui.session.edits import usual_geometry, value_of, with_kind, with_order, with_value
-from ptychoui.session.judgement import Judgement
 from ptychoui.session.offered import answered, offered_geometry
 from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.origin import data_name
@@ -89,7 +89,7 @@ class GeometryPanel(QWidget):
             self.tabs.addTab(scrolled(gap_of(self), form), TABS.get(title, title))
         self.tabs.addTab(self.coverage, "Coverage")
         self.numbers = DerivedNumbers()
-        self._doubts: tuple[str, ...] = ()
+        self._image_warnings: tuple[str, ...] = ()
         self._warned: tuple[str, ...] = ()
         self.warnings = QLabel()
         self.warnings.setWordWrap(True)
@@ -132,7 +132,7 @@ class GeometryPanel(QWidget):
         """
         self._document, self._before = document, before
         if new:
-            self._doubts = ()
+            self._image_warnings = ()
         if self._question is not None and not new:
             return
         self._question = None
@@ -167,7 +167,7 @@ class GeometryPanel(QWidget):
         """Ask for what data do not state; values of before are marked, and nothing counts before it is confirmed."""
         self._question = wanted
         self._draft, self._taken_over = offered_geometry(wanted, before)
-        self._doubts = ()
+        self._image_warnings = ()
         name = Path(wanted.path).name
         text = f"{name} is not open yet: it does not state what these fields ask for."
         if self._taken_over:
@@ -227,14 +227,14 @@ class GeometryPanel(QWidget):
         """The geometry in the form."""
         return self._draft
 
-    def show_judgement(self, judgement: Judgement) -> None:
+    def show_assessment(self, assessment: Assessment) -> None:
         """Show derived numbers and warnings."""
-        if judgement.derived is None:
+        if assessment.derived is None:
             self.numbers.clear()
-            self._warn((f"{judgement.problem}: {judgement.hint}",))
+            self._warn((f"{assessment.problem}: {assessment.hint}",))
         else:
-            self.numbers.show_derived(judgement.derived)
-            self._warn(judgement.derived.warnings)
+            self.numbers.show_derived(assessment.derived)
+            self._warn(assessment.derived.warnings)
 
     def set_editable(self, editable: bool) -> None:
         """The geometry is fixed while a run is active."""
@@ -329,14 +329,14 @@ class GeometryPanel(QWidget):
             return
         self.geometry_edited.emit(changed, name.rpartition(".")[2].replace("_", " "), name)
 
-    def show_doubts(self, doubts: tuple[str, ...]) -> None:
+    def show_image_warnings(self, warnings: tuple[str, ...]) -> None:
         """Show in what the brightness of the images contradicts the geometry, before everything else."""
-        self._doubts = doubts
+        self._image_warnings = warnings
         self._warn(self._warned)
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         self._warned = warnings
-        bullets(self.warnings, (*self._doubts, *warnings), colours().warning)
+        bullets(self.warnings, (*self._image_warnings, *warnings), colours().warning)
 
 
 class _Root:

@@ -66,7 +66,7 @@ RUNNING = {
     "calibration": "Calibrating",
     "orientation": "Testing orientation",
     "profile": "Measuring profile",
-    "rings": "Comparing halves",
+    "frc": "Comparing halves",
     "field": "Reconstructing tiles",
 }
 """What is said while each kind of work runs."""
@@ -215,7 +215,9 @@ class ReconstructPanel(QWidget):
         if found is not None:
             changed = any(step.accepted for step in history.steps)
             lines.append(escape(f"In all: {found.change}." if changed else "No step explained the images better."))
-            lines += [f'<span style="color:{c.warning}">{escape(sentence(remark))}.</span>' for remark in found.remarks]
+            lines += [
+                f'<span style="color:{c.warning}">{escape(sentence(warning))}.</span>' for warning in found.warnings
+            ]
         self.calibration.setText("<br>".join(lines))
         self.calibration.setToolTip("\n".join(f"{sentence(o.sentence)}." for o in history.outcomes if o.sentence))
         for part in (self.calibrated, self.calibration):

@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.gui.look.theme import colours, paint_band, paint_choice
 from ptychoui.gui.stack.coverage_page import CoveragePage
-from ptychoui.gui.stack.frc_page import RingsPage
+from ptychoui.gui.stack.frc_page import FrcPage
 from ptychoui.gui.stack.led_page import LedPage
 from ptychoui.gui.stack.line_page import ProfilePage
 from ptychoui.gui.stack.object_page import ObjectPage
@@ -27,7 +27,7 @@ from ptychoui.gui.widgets.parts import Elided, Yielding, bullets, ink, note, tal
 from ptychoui.session.origin import Origin
 from ptychoui.session.stack_run import ObjectPicture, StackReport, SuggestedLayout
 
-Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | RingsPage
+Page = ObjectPage | PupilPage | CoveragePage | LedPage | ProfilePage | FrcPage
 
 TIPS = {
     "Object": "Amplitude and phase of the sample",
@@ -60,14 +60,14 @@ class ResultView(QWidget):
     def __init__(self, compare: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.object, self.pupil, self.coverage = ObjectPage(), PupilPage(), CoveragePage()
-        self.leds, self.profile, self.rings = LedPage(), ProfilePage(), RingsPage(compare)
+        self.leds, self.profile, self.frc = LedPage(), ProfilePage(), FrcPage(compare)
         self.pages: dict[str, Page] = {
             "Object": self.object,
             "Pupil": self.pupil,
             "Coverage": self.coverage,
             "LEDs": self.leds,
             "Line": self.profile,
-            "Resolution": self.rings,
+            "Resolution": self.frc,
         }
         self.stack = QStackedWidget()
         self.buttons = QButtonGroup(self)
@@ -98,7 +98,7 @@ class ResultView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
-        self.remarks = note()
+        self.warnings = note()
         self.source = note()
         self.source.show()
         self.close_source = QPushButton("Close")
@@ -116,11 +116,11 @@ class ResultView(QWidget):
         self.take_layout = QPushButton("Use this layout")
         self.take_layout.clicked.connect(self.layout_taken)
         self.take_layout.hide()
-        doubts = QHBoxLayout()
-        doubts.setSpacing(2 * gap)
-        doubts.addWidget(Yielding(self.remarks), 1)
-        doubts.addWidget(self.take_layout, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addLayout(doubts)
+        row = QHBoxLayout()
+        row.setSpacing(2 * gap)
+        row.addWidget(Yielding(self.warnings), 1)
+        row.addWidget(self.take_layout, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(row)
         layout.addWidget(self.stack, 1)
         self.buttons.idClicked.connect(self._turn_to)
         self.show_page("Object")
@@ -143,13 +143,13 @@ class ResultView(QWidget):
             self.tile.setValue(1 if report is None else report.tile + 1)
         self._offer_tiles()
         self.summary.say(report.summary if report is not None else "")
-        bullets(self.remarks, report.found.remarks if report is not None else (), colours().warning)
+        bullets(self.warnings, report.found.warnings if report is not None else (), colours().warning)
         self._draw()
 
-    def show_remarks(self, shown: bool) -> None:
+    def show_warnings(self, shown: bool) -> None:
         """What was said of a result is not said of the one that is being made."""
-        remarks = self._report.found.remarks if self._report is not None and shown else ()
-        bullets(self.remarks, remarks, colours().warning)
+        warnings = self._report.found.warnings if self._report is not None and shown else ()
+        bullets(self.warnings, warnings, colours().warning)
 
     def offer_layout(self, suggested: SuggestedLayout | None) -> None:
         """Offer the layout that the images suggest beside what was said of it."""
@@ -174,7 +174,7 @@ class ResultView(QWidget):
             self.source.setText(origin.sentence)
             back = f"Go back to {origin.open_stack}" if origin.open_stack else "Show nothing"
             self.close_source.setToolTip(f"{back}; {origin.file} stays as it is")
-        self.rings.show_origin(origin)
+        self.frc.show_origin(origin)
         self._paint_band()
 
     def _paint_band(self) -> None:
@@ -204,18 +204,18 @@ class ResultView(QWidget):
     def actual_size(self) -> None:
         """One image pixel on one screen pixel, where there are images."""
         page = self._page()
-        if not isinstance(page, (CoveragePage, RingsPage)):
+        if not isinstance(page, (CoveragePage, FrcPage)):
             page.actual_size()
 
     def auto_contrast(self) -> None:
         """Percentile limits, where there are images."""
         page = self._page()
-        if not isinstance(page, (CoveragePage, RingsPage)):
+        if not isinstance(page, (CoveragePage, FrcPage)):
             page.auto_contrast()
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
-        ink(self.remarks, colours().warning)
+        ink(self.warnings, colours().warning)
         for page in self.pages.values():
             page.use_colours()
         self._paint_buttons()

@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QSize
-from PyQt6.QtGui import QFontMetrics, QShowEvent
-from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.session.history import RunHistory
 
 
-class LossAxis(pg.AxisItem):  # type: ignore[misc]
-    """Ticks at 1, 2 and 5 times powers of ten: the usual nine of a decade do not fit."""
-
-    def logTickValues(self, low: float, high: float, size: float, ticks: list[Any]) -> list[Any]:
-        """Decades, and between them what there is room for."""
-        decades = np.arange(np.floor(low), np.ceil(high) + 1)
-        room = size / max(high - low, 1e-9) / self.fontMetrics().height() if size else 10.0
-        between = np.log10([2.0, 5.0] if room > 5 else []) if room < 16 else np.log10([1.5, 2, 3, 4, 5, 7])
-        minor = (decades[:, None] + between[None, :]).ravel()
-        return [(1.0, [v for v in decades if low <= v <= high]), (None, [v for v in minor if low <= v <= high])]
-
-    def logTickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        """Plain numbers."""
-        return [f"{10.0**value:.3g}" for value in values]
-
-    def fontMetrics(self) -> QFontMetrics:
-        """Of the application's font, which the ticks use."""
-        return QFontMetrics(QApplication.font())
-
-
-class LossPlot(QWidget):
+class LossPlot(LogPlot):
     """Two curves; once a person has zoomed, the axes stay until a double-click on ``A``."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.plot = pg.PlotWidget(self, axisItems={"left": LossAxis("left")})
-        self.plot.setMenuEnabled(False)
+        super().__init__("step", "loss", parent)
         item = self.plot.getPlotItem()
-        item.setLogMode(x=False, y=True)
-        item.setLabel("bottom", "step")
-        item.setLabel("left", "loss")
-        item.getAxis("left").enableAutoSIPrefix(False)
-        item.showGrid(x=True, y=True, alpha=0.15)
         self.legend = item.addLegend(offset=(-8, 8), labelTextSize=f"{self.font().pointSizeF() * 0.9:.1f}pt")
         self.training = item.plot([], [], name="training")
         self.held_out = item.plot(
@@ -66,10 +37,6 @@ class LossPlot(QWidget):
     def sizeHint(self) -> QSize:
         """Ten lines of text high."""
         return QSize(40 * self.fontMetrics().averageCharWidth(), 13 * self.fontMetrics().height())
-
-    def minimumSizeHint(self) -> QSize:
-        """Readable still."""
-        return QSize(20 * self.fontMetrics().averageCharWidth(), 6 * self.fontMetrics().height())
 
     def show_history(self, history: RunHistory) -> None:
         """Draw what is new; nothing while hidden."""
@@ -98,11 +65,6 @@ class LossPlot(QWidget):
     def _aim(self) -> None:
         """Axes of an empty plot: a hundred steps, two decades."""
         self.plot.setRange(xRange=(0, 100), yRange=(-2, 0.3), padding=0)
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Draw what arrived while hidden."""
-        super().showEvent(event)
-        self._draw()
 
     def _draw(self) -> None:
         counts = len(self._history.training), len(self._history.held_out)

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt6.QtCore import QSize
-from PyQt6.QtGui import QShowEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
-from ptychoui.gui.widgets.loss_plot import LossAxis
+from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.session.stack_run import StackHistory
 
 
-class ResidualPlot(QWidget):
+class ResidualPlot(LogPlot):
     """One curve on a logarithmic axis, and the last value in words."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.plot = pg.PlotWidget(self, axisItems={"left": LossAxis("left")})
-        self.plot.setMenuEnabled(False)
+        super().__init__("pass", "residual", parent)
         item = self.plot.getPlotItem()
-        item.setLogMode(x=False, y=True)
-        item.setLabel("bottom", "pass")
-        item.setLabel("left", "residual")
-        item.getAxis("left").enableAutoSIPrefix(False)
-        item.showGrid(x=True, y=True, alpha=0.15)
         self.curve = item.plot([], [], symbol="o", symbolSize=4)
         self.text = QLabel("No reconstruction yet")
         self.text.setWordWrap(True)
@@ -41,10 +32,6 @@ class ResidualPlot(QWidget):
         layout.addWidget(self.text)
         layout.addWidget(self.plot, 1)
         self.use_colours()
-
-    def minimumSizeHint(self) -> QSize:
-        """Readable still."""
-        return QSize(20 * self.fontMetrics().averageCharWidth(), 6 * self.fontMetrics().height())
 
     def show_history(self, history: StackHistory) -> None:
         """Draw what is new; nothing while hidden."""
@@ -66,11 +53,6 @@ class ResidualPlot(QWidget):
         self.curve.setPen(pg.mkPen(c.accent, width=1))
         self.curve.setSymbolBrush(c.accent)
         self.curve.setSymbolPen(None)
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Draw what arrived while hidden."""
-        super().showEvent(event)
-        self._draw()
 
     def _draw(self) -> None:
         points = self._history.residual

@@ -190,7 +190,7 @@ def try_other_layouts(
     images: NDArray[np.float32],
     field_point_um: tuple[float, float] = (0.0, 0.0),
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
     numbering: bool = True,
     posed: bool = False,
 ) -> LayoutTest:
@@ -228,7 +228,7 @@ def try_other_layouts(
         used = np.flatnonzero(leds.radius_na < LAYOUT_NA * geometry.microscope.objective_na)
         cut = np.ascontiguousarray(images[used][:, inner, inner])
         here = geometry.replace(array=there)
-        work = StackReconstruction(here, cut, settings, leds.select(used), device, between=between)
+        work = StackReconstruction(here, cut, settings, leds.select(used), device, callback=callback)
         for _done in work.run():
             pass
         return work.history[-1]
@@ -279,7 +279,7 @@ def findings(
     images: NDArray[np.float32],
     field_point_um: tuple[float, float] = (0.0, 0.0),
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> tuple[Finding, ...]:
     """`check_geometry` of the middle of some images, (LED, row, column), 1 = open field.
 
@@ -289,7 +289,7 @@ def findings(
     first = (images.shape[-1] - size) // 2
     middle = np.ascontiguousarray(images[:, first : first + size, first : first + size])
     own = geometry.replace(array=of_leds(geometry.array, leds.numbers))
-    return check_geometry(own, middle, field_point_um, device, between)
+    return check_geometry(own, middle, field_point_um, device, callback)
 
 
 def check_geometry(
@@ -297,7 +297,7 @@ def check_geometry(
     images: NDArray[np.float32],
     field_point_um: tuple[float, float] = (0.0, 0.0),
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> tuple[Finding, ...]:
     """Everything in which a square of a stack contradicts its geometry, the surest first; a few seconds.
 
@@ -314,5 +314,5 @@ def check_geometry(
     by_circles, posed = circle_findings(geometry, images, field_point_um)
     found += by_circles
     if leds.bright_field(geometry.microscope.objective_na).any():
-        found.append(try_other_layouts(geometry, images, field_point_um, device, between, posed=posed).finding())
+        found.append(try_other_layouts(geometry, images, field_point_um, device, callback, posed=posed).finding())
     return tuple(one for one in found if one is not None)

@@ -134,7 +134,7 @@ def try_layouts(
     field_point_um: tuple[float, float] = (0.0, 0.0),
     passes: int = PASSES,
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> Iterator[int | Orientation]:
     """Try the eight layouts on the middle of the images: yields how many are done, at the end what was found.
 
@@ -144,7 +144,7 @@ def try_layouts(
         (LED, row, column) square images in the order of the array's LEDs.
     field_point_um
         Their centre at the sample.
-    between
+    callback
         Called every few LEDs: where the work can wait, or be given up by an exception.
 
     Raises
@@ -160,7 +160,7 @@ def try_layouts(
 
     def left(there: Array) -> float:
         leds = led_array(there, field_point_um)
-        return reconstruct(geometry.replace(array=there), crop, settings, leds, device, between).amplitude_residual
+        return reconstruct(geometry.replace(array=there), crop, settings, leds, device, callback).amplitude_residual
 
     for variant in [variant for variant in VARIANTS if variant.twin not in VARIANTS[: VARIANTS.index(variant)]]:
         # Circles bring a pose near that is off; one that is right they may move away, by a few percent of the height.
@@ -181,7 +181,7 @@ def try_layouts(
         found[:2] = found[1], found[0]
     margin, fitted = _pair_margin(found), False
     if margin < SURE:
-        test = try_other_layouts(geometry, images, field_point_um, device, between, numbering=False)
+        test = try_other_layouts(geometry, images, field_point_um, device, callback, numbering=False)
         if test.margin >= CLEARLY - 1:
             chosen = test.variants[test.best]
             assert chosen is not None

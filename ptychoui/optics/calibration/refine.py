@@ -163,7 +163,7 @@ def calibrate(
     final_passes: int = 60,
     variance_floor: float = 1e-5,
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
     single_leds: bool = False,
 ) -> Iterator[Step | Calibration]:
     """Yield every step when it is done, and the calibration at the end.
@@ -185,7 +185,7 @@ def calibrate(
         Further passes of the reconstruction with the geometry that was chosen.
     variance_floor
         Constant under the square roots: shot noise's 3/8 of a photoelectron, in units of the open field.
-    between
+    callback
         Called every few LEDs: where the work can wait, or be given up by an exception.
     single_leds
         In the end let every LED shift within `SHIFT_LIMIT_MM`; the array becomes a table.
@@ -206,7 +206,7 @@ def calibrate(
     steps.append(_circles(geometry, images, field_point_um))
     yield steps[-1]
     start = steps[-1].geometry
-    view = _View(images, field_point_um, variance_floor, device, between, JUDGED_PASSES + final_passes)
+    view = _View(images, field_point_um, variance_floor, device, callback, JUDGED_PASSES + final_passes)
     # The sign of an even aberration is a matter of which side the fit starts from.
     candidates = [view.judged(_defocused(start, waves)) for waves in DEFOCUS_STARTS]
     before = min(candidates, key=lambda judged: judged.cost)
@@ -263,7 +263,7 @@ class _View:
     field_point_um: tuple[float, float]
     variance_floor: float
     device: torch.device | str
-    between: Callable[[], None] | None
+    callback: Callable[[], None] | None
     passes: int
 
     def judged(self, geometry: Geometry) -> _Judged:
@@ -273,7 +273,7 @@ class _View:
         # Room for directions that turn out steeper.
         wide = dataclasses.replace(leds, illumination_na=ROOM * leds.illumination_na)
         grids = stack_sampling(geometry.microscope, wide, self.images.shape[-1])
-        work = StackReconstruction(geometry, self.images, settings, leds, self.device, grids, self.between)
+        work = StackReconstruction(geometry, self.images, settings, leds, self.device, grids, self.callback)
         rest = work.run()
         for done in islice(rest, JUDGED_PASSES):
             cost = done.penalised

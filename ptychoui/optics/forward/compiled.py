@@ -66,7 +66,7 @@ C2, C4, C6, C8, C10, C12, C14, C16 = (sign / factorial(k) for k, sign in zip(ran
 
 @_compiled
 def pupils(fraction: Any, cutoff: float, medium: float, defocus: float, waves: Any, out: Any) -> None:
-    """Pupil of every LED as `Windows.pupils` defines it, in rows of pairs: fraction (L, 2), out (L, w, 2 w) reals.
+    """Pupil of every LED as `PupilWindows.pupils` defines it, in rows of pairs: fraction (L, 2), out (L, w, 2 w) reals.
 
     Frequencies are counted in samples: the aperture's radius ``cutoff``, the medium's n / lambda. The phase in waves is
     ``defocus`` times the axial frequency plus the polynomial sum_ab waves[a, b] x^a y^b.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ptychoui.errors import GeometryError
-from ptychoui.optics.forward.led_sums import Windows
+from ptychoui.optics.forward.led_sums import PupilWindows
 from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.settings import Microscope
 
 
-def led_windows(microscope: Microscope, leds: LedArray, grids: Sampling, dtype: type[np.complexfloating]) -> Windows:
+def led_windows(
+    microscope: Microscope, leds: LedArray, grids: Sampling, dtype: type[np.complexfloating]
+) -> PupilWindows:
     """Places and fractions of every LED's window on the object's spectrum.
 
     Raises
@@ -32,7 +34,7 @@ def led_windows(microscope: Microscope, leds: LedArray, grids: Sampling, dtype: 
         )
     _inside_the_grid(whole, fraction, cutoff + 0.5, leds, grids)
     first = (whole - half).astype(np.int64) % grids.object_px
-    return Windows(
+    return PupilWindows(
         microscope=microscope,
         row=np.ascontiguousarray(first[:, 1]),
         column=np.ascontiguousarray(first[:, 0]),

@@ -29,7 +29,7 @@ TABLE_LEDS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class PupilWindows:
     """Where each LED's pupil lies on the object's spectrum, and how to make it: nothing here grows as L w w.
 
     Attributes

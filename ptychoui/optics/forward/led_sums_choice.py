@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from ptychoui.optics.forward.led_sums import LedSums, Windows
+from ptychoui.optics.forward.led_sums import LedSums, PupilWindows
 from ptychoui.optics.forward.led_sums_tensor import TensorLedSums
 
 
-def led_sums(windows: Windows, device: torch.device, stream: bool = False, chunk_bytes: int | None = None) -> LedSums:
+def led_sums(
+    windows: PupilWindows, device: torch.device, stream: bool = False, chunk_bytes: int | None = None
+) -> LedSums:
     """The sums that suit a device: compiled loops on a CPU, tensor operations elsewhere.
 
     Parameters

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.optics.forward.led_sums import LedSums, Light, Windows
+from ptychoui.optics.forward.led_sums import LedSums, Light, PupilWindows
 from ptychoui.optics.forward.led_sums_tensor import cross, scaled
 from ptychoui.optics.geometry.pupil_series import PupilSeries
 
@@ -37,7 +37,7 @@ class ChunkedLedSums(LedSums):
         Fields of the LEDs of one chunk for the whole batch; a pass takes some ten times as much at its peak.
     """
 
-    def __init__(self, windows: Windows, device: torch.device, chunk_bytes: int | None = None) -> None:
+    def __init__(self, windows: PupilWindows, device: torch.device, chunk_bytes: int | None = None) -> None:
         self._windows, self._device = windows, device
         self._bytes = chunk_bytes or CHUNK_BYTES
         self._series = PupilSeries.of(windows.microscope, windows.step_per_um)

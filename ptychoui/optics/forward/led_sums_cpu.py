@@ -18,7 +18,7 @@ from torch import Tensor
 from ptychoui.engine.allocator import APART_FROM
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics.forward import compiled
-from ptychoui.optics.forward.led_sums import LedSums, Light, Windows
+from ptychoui.optics.forward.led_sums import LedSums, Light, PupilWindows
 from ptychoui.optics.geometry.pupil_series import PupilSeries
 
 CHUNK_BYTES = 2**21
@@ -87,7 +87,7 @@ class CompiledLedSums(LedSums):
         sums.
     """
 
-    def __init__(self, windows: Windows, stream: bool = False, chunk_bytes: int | None = None) -> None:
+    def __init__(self, windows: PupilWindows, stream: bool = False, chunk_bytes: int | None = None) -> None:
         compiled.prepare(windows.dtype.name)
         self._windows, self._asked_bytes = windows, chunk_bytes
         self._pupil = None if stream else windows.pupils()

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.engine.scratch import Scratch
-from ptychoui.optics.forward.led_sums import LedSums, Light, Windows
+from ptychoui.optics.forward.led_sums import LedSums, Light, PupilWindows
 
 
 class TensorLedSums(LedSums):
     """All LEDs at once in tensor operations, on any device; deterministic, because nothing is added atomically."""
 
-    def __init__(self, windows: Windows, device: torch.device) -> None:
+    def __init__(self, windows: PupilWindows, device: torch.device) -> None:
         self._windows = windows
         places, pupils = windows.places(), windows.pupils()
         self._place = torch.from_numpy(places.reshape(-1)).to(device)

@@ -22,7 +22,7 @@ from ptychoui.settings import Microscope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldReconstruction:
+class ObjectEstimate:
     """A complex object and how well it explains the images.
 
     Attributes
@@ -154,7 +154,7 @@ def all_at_once(
     progress: Callable[[int, float], None] | None = None,
     device: torch.device | str = "cpu",
     weights: NDArray[np.float64] | None = None,
-) -> FieldReconstruction:
+) -> ObjectEstimate:
     """Reconstruct an object in one go: see `AcceleratedDescent`; ``progress`` gets iteration and residual.
 
     ``images`` are (image, row, column) intensities, ``weights`` (image, LED).
@@ -168,4 +168,4 @@ def all_at_once(
     for iteration in work.run(iterations):
         if progress is not None and iteration % 10 == 0:
             progress(iteration, work.residual)
-    return FieldReconstruction(object=work.x[0].cpu().numpy(), amplitude_residual=work.residual, iterations=iterations)
+    return ObjectEstimate(object=work.x[0].cpu().numpy(), amplitude_residual=work.residual, iterations=iterations)

@@ -62,7 +62,7 @@ class StackReconstruction:
         The LEDs as seen from these images, by default from the optical axis.
     grids
         By default what `stack_sampling` finds.
-    between
+    callback
         Called every few LEDs: where a pass can wait, or be given up by an exception. What earlier passes found stays.
     curvature_per_um
         (2, 2) change of the light's direction with place, see `curvature`: its phase belongs to the light and not to
@@ -87,7 +87,7 @@ class StackReconstruction:
         leds: LedArray | None = None,
         device: torch.device | str = "cpu",
         grids: Sampling | None = None,
-        between: Callable[[], None] | None = None,
+        callback: Callable[[], None] | None = None,
         curvature_per_um: NDArray[np.float64] | None = None,
     ) -> None:
         if images.shape[-1] < LEAST_PX:
@@ -116,7 +116,7 @@ class StackReconstruction:
             light = torch.from_numpy(curved_light(scope, grids, curvature_per_um)).to(self.model.device)
             whole = torch.fft.ifft2(torch.fft.ifftshift(self.spectrum)) * light
             self.spectrum = torch.fft.fftshift(torch.fft.fft2(whole))
-        self.model.between = between
+        self.model.callback = callback
         self.history: list[float] = []
         self.contradictions: tuple[str, ...] = ()
 
@@ -275,7 +275,7 @@ def reconstruct(
     settings: Reconstruct | None = None,
     leds: LedArray | None = None,
     device: torch.device | str = "cpu",
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> Reconstruction:
     """Reconstruct a stack in one go: see `StackReconstruction`.
 
@@ -286,7 +286,7 @@ def reconstruct(
     DataError, GeometryError
         If images, LEDs and grids do not fit together.
     """
-    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device, between=between)
+    work = StackReconstruction(geometry, images, settings or Reconstruct(), leds, device, callback=callback)
     for _done in work.run():
         pass
     return work.result()

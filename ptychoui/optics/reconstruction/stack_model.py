@@ -131,7 +131,7 @@ class StackModel:
                 f"images of shape {images.shape} do not match {len(leds)} LEDs and a tile of {grids.tile_px} pixels"
             )
         self.microscope, self.leds, self.grids, self.nolls = microscope, leds, grids, tuple(nolls)
-        self.between: Callable[[], None] | None = None  # called before some LEDs are worked on; may raise
+        self.callback: Callable[[], None] | None = None  # called before some LEDs are worked on; may raise
         self.dtype, self.device = dtype, torch.device(device)
         self.complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
         step = grids.step_per_um
@@ -260,8 +260,8 @@ class StackModel:
 
         ``spectrum`` is (N, N) complex, ``pupils`` (l, w, w) complex.
         """
-        if self.between is not None:
-            self.between()
+        if self.callback is not None:
+            self.callback()
         w, camera = self.width, self._camera
         u, windows = self.fields(spectrum, pupils, leds)
         single = self.camera(u.real.square().addcmul_(u.imag, u.imag))

@@ -17,7 +17,7 @@ UNEXPLAINED = 0.02
 
 ERRATIC = 0.36
 """Standard deviation of the logarithm of brightness among LEDs of about the same angle, weighted by the images'
-amplitude, that calls for a remark.
+amplitude, that calls for a warning.
 
 Stacks with a right geometry have .01 to .29, however long they are fitted, images in a wrong order .42 to 2.
 """
@@ -34,7 +34,7 @@ BLACK = 1e-6
 """Mean of an image, 1 = open field, below which misfits are no longer shares of it."""
 
 VEILED = 0.1
-"""Stray light of a bright-field image, in units of its open field, that calls for a remark."""
+"""Stray light of a bright-field image, in units of its open field, that calls for a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Reconstruction:
     contradictions: tuple[str, ...] = ()
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What should make its owner doubt it, in sentences."""
         found = list(self.contradictions)
         if self.fitted_residual < POOR and self.structured_residual > UNEXPLAINED:

@@ -216,7 +216,7 @@ def explained_field(
     grids: Sampling,
     stack: ImageStack,
     tell: Callable[[str], None] = lambda _sentence: None,
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
 ) -> ExplainedStack:
     """The window of a stack that is learned from, reconstructed as ``ptychoui reconstruct`` does.
 
@@ -237,7 +237,7 @@ def explained_field(
     key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
     if key not in _LAST_FIELD:
         tell(f"reconstructing what is learned from: {PASSES} passes over {counted(len(stack.images), 'image')}")
-        explained = explain_stack if between is None else partial(explain_stack, between=between)
+        explained = explain_stack if callback is None else partial(explain_stack, callback=callback)
         found = explained(stack, window, int(grids.upsampling))
         _LAST_FIELD.clear()
         _LAST_FIELD[key] = found

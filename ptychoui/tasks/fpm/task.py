@@ -18,7 +18,7 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
-from ptychoui.engine.strategy import Between
+from ptychoui.engine.strategy import Callback
 from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward.compiled import compiled_before
@@ -193,11 +193,11 @@ class FpmTask:
 
     # What is said and shown of it ------------------------------------------------------------------------
 
-    def preflight(self, parameters: DesignParameters, between: Between) -> Preflight:
+    def preflight(self, parameters: DesignParameters, callback: Callback) -> Preflight:
         """Feasibility of the present design, doubts about a measured stack, and a step size that is too long."""
         judged = feasibility(*self.design_arrays(parameters), self.leds, self.geometry, self.experiment.measurement)
         stable = largest_step(self, parameters.levels, parameters.exposures)
-        warnings = [*doubts(self, between), *judged.warnings]
+        warnings = [*doubts(self, callback), *judged.warnings]
         step = float(parameters.step.max())
         if step > stable:
             warnings.append(
@@ -282,7 +282,7 @@ class FpmTask:
             "this run began when what is learned from a stack was reconstructed otherwise: losses and scores before "
             "and after this point are of different truths; start a new run to compare them"
         )
-        return replace(self, field=replace(self.field, remarks=(warning, *self.field.remarks)))
+        return replace(self, field=replace(self.field, warnings=(warning, *self.field.warnings)))
 
     def with_design(
         self, levels: NDArray[np.float64], exposures: NDArray[np.float64], like: DesignParameters
@@ -330,12 +330,12 @@ def image_overrides(experiment: FpmExperiment) -> Images | None:
 def build_task(
     experiment: Experiment,
     tell: Callable[[str], None] = lambda _sentence: None,
-    between: Callable[[], None] | None = None,
+    callback: Callable[[], None] | None = None,
     dataset: ImageStack | TrainingSet | None = None,
 ) -> FpmTask:
     """Open the data of an experiment and make its operators and examples; ``tell`` hears of what takes long.
 
-    ``between`` is called every few LEDs while a measured stack is explained: where the work can be given up. A dataset
+    ``callback`` is called every few LEDs while a measured stack is explained: where the work can be given up. A dataset
     that is open already is given as such.
 
     Raises
@@ -366,7 +366,7 @@ def build_task(
         training, held_out, notes = simulated_objects(experiment, geometry, leds, grids, dataset)
         reference = "simulated objects"
     else:
-        field = explained_field(experiment, geometry, grids, dataset, tell, between)
+        field = explained_field(experiment, geometry, grids, dataset, tell, callback)
         training, held_out, notes = objects_of_stack(experiment, grids, dataset, field)
         leds, microscope = field.leds, field.microscope
         reference = "full-stack reconstruction"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ptychoui.engine.strategy import Between
+from ptychoui.engine.strategy import Callback
 from ptychoui.optics.reconstruction.accelerated import AcceleratedDescent
 from ptychoui.tasks.fpm.events import TruthShown
 from ptychoui.tasks.fpm.examples import bands
@@ -30,7 +30,7 @@ POOR = 0.7
 """Complex error from all LEDs one by one above which coded patterns cannot be expected to show the truth."""
 
 
-def one_by_one_error(task: FpmTask, between: Between = lambda: None) -> float:
+def one_by_one_error(task: FpmTask, callback: Callback = lambda: None) -> float:
     """Complex error over some held-out tiles reconstructed from all single-LED images, without added noise.
 
     No coded design of the same LEDs sees more than these images do.
@@ -43,7 +43,7 @@ def one_by_one_error(task: FpmTask, between: Between = lambda: None) -> float:
         images = examples.intensities[place].float().cpu().numpy() * gain[:, None, None].astype(np.float32)
         work = AcceleratedDescent(task.microscope, task.leds, task.grids, images, np.diag(gain), device=device)
         for _iteration in work.run(ITERATIONS):
-            between()
+            callback()
         truth = examples.truth[place][None]
         contrast = float((truth - truth.mean()).abs().square().mean())
         missed += contrast * float(complex_loss(task.object_of(work.x).to(truth.dtype), truth))
@@ -51,12 +51,12 @@ def one_by_one_error(task: FpmTask, between: Between = lambda: None) -> float:
     return float((missed / max(shown, 1e-30)) ** 0.5)
 
 
-def doubts(task: FpmTask, between: Between = lambda: None) -> tuple[str, ...]:
+def doubts(task: FpmTask, callback: Callback = lambda: None) -> tuple[str, ...]:
     """What should keep its owner from learning from a measured stack, worst first; none where objects are known."""
     if task.field is None:
         return ()
-    found = list(task.field.remarks)
-    error = one_by_one_error(task, between)
+    found = list(task.field.warnings)
+    error = one_by_one_error(task, callback)
     if not error < POOR:
         found.insert(
             0,

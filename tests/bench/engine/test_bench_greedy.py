@@ -1,4 +1,4 @@
-"""The greedy benchmark: both ways compute what they claim, keep the same memory, and its curves learn."""
+"""The greedy benchmark: both methods compute what they claim, keep the same memory, and its curves learn."""
 
 from __future__ import annotations
 
@@ -89,17 +89,17 @@ def test_ratios_by_counting_are_those_of_the_published_limits() -> None:
 
 
 def test_times_are_interleaved_and_turned_into_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that says how long each way takes: the first round warms up and does not count."""
+    """A clock that says how long each method takes: the first round warms up and does not count."""
     made, now, calls = task(1), [0.0], list[str]()
 
     def took(name: str, durations: list[float]) -> Any:
         left = iter(durations)
 
-        def way(*_: Any) -> None:
+        def method(*_: Any) -> None:
             calls.append(name)
             now[0] += next(left, 0.0)
 
-        return way
+        return method
 
     monkeypatch.setattr(greedy_cost.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(greedy_cost.time, "process_time", lambda: now[0] / 2)
@@ -135,7 +135,7 @@ def test_times_are_interleaved_and_turned_into_ratios(monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="module")
 def curves() -> dict[str, Curve]:
-    return {way: cnn_curve(way, 2, 12, 4, 4, 40, 1e-2) for way in (CHECKPOINT, GREEDY)}
+    return {method: cnn_curve(method, 2, 12, 4, 4, 40, 1e-2) for method in (CHECKPOINT, GREEDY)}
 
 
 def test_both_ways_learn_and_start_alike(curves: dict[str, Curve]) -> None:
@@ -151,7 +151,7 @@ def test_both_ways_learn_and_start_alike(curves: dict[str, Curve]) -> None:
 
 def test_one_unroll_is_trained_alike_by_both() -> None:
     """With a single module the local loss is the last one: the same batches, the same optimiser, the same bits."""
-    scores = [cnn_curve(way, 1, 12, 4, 2, 5).scores for way in (CHECKPOINT, GREEDY)]
+    scores = [cnn_curve(method, 1, 12, 4, 2, 5).scores for method in (CHECKPOINT, GREEDY)]
     assert scores[0] == scores[1] and len(set(scores[0])) > 1
 
 
@@ -184,9 +184,9 @@ def test_curves_are_on_the_clock_that_was_asked_for() -> None:
 def test_each_way_has_its_own_best_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = {("checkpoint", 1e-3): 2.0, ("checkpoint", 3e-3): 1.0, ("greedy", 1e-3): 3.0, ("greedy", 3e-3): 4.0}
 
-    def made(way: str, *rest: Any, **_named: Any) -> Curve:
-        score = ends[way, rest[-1]]
-        return Curve(problem="cnn", strategy=way, rate=rest[-1], steps=[0, 1], seconds=[0, 1], scores=[9.0, score])
+    def made(method: str, *rest: Any, **_named: Any) -> Curve:
+        score = ends[method, rest[-1]]
+        return Curve(problem="cnn", strategy=method, rate=rest[-1], steps=[0, 1], seconds=[0, 1], scores=[9.0, score])
 
     monkeypatch.setattr(greedy, "cnn_curve", made)
     result = greedy.run(1, 24, 2, 1, 1, 5, threads=(1,), leds=9, measurements=2)
@@ -205,7 +205,7 @@ def test_a_design_learned_greedily_has_a_module_for_each_unroll(
 
     monkeypatch.setattr(greedy_curves, "build_task", watched)
     some = load_experiment(experiment_on_disk(tmp_path))
-    found = [design_curve(way, some, 4) for way in ("reversible", GREEDY)]
+    found = [design_curve(method, some, 4) for method in ("reversible", GREEDY)]
     assert used == [("reversible", 3), ("greedy", 3)]
     assert found[0].scores[0] == found[1].scores[0] and found[0].scores[1:] != found[1].scores[1:]
     assert found[0].steps == found[1].steps == [0, 1, 2, 3, 4]

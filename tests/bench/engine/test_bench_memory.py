@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptychoui.bench.engine import memory
-from ptychoui.bench.engine.memory import NAMES, Probes, draw, foretold, leds_table, run, run_leds, table
+from ptychoui.bench.engine.memory import NAMES, Probes, draw, leds_table, predicted_bytes, run, run_leds, table
 from ptychoui.bench.engine.passes import Pass
 from ptychoui.bench.engine.problem import disc_of_leds, make_bench
 from ptychoui.bench.engine.resident import Measured, available, measure_pass
@@ -37,11 +37,11 @@ def metered(one: Pass) -> int:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_peak_is_foretold_from_one_layer_with_one_object_and_with_two(name: str, stream: bool) -> None:
+def test_a_peak_is_predicted_from_one_layer_with_one_object_and_with_two(name: str, stream: bool) -> None:
     one = Pass(
         strategy=name, unrolls=7, leds=21, measurements=2, size=64, batch=4, stream=stream, dense=True, modules=3
     )
-    predicted = foretold(one, Probes().cost(one), one.bench().network.chain)
+    predicted = predicted_bytes(one, Probes().cost(one), one.bench().network.chain)
     assert predicted == pytest.approx(metered(one), rel=0.08)
 
 
@@ -133,9 +133,9 @@ def test_with_more_memory_the_planner_keeps_the_leds() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not available(), reason="needs /proc")
-def test_a_fresh_process_takes_what_was_foretold() -> None:
+def test_a_fresh_process_takes_what_was_predicted() -> None:
     one = Pass(strategy="offload", unrolls=4, leds=21, measurements=4, size=256, batch=8, dense=True)
-    predicted = foretold(one, Probes().cost(one), one.bench().network.chain)
+    predicted = predicted_bytes(one, Probes().cost(one), one.bench().network.chain)
     assert predicted > 100e6
     found = measure_pass(one, 1, own_pages=True)
     assert found.metered_bytes is None and predicted == pytest.approx(found.resident_bytes, rel=0.15)

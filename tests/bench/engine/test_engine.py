@@ -14,7 +14,7 @@ from ptychoui.bench.engine.autograd import AutogradModel, autograd_gradient
 from ptychoui.bench.engine.passes import closed_form_gradient, greedy_gradient
 from ptychoui.bench.engine.plot import plot
 from ptychoui.bench.engine.problem import Bench, make_bench, published_leds
-from ptychoui.bench.engine.strategies import WAYS, run, table
+from ptychoui.bench.engine.strategies import METHODS, run, table
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategies import STRATEGIES
 from ptychoui.errors import SettingsError
@@ -147,7 +147,7 @@ def test_rows_and_their_table(tmp_path: Path) -> None:
     result = run([2, 6], 37, 2, 32, "cpu", 2, progress=said.append)
     rows = result["rows"]
     assert isinstance(rows, list) and said == ["2 unrolls", "6 unrolls"]
-    names = [*WAYS, *PUBLISHED_ROWS]
+    names = [*METHODS, *PUBLISHED_ROWS]
     assert [(row["unrolls"], row["strategy"]) for row in rows] == [(n, name) for n in (2, 6) for name in names]
     for row in rows:
         assert row["seconds"] <= row["seconds_median"]

@@ -1,4 +1,4 @@
-"""The peers' benchmark: all ways differentiate the same numbers, and a library that is missing says so."""
+"""The peers' benchmark: all methods differentiate the same numbers, and a library that is missing says so."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_way_differentiates_the_same_network(name: str) -> None:
     expected = by_autograd(problem).flat
     weights = sum(weight.numel() for module in problem.modules() for weight in module.parameters())
     assert expected.numel() == problem.x.numel() + weights
-    assert relative(coupling.WAYS[name].run(problem).flat, expected) < 1e-11
+    assert relative(coupling.METHODS[name].run(problem).flat, expected) < 1e-11
 
 
 def test_the_gradient_is_a_finite_difference() -> None:
@@ -69,8 +69,8 @@ def test_the_gradient_is_a_finite_difference() -> None:
 
 def test_the_heavy_ball_network_has_an_autograd_of_its_own() -> None:
     problem = small()
-    expected = coupling.WAYS["autograd, heavy ball"].run(problem).flat
-    found = coupling.WAYS["reversible"].run(problem)
+    expected = coupling.METHODS["autograd, heavy ball"].run(problem).flat
+    found = coupling.METHODS["reversible"].run(problem)
     assert found.drift == 0 and found.certificate.startswith("exact")
     assert relative(found.flat, expected) < 1e-9  # integers in units of 2^-44
     assert relative(expected, by_autograd(problem).flat) > 1e-2
@@ -103,7 +103,7 @@ def test_an_inverse_that_drifts_is_measured_and_run_again() -> None:
 def test_weights_are_left_without_gradients_and_as_they_were() -> None:
     problem, untouched = small(), small()
     for name in ("autograd", "torch checkpoint", "store_all", "reversible"):
-        coupling.WAYS[name].run(problem)
+        coupling.METHODS[name].run(problem)
     assert problem.x.equal(untouched.x)
     for module, other in zip(problem.modules(), untouched.modules(), strict=True):
         for weight, before in zip(module.parameters(), other.parameters(), strict=True):
@@ -157,7 +157,7 @@ STAND_INS = {
 @pytest.mark.parametrize("name", ["memcnn", "revtorch"])
 def test_a_reversible_library_gets_the_same_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coupling, "library", STAND_INS.__getitem__)
-    found = coupling.WAYS[name].run(small())
+    found = coupling.METHODS[name].run(small())
     assert relative(found.flat, by_autograd(small()).flat) < 1e-12
     assert found.drift == (0 if name == "memcnn" else None)
 
@@ -167,7 +167,7 @@ def test_a_reversible_library_gets_the_same_network(name: str, monkeypatch: pyte
 def test_the_true_library_agrees_where_it_is_installed(name: str) -> None:
     pytest.importorskip(name)
     problem = small(dtype=torch.float64)
-    assert relative(coupling.WAYS[name].run(problem).flat, by_autograd(problem).flat) < 1e-10
+    assert relative(coupling.METHODS[name].run(problem).flat, by_autograd(problem).flat) < 1e-10
 
 
 def test_a_library_that_is_not_installed(missing: None) -> None:
@@ -220,7 +220,7 @@ def test_a_solving_library_gets_the_same_problem(name: str, monkeypatch: pytest.
     monkeypatch.setattr(implicit, "library", STAND_INS.__getitem__)
     problem = implicit.make_problem(8, mu=0.5).double()
     reference = implicit.through_steps(problem, 1e-12)
-    assert max(implicit.errors(implicit.WAYS[name](problem), reference).values()) < 1e-8
+    assert max(implicit.errors(implicit.METHODS[name](problem), reference).values()) < 1e-8
 
 
 # Table ------------------------------------------------------------------------------------------------------------
@@ -238,12 +238,12 @@ def test_rows_and_their_table(missing: None, monkeypatch: pytest.MonkeyPatch) ->
     result = libraries.run([2, 6], 24, repeats=2, gain=1.0, progress=said.append)
     rows = result["rows"]
     assert isinstance(rows, list) and said == ["2 blocks", "6 blocks", "least squares"]
-    names = [*coupling.WAYS] * 2 + [*implicit.WAYS]
-    assert [row["way"] for row in rows] == names
-    found = {(row["way"], row["depth"]): row for row in rows}
+    names = [*coupling.METHODS] * 2 + [*implicit.METHODS]
+    assert [row["method"] for row in rows] == names
+    found = {(row["method"], row["depth"]): row for row in rows}
     assert found["revtorch", 6]["note"] == "does not run: unexpected argument"
     for row in rows:
-        if row["way"] in (*LIBRARIES,):
+        if row["method"] in (*LIBRARIES,):
             assert row["note"] and row["seconds"] is None and row["errors"] is None
         else:
             assert row["seconds"] <= row["seconds_median"] and row["peak_extra_bytes"] > 0
@@ -262,6 +262,6 @@ def test_a_failure_of_ours_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_problem: coupling.Problem) -> coupling.Gradient:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setitem(coupling.WAYS, "inverse", coupling.Way(coupling.COUPLING, fail))
+    monkeypatch.setitem(coupling.METHODS, "inverse", coupling.Method(coupling.COUPLING, fail))
     with pytest.raises(ValueError, match="a fault of ours"):
         libraries.run([2], 8, repeats=1)

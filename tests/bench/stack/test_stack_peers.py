@@ -151,10 +151,10 @@ def test_a_library_that_fails_is_a_line_and_its_output_is_not_seen(
 @pytest.mark.parametrize("name", list(PEERS))
 def test_a_library_that_is_installed_lowers_the_residual(truth: tuple[Stack, Found], name: str) -> None:
     stack, _made = truth
-    way: Callable[[Stack, int], Found] = PEERS[name].way
+    method: Callable[[Stack, int], Found] = PEERS[name].method
     with methods.quiet():
         try:
-            found = way(stack, 5)
+            found = method(stack, 5)
         except methods.CannotRun as error:
             pytest.skip(str(error))
     if "where it reads" not in found.note:

@@ -105,16 +105,16 @@ def test_what_was_said_of_a_run_is_not_said_of_the_next(
     window, result = reconstructed, reconstructed.panels.result
     report = window.document.reconstruction.report
     assert report is not None
-    monkeypatch.setattr(type(report.found), "remarks", property(lambda self: ("the pupil ran away",)))
+    monkeypatch.setattr(type(report.found), "warnings", property(lambda self: ("the pupil ran away",)))
     result.show_report(report)
-    assert "ran away" in result.remarks.text() and not result.remarks.isHidden()
+    assert "ran away" in result.warnings.text() and not result.warnings.isHidden()
     run = StepwiseRun(1)
     monkeypatch.setattr("ptychoui.session.stack_run.stack_run", lambda *arguments: run)
     window.reconstruct()
-    assert result.remarks.isHidden()
+    assert result.warnings.isHidden()
     run.allow_all()
     idle(window, qtbot)
-    assert not result.remarks.isHidden(), "the old result is shown again, and what was said of it"
+    assert not result.warnings.isHidden(), "the old result is shown again, and what was said of it"
     # Training: its panel says what the run says.
     panel, history = window.panels.run, window.document.history
     history.take(started().__class__(**{**vars_of(started()), "warnings": ("too few photons",)}))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import tomli_w
-from session.test_judgement import RIGHT
+from session.test_assessment import RIGHT
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.common import sidecar_path
@@ -124,7 +124,7 @@ def test_what_a_file_says_already_is_chosen(tmp_path: Path, said: str) -> None:
     path = saved(tmp_path / "a.ome.tif")
     sidecar(path, f"\n[images]\n{said}\n")
     wanted = open_or_ask(path)
-    assert isinstance(wanted, AxesWanted) and wanted.places == {"C": 1} and wanted.ways[0] == "T"
+    assert isinstance(wanted, AxesWanted) and wanted.places == {"C": 1} and wanted.choices[0] == "T"
     assert [len(labels) for labels in wanted.axes.values()] == [49, 2, 3]
 
 
@@ -138,7 +138,7 @@ def test_a_value_said_of_the_images_before_is_kept() -> None:
     )
     assert wanted.answer("T", {"T": 0, "C": 1}).images == Images(led_axis="T", indices={"C": 1}, dark_level=100.0)
     assert wanted.answer("TC", {"T": 0, "C": 1}).images == Images(led_axis="TC", dark_level=100.0)
-    assert set(wanted.ways) == {"T", "C", "TC"}
+    assert set(wanted.choices) == {"T", "C", "TC"}
 
 
 def asked_of_experiment(window: MainWindow, qtbot: Any, path: Path, lines: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from session.test_judgement import BESIDE, RIGHT, stack
+from session.test_assessment import BESIDE, RIGHT, stack
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5

@@ -24,17 +24,17 @@ def small(window: MainWindow, qtbot: Any) -> MainWindow:
 
 
 def test_two_halves_are_compared_on_a_page_of_their_own(small: MainWindow, qtbot: Any) -> None:
-    window, page = small, small.panels.result.rings
+    window, page = small, small.panels.result.frc
     window.panels.tabs.setCurrentWidget(window.panels.result)
     window.panels.result.show_page("Resolution")
     window.grab()
     assert page.compare.isEnabled() and "different halves" in page.text.text()
     page.compare.click()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
-    found = window.document.rings.found
+    found = window.document.frc.found
     assert found is not None and not page.status.isVisible()
-    assert np.array_equal(page.curve.getData()[1], found.rings.correlation)
-    assert np.array_equal(page.threshold.getData()[1], found.rings.half_bit)
+    assert np.array_equal(page.curve.getData()[1], found.frc.correlation)
+    assert np.array_equal(page.threshold.getData()[1], found.frc.half_bit)
     assert page.text.text() == found.sentence
     assert page.marks["objective"].value() == pytest.approx(0.1 / 0.53)
     for command in (window.fit_images, window.actual_size, window.auto_contrast, window.switch_theme):
@@ -49,15 +49,15 @@ def test_two_halves_are_compared_on_a_page_of_their_own(small: MainWindow, qtbot
     # A new reconstruction is another matter.
     window.reconstruct()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
-    assert window.document.rings.found is None and page.curve.getData()[0] is None
+    assert window.document.frc.found is None and page.curve.getData()[0] is None
     window.switch_theme()
 
 
 def test_a_comparison_is_stopped(small: MainWindow, qtbot: Any) -> None:
     window = small
-    page = window.panels.result.rings
+    page = window.panels.result.frc
     window.controller.edit_plan("settings.passes", 5000)
-    window.actions_by_key["rings"].trigger()
+    window.actions_by_key["frc"].trigger()
     assert window.panels.tabs.currentWidget() is window.panels.result
     window.panels.result.show_page("Resolution")
     qtbot.waitUntil(lambda: re.match(r"pass \d+ of 10000", page.status.time_left.text()) is not None, timeout=LONG)
@@ -65,7 +65,7 @@ def test_a_comparison_is_stopped(small: MainWindow, qtbot: Any) -> None:
     assert window.panels.stack_run.state.text() == "Comparing halves"
     window.stop()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
-    assert window.controller.state is RunState.STOPPED and window.document.rings.found is None
+    assert window.controller.state is RunState.STOPPED and window.document.frc.found is None
 
 
 def test_too_few_leds_are_said_in_a_sentence(small: MainWindow, qtbot: Any) -> None:
@@ -76,4 +76,4 @@ def test_too_few_leds_are_said_in_a_sentence(small: MainWindow, qtbot: Any) -> N
     window.controller.edit_geometry(few, "few", "")
     window.compare_halves()
     qtbot.waitUntil(lambda: window.controller.state is RunState.FAILED, timeout=LONG)
-    assert "too few for two halves" in window.panels.result.rings.text.text()
+    assert "too few for two halves" in window.panels.result.frc.text.text()

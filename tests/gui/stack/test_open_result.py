@@ -108,11 +108,11 @@ def test_a_result_of_another_stack_is_told_from_the_open_one(
     assert "those of stack.ome.tif" in result.source.text()
     assert panels.progress.residual.text.text().startswith("other.h5: residual")
     result.show_page("Resolution")
-    assert result.rings.compare.isHidden() and "open cells.mat" in result.rings.text.text()
+    assert result.frc.compare.isHidden() and "open cells.mat" in result.frc.text.text()
     # Back to what was made here, which was not lost.
     result.close_source.click()
     assert result.band.isHidden() and window.document.reconstruction.report is own
-    assert window.actions_by_key["save_result"].isEnabled() and not result.rings.compare.isHidden()
+    assert window.actions_by_key["save_result"].isEnabled() and not result.frc.compare.isHidden()
     assert panels.progress.residual.text.text().startswith("Residual")
     # Work on the open stack is never shown among the pages of the other.
     window.controller.open(str(other))
@@ -122,7 +122,7 @@ def test_a_result_of_another_stack_is_told_from_the_open_one(
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
     window.controller.open(str(kept))
     qtbot.waitUntil(lambda: window.document.origin is not None, timeout=LONG)
-    assert "of the open stack stack.ome.tif." in result.source.text() and not result.rings.compare.isHidden()
+    assert "of the open stack stack.ome.tif." in result.source.text() and not result.frc.compare.isHidden()
     geometry = window.document.geometry
     assert geometry is not None
     edited = geometry.replace(microscope=geometry.microscope.replace(wavelength_um=0.6))
@@ -206,7 +206,7 @@ def test_a_suggested_layout_of_a_saved_result_is_offered_for_its_own_geometry(
     result = window.panels.result
     window.open_path(str(path))
     shown(window, qtbot)
-    assert sentence[1:] in result.remarks.text() and not result.take_layout.isVisible(), (
+    assert sentence[1:] in result.warnings.text() and not result.take_layout.isVisible(), (
         "there is no geometry to change"
     )
     window.open_sample_stack()

@@ -163,11 +163,11 @@ def test_the_profile_follows_its_line(with_stack: MainWindow, qtbot: Any) -> Non
 def test_doubts_are_shown_above_a_result(with_stack: MainWindow, qtbot: Any) -> None:
     report = reconstruct(with_stack, qtbot)
     view = with_stack.panels.result
-    assert view.remarks.isHidden()
+    assert view.warnings.isHidden()
     view.show_report(replace(report, found=replace(report.found, fitted_residual=0.5)))
-    assert not view.remarks.isHidden() and "50% of the light unexplained" in view.remarks.text()
+    assert not view.warnings.isHidden() and "50% of the light unexplained" in view.warnings.text()
     view.show_report(None)
-    assert view.remarks.isHidden()
+    assert view.warnings.isHidden()
 
 
 def test_a_layout_that_the_images_suggest_is_one_click_away(with_stack: MainWindow, qtbot: Any) -> None:

@@ -17,7 +17,7 @@ from optics.setups import ABERRATED, make, objects, relative
 from ptychoui.engine.scratch import Scratch
 from ptychoui.optics.forward import compiled, led_sums_cpu
 from ptychoui.optics.forward.grids import led_windows
-from ptychoui.optics.forward.led_sums import LedSums, Light, Windows
+from ptychoui.optics.forward.led_sums import LedSums, Light, PupilWindows
 from ptychoui.optics.forward.led_sums_choice import led_sums
 from ptychoui.optics.forward.led_sums_tensor import TensorLedSums
 
@@ -26,7 +26,7 @@ Passes = dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def windows() -> Windows:
+def windows() -> PupilWindows:
     return led_windows(*make(ABERRATED, pitch_mm=6.0, pose={"shift_x_mm": 0.4, "shift_y_mm": -0.3}), np.complex128)
 
 
@@ -37,7 +37,7 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def passes(sums: LedSums, windows: Windows, kept: bool, batch: int = 3) -> Passes:
+def passes(sums: LedSums, windows: PupilWindows, kept: bool, batch: int = 3) -> Passes:
     """Every pass on the same random numbers."""
     rng = np.random.default_rng(5)
     leds, n = len(windows), windows.field_px
@@ -70,7 +70,7 @@ def passes(sums: LedSums, windows: Windows, kept: bool, batch: int = 3) -> Passe
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("chunk_bytes", [1, 20_000, 2**20])
 def test_compiled_chunks_are_the_tensor_operations(
-    kept: bool, chunk_bytes: int, windows: Windows, monkeypatch: pytest.MonkeyPatch
+    kept: bool, chunk_bytes: int, windows: PupilWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(led_sums_cpu, "CHUNK_BYTES", chunk_bytes)
     found, expected = (passes(s, windows, kept) for s in (led_sums(windows, CPU), TensorLedSums(windows, CPU)))
@@ -78,7 +78,7 @@ def test_compiled_chunks_are_the_tensor_operations(
         assert relative(found[name], value) < 1e-13, name
 
 
-def test_the_sums_are_those_of_plain_loops(windows: Windows) -> None:
+def test_the_sums_are_those_of_plain_loops(windows: PupilWindows) -> None:
     found = passes(led_sums(windows, CPU), windows, True, batch=1)
     u = found["fields"][0].numpy()
     rng = np.random.default_rng(5)
@@ -88,7 +88,7 @@ def test_the_sums_are_those_of_plain_loops(windows: Windows) -> None:
     assert relative(found["mixed"][0], expected) < 1e-13
 
 
-def test_fields_kept_or_made_again_agree_to_rounding(windows: Windows) -> None:
+def test_fields_kept_or_made_again_agree_to_rounding(windows: PupilWindows) -> None:
     sums = led_sums(windows, CPU)
     kept, again = passes(sums, windows, True), passes(sums, windows, False)
     assert all(relative(again[name], kept[name]) < 1e-14 for name in kept)
@@ -96,7 +96,7 @@ def test_fields_kept_or_made_again_agree_to_rounding(windows: Windows) -> None:
 
 @pytest.mark.usefixtures("threads")
 def test_the_loops_follow_the_number_of_threads_of_torch_and_leave_it_alone(
-    windows: Windows, monkeypatch: pytest.MonkeyPatch
+    windows: PupilWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled, "SHARED_FROM", 1)
     found = []
@@ -174,7 +174,7 @@ print(all(len(loop.signatures) == 1 for loop in compiled._LOOPS))
             os.truncate(path, 40)
 
 
-def test_preparing_covers_every_loop_that_a_pass_calls(windows: Windows) -> None:
+def test_preparing_covers_every_loop_that_a_pass_calls(windows: PupilWindows) -> None:
     sums = led_sums(windows, CPU)
     before = {loop: len(loop.signatures) for loop in compiled._LOOPS}
     for kept in (True, False):

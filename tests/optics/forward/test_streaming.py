@@ -24,7 +24,7 @@ from ptychoui.network.ptychographic import PtychographicNetwork
 from ptychoui.optics.forward import compiled
 from ptychoui.optics.forward.data_term import DataTerm, ProductResult
 from ptychoui.optics.forward.grids import _reach, led_windows
-from ptychoui.optics.forward.led_sums import LedSums, Light, Windows
+from ptychoui.optics.forward.led_sums import LedSums, Light, PupilWindows
 from ptychoui.optics.forward.led_sums_chunked import ChunkedLedSums
 from ptychoui.optics.forward.led_sums_cpu import CompiledLedSums
 from ptychoui.optics.forward.led_sums_tensor import TensorLedSums
@@ -173,12 +173,12 @@ def test_a_streamed_product_is_a_finite_difference_of_streamed_gradients(kind: s
 # Sums ---------------------------------------------------------------------------------------------------------
 
 
-def windows_of(scope: str, tile_px: int, dtype: type[np.complexfloating] = np.complex128) -> Windows:
+def windows_of(scope: str, tile_px: int, dtype: type[np.complexfloating] = np.complex128) -> PupilWindows:
     setup = make(SCOPES[scope], tile_px=tile_px, pad_px=1, rows=5, columns=5, pitch_mm=3.5, pose=POSE)
     return led_windows(*setup, dtype)
 
 
-def all_sums(sums: LedSums, windows: Windows, batch: int = 2) -> dict[str, torch.Tensor]:
+def all_sums(sums: LedSums, windows: PupilWindows, batch: int = 2) -> dict[str, torch.Tensor]:
     """Every pass of two objects at a time on the same random numbers."""
     rng = np.random.default_rng(5)
     size, n, leds = windows.object_px, windows.field_px, len(windows)

@@ -75,31 +75,31 @@ def test_tiny_windows_are_refused() -> None:
         StackReconstruction(geometry, np.ascontiguousarray(images[:, :15, :15]), ALL)
 
 
-def test_doubtful_results_are_remarked(result: Reconstruction) -> None:
-    assert result.remarks == ()
-    (poor,) = replace(result, fitted_residual=0.4).remarks
+def test_doubtful_results_come_with_warnings(result: Reconstruction) -> None:
+    assert result.warnings == ()
+    (poor,) = replace(result, fitted_residual=0.4).warnings
     assert "40% of the light unexplained" in poor and "--orientation" in poor
     veil = result.background.copy()
     veil[int(np.hypot(*result.illumination_na.T).argmin())] = 0.2
-    (veiled,) = replace(result, background=veil).remarks
+    (veiled,) = replace(result, background=veil).warnings
     assert "stray light" in veiled and "contrast" in veiled
     beyond = np.where(np.hypot(*result.illumination_na.T) > result.geometry.microscope.objective_na, 0.2, 0.0)
-    assert beyond.any() and replace(result, background=beyond).remarks == ()
-    assert replace(result, fitted_residual=float("nan")).remarks
+    assert beyond.any() and replace(result, background=beyond).warnings == ()
+    assert replace(result, fitted_residual=float("nan")).warnings
 
 
 def test_a_dark_field_exposed_otherwise_is_not_blamed_on_the_order(result: Reconstruction) -> None:
     dark = np.hypot(*result.illumination_na.T) > result.geometry.microscope.objective_na
     assert dark.sum() > 5
-    (remark,) = replace(result, gain=np.where(dark, 8.0, 1.0), light=np.ones_like(result.light)).remarks
-    assert "from angle to angle" in remark and "exposures" in remark and "order" not in remark
+    (warning,) = replace(result, gain=np.where(dark, 8.0, 1.0), light=np.ones_like(result.light)).warnings
+    assert "from angle to angle" in warning and "exposures" in warning and "order" not in warning
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_images_in_a_wrong_order_are_remarked(seed: int) -> None:
+def test_images_in_a_wrong_order_are_warned_of(seed: int) -> None:
     geometry, images = simulated(np.ones(25), 0.002)
     found = reconstruct(geometry, images[np.random.default_rng(seed).permutation(len(images))], ALL)
-    assert any("order" in remark and "brightness" in remark for remark in found.remarks)
+    assert any("order" in warning and "brightness" in warning for warning in found.warnings)
 
 
 def test_brightness_and_stray_light_are_found_and_the_images_explained() -> None:

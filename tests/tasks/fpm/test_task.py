@@ -18,7 +18,7 @@ from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.settings import Geometry
 from ptychoui.tasks.fpm.task import build_task
-from ptychoui.workflows.crop import Window
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.explained_stack import ExplainedStack
 
 
@@ -95,7 +95,7 @@ def test_tiles_of_a_stack_share_no_pixel(rows: int, columns: int, monkeypatch: p
         provenance=Provenance(source="test", layout="test", sha256=array_sha256(numbered)),
     )
 
-    def instant(stack: ImageStack, window: Window, upsampling: int) -> ExplainedStack:
+    def instant(stack: ImageStack, window: CropRegion, upsampling: int) -> ExplainedStack:
         cut = stack.crop(window.row, window.column, window.size_px, window.size_px).images
         object_ = np.repeat(np.repeat(cut[0], upsampling, 0), upsampling, 1).astype(np.complex64)
         assert stack.geometry is not None

@@ -8,7 +8,7 @@ import pytest
 from ptychoui.data.dataset import ImageStack
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.quality import bright_field
-from ptychoui.session.judgement import Brightness
+from ptychoui.session.assessment import Brightness
 from ptychoui.settings import Array, Geometry, Microscope
 
 RIGHT = Geometry(
@@ -28,18 +28,18 @@ def stack(size: int = 8, leds: slice = slice(None)) -> ImageStack:
 
 def test_a_shifted_array_is_contradicted_and_the_right_one_is_not() -> None:
     brightness, some = Brightness(), stack()
-    assert brightness.doubts(some, RIGHT) == ()
-    (sentence,) = brightness.doubts(some, BESIDE)
+    assert brightness.warnings(some, RIGHT) == ()
+    (sentence,) = brightness.warnings(some, BESIDE)
     assert "contradict the geometry" in sentence or "not the brightest" in sentence
 
 
 def test_every_stack_is_looked_at_itself_in_any_order_of_its_images() -> None:
     brightness = Brightness()
-    assert brightness.doubts(stack(), RIGHT) == ()
-    assert brightness.doubts(stack(leds=slice(None, None, -1)), RIGHT) == ()
+    assert brightness.warnings(stack(), RIGHT) == ()
+    assert brightness.warnings(stack(leds=slice(None, None, -1)), RIGHT) == ()
     dark = stack()
     inverted = ImageStack(images=1.01 - dark.images, led_numbers=dark.led_numbers, geometry=RIGHT)
-    assert brightness.doubts(inverted, RIGHT)
+    assert brightness.warnings(inverted, RIGHT)
 
 
 def test_images_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_images_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = bright_field.image_means
     monkeypatch.setattr(bright_field, "image_means", lambda of: read.append(of) or kept(of))
     for geometry in (RIGHT, BESIDE, RIGHT):
-        brightness.doubts(some, geometry)
+        brightness.warnings(some, geometry)
     assert len(read) == 1 and read[0] is some
 
 
@@ -57,4 +57,4 @@ def test_of_large_images_some_rows_are_enough(monkeypatch: pytest.MonkeyPatch) -
     uneven = ImageStack(images=some.images * ramp, led_numbers=some.led_numbers, geometry=RIGHT)
     monkeypatch.setattr(bright_field, "ENOUGH_PIXELS", 64 * 16)
     assert np.allclose(bright_field.image_means(uneven), uneven.images.mean((1, 2)), rtol=0.05)
-    assert Brightness().doubts(uneven, RIGHT) == () and Brightness().doubts(uneven, BESIDE)
+    assert Brightness().warnings(uneven, RIGHT) == () and Brightness().warnings(uneven, BESIDE)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Assessment:
     """Derived numbers of a geometry and the feasibility of a design, or the sentence why there are none."""
 
     geometry: Geometry
@@ -28,17 +28,17 @@ class Judgement:
     hint: str = ""
 
 
-def judge(
+def assess(
     geometry: Geometry,
     levels: NDArray[np.float64] | None,
     exposures: NDArray[np.float64] | None,
     measurement: Measurement,
     data: DataSource | None = None,
     guard_na: float = 0.0,
-) -> Judgement:
+) -> Assessment:
     """Work out derived numbers, and the feasibility of levels (row, LED) where they are given.
 
-    Tiles of ``data`` and LEDs within ``guard_na`` of the objective NA are judged too, see `derived_numbers`.
+    Tiles of ``data`` and LEDs within ``guard_na`` of the objective NA are assessed too, see `derived_numbers`.
     """
     from ptychoui.design.feasibility import feasibility
     from ptychoui.optics.geometry.derived import derived_numbers
@@ -50,12 +50,12 @@ def judge(
             derived = derived_numbers(geometry, guard_na=guard_na)
         else:
             derived = derived_numbers(geometry, data.tile_px, guard_na, good_padding(data.tile_px, data.pad_px))
-        judged = None
+        assessed = None
         if levels is not None and exposures is not None:
-            judged = feasibility(levels, exposures, led_array(geometry.array), geometry, measurement)
+            assessed = feasibility(levels, exposures, led_array(geometry.array), geometry, measurement)
     except PtychouiError as error:
-        return Judgement(geometry=geometry, problem=error.message, hint=error.hint)
-    return Judgement(geometry=geometry, derived=derived, feasibility=judged)
+        return Assessment(geometry=geometry, problem=error.message, hint=error.hint)
+    return Assessment(geometry=geometry, derived=derived, feasibility=assessed)
 
 
 class Brightness:
@@ -64,7 +64,7 @@ class Brightness:
     def __init__(self) -> None:
         self._of: tuple[ImageStack, NDArray[np.float64]] | None = None
 
-    def doubts(self, stack: ImageStack, geometry: Geometry) -> tuple[str, ...]:
+    def warnings(self, stack: ImageStack, geometry: Geometry) -> tuple[str, ...]:
         """Sentences; none where geometry and brightness agree, or where the geometry is impossible."""
         from ptychoui.optics.quality.bright_field import image_means, stack_findings
 

@@ -20,10 +20,10 @@ from ptychoui.tasks.fpm.parameters import start_parameters
 from ptychoui.tasks.fpm.task import STREAMED, FpmTask
 from ptychoui.training import check, planning
 from ptychoui.training import trainer as trainer_module
-from ptychoui.training.check import check_products
+from ptychoui.training.check import check_vjps
 from ptychoui.training.control import RunControl
-from ptychoui.training.events import ProductsChecked, StepDone, Stopped
-from ptychoui.training.planning import plan_run, ways_to_check
+from ptychoui.training.events import StepDone, Stopped, VjpsChecked
+from ptychoui.training.planning import methods_to_check, plan_run
 from ptychoui.training.trainer import Trainer
 
 Option = planning.Option
@@ -31,10 +31,10 @@ Option = planning.Option
 
 def checked(made: FpmTask, strategy: str, variant: str = "", seed: int = 0) -> float:
     """Check a problem at its start."""
-    way = Option(strategy=strategy, peak=0, effort=0.0, variant=variant)
+    method = Option(strategy=strategy, peak=0, effort=0.0, variant=variant)
     generator = torch.Generator().manual_seed(seed)
     examples = made.training.pick([0])
-    return check_products(made, made.double(), way, start_parameters(made), examples, generator)
+    return check_vjps(made, made.double(), method, start_parameters(made), examples, generator)
 
 
 # Right products ------------------------------------------------------------------------------------------
@@ -162,11 +162,11 @@ def test_later_checks_take_the_inputs_in_turn(turn: int, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(check, "deviations", watched)
     made = problem()
-    way = ways_to_check(made, plan_run(made, start_parameters(made)))[0]
+    method = methods_to_check(made, plan_run(made, start_parameters(made)))[0]
     examples, generator = made.training.pick([0]), torch.Generator().manual_seed(0)
     double = made.double()
     for which in (None, turn):
-        check_products(made, double, way, start_parameters(made), examples, generator, which)
+        check_vjps(made, double, method, start_parameters(made), examples, generator, which)
     every, one = looked
     assert one == [every[turn % len(every)]] and len(set(every)) == len(every) > 4
 
@@ -205,8 +205,8 @@ def test_a_check_keeps_to_the_memory_of_the_run() -> None:
     least = min(o.peak for o in chosen.among if o.objects == 1 and o.strategy != "greedy" and not o.variant)
 
     def first(memory: float, **engine: Any) -> tuple[str, str]:
-        way = ways_to_check(_with(made, memory_mb=1e-6 * memory, **engine), chosen)[0]
-        return way.strategy, way.variant
+        method = methods_to_check(_with(made, memory_mb=1e-6 * memory, **engine), chosen)[0]
+        return method.strategy, method.variant
 
     assert first(2.01 * own.peak) == ("store_all", "")
     strategy, variant = first(1.99 * own.peak)
@@ -216,30 +216,30 @@ def test_a_check_keeps_to_the_memory_of_the_run() -> None:
 
 def test_a_greedy_run_is_checked_by_back_propagation() -> None:
     made = problem(engine={"strategy": "greedy", "modules": 3, "memory_mb": 1e5})
-    assert ways_to_check(made, plan_run(made, start_parameters(made)))[0].strategy == "store_all"
+    assert methods_to_check(made, plan_run(made, start_parameters(made)))[0].strategy == "store_all"
 
 
 def test_a_check_that_runs_out_of_memory_takes_less_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = trainer_module.check_products
+    real = trainer_module.check_vjps
 
-    def short(problem: FpmTask, double: FpmTask, way: Any, *rest: Any) -> Any:
-        if not way.variant:
+    def short(problem: FpmTask, double: FpmTask, method: Any, *rest: Any) -> Any:
+        if not method.variant:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return real(problem, double, way, *rest)
+        return real(problem, double, method, *rest)
 
-    monkeypatch.setattr(trainer_module, "check_products", short)
+    monkeypatch.setattr(trainer_module, "check_vjps", short)
     settings = {"engine": {"check_every": 3, "strategy": "store_all"}, "training": {"steps": 3}}
-    (found,) = [event for event in Trainer(problem(**settings)).run() if isinstance(event, ProductsChecked)]
-    assert found.way == f"checkpoint, {STREAMED}"
-    monkeypatch.setattr(trainer_module, "check_products", lambda *_: torch.zeros(1) @ torch.zeros(2))
+    (found,) = [event for event in Trainer(problem(**settings)).run() if isinstance(event, VjpsChecked)]
+    assert found.method == f"checkpoint, {STREAMED}"
+    monkeypatch.setattr(trainer_module, "check_vjps", lambda *_: torch.zeros(1) @ torch.zeros(2))
     with pytest.raises(RuntimeError, match="size"):
-        Trainer(problem(**settings)).check_products()
+        Trainer(problem(**settings)).check_vjps()
 
 
 def test_a_check_says_what_it_checked_and_changes_nothing() -> None:
     runs = [Trainer(problem(engine={"check_every": every}, training={"steps": 3})) for every in (0, 1)]
     without, events = list(runs[0].run()), list(runs[1].run())
-    assert [event.way for event in events if isinstance(event, ProductsChecked)] == ["reversible"] * 3
+    assert [event.method for event in events if isinstance(event, VjpsChecked)] == ["reversible"] * 3
     losses = [[event.loss for event in some if isinstance(event, StepDone)] for some in (without, events)]
     assert losses[0] == losses[1]
 
@@ -265,4 +265,4 @@ def test_a_check_can_be_stopped_and_says_what_it_is() -> None:
     events = list(trainer.run())
     assert isinstance(events[-1], Stopped) and trainer.step == 2 and asked == 3
     assert told >= {"scoring held-out examples", "step 1", "step 2"}
-    assert not any(isinstance(event, ProductsChecked) for event in events)
+    assert not any(isinstance(event, VjpsChecked) for event in events)

@@ -23,7 +23,7 @@ from ptychoui.training.events import Begun, Event, Failed, Finished, Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RingsBegun(Begun):
+class FrcBegun(Begun):
     """Images are cut out; ``passes`` are those of both halves."""
 
     passes: int
@@ -37,12 +37,12 @@ class HalfPass(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RingsFound(Event):
+class FrcFound(Event):
     """Agreement of the halves.
 
     Attributes
     ----------
-    rings
+    frc
         The correlation of the complex objects.
     resolution_um
         Period at which it falls below the half-bit threshold; infinite where it never lies above it.
@@ -54,7 +54,7 @@ class RingsFound(Event):
         In each half.
     """
 
-    rings: RingCorrelation
+    frc: RingCorrelation
     resolution_um: float
     slowest_um: float
     objective_per_um: float
@@ -81,28 +81,28 @@ class RingsFound(Event):
         )
 
 
-class RingsHistory:
+class FrcHistory:
     """What the comparison has told; filled by `take`."""
 
     def __init__(self) -> None:
-        self.begun: RingsBegun | None = None
+        self.begun: FrcBegun | None = None
         self.last: HalfPass | None = None
-        self.found: RingsFound | None = None
+        self.found: FrcFound | None = None
         self.end: Finished | Stopped | Failed | None = None
 
     def take(self, event: object) -> None:
         """Note an event."""
-        if isinstance(event, RingsBegun):
+        if isinstance(event, FrcBegun):
             self.begun = event
         elif isinstance(event, HalfPass):
             self.last = event
-        elif isinstance(event, RingsFound):
+        elif isinstance(event, FrcFound):
             self.found = event
         elif isinstance(event, (Finished, Stopped, Failed)):
             self.end = event
 
 
-def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
+def frc_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
     """Return what a worker needs to compare two halves of a stack, reconstructed as a plan says; a stop gives it up."""
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
@@ -118,7 +118,7 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
         # One grid for both, so that they can be compared sample by sample.
         grids = stack_sampling(scope, task.leds, task.square[2], settings.pad_px)
         settings = settings.replace(upsampling=object_upsampling(grids, settings.upsampling), stop_below=0.0)
-        yield RingsBegun(step=0, passes=2 * settings.passes)
+        yield FrcBegun(step=0, passes=2 * settings.passes)
         objects, start = [], time.monotonic()
         try:
             for half in (first, ~first):
@@ -142,8 +142,8 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
             yield Stopped(step=done)
             return
         reach = float(task.leds.radius_na.max()) + scope.objective_na
-        rings = ring_correlation(objects[0], objects[1], pixel_um)
-        yield found(done, rings, scope.objective_na / scope.wavelength_um, reach / scope.wavelength_um, first)
+        frc = ring_correlation(objects[0], objects[1], pixel_um)
+        yield found(done, frc, scope.objective_na / scope.wavelength_um, reach / scope.wavelength_um, first)
         yield Finished(step=done, seconds=time.monotonic() - began)
 
     return events
@@ -151,21 +151,21 @@ def rings_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, dev
 
 def found(
     step: int,
-    rings: RingCorrelation,
+    frc: RingCorrelation,
     objective_per_um: float,
     synthetic_per_um: float,
     half: NDArray[np.bool_],
-) -> RingsFound:
+) -> FrcFound:
     """What the rings inside the synthetic aperture say.
 
     The slowest rings are left out where they disagree: slow phases are hardly measured, and say nothing of resolution.
     """
-    inside = rings.frequency_per_um <= synthetic_per_um
+    inside = frc.frequency_per_um <= synthetic_per_um
     kept = replace(
-        rings,
-        frequency_per_um=rings.frequency_per_um[inside],
-        correlation=rings.correlation[inside],
-        half_bit=rings.half_bit[inside],
+        frc,
+        frequency_per_um=frc.frequency_per_um[inside],
+        correlation=frc.correlation[inside],
+        half_bit=frc.half_bit[inside],
     )
     agree = np.flatnonzero((kept.correlation >= kept.half_bit) & (kept.frequency_per_um < objective_per_um))
     first = int(agree[0]) if len(agree) else 0
@@ -175,9 +175,9 @@ def found(
         correlation=kept.correlation[first:],
         half_bit=kept.half_bit[first:],
     )
-    return RingsFound(
+    return FrcFound(
         step=step,
-        rings=kept,
+        frc=kept,
         resolution_um=max(rest.resolution_um(), 1 / synthetic_per_um) if len(agree) else float("inf"),
         slowest_um=float(1 / kept.frequency_per_um[first]) if first else float("inf"),
         objective_per_um=objective_per_um,

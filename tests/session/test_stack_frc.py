@@ -11,8 +11,8 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.optics.quality.ring_correlation import RingCorrelation
 from ptychoui.paths import data_file
 from ptychoui.session import opening
+from ptychoui.session.stack_frc import FrcBegun, FrcFound, FrcHistory, HalfPass, found, frc_run
 from ptychoui.session.stack_plan import StackPlan
-from ptychoui.session.stack_rings import HalfPass, RingsBegun, RingsFound, RingsHistory, found, rings_run
 from ptychoui.settings import Reconstruct
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
@@ -27,10 +27,10 @@ def sample() -> ImageStack:
 
 def events(stack: ImageStack, passes: int, control: RunControl | None = None) -> Iterator[Any]:
     plan = StackPlan(settings=Reconstruct(passes=passes))
-    return rings_run(stack, stack.geometry, plan, "cpu")(control or RunControl(), lambda: False)
+    return frc_run(stack, stack.geometry, plan, "cpu")(control or RunControl(), lambda: False)
 
 
-def rings(correlation: list[float]) -> RingsFound:
+def rings(correlation: list[float]) -> FrcFound:
     """Ten rings of 0.1 /um and a threshold of 0.25; the aperture ends with the eighth."""
     values = np.array(correlation)
     curve = RingCorrelation(
@@ -43,15 +43,15 @@ def test_halves_of_a_stack_with_the_right_geometry_agree_far_beyond_the_objectiv
     scene = make_scene(ARRAYS["lattice"], 7, tile_px=64)
     numbers = np.array(scene.geometry.array.numbers())
     stack = ImageStack(images=scene.images, led_numbers=numbers, geometry=scene.geometry)
-    history, told = RingsHistory(), []
+    history, told = FrcHistory(), []
     for event in events(stack, 10):
         history.take(event)
         told.append(type(event))
     # A half that is explained already needs fewer passes.
-    assert told[0] is RingsBegun and told[-2:] == [RingsFound, Finished] and 10 <= told.count(HalfPass) <= 20
+    assert told[0] is FrcBegun and told[-2:] == [FrcFound, Finished] and 10 <= told.count(HalfPass) <= 20
     result = history.found
     assert result is not None and abs(result.leds[0] - result.leds[1]) <= 1
-    curve = result.rings
+    curve = result.frc
     assert curve.frequency_per_um[-1] <= result.synthetic_per_um
     low = curve.frequency_per_um < 0.9 * result.objective_per_um
     assert np.median(curve.correlation[low]) > 0.9
@@ -64,7 +64,7 @@ def test_what_lies_beyond_the_aperture_says_nothing() -> None:
     assert whole.resolution_um == pytest.approx(1 / 0.8) and "end of the synthetic aperture" in whole.sentence
     cut = rings([0.9, 0.9, 0.9, 0.9, 0.5, 0.0, 0.0, 0.0, 0.9, 0.9])
     assert cut.resolution_um == pytest.approx(1 / 0.55) and "1.82 µm" in cut.sentence
-    assert len(cut.rings.correlation) == 8
+    assert len(cut.frc.correlation) == 8
 
 
 def test_slow_phases_that_disagree_do_not_decide() -> None:
@@ -84,4 +84,4 @@ def test_a_stop_gives_the_comparison_up(sample: ImageStack) -> None:
         told.append(type(event))
         if isinstance(event, HalfPass):
             control.stop()
-    assert told == [RingsBegun, HalfPass, Stopped]
+    assert told == [FrcBegun, HalfPass, Stopped]

@@ -14,7 +14,7 @@ from ptychoui.errors import EngineError, SettingsError
 from ptychoui.settings import Engine, FpmExperiment, Network, load_experiment
 from ptychoui.tasks.fpm.parameters import start_parameters
 from ptychoui.tasks.fpm.task import STREAMED, FpmTask, build_task
-from ptychoui.training.events import Finished, ProductsChecked, Started, StepDone
+from ptychoui.training.events import Finished, Started, StepDone, VjpsChecked
 from ptychoui.training.gradients import StepResult, loss_and_gradients
 from ptychoui.training.planning import after_running_out, plan_run
 from ptychoui.training.runs import new_run, resume_run
@@ -123,8 +123,8 @@ def test_runs_finish_and_resume_to_the_same_bits(tmp_path: Path, update: str, st
     whole = new_run(load_experiment(experiment_on_disk(tmp_path, **sections)), tmp_path / "whole")
     events = list(whole.run())
     assert isinstance(events[-1], Finished)
-    assert [event.step for event in events if isinstance(event, ProductsChecked)] == [4]
-    assert all(event.deviation < 1e-6 for event in events if isinstance(event, ProductsChecked))
+    assert [event.step for event in events if isinstance(event, VjpsChecked)] == [4]
+    assert all(event.deviation < 1e-6 for event in events if isinstance(event, VjpsChecked))
     begun, steps = events[0], [event for event in events if isinstance(event, StepDone)]
     assert isinstance(begun, Started) and begun.strategy == strategy and begun.predicted_bytes[strategy] > 0
     assert all(event.certificate.startswith("drift") == (strategy == "inverse") for event in steps)
@@ -232,5 +232,5 @@ def _with(made: FpmTask, **engine: Any) -> FpmTask:
 
 def test_checks_can_be_left_out(tmp_path: Path) -> None:
     trainer = new_run(load_experiment(experiment_on_disk(tmp_path, engine={"check_every": 0})), tmp_path / "run")
-    assert not any(isinstance(event, ProductsChecked) for event in trainer.run())
+    assert not any(isinstance(event, VjpsChecked) for event in trainer.run())
     _close(trainer)
