@@ -16,7 +16,7 @@ from ptychoui.engine.strategy import Chain
 from ptychoui.engine.update import Update
 from ptychoui.errors import SettingsError
 from ptychoui.network.gradient import GradientUnroll
-from ptychoui.network.smoothed import SmoothedUnroll, roughness
+from ptychoui.network.smoothed import SmoothedUnroll
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.settings import Network
@@ -40,7 +40,7 @@ class PtychographicNetwork(UnrolledNetwork):
         places = range(settings.unrolls)
         layers: Sequence[Layer] = [GradientUnroll(physics, index, variance_floor) for index in places]
         if settings.prior == "smooth":
-            rough = roughness(physics)
+            rough = physics.roughness()
             layers = [SmoothedUnroll(physics, index, variance_floor, rough) for index in places]
         if settings.learns_momentum:
             layers = [LearnedMomentum(layer, index) for index, layer in enumerate(layers)]

@@ -37,7 +37,7 @@ class SmoothedUnroll(Layer):
     variance_floor
         The constant c of the variance-stabilising square root.
     roughness
-        (N, N) w, from `roughness`.
+        (N, N) w, from `FourierPtychography.roughness`.
     """
 
     def __init__(self, physics: FourierPtychography, index: int, variance_floor: float, roughness: Tensor) -> None:
@@ -121,12 +121,3 @@ class _LinearisedSmoothed(Linearisation):
                 into["smoothness"][self._index].add_((bend * self._roughness).sum() - self._step * prior)
         of_prior: Tensor = torch.fft.ifft2(rough)
         return hessian.sub_(of_prior.mul_(self._step * self._smoothness))
-
-
-def roughness(physics: FourierPtychography) -> Tensor:
-    """(N, N) w(q) = (q lambda / NA)^2 at the frequencies of the discrete transform: 1 at the edge of the pupil."""
-    grids, scope = physics.grids, physics.microscope
-    frequency = torch.fft.fftfreq(grids.object_px, dtype=torch.float64) * grids.object_px * grids.step_per_um
-    square = frequency[:, None].square() + frequency.square()
-    squared: Tensor = square * (scope.wavelength_um / scope.objective_na) ** 2
-    return squared.to(physics.device, physics.dtype)

@@ -21,7 +21,7 @@ from ptychoui.engine.composite import Composite
 from ptychoui.network.least_squares import LeastSquares, MaskedFourier
 from ptychoui.network.proximal import TotalVariationProximal, WaveletProximal
 from ptychoui.network.residual_cnn import ResidualCnn
-from ptychoui.network.smoothed import SmoothedUnroll, roughness
+from ptychoui.network.smoothed import SmoothedUnroll
 
 BATCH = 2
 
@@ -288,7 +288,7 @@ def smoothed(unrolls: int) -> Problem:
 
     light = torch.from_numpy(np.random.default_rng(4).uniform(0.5, 1.5, (size, size)))
     return Problem(
-        layer=lambda index: SmoothedUnroll(model, index, model_floor(plain), roughness(model)),
+        layer=lambda index: SmoothedUnroll(model, index, model_floor(plain), model.roughness()),
         x=plain.x,
         inputs={**plain.inputs, "coverage": light, "smoothness": numbers(unrolls, 0.2)},
         cotangent=plain.cotangent,

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptychoui.optics.forward.led_sums import Windows
+from ptychoui.optics.forward.led_sums import PupilWindows
 
 
-def spectral_coverage(light: Tensor, windows: Windows) -> Tensor:
+def spectral_coverage(light: Tensor, windows: PupilWindows) -> Tensor:
     """Light over every frequency, differentiable in the light of every LED.
 
     It bounds the curvature of the data term frequency by frequency, as its maximum does for all of them: see
@@ -33,7 +33,7 @@ class _Coverage(torch.autograd.Function):
     """A few LEDs at a time on the CPU: a table of all pupils would be larger than everything else."""
 
     @staticmethod
-    def forward(ctx: Any, light: Tensor, windows: Windows) -> Tensor:
+    def forward(ctx: Any, light: Tensor, windows: PupilWindows) -> Tensor:
         ctx.windows = windows
         amount = light.detach().cpu()
         covered = torch.zeros(windows.object_px**2, dtype=light.dtype)

@@ -179,6 +179,11 @@ class FourierPtychography:
         grown = self._interpolation @ magnitude @ self._interpolation.T
         return grown, torch.zeros_like(grown)
 
+    @property
+    def area(self) -> float:
+        """Object pixels per camera pixel: what makes sums over camera pixels integrals over the object's."""
+        return self._area
+
     # Data consistency ---------------------------------------------------------------------------------
 
     def linearise(self, x: Tensor, data: DataTerm, keep: Scratch, work: Scratch) -> Linearised:
@@ -308,6 +313,14 @@ class FourierPtychography:
     def coverage(self, weights: Tensor) -> Tensor:
         """(N, N) sum_l (sum_m C_ml) |P(k - k_l)|^2, differentiable in the weights (M, L): see `spectral_coverage`."""
         return spectral_coverage(weights.sum(0), self._windows)
+
+    def roughness(self) -> Tensor:
+        """(N, N) w(q) = (q lambda / NA)^2 of a smooth prior, at the frequencies of the discrete transform."""
+        size, step = self.grids.object_px, self.grids.step_per_um
+        frequency = torch.fft.fftfreq(size, dtype=torch.float64) * size * step
+        square = frequency[:, None].square() + frequency.square()
+        w: Tensor = square * (self.microscope.wavelength_um / self.microscope.objective_na) ** 2
+        return w.to(self.device, self.dtype)
 
     # Every LED on its own ---------------------------------------------------------------------------------
 
