@@ -92,6 +92,8 @@ def _train(arguments: argparse.Namespace) -> int:
         if "held_out_loss" in values:
             scores += f", loss {values['held_out_loss_at_start']:.4f} -> {values['held_out_loss']:.4f}"
         print(f"{values['state']} after {values['steps']} steps{scores}, run folder {values['run_folder']}")
+        if "verdict" in values:
+            print(values["verdict"]["sentence"])
     return 0
 
 
@@ -163,10 +165,12 @@ def _experiment_for(arguments: argparse.Namespace) -> FpmExperiment:
     name = Path(arguments.data).name.partition(".")[0] or "untitled"
     experiment = fitted(for_microscopes(with_options(blank_experiment().replace(name=name[:120]), arguments)))
     design, network, training = experiment.design, experiment.network, experiment.training
+    limit = None if experiment.geometry is None else experiment.geometry.array.max_illumination_na
+    seen = "" if limit is None else f", LEDs up to NA {limit:g}, beyond which the images are dark"
     say(
         f"note: no experiment was given: {design.bright_field_rows} bright-field and {design.dark_field_rows} "
-        f"dark-field patterns, {network.unrolls} unrolls, {training.steps} steps, tiles of {experiment.data.tile_px} "
-        "pixels; edit a copy of the run folder's experiment.toml and train that to change them"
+        f"dark-field patterns{seen}, {network.unrolls} unrolls, {training.steps} steps, tiles of "
+        f"{experiment.data.tile_px} pixels; edit a copy of the run folder's experiment.toml and train that to change them"
     )
     return experiment
 
@@ -225,6 +229,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
     from ptychoui.settings import kind_of
     from ptychoui.training.events import (
         Finished,
+        Judged,
         Saved,
         Started,
         StepDone,
@@ -269,6 +274,8 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
                 values.setdefault("start_error", event.scores[metric.name])
                 values |= {**event.scores, "held_out_loss": event.loss}
                 values.setdefault("held_out_loss_at_start", event.loss)
+            elif isinstance(event, Judged):
+                values["verdict"] = event.verdict.record()
             elif isinstance(event, Saved | Finished | Stopped):
                 values["state"] = type(event).__name__.lower() if not isinstance(event, Saved) else values["state"]
             values["steps"] = event.step
@@ -305,6 +312,9 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("run_folder", metavar="RUN")
     parser.add_argument("--to", required=True, metavar="FORMAT", help="json, csv, png, npz, c_header, illuminate, ...")
     parser.add_argument("-o", "--output", required=True, metavar="PATH")
+    parser.add_argument(
+        "--learned", action="store_true", help="the learned patterns, also where the run recommends others"
+    )
     parser.add_argument("--bits", type=whole(1), help="bits of a drive level (1 is on or off)")
     add_json(parser)
     parser.set_defaults(run=_export)
@@ -321,9 +331,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
     check_parent(arguments.output)
     trainer = load_run(arguments.run_folder)
-    result = trainer.result()
+    result = trainer.learned() if arguments.learned else trainer.result()
     exported = export_result(result, arguments.to, arguments.output, bits=arguments.bits)
     values: dict[str, Any] = {"paths": [str(p) for p in exported.paths], "notes": list(exported.notes)}
+    if trainer.verdict is not None:
+        values["notes"].append(trainer.verdict.sentence)
     bits = arguments.bits or (FORMATS[arguments.to].bits if isinstance(result, PatternSet) else 0)
     if bits and isinstance(result, PatternSet):
         coded = quantise(result.levels, bits)

@@ -130,6 +130,10 @@ STARTS: dict[str, Callable[[Design, LedArray, float, np.random.Generator], Float
 }
 
 
+UNTIL_CHOSEN = "hybrid"
+"""What an experiment that leaves its start to the program shows until the best is found."""
+
+
 def sequential(leds: LedArray) -> FloatArray:
     """One LED after the other: the full stack, the ceiling of every design. (L, L)."""
     return np.eye(len(leds))
@@ -159,7 +163,9 @@ def start_design(
     design: Design, measurement: Measurement, leds: LedArray, objective_na: float, seed: int
 ) -> tuple[FloatArray, FloatArray]:
     """Levels (M, L) and exposures (M,) of an experiment's start: drawn from its seed, no row saturated."""
-    levels = STARTS[design.start](design, leds, objective_na, np.random.default_rng(seed))
+    levels = STARTS[UNTIL_CHOSEN if design.start == "best" else design.start](
+        design, leds, objective_na, np.random.default_rng(seed)
+    )
     exposures = start_exposures(design)
     return dimmed(levels, exposures, leds, objective_na, measurement), exposures
 

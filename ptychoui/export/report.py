@@ -161,6 +161,8 @@ def _page(trainer: Trainer[AnyTask], events: list[dict[str, Any]], pictures: dic
         ("data sha256", task.data_sha256),
         ("reference", task.reference),
     ]
+    if trainer.verdict is not None:
+        rows.insert(1, ("recommendation", trainer.verdict.sentence))
     if scores:
         rows.insert(2, (f"held-out {metric.label}", f"{scores[0][metric.name]:.3f} -> {scores[-1][metric.name]:.3f}"))
         rows.insert(3, ("held-out loss", f"{scores[0]['loss']:.4f} -> {scores[-1]['loss']:.4f}"))

@@ -13,6 +13,7 @@ from ptychoui.settings import Metric
 from ptychoui.training.events import (
     Failed,
     Finished,
+    Judged,
     Picture,
     Preparing,
     ResultReady,
@@ -25,6 +26,7 @@ from ptychoui.training.events import (
     Validated,
     VjpsChecked,
 )
+from ptychoui.training.verdict import LEARNED, Verdict
 
 
 class Curve:
@@ -84,6 +86,7 @@ class RunHistory:
         self.end: Finished | Stopped | Failed | None = None
         self.certificate = ""
         self.vjps: VjpsChecked | None = None
+        self.verdict: Verdict | None = None
 
     @property
     def proof(self) -> str:
@@ -92,6 +95,13 @@ class RunHistory:
         if self.vjps is not None:
             found.append(f"derivatives agree with differences to {self.vjps.deviation:.0e} (step {self.vjps.step})")
         return "; ".join(found)
+
+    @property
+    def recommendation(self) -> tuple[str, bool]:
+        """What to use and why, in a sentence, and whether it is what was learned; empty before the end."""
+        if self.verdict is None:
+            return "", True
+        return self.verdict.sentence, self.verdict.recommended == LEARNED
 
     @property
     def shows_nothing(self) -> bool:
@@ -117,6 +127,7 @@ class RunHistory:
             self.preparing = event.text
         elif isinstance(event, Started):
             self.started, self.end, self.preparing = event, None, ""
+            self.verdict = None if event.step < event.steps else self.verdict
             # Steps after the last save are done again by a resumed run.
             for curve in (self.training, self.held_out):
                 curve.keep_until(event.step if event.resumed else -1)
@@ -138,6 +149,8 @@ class RunHistory:
             self.snapshot = event
         elif isinstance(event, Picture):
             self.shown_first = event
+        elif isinstance(event, Judged):
+            self.verdict = event.verdict
         elif isinstance(event, ResultReady):
             self.result = event.result
         elif isinstance(event, Saved):
@@ -149,6 +162,9 @@ class RunHistory:
         """Note the lines of a run folder's ``events.jsonl``; odd ones are skipped."""
         for line in lines:
             try:
+                if line.get("kind") == "judged":
+                    self.verdict = Verdict.from_record(line["verdict"])
+                    continue
                 step, loss = int(line["step"]), float(line["loss"])
                 if line.get("kind") == "step":
                     self.training.append(step, loss)

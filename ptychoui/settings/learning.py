@@ -33,7 +33,10 @@ class Design(Settings):
 
     bright_field_rows: int = Field(1, ge=0, le=256, description="patterns of bright-field LEDs")
     dark_field_rows: int = Field(3, ge=0, le=256, description="patterns of dark-field LEDs")
-    start: Literal["dense_random", "random_partition", "hybrid", "singles"] = "dense_random"
+    start: Literal["dense_random", "random_partition", "hybrid", "singles", "best"] = Field(
+        "dense_random",
+        description="where learning begins; best: several hand-made designs are tried, and the best is taken",
+    )
     total_exposure: float | None = Field(
         None, gt=0, description="sum of the frame times of all rows, in units of one frame (default: one each)"
     )
@@ -75,17 +78,25 @@ class Network(Settings):
         "none",
         description="smooth: fine structures cost more than coarse ones, and steps are scaled to the light that falls "
         "on every spatial frequency, so that few unrolls converge for every design",
+        json_schema_extra=QUIET,
     )
     first_smoothness: float = Field(
         1.0,
         gt=0,
         le=1e4,
-        description="strength of the smooth prior in the first unroll: coarse structures settle first",
+        description="strength of the smooth prior in the first unroll, so that coarse structures come first",
+        json_schema_extra=QUIET,
     )
     smoothness: float = Field(
-        0.01, gt=0, le=1e4, description="strength of the smooth prior in the last unrolls, in units of one LED's light"
+        0.01,
+        gt=0,
+        le=1e4,
+        description="strength of the smooth prior in the last unrolls, in units of one LED's light",
+        json_schema_extra=QUIET,
     )
-    learn_smoothness: bool = Field(False, description="learn the strength of the smooth prior for every unroll")
+    learn_smoothness: bool = Field(
+        False, description="learn the strength of the smooth prior for every unroll", json_schema_extra=QUIET
+    )
 
     @field_validator("momentum")
     @classmethod
@@ -185,6 +196,11 @@ class Training(Settings):
     validate_every: int = Field(10, ge=1, description="steps between two scores on the held-out objects")
     save_every_s: float = Field(60.0, gt=0, description="longest time between two saves in seconds")
     holdout: float = Field(0.25, gt=0, lt=1, description="share of the sources held out")
+    compare: bool = Field(
+        False,
+        description="in the end, hold what was learned against what was known before, and say which of them to use",
+        json_schema_extra=QUIET,
+    )
 
 
 class FpmTraining(Training):

@@ -33,6 +33,7 @@ def load_run(path: str | Path, data: str | None = None, geometry: str | None = N
         raise RunError(f"{run.path} holds no saved state yet", "wait for its first save")
     trainer = Trainer(build_task(experiment))
     trainer.restore(saved)
+    trainer.take_up_verdict(run.events())
     return trainer
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.training.verdict import Verdict
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -127,6 +129,13 @@ class Validated(Event):
 
     loss: float
     scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged(Event):
+    """What was learned was held against what is known: what to use, and why."""
+
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

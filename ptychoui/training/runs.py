@@ -79,6 +79,7 @@ def resume_run(
         if saved is not None:
             trainer.restore(saved)
         run.keep_events_until(trainer.step if saved is not None else -1)
+        trainer.take_up_verdict(run.events())
         if experiment != stored:
             run.write_experiment(experiment)
     except BaseException:

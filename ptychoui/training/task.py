@@ -24,6 +24,7 @@ from ptychoui.settings import Experiment, kind_of
 from ptychoui.training.events import Picture, Snapshot
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.results import Result
+from ptychoui.training.verdict import Verdict
 
 
 class Examples(Protocol):
@@ -169,6 +170,12 @@ class Task(Protocol[E, P]):
 
     def result(self, parameters: P, step: int) -> Result:
         """What was learned, complete for export."""
+
+    def verdict(self, parameters: P, callback: Callback) -> Verdict | None:
+        """What to use in the end, the learned or what was known before; None where nothing is known."""
+
+    def known(self, name: str, step: int) -> Result:
+        """What a verdict recommends instead of the learned, complete for export."""
 
     def double(self) -> Self:
         """The same task in double precision; its examples stay as they are."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.events import (
     Event,
     Finished,
+    Judged,
     Saved,
     Snapshot,
     Started,
@@ -40,6 +42,7 @@ from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.run_state import order_of, order_text, restore_parameters
 from ptychoui.training.task import AnyTask, Examples
 from ptychoui.training.updates import Updates
+from ptychoui.training.verdict import LEARNED, Verdict
 
 T = TypeVar("T", bound=AnyTask)
 
@@ -86,6 +89,8 @@ class Trainer(Generic[T]):
         self.chosen: Chosen | None = None
         self._saved_step = -1
         self._saved_at = time.monotonic()
+        self._metered = True
+        self.verdict: Verdict | None = None
         self._pending: list[dict[str, Any]] = []
         self._before_batch: tuple[Mapping[str, Any], Tensor] | None = None
         self._double: T | None = None
@@ -125,6 +130,8 @@ class Trainer(Generic[T]):
                     yield self._save()
             if self.want_images():
                 yield self.snapshot()
+            if training.compare and self.step and self.verdict is None:
+                yield from self._judge()
             yield Finished(step=self.step, seconds=self.elapsed_s)
         except StopRequested:
             if self.folder is not None and self._saved_step != self.step:
@@ -137,6 +144,35 @@ class Trainer(Generic[T]):
     def _save_if_needed(self) -> None:
         if self.folder is not None and self._saved_step != self.step:
             self._save()
+
+    def steps_alone(self) -> Iterator[Event]:
+        """The remaining steps without scores, checks, pictures or saving; raises `StopRequested` when stopped.
+
+        Memory is neither planned nor measured, where the strategy is given.
+        """
+        self._metered = False
+        if self.strategy == "auto":
+            self._use(plan_run(self.task, self.parameters))
+        while self.step < self.task.experiment.training.steps:
+            yield from self._one_step()
+
+    def _judge(self) -> Iterator[Event]:
+        """Hold what was learned against what is known, once the last step is done."""
+        self.control.now("comparing with designs that are known")
+        self.verdict = self.task.verdict(self.parameters, self._callback)
+        if self.verdict is None:
+            return
+        self._note(kind="judged", verdict=self.verdict.record())
+        if self.folder is not None:
+            yield self._save()
+        yield Judged(step=self.step, verdict=self.verdict)
+
+    def take_up_verdict(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take up the verdict among the lines of a history, if it is of the present step."""
+        for line in lines:
+            if line.get("kind") == "judged" and line.get("step") == self.step:
+                with contextlib.suppress(KeyError, TypeError, ValueError):
+                    self.verdict = Verdict.from_record(line["verdict"])
 
     def _started(self) -> Started:
         task = self.task
@@ -246,7 +282,7 @@ class Trainer(Generic[T]):
             result = loss_and_gradients(*arguments)
             self.memory_bytes = torch.cuda.max_memory_allocated(device) - before
             return result
-        if self.memory_bytes and self.step % self.task.experiment.training.validate_every:
+        if not self._metered or (self.memory_bytes and self.step % self.task.experiment.training.validate_every):
             return loss_and_gradients(*arguments)
         # Workspaces that outlive a step are made before the meter starts: fresh ones are counted instead.
         self.network.forget_workspaces()
@@ -308,6 +344,12 @@ class Trainer(Generic[T]):
         return self.task.snapshot(self.parameters, output, example, self.step)
 
     def result(self) -> Result:
+        """What to use as things are now, complete for export: the learned, unless something known is no worse."""
+        if self.verdict is not None and self.verdict.recommended != LEARNED:
+            return self.task.known(self.verdict.recommended, self.step)
+        return self.learned()
+
+    def learned(self) -> Result:
         """What was learned as it is now, complete for export."""
         return self.task.result(self.parameters, self.step)
 

@@ -179,6 +179,12 @@ class DeconvolutionTask:
             record={"seed": self.experiment.seed, "steps": step, "versions": library_versions()},
         )
 
+    def verdict(self, _parameters: ParameterSet, _callback: Callback) -> None:
+        return None
+
+    def known(self, name: str, _step: int) -> LearnedArrays:
+        raise KeyError(name)
+
     def facts(self) -> dict[str, str]:
         return {"kernel": "3 learned taps"}
 

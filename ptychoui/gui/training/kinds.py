@@ -26,6 +26,7 @@ FPM_FIELDS = (
         label="Start from",
         kind="choice",
         choices=(
+            ("best", "Best of several"),
             ("dense_random", "Random levels"),
             ("random_partition", "Random partition"),
             ("hybrid", "Half circles"),
@@ -33,6 +34,7 @@ FPM_FIELDS = (
         ),
     ),
     Field(name="design.learn_exposure", label="Learn exposures", kind="bool"),
+    Field(name="training.compare", label="Compare in the end", kind="bool"),
     Field(name="measurement.photons_per_led", label="Photons per LED", unit="e⁻"),
     Field(
         name="network.update",

@@ -27,6 +27,14 @@ class ProgressPanel(QWidget):
         self.score.setWordWrap(True)
         self.score.setTextFormat(Qt.TextFormat.PlainText)
         self.score.setToolTip("Errors of the held-out object's reconstruction, with the same noise every time")
+        self.verdict = QLabel()
+        self.verdict.setWordWrap(True)
+        self.verdict.setTextFormat(Qt.TextFormat.PlainText)
+        self.verdict.setToolTip(
+            "The learned patterns beside hand-made ones with as many frames and as much exposure, by the network and "
+            "by a solver that shares nothing with it. The export writes what is recommended."
+        )
+        self._learned = True
         self.log = QCheckBox("logarithmic loss")
         self.log.setChecked(True)
         self.log.setToolTip("Logarithmic loss axis")
@@ -51,6 +59,7 @@ class ProgressPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(gap)
         layout.addWidget(self.score)
+        layout.addWidget(self.verdict)
         layout.addWidget(self.loss, 1)
         layout.addWidget(self.log)
         facts = QWidget()
@@ -98,6 +107,9 @@ class ProgressPanel(QWidget):
             worthless = history.metrics[0].worthless
             empty = f", no better than an empty picture ({worthless:g})" if history.shows_nothing else ""
             self.score.setText(f"Held-out {history.metrics[0].label} {history.score(last):.3f}{gain}{empty}")
+        sentence, self._learned = history.recommendation
+        self.verdict.setText(sentence[:1].upper() + sentence[1:])
+        self.verdict.setVisible(bool(sentence))
         self.certificate.setText(history.proof)
         self.certificate.setVisible(bool(history.proof))
         self._empty = history.shows_nothing
@@ -105,6 +117,7 @@ class ProgressPanel(QWidget):
 
     def _ink(self) -> None:
         ink(self.score, colours().warning if self._empty else colours().text)
+        ink(self.verdict, colours().good if self._learned else colours().warning)
         palette = self.certificate.palette()
         palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().good))
         self.certificate.setPalette(palette)

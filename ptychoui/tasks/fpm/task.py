@@ -27,7 +27,9 @@ from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.optics.geometry.microscope import Sampling, good_padding, sampling
 from ptychoui.paths import data_file
-from ptychoui.settings import Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
+from ptychoui.settings import Design, Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
+from ptychoui.tasks.fpm.choosing import with_best_start
+from ptychoui.tasks.fpm.contenders import known_design
 from ptychoui.tasks.fpm.events import PatternSnapshot, TruthShown
 from ptychoui.tasks.fpm.examples import Objects, explained_field, objects_of_stack, simulated_objects
 from ptychoui.tasks.fpm.objectives import LOSSES, align, scores
@@ -39,16 +41,21 @@ from ptychoui.tasks.fpm.parameters import (
     start_design,
     start_parameters,
 )
+from ptychoui.tasks.fpm.recommendation import recommend
 from ptychoui.tasks.fpm.truth import doubts, truth_shown
 from ptychoui.training.devices import pick_device
 from ptychoui.training.events import picture
 from ptychoui.training.run_folder import library_versions
 from ptychoui.training.task import NetworkInputs, Preflight
+from ptychoui.training.verdict import Verdict
 from ptychoui.workflows.explained_stack import ExplainedStack
 
 STREAMED = "LEDs streamed"
 """The variant in which fields are made again instead of kept."""
 
+
+BEST = "best"
+"""The start of an experiment that leaves it to the program."""
 
 DAMPING = 0.01
 """Share of the largest light over a frequency below which steps grow no more: no light says anything there."""
@@ -255,6 +262,17 @@ class FpmTask:
             record=record,
         )
 
+    def verdict(self, parameters: DesignParameters, callback: Callback) -> Verdict:
+        """The learned patterns beside every hand-made design: see `recommendation.recommend`."""
+        return recommend(self, parameters, callback)
+
+    def known(self, name: str, step: int) -> PatternSet:
+        """A hand-made design that a verdict recommends."""
+        design = known_design(self, name)
+        parameters = design_parameters(design.task, design.levels, design.exposures, design.levels.new_zeros(1))
+        found = design.task.result(parameters, step)
+        return replace(found, name=f"{self.experiment.name}, {design.title}", record={**found.record, "design": name})
+
     def facts(self) -> dict[str, str]:
         """Patterns and network."""
         network = self.experiment.network
@@ -268,7 +286,7 @@ class FpmTask:
     def kept(self, experiment: FpmExperiment) -> FpmExperiment:
         """Settings with the geometry, which may have come with the data, so that nothing changes under a run."""
         data = experiment.data.replace(images=image_overrides(experiment))
-        return experiment.replace(geometry=self.geometry, data=data)
+        return experiment.replace(geometry=self.geometry, data=data, design=self.experiment.design)
 
     def record(self) -> dict[str, str]:
         """How the truth was made of a measured stack; nothing where objects are known."""
@@ -283,6 +301,11 @@ class FpmTask:
             "and after this point are of different truths; start a new run to compare them"
         )
         return replace(self, field=replace(self.field, warnings=(warning, *self.field.warnings)))
+
+    def with_design_settings(self, design: Design) -> FpmTask:
+        """The task with other bands, or another start."""
+        mask = torch.from_numpy(starts.band_masks(design, self.leds, self.objective_na)).to(self.device)
+        return replace(self, experiment=self.experiment.replace(design=design), mask=mask)
 
     def with_design(
         self, levels: NDArray[np.float64], exposures: NDArray[np.float64], like: DesignParameters
@@ -398,6 +421,18 @@ def build_task(
         split=notes,
         field=field,
     )
+    if experiment.design.start != BEST:
+        return _with_step(task)
+    # Steps that are scaled to the light suit every start; others are chosen for a partition first, then for the best.
+    network = experiment.network
+    usual = _with_step(task.with_design_settings(experiment.design.replace(start="random_partition")))
+    chosen = with_best_start(usual, tell, callback or (lambda: None))
+    return _with_step(replace(chosen, experiment=chosen.experiment.replace(network=network)))
+
+
+def _with_step(task: FpmTask) -> FpmTask:
+    """The task with a step size, where its settings leave it open."""
+    experiment = task.experiment
     if experiment.network.step is not None:
         return task
     step = float(f"{0.4 * largest_step(task, *start_design(task)):.2g}")

@@ -1,0 +1,60 @@
+"""What to use in the end: the learned patterns, or a design that was known before, by two judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design, start_title
+from ptychoui.tasks.fpm.examples import Objects
+from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
+from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
+from ptychoui.training.verdict import Verdict, compared, verdict
+
+if TYPE_CHECKING:
+    from ptychoui.tasks.fpm.task import FpmTask
+
+JUDGED = 8
+"""Held-out tiles that are judged at most."""
+
+TUNING = 4
+"""Training tiles that choose between the settings at the start and those that were learned, for each known design."""
+
+TO_THE_SOLVER = 3
+"""Known designs, the best by the network, that the slower judge sees."""
+
+
+def recommend(task: FpmTask, parameters: DesignParameters, callback: Callable[[], None] = lambda: None) -> Verdict:
+    """Hold what was learned against every hand-made design, with equal frames and equal total exposure.
+
+    Parameters
+    ----------
+    callback
+        Called between layers and evaluations: where the work can be given up by an exception.
+    """
+    examples, tuning = _spread(task.held_out, JUDGED), _spread(task.training, TUNING)
+    learned = Contender(name="learned", task=task, levels=parameters.levels, exposures=parameters.exposures)
+    settings = (start_parameters(task), parameters)
+    by_network: dict[str, Errors] = {}
+    known = {name: known_design(task, name) for name in TITLES}
+    for name, design in known.items():
+        found = [float(network_errors(design, each, tuning, callback).mean()) for each in settings]
+        by_network[name] = network_errors(design, settings[int(np.argmin(found))], examples, callback)
+    best = sorted(known, key=lambda name: float(by_network[name].mean()))[:TO_THE_SOLVER]
+    of_learned = {
+        NETWORK: network_errors(learned, parameters, examples, callback),
+        SOLVER: solver_errors(learned, examples, callback),
+    }
+    rows = []
+    for name in best:
+        errors = {NETWORK: by_network[name], SOLVER: solver_errors(known[name], examples, callback)}
+        rows += [compared(name, TITLES[name], judge, errors[judge], of_learned[judge]) for judge in errors]
+    return verdict(rows, len(examples), start_title(task.experiment.design))
+
+
+def _spread(examples: Objects, count: int) -> Objects:
+    """So many of the examples, spread evenly over all."""
+    places = np.unique(np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int))
+    return examples.pick(places)

@@ -1,0 +1,154 @@
+"""What a finished run is worth beside what was known before it: by more than one judge, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEARNED = "learned"
+"""Name of what the run learned, where a verdict recommends it."""
+
+TOLERATED = 0.02
+"""Share of the other's error by which a judge's interval may fall below zero where the other judge sees a gain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was learned beside something known, by one judge.
+
+    Attributes
+    ----------
+    name, title
+        What it is held against, as files and people call it.
+    judge
+        How results were reconstructed: the end of a sentence that begins with "by".
+    error, learned
+        Mean errors over the held-out examples, of the known and of the learned.
+    gain, low, high
+        By how much the learned error is smaller, as a share of the other's, and Student's 95 % interval of the paired
+        differences; NaN for a single example.
+    """
+
+    name: str
+    title: str
+    judge: str
+    error: float
+    learned: float
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to use.
+
+    Attributes
+    ----------
+    sentence
+        For people: the recommendation with its evidence.
+    recommended
+        `LEARNED`, or the name of what was known and is no worse.
+    examples
+        How many held-out examples were judged.
+    comparisons
+        Every known thing by every judge.
+    """
+
+    sentence: str
+    recommended: str
+    examples: int
+    comparisons: tuple[Comparison, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> Self:
+        """What `record` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If something is missing or is no such record.
+        """
+        rows = tuple(Comparison(**row) for row in values["comparisons"])
+        return cls(
+            sentence=str(values["sentence"]),
+            recommended=str(values["recommended"]),
+            examples=int(values["examples"]),
+            comparisons=rows,
+        )
+
+
+def compared(
+    name: str, title: str, judge: str, errors: NDArray[np.float64], learned: NDArray[np.float64]
+) -> Comparison:
+    """Errors of the same examples, (E,) each, of something known and of what was learned."""
+    from scipy.stats import t
+
+    difference, scale = errors - learned, float(errors.mean())
+    gain, count = float(difference.mean()) / scale, len(errors)
+    half = float("nan")
+    if count > 1:
+        half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)) / scale
+    return Comparison(
+        name=name,
+        title=title,
+        judge=judge,
+        error=scale,
+        learned=float(learned.mean()),
+        gain=gain,
+        low=gain - half,
+        high=gain + half,
+    )
+
+
+def verdict(comparisons: Sequence[Comparison], examples: int, begun: str = "", worthless: float = 1.0) -> Verdict:
+    """What to recommend: the learned, or the best of what was known.
+
+    The best known is the one with the smallest mean error over the judges. The learned is recommended where both
+    judges see a gain for certain, or one does and the other's interval excludes a loss of more than `TOLERATED`.
+
+    Parameters
+    ----------
+    begun
+        What learning began from, such as "half circles".
+    worthless
+        Error of a result that shows nothing.
+    """
+    names = list(dict.fromkeys(row.name for row in comparisons))
+    known = min(names, key=lambda name: float(np.mean([row.error for row in comparisons if row.name == name])))
+    rows = [row for row in comparisons if row.name == known]
+    title, over = rows[0].title, f"over {examples} held-out tiles" if examples > 1 else "on one held-out tile"
+    evidence = "; ".join(f"{_by_how_much(row)} by {row.judge}" for row in rows)
+    better = all(row.low > -TOLERATED for row in rows) and any(row.low > 0 for row in rows)
+    if not min(*(row.learned for row in rows), *(row.error for row in rows)) < worthless:
+        sentence = (
+            f"neither the learned patterns nor {title} show more than an empty picture {over}: more light, more "
+            "patterns or fewer LEDs are needed"
+        )
+        return Verdict(sentence=sentence, recommended=known, examples=examples, comparisons=tuple(comparisons))
+    if better:
+        source = f"learned from {begun}" if begun else "the learned patterns"
+        sentence = f"{source}: better than {title}, the best of what is known ({evidence}; {over})"
+        return Verdict(sentence=sentence, recommended=LEARNED, examples=examples, comparisons=tuple(comparisons))
+    worse = all(row.gain < 0 for row in rows) or any(row.high < 0 for row in rows)
+    said = f"worse than {title}" if worse else f"no better than {title} for certain"
+    sentence = f"the learned patterns are {said} for this sample: use those ({evidence}; {over})"
+    return Verdict(sentence=sentence, recommended=known, examples=examples, comparisons=tuple(comparisons))
+
+
+def _by_how_much(row: Comparison) -> str:
+    """Such as "14 % smaller error (95 % interval 9 to 19 %)"."""
+    size = f"{abs(row.gain):.0%} {'smaller' if row.gain >= 0 else 'larger'} error".replace("%", " %")
+    if not np.isfinite(row.low):
+        return size
+    sign = 1 if row.gain >= 0 else -1
+    low, high = sorted((sign * 100 * row.low, sign * 100 * row.high))
+    return f"{size} (95 % interval {low:.0f} to {high:.0f} %)"
