@@ -9,7 +9,7 @@ peak resident set of a fresh process.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from ptychoui.engine.greedy import equal_modules
 from ptychoui.engine.inverse import Inverse
@@ -27,25 +26,15 @@ from ptychoui.engine.strategies import strategy, usable
 from ptychoui.engine.strategy import Chain, LayerCost, Run, Strategy
 
 
-class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Count bytes of tensor storages made while the meter is on.
+class _Ledger:
+    """What `MemoryMeter` keeps of storages.
 
-    Parameters
-    ----------
-    resized
-        Look at all storages again before every operation: some libraries empty a storage behind the tensors that
-        share it. It takes time with every storage alive.
-
-    Attributes
-    ----------
-    live
-        Bytes alive now.
-    peak
-        Largest value of ``live`` so far.
+    A class of its own: torch wraps what a dispatch mode itself defines in a guard against its compiler, which takes
+    longer than most operations of a probe.
     """
 
     def __init__(self, resized: bool = False) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.live = 0
         self.peak = 0
         self._resized = resized
@@ -57,13 +46,13 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if self._resized:
             self._look_again()
-        for tensor in tree_iter((args, kwargs)):
-            if isinstance(tensor, Tensor):
-                self._note(tensor, made_before=True)
+        for tensor in _tensors(args):
+            self._note(tensor, made_before=True)
+        for tensor in _tensors(kwargs):
+            self._note(tensor, made_before=True)
         result = func(*args, **kwargs)
-        for tensor in tree_iter(result):
-            if isinstance(tensor, Tensor):
-                self._note(tensor, made_before=False)
+        for tensor in _tensors(result):
+            self._note(tensor, made_before=False)
         return result
 
     def _note(self, tensor: Tensor, made_before: bool) -> None:
@@ -93,6 +82,36 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _grow(self, by: int) -> None:
         self.live += by
         self.peak = max(self.peak, self.live)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors among what an operation takes or gives."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+
+
+class MemoryMeter(_Ledger, TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count bytes of tensor storages made while the meter is on.
+
+    Parameters
+    ----------
+    resized
+        Look at all storages again before every operation: some libraries empty a storage behind the tensors that
+        share it. It takes time with every storage alive.
+
+    Attributes
+    ----------
+    live
+        Bytes alive now.
+    peak
+        Largest value of ``live`` so far.
+    """
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +150,7 @@ def _probe_one(
     def peak(name: str, depth: int) -> int:
         return measure(Chain([layer] * depth, chain.update), x, inputs, wanted, name)
 
-    first = {name: peak(name, 1) for name in names}
+    first = {name: peak(name, 1) for name in names if name != "store_all"}
     # One linearised layer may peak elsewhere than many do: the step from two to three is that of all further ones.
     two, three = peak("store_all", 2), peak("store_all", 3)
     kept = three - two

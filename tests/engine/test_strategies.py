@@ -50,11 +50,13 @@ def test_strategies_agree_bit_for_bit_on_optics(unrolls: int, beta: str) -> None
 def test_strategies_agree_bit_for_bit_at_1000_unrolls(beta: str, dtype: torch.dtype) -> None:
     """The remainder buffer is opened several times on the way: at 1/2 every 62 unrolls."""
     scale = -0.001 if beta == "126/127" else -0.02
-    names = ("checkpoint", "reversible") if beta != "7/8" else ("checkpoint", "binomial", "reversible")
+    # Finding the schedule of so many unrolls takes longer than following it.
+    scheduled = (beta, dtype) == ("7/8", torch.float32)
+    names = ("checkpoint", "binomial", "reversible") if scheduled else ("checkpoint", "reversible")
     same(tanh_problem(dtype=dtype, scale=scale), 1000, HeavyBall(beta), names)
 
 
-@pytest.mark.parametrize("beta", ["7/8", "1/2"])
+@pytest.mark.parametrize("beta", ["7/8", pytest.param("1/2", marks=pytest.mark.slow)])
 def test_strategies_agree_bit_for_bit_at_10_000_unrolls(beta: str) -> None:
     same(tanh_problem(dtype=torch.float32, scale=-0.02), 10_000, HeavyBall(beta), ("checkpoint", "reversible"))
 

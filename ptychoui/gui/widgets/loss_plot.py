@@ -39,8 +39,7 @@ class LossPlot(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.plot = pg.PlotWidget(self, axisItems={"left": LossAxis("left")})
-        self.plot.setMenuEnabled(False)
+        self.plot = pg.PlotWidget(self, axisItems={"left": LossAxis("left")}, enableMenu=False)
         item = self.plot.getPlotItem()
         item.setLogMode(x=False, y=True)
         item.setLabel("bottom", "step")
