@@ -9,7 +9,7 @@ peak resident set of a fresh process.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -48,10 +48,11 @@ class _Ledger:
             self._look_again()
         for tensor in _tensors(args):
             self._note(tensor, made_before=True)
-        for tensor in _tensors(kwargs):
-            self._note(tensor, made_before=True)
+        if kwargs:
+            for tensor in _tensors(kwargs.values()):
+                self._note(tensor, made_before=True)
         result = func(*args, **kwargs)
-        for tensor in _tensors(result):
+        for tensor in _tensors((result,)):
             self._note(tensor, made_before=False)
         return result
 
@@ -84,16 +85,15 @@ class _Ledger:
         self.peak = max(self.peak, self.live)
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors among what an operation takes or gives."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """The tensors among what an operation takes or gives, in lists of them too."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            found += _tensors(value)
+    return found
 
 
 class MemoryMeter(_Ledger, TorchDispatchMode):  # type: ignore[no-untyped-call]
