@@ -73,6 +73,15 @@ def test_the_meter_sees_results_written_into_and_reused_addresses() -> None:
     assert (meter.live, meter.peak) == (0, 800)
 
 
+def test_the_meter_counts_every_result_of_an_operation() -> None:
+    square = torch.eye(10, dtype=torch.float64)
+    with MemoryMeter() as meter:
+        both = torch.linalg.qr(square)
+        assert meter.live >= sum(one.untyped_storage().nbytes() for one in both) == 1600
+        del both
+    assert meter.live == 0
+
+
 def test_the_meter_is_a_context_that_can_be_left_by_an_error() -> None:
     with pytest.raises(ValueError, match="out"), MemoryMeter():
         torch.ones(3)
