@@ -170,7 +170,8 @@ def _experiment_for(arguments: argparse.Namespace) -> FpmExperiment:
     say(
         f"note: no experiment was given: {design.bright_field_rows} bright-field and {design.dark_field_rows} "
         f"dark-field patterns{seen}, {network.unrolls} unrolls, {training.steps} steps, tiles of "
-        f"{experiment.data.tile_px} pixels; edit a copy of the run folder's experiment.toml and train that to change them"
+        f"{experiment.data.tile_px} pixels; edit a copy of the run folder's experiment.toml and train that to change "
+        "them"
     )
     return experiment
 

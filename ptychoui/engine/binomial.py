@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb
 from typing import Any
 
@@ -15,6 +16,20 @@ from ptychoui.errors import EngineError
 
 REPETITIONS = 3
 """How often `Binomial` runs a layer forward again at the most."""
+
+
+@lru_cache(maxsize=32)
+def _schedule(unrolls: int, snapshots: int) -> tuple[Any, ...]:
+    """What is to be done from the first layer to the end of the walk back.
+
+    Finding it takes time with the square of the unrolls, seconds for a thousand, and every pass asks for the same.
+    """
+    actions = []
+    for action in Revolve(unrolls, snapshots):
+        if isinstance(action, EndReverse):
+            break
+        actions.append(action)
+    return tuple(actions)
 
 
 class Binomial(Strategy):
@@ -51,13 +66,11 @@ class Binomial(Strategy):
         """How often a layer is run forward on the average, without its linearisation."""
         if unrolls == 1:
             return 1.0
-        schedule = Revolve(unrolls, self.snapshots(unrolls))
-        runs = 0
-        for action in schedule:
-            if isinstance(action, Forward) and not (action.write_adj_deps and schedule.r):
+        runs, walking_back = 0, False
+        for action in _schedule(unrolls, self.snapshots(unrolls)):
+            if isinstance(action, Forward) and not (action.write_adj_deps and walking_back):
                 runs += action.n1 - action.n0
-            elif isinstance(action, EndReverse):
-                break
+            walking_back = walking_back or isinstance(action, Reverse)
         return runs / unrolls
 
     def further_bytes(self, chain: Chain, cost: LayerCost) -> int:
@@ -82,7 +95,7 @@ class _BinomialRecord(Record):
         self._last: Tensor | None = None
         self.checkpoints = snapshots
         # Over one layer there is nothing to schedule.
-        self._actions = iter(Revolve(len(chain), snapshots)) if len(chain) > 1 else iter(())
+        self._actions = iter(_schedule(len(chain), snapshots)) if len(chain) > 1 else iter(())
         if len(chain) == 1:
             self._last = chain.update.point(state)
             self._advance(0, 1, run.callback)

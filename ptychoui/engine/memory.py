@@ -26,37 +26,19 @@ from ptychoui.engine.strategies import strategy, usable
 from ptychoui.engine.strategy import Chain, LayerCost, Run, Strategy
 
 
-class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Count bytes of tensor storages made while the meter is on.
+class _Ledger:
+    """What `MemoryMeter` keeps of storages.
 
-    Parameters
-    ----------
-    resized
-        Look at all storages again before every operation: some libraries empty a storage behind the tensors that
-        share it. It takes time with every storage alive.
-
-    Attributes
-    ----------
-    live
-        Bytes alive now.
-    peak
-        Largest value of ``live`` so far.
+    A class of its own: torch wraps what a dispatch mode itself defines in a guard against its compiler, which takes
+    longer than most operations of a probe.
     """
 
     def __init__(self, resized: bool = False) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.live = 0
         self.peak = 0
         self._resized = resized
         self._seen: dict[int, _Seen] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Whether torch is to keep its compiler off `__torch_dispatch__`: it would load it for that, which takes long.
-
-        Nothing is compiled while the meter is on.
-        """
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -110,6 +92,24 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = max(self.peak, self.live)
 
 
+class MemoryMeter(_Ledger, TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count bytes of tensor storages made while the meter is on.
+
+    Parameters
+    ----------
+    resized
+        Look at all storages again before every operation: some libraries empty a storage behind the tensors that
+        share it. It takes time with every storage alive.
+
+    Attributes
+    ----------
+    live
+        Bytes alive now.
+    peak
+        Largest value of ``live`` so far.
+    """
+
+
 @dataclass(slots=True, eq=False)
 class _Seen:
     """A storage and the bytes it was counted with."""
@@ -146,7 +146,7 @@ def _probe_one(
     def peak(name: str, depth: int) -> int:
         return measure(Chain([layer] * depth, chain.update), x, inputs, wanted, name)
 
-    first = {name: peak(name, 1) for name in names}
+    first = {name: peak(name, 1) for name in names if name != "store_all"}
     # One linearised layer may peak elsewhere than many do: the step from two to three is that of all further ones.
     two, three = peak("store_all", 2), peak("store_all", 3)
     kept = three - two

@@ -6,6 +6,7 @@ A value outside its range is refused where it is made: ``Microscope(objective_na
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -34,7 +35,7 @@ class Settings(BaseModel):
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse true and false where numbers are expected; pydantic would take them for 1 and 0."""
-        if _holds_truth(value) and _is_numeric(cls.model_fields[info.field_name or ""].annotation):
+        if info.field_name in _numeric_fields(cls) and _holds_truth(value):
             raise ValueError("true and false are no numbers")
         return value
 
@@ -45,11 +46,19 @@ class Settings(BaseModel):
 
 def _holds_truth(value: Any, depth: int = 3) -> bool:
     """Whether a value is true or false, or lists one, as deep as settings are."""
+    if isinstance(value, (int, float, str)):
+        return isinstance(value, bool)
     if isinstance(value, dict):
         value = list(value.values())
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return depth > 0 and any(_holds_truth(part, depth - 1) for part in value)
-    return isinstance(value, bool)
+    return False
+
+
+@cache
+def _numeric_fields(owner: type[BaseModel]) -> frozenset[str]:
+    """Fields that hold numbers, or lists of them, and nothing that may be true or false."""
+    return frozenset(name for name, field in owner.model_fields.items() if _is_numeric(field.annotation))
 
 
 def _is_numeric(annotation: Any) -> bool:

@@ -20,6 +20,7 @@ GEOMETRY = Geometry(
     microscope=Microscope(wavelength_um=0.5, objective_na=0.2, magnification=10.0, camera_pixel_um=5.0),
     array=Array(kind="lattice", rows=7, columns=7, pitch_mm=4.0, height_mm=50.0),
 )
+QUICK = ("--passes", 8, "--no-check")  # whether the geometry fits has tests of its own
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def written(path: Path, images: np.ndarray) -> Path:
 
 def test_a_good_stack_has_none(works: Call, images: np.ndarray, tmp_path: Path) -> None:
     stack = written(tmp_path / "s.h5", images)
-    words = ("reconstruct", stack, "-o", tmp_path / "o.h5", "--passes", 8)
+    words = ("reconstruct", stack, "-o", tmp_path / "o.h5", *QUICK)
     assert works(*words, "--json")["standing_out"] == []
     assert "stand" not in works(*words)
 
@@ -44,7 +45,7 @@ def test_two_swapped_images_and_a_dark_one(works: Call, images: np.ndarray, tmp_
     wrong = images.copy()
     wrong[[17, 31]] = images[[31, 17]]
     wrong[12] = 0
-    words = ("reconstruct", written(tmp_path / "s.h5", wrong), "-o", tmp_path / "o.h5", "--passes", 8)
+    words = ("reconstruct", written(tmp_path / "s.h5", wrong), "-o", tmp_path / "o.h5", *QUICK)
     found = works(*words, "--json")["standing_out"]
     assert {17, 12, 31} <= {led["led"] for led in found} and all(led["reason"] for led in found)
     quality = open_report(tmp_path / "o.h5").quality
@@ -58,9 +59,9 @@ def test_two_swapped_images_and_a_dark_one(works: Call, images: np.ndarray, tmp_
 def test_of_tiles_what_is_out_in_half_of_them(works: Call, images: np.ndarray, tmp_path: Path) -> None:
     wrong = images.copy()
     wrong[[17, 31]] = images[[31, 17]]
-    works("reconstruct", written(tmp_path / "s.h5", wrong), "-o", tmp_path / "o.h5", "--passes", 8)
+    works("reconstruct", written(tmp_path / "s.h5", wrong), "-o", tmp_path / "o.h5", *QUICK)
     one, good = load_reconstruction(tmp_path / "o.h5"), written(tmp_path / "good.h5", images)
-    works("reconstruct", good, "-o", tmp_path / "o2.h5", "--passes", 8)
+    works("reconstruct", good, "-o", tmp_path / "o2.h5", *QUICK)
     clean = load_reconstruction(tmp_path / "o2.h5")
     per_tile = ("pupil", "zernike_waves", "illumination_na", "gain", "background", "light", "residual", "corners_px")
     for tiles, expected in (((one, clean), {17, 31}), ((one, clean, clean), set())):

@@ -73,6 +73,15 @@ def test_the_meter_sees_results_written_into_and_reused_addresses() -> None:
     assert (meter.live, meter.peak) == (0, 800)
 
 
+def test_the_meter_counts_every_result_of_an_operation() -> None:
+    square = torch.eye(10, dtype=torch.float64)
+    with MemoryMeter() as meter:
+        both = torch.linalg.qr(square)
+        assert meter.live >= sum(one.untyped_storage().nbytes() for one in both) == 1600
+        del both
+    assert meter.live == 0
+
+
 def test_the_meter_is_a_context_that_can_be_left_by_an_error() -> None:
     with pytest.raises(ValueError, match="out"), MemoryMeter():
         torch.ones(3)
@@ -135,10 +144,10 @@ def test_prediction_is_within_15_percent_of_measurement(name: str, kind: str) ->
     if kind == "tanh":
         problem = tanh_problem(batch=16, size=64, scale=-0.02)
     else:
-        problem = optics_problem(100, batch=4 if "large" in kind else 1, dtype=torch.float32)
+        problem = optics_problem(70, batch=4 if "large" in kind else 1, dtype=torch.float32)
     for update in (BALL, Plain()):
         if update.reversible or name != "reversible":
-            assert ratios(problem, name, update, (20, 100)) == pytest.approx([1, 1], abs=0.15)
+            assert ratios(problem, name, update, (20, 70)) == pytest.approx([1, 1], abs=0.15)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -42,7 +42,8 @@ def same(problem: Problem, unrolls: int, update: Update, names: tuple[str, ...] 
 @pytest.mark.parametrize("unrolls", [1, 10, 100])
 def test_strategies_agree_bit_for_bit_on_optics(unrolls: int, beta: str) -> None:
     step = 0.02 if beta == "126/127" else 0.1
-    same(optics_problem(unrolls, dtype=torch.float32, rows=1, step=step), unrolls, HeavyBall(beta))
+    batch = 1 if unrolls == 100 else 2
+    same(optics_problem(unrolls, batch, dtype=torch.float32, rows=1, step=step), unrolls, HeavyBall(beta))
 
 
 @pytest.mark.parametrize("beta", MOMENTA)
@@ -50,11 +51,13 @@ def test_strategies_agree_bit_for_bit_on_optics(unrolls: int, beta: str) -> None
 def test_strategies_agree_bit_for_bit_at_1000_unrolls(beta: str, dtype: torch.dtype) -> None:
     """The remainder buffer is opened several times on the way: at 1/2 every 62 unrolls."""
     scale = -0.001 if beta == "126/127" else -0.02
-    names = ("checkpoint", "reversible") if beta != "7/8" else ("checkpoint", "binomial", "reversible")
+    # Finding the schedule of so many unrolls takes longer than following it.
+    scheduled = (beta, dtype) == ("7/8", torch.float32)
+    names = ("checkpoint", "binomial", "reversible") if scheduled else ("checkpoint", "reversible")
     same(tanh_problem(dtype=dtype, scale=scale), 1000, HeavyBall(beta), names)
 
 
-@pytest.mark.parametrize("beta", ["7/8", "1/2"])
+@pytest.mark.parametrize("beta", ["7/8", pytest.param("1/2", marks=pytest.mark.slow)])
 def test_strategies_agree_bit_for_bit_at_10_000_unrolls(beta: str) -> None:
     same(tanh_problem(dtype=torch.float32, scale=-0.02), 10_000, HeavyBall(beta), ("checkpoint", "reversible"))
 

@@ -32,7 +32,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def calibrated(scene: Scene) -> list[Step | Calibration]:
-    return list(calibrate(scene.believed, scene.images, rounds=(10,), final_passes=20))
+    return list(calibrate(scene.believed, scene.images, rounds=(6,), final_passes=8))
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_an_earlier_profile_gives_dark_level_and_exposures_but_no_brightness(sce
     assert kept == Images(dark_level=50.0, exposures=(2.0,) * count)
     assert image_overrides(geometry, 40.0).dark_level == 40.0 and image_overrides(None, None) == Images()
     found = open_for_profile(name, geometry, kept)
-    assert found.images * found.unit_counts == pytest.approx(1000 * scene.images, abs=0.05)
+    assert np.abs(found.images * found.unit_counts - 1000 * scene.images).max() < 0.05
 
 
 def test_a_blank_field_has_the_geometry_of_the_sample(scene: Scene, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from PyQt6.QtCore import QByteArray, QRectF, Qt
 from PyQt6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PyQt6.QtSvg import QSvgRenderer
@@ -14,14 +16,19 @@ SIZES = (16, 20, 24, 32, 48, 64)
 
 def icon(name: str, colour: str | None = None) -> QIcon:
     """Icon of that name; an empty one where the file is missing, so that a broken install still starts."""
-    path = resources() / "icons" / f"{name}.svg"
+    c = colours()
+    ink = colour or c.text
+    return _drawn(name, ink, blend(ink, c.window, 0.65))
+
+
+@cache
+def _drawn(name: str, ink: str, faded: str) -> QIcon:
+    """The icon in two colours, drawn once for all windows."""
     try:
-        svg = path.read_text(encoding="utf-8")
+        svg = (resources() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
     except OSError:
         return QIcon()
     result = QIcon()
-    ink = colour or colours().text
-    faded = blend(ink, colours().window, 0.65)
     for mode, tone in ((QIcon.Mode.Normal, ink), (QIcon.Mode.Disabled, faded)):
         renderer = QSvgRenderer(QByteArray(svg.replace("#000", tone).encode()))
         for size in SIZES:

@@ -170,9 +170,14 @@ def ramp(stops: tuple[str, ...], count: int = 256) -> NDArray[np.uint8]:
     return np.stack([np.interp(at, np.arange(len(stops)), rgb[:, i]) for i in range(3)], axis=1).astype(np.uint8)
 
 
-def level_colours() -> list[QColor]:
+def level_colours() -> tuple[QColor, ...]:
     """256 colours of an LED from dark to full level."""
-    return [QColor(int(r), int(g), int(b)) for r, g, b in ramp(colours().levels)]
+    return _colours_along(colours().levels)
+
+
+@cache
+def _colours_along(stops: tuple[str, ...]) -> tuple[QColor, ...]:
+    return tuple(QColor(int(r), int(g), int(b)) for r, g, b in ramp(stops))
 
 
 def paint_choice(button: QWidget, chosen: bool) -> None:

@@ -22,9 +22,8 @@ class CoveragePage(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.plot = pg.PlotWidget(self)
+        self.plot = pg.PlotWidget(self, enableMenu=False)
         self.plot.setAspectLocked(True)
-        self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         item = self.plot.getPlotItem()
         item.setLabel("bottom", "spatial frequency × wavelength, x (NA)")

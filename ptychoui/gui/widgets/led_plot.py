@@ -100,9 +100,8 @@ class LedPlot(QWidget):
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
         self._pressed = -1
-        self.plot = pg.PlotWidget(self)
+        self.plot = pg.PlotWidget(self, enableMenu=False)
         self.plot.setAspectLocked(True)
-        self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         item = self.plot.getPlotItem()
         for axis in ("left", "bottom"):

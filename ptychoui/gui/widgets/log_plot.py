@@ -42,7 +42,7 @@ class LogPlot(QWidget):
 
     def __init__(self, bottom: str, left: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.plot = pg.PlotWidget(self, axisItems={"left": LogAxis("left")})
+        self.plot = pg.PlotWidget(self, axisItems={"left": LogAxis("left")}, enableMenu=False)
         self.plot.setMenuEnabled(False)
         item = self.plot.getPlotItem()
         item.setLogMode(x=False, y=True)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import DataError
-from ptychoui.optics.geometry.pose import LIMITS, RIGID, SCALES, directions, moved
+from ptychoui.optics.geometry.pose import LIMITS, RIGID, SCALES, Movable, moved
 from ptychoui.settings import Array, Microscope
 
 BRIGHT = 0.35
@@ -125,7 +125,7 @@ class Circles:
         field_point_um: tuple[float, float] = (0.0, 0.0),
         coarse: bool = False,
     ) -> None:
-        self.array, self.field_point_um = array, field_point_um
+        self.array, self._leds = array, Movable(array, field_point_um)
         most_leds, self._most_samples = (COARSE_LEDS, COARSE_SAMPLES) if coarse else (LED_LIMIT, SAMPLE_LIMIT)
         self._edges_px: tuple[float, ...] = COARSE_EDGES_PX if coarse else EDGES_PX
         self._evaluations = COARSE_EVALUATIONS if coarse else EVALUATIONS
@@ -192,10 +192,11 @@ class Circles:
 
     def _covers(self, change: NDArray[np.float64], edge_px: float) -> NDArray[np.float32]:
         """(l, sample) how many of an LED's two circles hold each frequency, with edges of some width."""
-        k = directions(self.array, change, self.field_point_um)[self.bright].astype(np.float32) * self._samples_per_na
+        k = self._leds.directions(change)[self.bright].astype(np.float32) * self._samples_per_na
         total = np.zeros((len(k), len(self._kx)), np.float32)
         for sign in (1, -1):
-            distance = np.hypot(self._kx + sign * k[:, :1], self._ky + sign * k[:, 1:])
+            x, y = self._kx + sign * k[:, :1], self._ky + sign * k[:, 1:]
+            distance = np.sqrt(x * x + y * y)  # no number here is so large that it takes the slower hypot
             total += np.clip((self.radius - distance) / edge_px + 0.5, 0, 1)
         return total
 

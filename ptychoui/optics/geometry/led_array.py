@@ -82,8 +82,51 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
     """
     numbers, flat = layout(array)
     positions = apply_pose(flat, array.pose)
-    offset = positions[:, :2] - np.asarray(field_point_um) * 1e-3
-    air_mm = array.height_mm - positions[:, 2]
+    direction, sine, air_mm = rays(array, array.height_mm, numbers, positions, field_point_um)
+    keep = np.ones(len(sine), bool) if array.max_illumination_na is None else sine <= array.max_illumination_na
+    if not keep.any():
+        raise GeometryError(
+            f"no LED lies below the illumination NA of {array.max_illumination_na:g}",
+            f"the smallest is {sine.min():.3g}: raise max_illumination_na or check the array's shift",
+        )
+    na = direction[keep] * sine[keep, None]
+    gain = _brightness(array, numbers[keep], flat[keep], na, air_mm[keep])
+    return LedArray(numbers=numbers[keep], positions_mm=positions[keep], illumination_na=na, gain=gain)
+
+
+def rays(
+    array: Array,
+    height_mm: float,
+    numbers: NDArray[np.int64],
+    positions_mm: FloatArray,
+    field_point_um: tuple[float, float] = (0.0, 0.0),
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Rays from LEDs to a point of the field, through the array's slide.
+
+    Parameters
+    ----------
+    array
+        Whose slide it is.
+    height_mm
+        Height of the sample, instead of the array's own.
+    numbers, positions_mm
+        (LED,) the LEDs' numbers and (LED, 3) where they are after the array's pose.
+    field_point_um
+        x, y of the point at the sample in um.
+
+    Returns
+    -------
+    direction, sine, air_mm
+        (LED, 2) unit vectors from the point towards the LEDs in x and y, (LED,) sine of the angle in air, and (LED,)
+        how far below the sample the LEDs are.
+
+    Raises
+    ------
+    GeometryError
+        If an LED lies at or above the sample, or so far aside that its light comes along the sample.
+    """
+    offset = positions_mm[:, :2] - np.asarray(field_point_um) * 1e-3
+    air_mm = height_mm - positions_mm[:, 2]
     if np.any(air_mm <= 0):
         bad = int(numbers[np.argmin(air_mm)])
         raise GeometryError(
@@ -100,15 +143,7 @@ def led_array(array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) ->
             f"the axis, {air_mm[worst]:.4g} mm below the sample",
             UNIT_HINT,
         )
-    keep = np.ones(len(sine), bool) if array.max_illumination_na is None else sine <= array.max_illumination_na
-    if not keep.any():
-        raise GeometryError(
-            f"no LED lies below the illumination NA of {array.max_illumination_na:g}",
-            f"the smallest is {sine.min():.3g}: raise max_illumination_na or check the array's shift",
-        )
-    na = direction[keep] * sine[keep, None]
-    gain = _brightness(array, numbers[keep], flat[keep], na, air_mm[keep])
-    return LedArray(numbers=numbers[keep], positions_mm=positions[keep], illumination_na=na, gain=gain)
+    return direction, sine, air_mm
 
 
 def limit_notes(array: Array) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.errors import GeometryError
-from ptychoui.optics.geometry.led_array import layout, led_array
+from ptychoui.optics.geometry.led_array import apply_pose, layout, led_array, rays
 from ptychoui.settings import Array, Pose
 
 SHIFT_X, SHIFT_Y, ROTATION, HEIGHT, TILT_X, TILT_Y = range(6)
@@ -31,16 +31,19 @@ def moved(array: Array, change: NDArray[np.float64]) -> Array:
 
     The pitch never changes: with it the height would be free.
     """
+    height_mm, pose = _posed(array, change)
+    return array.replace(height_mm=height_mm, pose=pose)
+
+
+def _posed(array: Array, change: NDArray[np.float64]) -> tuple[float, Pose]:
+    """Height in mm and pose after a change (6,)."""
     pose = array.pose
-    return array.replace(
-        height_mm=array.height_mm * (1 + float(change[HEIGHT]) / 100),
-        pose=pose.replace(
-            shift_x_mm=pose.shift_x_mm + float(change[SHIFT_X]),
-            shift_y_mm=pose.shift_y_mm + float(change[SHIFT_Y]),
-            rotation_deg=pose.rotation_deg + float(change[ROTATION]),
-            tilt_x_deg=pose.tilt_x_deg + float(change[TILT_X]),
-            tilt_y_deg=pose.tilt_y_deg + float(change[TILT_Y]),
-        ),
+    return array.height_mm * (1 + float(change[HEIGHT]) / 100), pose.replace(
+        shift_x_mm=pose.shift_x_mm + float(change[SHIFT_X]),
+        shift_y_mm=pose.shift_y_mm + float(change[SHIFT_Y]),
+        rotation_deg=pose.rotation_deg + float(change[ROTATION]),
+        tilt_x_deg=pose.tilt_x_deg + float(change[TILT_X]),
+        tilt_y_deg=pose.tilt_y_deg + float(change[TILT_Y]),
     )
 
 
@@ -65,22 +68,45 @@ def changes(change: NDArray[np.float64]) -> str:
     return ", ".join(parts) or "no change"
 
 
+class Movable:
+    """LEDs whose pose is changed again and again: their layout, which no pose changes, is worked out once.
+
+    Parameters
+    ----------
+    array
+        The array; all its LEDs count, whatever ``max_illumination_na`` says.
+    field_point_um
+        x, y of the point at the sample in um that they are seen from.
+    """
+
+    def __init__(self, array: Array, field_point_um: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.array, self.field_point_um = array, field_point_um
+        self._numbers, self._flat = layout(array)
+
+    def directions(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(L, 2) direction cosines after a change (6,) of the pose, as `moved` takes it."""
+        height_mm, pose = _posed(self.array, change)
+        positions = apply_pose(self._flat, pose)
+        direction, sine, _air_mm = rays(self.array, height_mm, self._numbers, positions, self.field_point_um)
+        return direction * sine[:, None]
+
+
 def directions(
     array: Array, change: NDArray[np.float64], field_point_um: tuple[float, float] = (0.0, 0.0)
 ) -> NDArray[np.float64]:
     """(L, 2) direction cosines after a change of the pose; all LEDs, whatever ``max_illumination_na`` says."""
-    return led_array(moved(array, change).replace(max_illumination_na=None), field_point_um).illumination_na
+    return Movable(array, field_point_um).directions(change)
 
 
 def slopes(
     array: Array, numbers: tuple[int, ...], field_point_um: tuple[float, float] = (0.0, 0.0)
 ) -> NDArray[np.float64]:
     """(L, 2, K) change of the direction cosines with each of K numbers of the pose, in units of `SCALES`."""
-    found = []
+    found, leds = [], Movable(array, field_point_um)
     for number in numbers:
         step = np.zeros(6)
         step[number] = 1e-3 * SCALES[number]
-        there, back = (directions(array, sign * step, field_point_um) for sign in (1, -1))
+        there, back = (leds.directions(sign * step) for sign in (1, -1))
         found.append((there - back) / 2e-3)
     return np.stack(found, -1)
 

@@ -12,6 +12,7 @@ from stepwise_run import StepwiseRun, started
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.export_dialog import ExportDialog
+from ptychoui.optics.calibration import geometry_check
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import runs
 from ptychoui.session.document import Document
@@ -41,7 +42,8 @@ def answers(monkeypatch: pytest.MonkeyPatch, question: str, answer: str) -> list
 
 
 @pytest.fixture
-def reconstructed(window: MainWindow, qtbot: Any) -> MainWindow:
+def reconstructed(window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> MainWindow:
+    monkeypatch.setattr(geometry_check, "findings", lambda *_words: ())  # the check takes longer than the pass
     window.open_sample_stack()
     qtbot.waitUntil(lambda: window.document.dataset is not None, timeout=LONG)
     idle(window, qtbot)

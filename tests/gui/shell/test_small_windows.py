@@ -11,12 +11,14 @@ from PyQt6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.parts import Elided, Yielding
+from ptychoui.optics.calibration import geometry_check
 
 LONG = 120_000
 
 
 @pytest.fixture
-def with_stack(window: MainWindow, qtbot: Any) -> MainWindow:
+def with_stack(window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> MainWindow:
+    monkeypatch.setattr(geometry_check, "findings", lambda *_words: ())  # the check takes longer than the passes
     window.open_sample_stack()
     qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
     window.controller.edit_plan("settings.passes", 2)

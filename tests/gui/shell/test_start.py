@@ -117,10 +117,10 @@ def test_what_nobody_caught_is_shown_once_and_the_window_lives(window: MainWindo
 
 
 def test_text_size_is_kept_within_reason(window: MainWindow) -> None:
-    for _ in range(40):
+    for _ in range(20):
         window.larger_text()
     assert window.preferences.font_scale == 2.5
-    for _ in range(40):
+    for _ in range(25):
         window.smaller_text()
     assert window.preferences.font_scale == 0.6
     window.prefer(font_scale=1.0)

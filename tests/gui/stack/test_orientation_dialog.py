@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from PyQt6.QtWidgets import QDialog
 
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.stack.orientation_dialog import OrientationDialog
+from ptychoui.optics.calibration import orientation
 from ptychoui.optics.geometry.pose import Variant, laid_out
 from ptychoui.session.worker import RunState
 
@@ -20,6 +22,12 @@ def small(window: MainWindow, qtbot: Any) -> MainWindow:
     window.controller.bridge.pull()
     assert window.controller.edit_plan("size_px", 32) == ""
     return window
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few passes: how well layouts are told apart has tests of its own."""
+    monkeypatch.setattr(orientation, "try_layouts", partial(orientation.try_layouts, passes=2))
 
 
 def dialog_of(window: MainWindow) -> OrientationDialog:
@@ -76,7 +84,7 @@ def test_closing_in_mid_test_cancels_it(small: MainWindow, qtbot: Any, way: str)
     assert window.document.orientation.found is None and window.document.geometry == before
 
 
-def test_another_document_closes_the_dialog(small: MainWindow, qtbot: Any) -> None:
+def test_another_document_closes_the_dialog(hasty: None, small: MainWindow, qtbot: Any) -> None:
     window = small
     window.test_orientation()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
@@ -105,7 +113,7 @@ def test_without_a_stack_there_is_no_dialog(window: MainWindow) -> None:
     assert "no LED stack" in window.panels.messages.messages[-1].text
 
 
-def test_a_geometry_that_is_edited_makes_a_test_stale(small: MainWindow, qtbot: Any) -> None:
+def test_a_geometry_that_is_edited_makes_a_test_stale(hasty: None, small: MainWindow, qtbot: Any) -> None:
     window = small
     window.test_orientation()
     dialog = dialog_of(window)

@@ -223,7 +223,7 @@ def test_single_leds_are_found_where_they_are_misplaced_and_left_where_they_are_
     start = scene.geometry.replace(
         array=plain.replace(pose=scene.geometry.array.pose, height_mm=scene.geometry.array.height_mm)
     )
-    settings = {"rounds": (20,), "final_passes": 2, "variance_floor": 3.75e-5, "single_leds": True}
+    settings = {"rounds": (14,), "final_passes": 1, "variance_floor": 3.75e-5, "single_leds": True}
     _circles, rigid, single, found = calibrate(start, scene.images, **settings)
     assert isinstance(rigid, Step) and isinstance(single, Step) and isinstance(found, Calibration)
     true = led_array(scene.geometry.array).illumination_na
@@ -250,7 +250,7 @@ def test_a_tilt_is_found_where_there_is_one_and_not_invented(tilt_deg: tuple[flo
     scene = make_scene(tilted, 5, tile_px=80, shift_mm=0.5, rotation_deg=0.5, height_percent=1)
     pose = scene.believed.array.pose.replace(tilt_x_deg=0, tilt_y_deg=0)
     start = scene.believed.replace(array=scene.believed.array.replace(pose=pose))
-    settings = {"rounds": (20,), "final_passes": 2, "variance_floor": 3.75e-5, "tilt": True}
+    settings = {"rounds": (14,), "final_passes": 1, "variance_floor": 3.75e-5, "tilt": True}
     _circles, rigid, tilt, found = calibrate(start, scene.images, **settings)
     assert isinstance(rigid, Step) and isinstance(tilt, Step) and isinstance(found, Calibration)
     assert tilt.name == "tilt" and not rigid.change[4:].any()
@@ -338,7 +338,7 @@ def test_the_right_layout_of_a_defocused_stack_is_found(scene: Scene) -> None:
 def test_the_right_layout_is_found_from_a_pose_that_is_off(scene: Scene, variant: Variant) -> None:
     """By 2 mm, 3 degrees and 5 % of the height: as they are, all layouts explain the images about equally badly."""
     given = scene.believed.replace(array=laid_out(scene.believed.array, variant))
-    found = orientation(given, scene.images, passes=2)
+    found = orientation(given, scene.images[:, 16:80, 16:80], passes=2)
     assert found.sure and found.pair_margin > 0.5
     assert found.variants[0] in (variant, variant.twin)
     assert found.array == laid_out(given.array, found.variants[0])
