@@ -239,6 +239,7 @@ class Trainer(Generic[T]):
         with torch.no_grad():
             self.task.project_(self.parameters)
         self.step += 1
+        self.verdict = None
         self._before_batch = None
         seconds = time.monotonic() - began
         self.elapsed_s += seconds

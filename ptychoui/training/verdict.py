@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.words import counted
+
 LEARNED = "learned"
 """Name of what the run learned, where a verdict recommends it."""
 
@@ -109,7 +111,28 @@ def compared(
     )
 
 
-def verdict(comparisons: Sequence[Comparison], examples: int, begun: str = "", worthless: float = 1.0) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a kind of experiment calls things.
+
+    Attributes
+    ----------
+    learned
+        What is learned, in the plural.
+    example
+        What is judged, in the singular.
+    more
+        What to change where nothing shows anything.
+    """
+
+    learned: str
+    example: str
+    more: str
+
+
+def verdict(
+    comparisons: Sequence[Comparison], examples: int, terms: Terms, begun: str = "", worthless: float = 1.0
+) -> Verdict:
     """What to recommend: the learned, or the best of what was known.
 
     The best known is the one with the smallest mean error over the judges. The learned is recommended where both
@@ -118,30 +141,28 @@ def verdict(comparisons: Sequence[Comparison], examples: int, begun: str = "", w
     Parameters
     ----------
     begun
-        What learning began from, such as "half circles".
+        What learning began from.
     worthless
         Error of a result that shows nothing.
     """
     names = list(dict.fromkeys(row.name for row in comparisons))
     known = min(names, key=lambda name: float(np.mean([row.error for row in comparisons if row.name == name])))
     rows = [row for row in comparisons if row.name == known]
-    title, over = rows[0].title, f"over {examples} held-out tiles" if examples > 1 else "on one held-out tile"
-    evidence = "; ".join(f"{_by_how_much(row)} by {row.judge}" for row in rows)
+    title, over = rows[0].title, f"over {counted(examples, terms.example)}"
+    evidence = "; ".join(f"{_by_how_much(row)} by {row.judge}" for row in rows) + f"; {over}"
     better = all(row.low > -TOLERATED for row in rows) and any(row.low > 0 for row in rows)
+    recommended = LEARNED if better else known
     if not min(*(row.learned for row in rows), *(row.error for row in rows)) < worthless:
-        sentence = (
-            f"neither the learned patterns nor {title} show more than an empty picture {over}: more light, more "
-            "patterns or fewer LEDs are needed"
-        )
-        return Verdict(sentence=sentence, recommended=known, examples=examples, comparisons=tuple(comparisons))
-    if better:
-        source = f"learned from {begun}" if begun else "the learned patterns"
-        sentence = f"{source}: better than {title}, the best of what is known ({evidence}; {over})"
-        return Verdict(sentence=sentence, recommended=LEARNED, examples=examples, comparisons=tuple(comparisons))
-    worse = all(row.gain < 0 for row in rows) or any(row.high < 0 for row in rows)
-    said = f"worse than {title}" if worse else f"no better than {title} for certain"
-    sentence = f"the learned patterns are {said} for this sample: use those ({evidence}; {over})"
-    return Verdict(sentence=sentence, recommended=known, examples=examples, comparisons=tuple(comparisons))
+        recommended = known
+        sentence = f"neither {terms.learned} nor {title} show more than an empty picture {over}: {terms.more}"
+    elif better:
+        source = f"learned from {begun}" if begun else terms.learned
+        sentence = f"{source}: better than {title}, the best of what is known ({evidence})"
+    else:
+        worse = all(row.gain < 0 for row in rows) or any(row.high < -TOLERATED for row in rows)
+        said = f"worse than {title}" if worse else f"not better than {title} for certain"
+        sentence = f"{terms.learned} are {said}: use {title} for this sample ({evidence})"
+    return Verdict(sentence=sentence, recommended=recommended, examples=examples, comparisons=tuple(comparisons))
 
 
 def _by_how_much(row: Comparison) -> str:

@@ -14,7 +14,7 @@ TILES = ((32, 8), (24, 8), (16, 4), (8, 2))
 """Edges of tiles and borders around them, in camera pixels, the one to be wished for first."""
 
 
-FAINT = 0.004
+FAINT = 0.008
 """Mean light of a ring of dark-field LEDs, over that of the bright field, below which they are left out: they show
 little else than noise, and cost as much time as the others."""
 

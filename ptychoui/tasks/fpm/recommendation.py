@@ -11,7 +11,7 @@ from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design, start
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
-from ptychoui.training.verdict import Verdict, compared, verdict
+from ptychoui.training.verdict import Terms, Verdict, compared, verdict
 
 if TYPE_CHECKING:
     from ptychoui.tasks.fpm.task import FpmTask
@@ -22,8 +22,15 @@ JUDGED = 8
 TUNING = 4
 """Training tiles that choose between the settings at the start and those that were learned, for each known design."""
 
-TO_THE_SOLVER = 3
+TO_THE_SOLVER = 2
 """Known designs, the best by the network, that the slower judge sees."""
+
+
+TERMS = Terms(
+    learned="the learned patterns",
+    example="held-out tile",
+    more="more light, more patterns or fewer LEDs are needed",
+)
 
 
 def recommend(task: FpmTask, parameters: DesignParameters, callback: Callable[[], None] = lambda: None) -> Verdict:
@@ -51,7 +58,7 @@ def recommend(task: FpmTask, parameters: DesignParameters, callback: Callable[[]
     for name in best:
         errors = {NETWORK: by_network[name], SOLVER: solver_errors(known[name], examples, callback)}
         rows += [compared(name, TITLES[name], judge, errors[judge], of_learned[judge]) for judge in errors]
-    return verdict(rows, len(examples), start_title(task.experiment.design))
+    return verdict(rows, len(examples), TERMS, start_title(task.experiment.design))
 
 
 def _spread(examples: Objects, count: int) -> Objects:
