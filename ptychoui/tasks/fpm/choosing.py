@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptychoui.design import starts
 from ptychoui.settings import Design
 from ptychoui.tasks.fpm.contenders import Contender, start_title
 from ptychoui.tasks.fpm.examples import Objects
@@ -38,6 +39,8 @@ def with_best_start(
     All starts are scored by the network on some training tiles; the best few are learned from for a while, and judged
     again by the network and by the converged solver. No held-out tile is looked at.
     """
+    if not task.experiment.training.steps:
+        return task.with_design_settings(task.experiment.design.replace(start=starts.UNTIL_CHOSEN))
     judged, others = _apart(task.training)
     found: dict[int, float] = {}
     candidates = [task.with_design_settings(design) for design in candidate_starts(task.experiment.design)]

@@ -60,7 +60,10 @@ def fitted(experiment: FpmExperiment) -> FpmExperiment:
 
 def _learning(experiment: FpmExperiment) -> FpmExperiment:
     network = experiment.network.replace(prior="smooth", unrolls=UNROLLS, learn_step=True, learn_smoothness=True)
-    training = experiment.training.replace(steps=STEPS, learning_rate=LEARNING_RATE, schedule="cosine", compare=True)
+    steps = experiment.training.steps
+    if steps == type(experiment.training)().steps:  # nobody asked for another number
+        steps = STEPS
+    training = experiment.training.replace(steps=steps, learning_rate=LEARNING_RATE, schedule="cosine", compare=True)
     design = experiment.design.replace(start="best", learn_exposure=True)
     return experiment.replace(network=network, training=training, design=design)
 
