@@ -8,7 +8,7 @@ For each seed (split of the sources, random start, noise):
 3. every design, learned or not, gets the best of the same grid on the training objects; random designs are the best
    of 20 draws, judged on the training objects too;
 4. all are scored on the held-out objects with the same noise seed: by their own network, and by an independent,
-   converged solver (L-BFGS on the same data term).
+   converged solver with a smooth prior whose strength the images choose (`optics.reconstruction.smooth_prior`).
 
 Differences are paired by seed; intervals are Student's t at 95 %. Rules: frames and total exposure are equal, a row
 that would saturate is dimmed, each design has its own best solver settings.
@@ -29,11 +29,11 @@ from torch import Tensor
 
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
-from ptychoui.engine.scratch import Scratch
 from ptychoui.errors import EngineError, SettingsError
-from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.settings import FpmExperiment
+from ptychoui.tasks.fpm.contenders import Contender, contender
 from ptychoui.tasks.fpm.examples import Objects
+from ptychoui.tasks.fpm.judges import solver_errors
 from ptychoui.tasks.fpm.objectives import scores
 from ptychoui.tasks.fpm.parameters import DesignParameters, design_parameters
 from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
@@ -173,65 +173,16 @@ def held_out_errors(candidate: Candidate, tuned: Tuned, examples: Objects) -> ND
     return evaluate(problem, network, parameters, problem.held_out)["complex_error"].double().cpu().numpy()
 
 
-def converged_errors(candidate: Candidate, iterations: int = 150) -> NDArray[np.float64]:
-    """Complex error of every held-out object by L-BFGS on the data term: a solver that shares no network."""
-    from scipy.optimize import minimize
-
-    problem = candidate.problem
-    physics = problem.physics
-    parameters = design_parameters(problem, candidate.levels, candidate.exposures, torch.zeros(1))
-    errors, work = [], Scratch()
-    generator = torch.Generator(device=physics.device).manual_seed(1)
-    for index in range(len(problem.held_out)):
-        example = problem.held_out.pick([index])
-        with torch.no_grad():
-            given = problem.inputs(parameters, example, generator, training=False)
-        inputs, start = given.tensors, given.x
-        data = DataTerm(inputs["weights"], inputs["offset"], inputs["amplitude"], problem.measurement.variance_floor)
-
-        def objective(
-            flat: NDArray[np.float64], data: DataTerm = data, start: Tensor = start
-        ) -> tuple[float, NDArray[np.float64]]:
-            x = torch.view_as_complex(torch.from_numpy(flat.reshape(*start.shape, 2))).to(start)
-            with torch.no_grad():
-                at = physics.linearise(x, data, work, work)
-                gradient = 2 * physics.gradient(at, work)
-                value = float(physics.objective(at, data).sum())
-            return value, torch.view_as_real(gradient).double().cpu().numpy().ravel()
-
-        first = torch.view_as_real(start).double().cpu().numpy().ravel()
-        found = minimize(objective, first, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
-        x = torch.view_as_complex(torch.from_numpy(found.x.reshape(*start.shape, 2))).to(start)
-        errors.append(float(scores(problem.object_of(x), example.truth).complex_error[0]))
-    return np.array(errors)
+def converged_errors(candidate: Candidate) -> NDArray[np.float64]:
+    """Complex error of every held-out object, (E,), by a solver that shares no network: see `judges.solver_errors`."""
+    design = Contender(name="candidate", task=candidate.problem, levels=candidate.levels, exposures=candidate.exposures)
+    return solver_errors(design, candidate.problem.held_out)
 
 
 def with_rows(problem: FpmTask, levels: NDArray[np.float64]) -> Candidate:
-    """A candidate whose rows need not follow the experiment's bands: the mask allows every LED."""
-    experiment = problem.experiment
-    leds, na = problem.leds, problem.objective_na
-    bright_rows = int((levels[:, leds.bright_field(na)].sum(1) > 0).sum())
-    total = float(starts.start_exposures(experiment.design).sum())
-    rows = len(levels)
-    design = experiment.design.replace(
-        bright_field_rows=max(bright_rows, 1),
-        dark_field_rows=rows - max(bright_rows, 1),
-        total_exposure=total,
-        minimum_exposure=min(experiment.design.minimum_exposure, total / rows),
-    )
-    order = np.argsort(levels[:, leds.bright_field(na)].sum(1) == 0, kind="stable")
-    exposures = np.full(rows, total / rows)
-    levels = starts.dimmed(levels[order], exposures, leds, na, experiment.measurement)
-    physics = problem.physics
-    return Candidate(
-        problem=replace(
-            problem,
-            experiment=experiment.replace(design=design),
-            mask=torch.ones(levels.shape, dtype=torch.bool, device=physics.device),
-        ),
-        levels=torch.from_numpy(levels).to(physics.device, physics.dtype),
-        exposures=torch.from_numpy(exposures).to(physics.device, physics.dtype),
-    )
+    """A candidate of levels (M, LED) whose rows need not follow the experiment's bands: see `contender`."""
+    made = contender(problem, levels)
+    return Candidate(problem=made.task, levels=made.levels, exposures=made.exposures)
 
 
 def best_draw(problem: FpmTask, name: str, examples: Objects, rng: np.random.Generator, effort: Effort) -> Candidate:
