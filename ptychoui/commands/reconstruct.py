@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
-CODED_PASSES = 200
+CODED_PASSES = 600
+"""With fewer, images under dense patterns are not fitted well enough to choose the prior's strength."""
+
 NAMED_LEDS = 6
 """So many LEDs that stand out are named."""
 
@@ -48,7 +50,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("file", metavar="STACK")
     parser.add_argument("-o", "--output", required=True, metavar="RESULT.h5")
     parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, or to correct theirs")
-    parser.add_argument("--passes", type=whole(1), help="passes over all images (default: 20)")
+    parser.add_argument(
+        "--passes", type=whole(1), help="passes over all images (default: 20, with --patterns at most 600)"
+    )
     parser.add_argument("--pupil", choices=("fixed", "zernike", "free"), help="what is fitted of it (default: zernike)")
     parser.add_argument("--no-gain", action="store_true", help="do not fit the brightness of every LED")
     parser.add_argument("--no-background", action="store_true", help="do not fit the stray light of every image")

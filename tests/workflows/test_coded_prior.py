@@ -14,6 +14,7 @@ from optics import oracle, spherical
 from optics.setups import figure
 
 from ptychoui import cli
+from ptychoui.commands.reconstruct import CODED_PASSES
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.results import load_reconstruction
@@ -91,6 +92,37 @@ def test_without_noise_nothing_gets_worse(seed: int) -> None:
     assert found.stored().record["smooth_prior"]["strength"] <= 0.0003
 
 
+@pytest.mark.parametrize(
+    ("start", "photons", "share"),
+    [("hybrid", 0, 1.03), ("dense_random", 0, 0.5), ("random_partition", 300, 0.75), ("dense_random", 300, 0.75)],
+)
+def test_a_window_of_a_larger_object_is_no_worse_either(start: str, photons: int, share: float) -> None:
+    """Light from beside the window makes the model a little wrong: weak priors fit that as they fit noise.
+
+    Against 200 passes without a prior, whose early end is a prior of its own.
+    """
+    wide, seed = sampling(GEOMETRY.microscope, LEDS, 64, 0), 1
+    field = spherical.detailed_field((wide.object_px,) * 2, wide.object_pixel_um, 0.7, seed)
+    single = oracle.single_led_images(field, GEOMETRY.microscope, LEDS.illumination_na, wide)[:, 16:48, 16:48]
+    finer = wide.upsampling
+    truth = field[20 * finer : 44 * finer, 20 * finer : 44 * finer]
+    design = Design(bright_field_rows=4, dark_field_rows=8, start=start)  # type: ignore[arg-type]
+    levels = getattr(starts, start)(design, LEDS, 0.2, np.random.default_rng(seed))
+    exposures = np.where(np.arange(12) < 4, 1.0, 8.0)
+    images = np.einsum("ml,lij->mij", levels * exposures[:, None], single)
+    rng = np.random.default_rng(5)
+    images = rng.poisson(photons * images) / photons if photons else images
+    stack = ImageStack(images=images.astype(np.float32), led_numbers=np.arange(12), geometry=GEOMETRY)
+
+    def of(passes: int, smoothness: float | None) -> float:
+        settings = Reconstruct(passes=passes, pad_px=8, smoothness=smoothness)
+        found = finished(CodedReconstruction(stack, levels, exposures, LEDS.numbers, settings)).object()
+        return error(found[4 * finer : -4 * finer, 4 * finer : -4 * finer], truth)
+
+    ratio = of(CODED_PASSES, None) / of(200, 0.0)
+    assert figure(f"coded window, {start}, {photons} photons: error over that without a prior", ratio) < share
+
+
 def test_units_of_exposures_and_images_do_not_matter() -> None:
     images = noisy(300, 0)
     one, other = finished(coded(images, 0)), finished(coded(50 * images, 0, exposure=1000.0))
@@ -107,7 +139,7 @@ def test_the_record_says_how_the_strength_was_chosen() -> None:
     record = free.stored().record
     prior = record["smooth_prior"]
     assert prior["chosen_by"] == "pixels left out" and len(prior["tried"]) == len(prior["misfits"]) > 3
-    assert prior["strength"] == prior["tried"][int(np.argmin(prior["misfits"]))]
+    assert prior["misfits"][prior["tried"].index(prior["strength"])] < 1.1 * min(prior["misfits"])
     sentence = f"smooth prior {prior['strength']:g}, chosen by a tenth of the pixels left out"
     assert free.prior == sentence and sentence in record["notes"]
     fixed = finished(coded(images, 0, smoothness=0.05))
@@ -172,7 +204,7 @@ def test_the_command_says_what_was_chosen(
     values = json.loads(said.out)
     strength = values["smooth_prior"]["strength"]
     assert f"note: smooth prior {strength:g}, chosen by a tenth of the pixels left out" in said.err
-    assert Bar.ended == values["passes"] <= 200
+    assert Bar.ended == values["passes"] <= CODED_PASSES
     kept = load_reconstruction(result)
     assert kept.record["smooth_prior"]["strength"] == strength and kept.settings.smoothness is None
     assert error(kept.object, scene(0)[0]) < 0.2

@@ -7,13 +7,13 @@ until the result is worse than an empty picture. Minimised is
 
 the data term of `FourierPtychography` with a Gaussian prior whose power falls with the square of the frequency, for one
 lambda after the other, the strongest first: coarse structures of a strong phase settle before fine ones. A tenth of the
-camera's pixels is left out of the fit. The lambda that predicts those best is taken (cross-validation: Stone, J. R.
-Stat. Soc. B 36, 111 (1974)), and all pixels are fitted with it. No truth is looked at.
+camera's pixels is left out of the fit. The largest lambda that predicts those as well as any is taken
+(cross-validation: Stone, J. R. Stat. Soc. B 36, 111 (1974)), and all pixels are fitted with it. No truth is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +72,7 @@ class SmoothDescent:
         Of the pixels that are left out.
     strength
         The lambda to be taken; by default the pixels left out choose one of `STRENGTHS`. Strengths above it come
-        first all the same.
+        first all the same, so that coarse structures settle.
     unit
         The light of one LED at full level and unit exposure, in units of the weights.
     callback
@@ -122,26 +122,28 @@ class SmoothDescent:
             Evaluations of all fits together, of which the last one takes what the others left: strengths for which
             there are none are not tried. By default the last fit takes as many as the others.
         """
-        best, found = 0, self.x
         chooses = self._given is None
         pixels = self._fitted if chooses else self._all
+        squares: list[Tensor] = []
+        found: list[Tensor] = []
         for strength in self._stronger():
             if in_all is not None and self.evaluations + each > in_all:
                 break
             yield from self._fit(strength, pixels, each)
             self.tried.append(strength)
-            if not chooses:
-                continue
-            self.misfits.append(self._objective.misfit(self.x, 1 - self._fitted))
-            if self.misfits[-1] < self.misfits[best] or len(self.tried) == 1:
-                best, found = len(self.tried) - 1, self.x
-            elif len(self.tried) > best + 2:
-                break  # weaker priors only fit the noise
-        if self._given is None:
-            self.x = found
-            chosen = self.tried[best] if self.tried else STRENGTHS[0]
-        else:
+            if chooses:
+                squares.append(self._objective.squares(self.x)[self._fitted == 0])
+                found.append(self.x)
+                self.misfits.append(float(squares[-1].mean()))
+                if len(self.tried) > self.misfits.index(min(self.misfits)) + 2:
+                    break  # weaker priors only fit the noise
+        if self._given is not None:
             chosen = self._given
+        elif squares:
+            place = strongest_as_good(squares)
+            chosen, self.x = self.tried[place], found[place]
+        else:
+            chosen = STRENGTHS[0]
         self.chosen = True
         yield from self._fit(chosen, self._all, each if in_all is None else in_all - self.evaluations)
 
@@ -181,6 +183,23 @@ def reconstruct_smooth(
     for _ in work.run(evaluations):
         pass
     return SmoothReconstruction(x=work.x, strength=work.strength, tried=tuple(work.tried), misfits=tuple(work.misfits))
+
+
+def strongest_as_good(squares: Sequence[Tensor]) -> int:
+    """The place of the strongest prior that predicts the pixels left out as well as the best does.
+
+    That is, by no more than the standard error of the difference worse (Breiman et al., Classification and Regression
+    Trees, 1984, section 3.4.3): where the model is not quite right, as at the tile's border, weak priors fit that, and
+    the misfit hardly tells them apart.
+
+    ``squares`` holds the (pixel,) squared misfits of every strength, the strongest first.
+    """
+    best = min(range(len(squares)), key=lambda place: float(squares[place].mean()))
+    for place in range(best):
+        worse = squares[place] - squares[best]
+        if float(worse.mean()) <= float(worse.std()) / len(worse) ** 0.5:
+            return place
+    return best
 
 
 class _Objective:
@@ -226,8 +245,7 @@ class _Objective:
         return self._physics.area * float(misfit) + strength * float(prior), slope
 
     @torch.no_grad()
-    def misfit(self, x: Tensor, pixels: Tensor) -> float:
-        """Mean square misfit of the amplitudes of some pixels (1, M, T, T)."""
+    def squares(self, x: Tensor) -> Tensor:
+        """Squared misfits of the amplitudes, (1, M, T, T) in double precision."""
         at = self._physics.linearise(x, self._data, self._work, self._work)
-        square = (at.predicted - self._data.amplitude).square().mul_(pixels)
-        return float(square.sum(dtype=torch.float64) / pixels.sum())
+        return (at.predicted - self._data.amplitude).double().square()

@@ -22,6 +22,7 @@ from ptychoui.optics.reconstruction.smooth_prior import (
     SmoothDescent,
     _Objective,
     reconstruct_smooth,
+    strongest_as_good,
 )
 from ptychoui.settings import Design
 
@@ -173,7 +174,21 @@ def test_the_pixels_left_out_choose_nearly_what_the_truth_would(photons: float, 
     assert figure("smooth prior: error above that of the best strength", excess) < 0.15
     assert found.strength in found.tried and found.tried == STRENGTHS[: len(found.tried)]
     assert len(found.misfits) == len(found.tried)
-    assert found.misfits[found.tried.index(found.strength)] == min(found.misfits)
+    assert found.misfits[found.tried.index(found.strength)] < 1.1 * min(found.misfits)
+
+
+def test_the_strongest_that_predicts_as_well_as_the_best_is_taken() -> None:
+    """Clearly worse, as good but for one pixel in a hundred, the best, and worse again."""
+    rng = np.random.default_rng(0)
+    best = torch.from_numpy(rng.exponential(size=400))
+    as_good = best.clone()
+    as_good[0] += 4  # alone its mean would be as large as its standard error
+    as_good[1] -= 0.5
+    clearly = best + 0.01 + 0.01 * torch.from_numpy(rng.random(400))
+    assert strongest_as_good([2 * best, clearly, best, 3 * best]) == 2
+    assert strongest_as_good([2 * best, clearly, as_good, best, 3 * best]) == 2
+    assert strongest_as_good([2 * best, best, best]) == 1
+    assert strongest_as_good([best, 0.5 * best]) == 1 and strongest_as_good([best]) == 0
 
 
 def test_noisier_images_choose_stronger_priors() -> None:
@@ -256,7 +271,7 @@ def test_progress_and_the_end_of_what_was_asked_for() -> None:
     tried = [strength for chosen, strength in strengths if not chosen]
     assert tried == sorted(tried, reverse=True) and set(tried) == set(work.tried)
     assert {strength for chosen, strength in strengths if chosen} == {work.strength}
-    assert work.misfits[work.tried.index(work.strength)] == min(work.misfits)
+    assert work.misfits[work.tried.index(work.strength)] < 1.1 * min(work.misfits)
     for few in (1, 2, 5, 9):
         short = SmoothDescent(MODEL, some.data, some.start)
         for _ in short.run(4, few):
