@@ -23,6 +23,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.export.formats import export_patterns
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.geometry.microscope import sampling
+from ptychoui.session.stored_report import open_report
 from ptychoui.settings import Array, Design, Geometry, Microscope, Reconstruct, to_toml
 from ptychoui.workflows.coded_stack import CodedReconstruction
 
@@ -208,6 +209,7 @@ def test_the_command_says_what_was_chosen(
     kept = load_reconstruction(result)
     assert kept.record["smooth_prior"]["strength"] == strength and kept.settings.smoothness is None
     assert error(kept.object, scene(0)[0]) < 0.2
+    assert len(open_report(result).found.history) == kept.passes, "the window opens it"
     assert cli.main([*with_patterns, "--smoothness", "0.02", "--passes", "30"]) == 0
     assert "note: smooth prior 0.02, as given" in capsys.readouterr().err
     assert load_reconstruction(result).settings.smoothness == 0.02
