@@ -42,6 +42,17 @@ def amount(text: str) -> float:
 amount.__name__ = "number"
 
 
+def amount_or_none(text: str) -> float:
+    """A type of finite numbers from 0 on."""
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number of 0 or more")
+    return value
+
+
+amount_or_none.__name__ = "number"
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Words that replace the data of an experiment."""
     parser.add_argument("--data", metavar="FILE", help="stack or training set instead of the experiment's")

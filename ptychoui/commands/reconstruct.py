@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptychoui.commands.options import (
     add_json,
     add_threads,
+    amount_or_none,
     check_output,
     crop_of,
     if_stopped,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from ptychoui.workflows.reconstruct_stack import WindowReconstruction
 
 
-CODED_PASSES = 200
+CODED_PASSES = 600
+"""With fewer, images under dense patterns are not fitted well enough to choose the prior's strength."""
+
 NAMED_LEDS = 6
 """So many LEDs that stand out are named."""
 
@@ -47,7 +50,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("file", metavar="STACK")
     parser.add_argument("-o", "--output", required=True, metavar="RESULT.h5")
     parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, or to correct theirs")
-    parser.add_argument("--passes", type=whole(1), help="passes over all images (default: 20)")
+    parser.add_argument(
+        "--passes", type=whole(1), help="passes over all images (default: 20, with --patterns at most 600)"
+    )
     parser.add_argument("--pupil", choices=("fixed", "zernike", "free"), help="what is fitted of it (default: zernike)")
     parser.add_argument("--no-gain", action="store_true", help="do not fit the brightness of every LED")
     parser.add_argument("--no-background", action="store_true", help="do not fit the stray light of every image")
@@ -60,6 +65,12 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument(
         "--patterns", metavar="P.json", help="the images are of coded illumination: patterns as export writes them"
+    )
+    parser.add_argument(
+        "--smoothness",
+        type=amount_or_none,
+        metavar="S",
+        help="strength of the smooth prior of coded images; 0: none (default: pixels left out of the fit choose it)",
     )
     parser.add_argument("--full-field", action="store_true", help="all of the images, in overlapping tiles")
     parser.add_argument("--tile", type=whole(8), metavar="N", help="edge of the tiles in camera pixels")
@@ -118,6 +129,9 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
 
     use_threads(arguments)
     wanted = {"passes": arguments.passes, "pupil": arguments.pupil, "upsampling": arguments.upsampling}
+    if arguments.smoothness is not None and not arguments.patterns:
+        raise SettingsError("--smoothness belongs to images of coded illumination", "add --patterns, or leave it out")
+    wanted |= {"smoothness": arguments.smoothness}
     wanted |= {"pad_px": arguments.pad, "gain": not arguments.no_gain, "background": not arguments.no_background}
     settings = Reconstruct(**{name: value for name, value in wanted.items() if value is not None})
     start = time.perf_counter()
@@ -190,7 +204,9 @@ def _coded(
     work = CodedReconstruction(
         stack, patterns.levels, patterns.exposures, patterns.led_numbers, settings, _window(arguments), device
     )
-    return work.stored(_passes(work, settings.passes))
+    result = work.stored(_passes(work, settings.passes))
+    say(f"note: {work.prior}")
+    return result
 
 
 def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bool:
@@ -202,7 +218,7 @@ def _passes(work: WindowReconstruction | CodedReconstruction, passes: int) -> bo
     done = None
     with stop_flag("this pass") as stop, tqdm(total=passes, unit="pass", file=sys.stderr) as bar:
         for done in work.run():
-            bar.update(1)
+            bar.update(done.number - bar.n)
             bar.set_postfix_str(f"residual {done.residual:.4f}", refresh=False)
             if stop():
                 break

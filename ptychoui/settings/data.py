@@ -89,3 +89,10 @@ class Reconstruct(Settings):
     variance_floor: float = Field(
         1e-5, gt=0, le=1, description="constant under the square roots, in units of the open field"
     )
+    smoothness: float | None = Field(
+        None,
+        ge=0,
+        le=1e4,
+        description="strength of the smooth prior of coded images, in units of the brightest LED's light; 0: none "
+        "(default: pixels left out of the fit choose it)",
+    )

@@ -21,6 +21,7 @@ from ptychoui.optics.geometry.curvature import curvature, curved_light
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.optics.geometry.microscope import pupil_function, sampling
 from ptychoui.optics.reconstruction.accelerated import AcceleratedDescent
+from ptychoui.optics.reconstruction.smooth_prior import STRENGTHS, SmoothDescent
 from ptychoui.optics.reconstruction.stack import PassDone
 from ptychoui.optics.reconstruction.stack_grids import free_border_px
 from ptychoui.optics.reconstruction.stack_result import BLACK
@@ -67,11 +68,16 @@ def open_coded_images(path: str, geometry: Geometry, count: int, given: GivenGeo
     return replace(stack, geometry=geometry, led_numbers=np.arange(count), provenance=source)
 
 
+SHORTEST_FIT = 4
+"""Passes for every strength of the smooth prior where there are few in all."""
+
+
 class CodedReconstruction:
     """One window of coded images: `run` it, then take `stored`.
 
     The images' unit does not matter: it becomes the object's scale. Pupil, brightness and stray light are those of the
-    geometry, since coded images hold too little to find them.
+    geometry, since coded images hold too little to find them. They hold fewer numbers than the object, too: a smooth
+    prior keeps noise out of what they do not show, see `SmoothDescent`.
 
     Parameters
     ----------
@@ -130,6 +136,14 @@ class CodedReconstruction:
             light=self._light,
             device=device,
         )
+        self._smooth: SmoothDescent | None = None
+        if settings.smoothness != 0:
+            assert self._work.data is not None
+            # Exposures may be in any unit: one LED's light is that of the brightest one in an image.
+            unit, strength = float(self._work.data.weights.max()), settings.smoothness
+            self._smooth = SmoothDescent(
+                self._work.physics, self._work.data, self._work.x, strength=strength, unit=unit
+            )
         self.history: list[float] = []
         self.seconds = time.perf_counter() - start
 
@@ -137,13 +151,36 @@ class CodedReconstruction:
         return max(rows, columns) > self.window.size_px
 
     def run(self) -> Iterator[PassDone]:
-        """Do the passes; stop iterating to give up what is left."""
+        """Do the passes, of which several may be reported at once; stop iterating to give up what is left."""
         start, before = time.perf_counter(), self.seconds
-        for number in self._work.run(self.settings.passes):
-            self.history.append(self._work.residual)
+        for number in self._steps():
+            residual = self._work.residual
+            self.history += [residual] * (number - len(self.history))
             self.seconds = before + time.perf_counter() - start
-            residual = self.history[-1]
             yield PassDone(number=number, passes=self.settings.passes, residual=residual, penalised=residual)
+
+    def _steps(self) -> Iterator[int]:
+        """The number of passes after every step."""
+        passes, smooth = self.settings.passes, self._smooth
+        if smooth is None:
+            yield from self._work.run(passes)
+            return
+        # The last fit, of all pixels, gets twice as many passes as any other.
+        each = min(max(passes // (len(STRENGTHS) + 2), SHORTEST_FIT), passes)
+        for now in smooth.run(each, passes):
+            self._work.x = now.x
+            yield now.evaluations
+
+    @property
+    def prior(self) -> str:
+        """One sentence: the smooth prior, and what it was chosen by."""
+        smooth = self._smooth
+        if smooth is None:
+            return "no prior"
+        strength = f"smooth prior {smooth.strength:g}"
+        if not smooth.chosen:
+            return f"{strength}, the weakest that was tried before the stop"
+        return f"{strength}, {'as given' if self.settings.smoothness else 'chosen by a tenth of the pixels left out'}"
 
     def object(self) -> NDArray[np.complex64]:
         """(row, column) object under the images as it is now."""
@@ -162,6 +199,15 @@ class CodedReconstruction:
         pupil = pupil_function(microscope, x, y, step)
         waves = microscope.zernike_waves
         count = len(self.weights)
+        record = record_of(self.stack, self.seconds, interrupted, [*self.notes, self.prior])
+        if self._smooth is not None:
+            smooth = self._smooth
+            record["smooth_prior"] = {
+                "strength": smooth.strength,
+                "chosen_by": "pixels left out" if self.settings.smoothness is None else "setting",
+                "tried": list(smooth.tried),
+                "misfits": list(smooth.misfits),
+            }
         return StoredReconstruction(
             object=self.object(),
             object_pixel_um=self.grids.object_pixel_um,
@@ -183,7 +229,7 @@ class CodedReconstruction:
             geometry=self._geometry,
             settings=self.settings,
             weights=self.weights,
-            record=record_of(self.stack, self.seconds, interrupted, self.notes),
+            record=record,
         )
 
 

@@ -121,7 +121,17 @@ EVERY_FIELD = FpmExperiment(
         minimum_exposure=0.1,
         guard_na=0.01,
     ),
-    network=Network(update="gradient", unrolls=12, step=0.25, momentum="9/10", learn_step=True),
+    network=Network(
+        update="gradient",
+        unrolls=12,
+        step=0.25,
+        momentum="9/10",
+        learn_step=True,
+        prior="smooth",
+        first_smoothness=2.0,
+        smoothness=0.05,
+        learn_smoothness=True,
+    ),
     engine=Engine(
         strategy="checkpoint",
         segments=(Segment(unrolls=5, strategy="store_all"), Segment(unrolls=7, strategy="offload")),

@@ -55,6 +55,13 @@ class AcceleratedDescent:
     light
         (N, N) complex factor of the first estimate: what is known of the illumination's wavefront.
 
+    Attributes
+    ----------
+    x
+        (1, N, N) complex object as it is now.
+    data
+        What the images say, where there are weights.
+
     Raises
     ------
     DataError
@@ -85,7 +92,7 @@ class AcceleratedDescent:
         bright = leds.bright_field(microscope.objective_na)
         if not bright.any():
             raise DataError("no LED lies in the bright field", "check the array's shift and the objective's NA")
-        self._data: DataTerm | None = None
+        self.data: DataTerm | None = None
         if weights is None:
             rows, brightness = torch.from_numpy(np.flatnonzero(bright)).to(device), torch.ones(1, device=device)
             reference = self._recorded[:, rows].mean(1, keepdim=True)
@@ -93,7 +100,7 @@ class AcceleratedDescent:
         else:
             table = torch.from_numpy(np.array(weights, np.float32)).to(device)
             stray = torch.zeros(count) if offset is None else torch.from_numpy(np.array(offset, np.float32))
-            self._data = DataTerm(
+            self.data = DataTerm(
                 weights=table, offset=stray.to(device), amplitude=amplitude, variance_floor=self._floor
             )
             of_bright = table[:, torch.from_numpy(bright).to(device)].sum(1)
@@ -102,7 +109,7 @@ class AcceleratedDescent:
             if not float(of_bright.max()) > 0:
                 raise DataError("no pattern lights an LED of the bright field", "one bright-field pattern is needed")
             brightness = of_bright[rows].sum()[None]
-            reference = (self._recorded - self._data.offset[:, None, None])[:, rows].sum(1, keepdim=True)
+            reference = (self._recorded - self.data.offset[:, None, None])[:, rows].sum(1, keepdim=True)
             self._step = 1.0 / self.physics.curvature_bound(table)
         self._amplitude, self._work = amplitude, Scratch()
         with torch.no_grad():
@@ -124,17 +131,17 @@ class AcceleratedDescent:
             yield iteration + 1
 
     def _gradient(self, y: torch.Tensor) -> torch.Tensor:
-        if self._data is None:
+        if self.data is None:
             return self.physics.single_led_gradient(y, self._amplitude, self._floor, self._work)
-        return self.physics.gradient(self.physics.linearise(y, self._data, self._work, self._work), self._work)
+        return self.physics.gradient(self.physics.linearise(y, self.data, self._work, self._work), self._work)
 
     def residuals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(image,) squared misfits of the amplitudes, and sums of the images."""
         with torch.no_grad():
-            if self._data is None:
+            if self.data is None:
                 light = self.physics.intensities(self.x)
             else:
-                light = self.physics.predict(self.x, self._data.weights, self._data.offset)
+                light = self.physics.predict(self.x, self.data.weights, self.data.offset)
             misfit = (light.clamp_min(0).sqrt() - self._recorded.sqrt()).square().sum((0, 2, 3))
             return misfit.double().cpu().numpy(), self._recorded.sum((0, 2, 3)).double().cpu().numpy()
 

@@ -7,13 +7,13 @@ until the result is worse than an empty picture. Minimised is
 
 the data term of `FourierPtychography` with a Gaussian prior whose power falls with the square of the frequency, for one
 lambda after the other, the strongest first: coarse structures of a strong phase settle before fine ones. A tenth of the
-camera's pixels is left out of the fit. The lambda that predicts those best is taken (cross-validation: Stone, J. R.
-Stat. Soc. B 36, 111 (1974)), and all pixels are fitted with it. No truth is looked at.
+camera's pixels is left out of the fit. The largest lambda that predicts those as well as any is taken
+(cross-validation: Stone, J. R. Stat. Soc. B 36, 111 (1974)), and all pixels are fitted with it. No truth is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,15 +59,8 @@ class SmoothReconstruction:
     misfits: tuple[float, ...]
 
 
-def reconstruct_smooth(
-    physics: FourierPtychography,
-    data: DataTerm,
-    start: Tensor,
-    seed: int = 0,
-    evaluations: int = EVALUATIONS,
-    callback: Callable[[], None] = lambda: None,
-) -> SmoothReconstruction:
-    """Reconstruct one object.
+class SmoothDescent:
+    """One object, better and better: `run` it, and look at it or give it up at any time.
 
     Parameters
     ----------
@@ -77,44 +70,153 @@ def reconstruct_smooth(
         (1, N, N) complex first estimate.
     seed
         Of the pixels that are left out.
-    evaluations
-        For every strength.
+    strength
+        The lambda to be taken; by default the pixels left out choose one of `STRENGTHS`. Strengths above it come
+        first all the same, so that coarse structures settle.
+    unit
+        The light of one LED at full level and unit exposure, in units of the weights.
     callback
-        Called at every evaluation: where the work can be given up by an exception.
+        Called at every evaluation of the objective: where the work can be given up by an exception.
+
+    Attributes
+    ----------
+    x
+        (1, N, N) complex object as it is now.
+    strength
+        The lambda that it was fitted with.
+    tried, misfits
+        As in `SmoothReconstruction`, of the strengths that are done.
+    chosen
+        True once the strength is that of the result.
+    evaluations
+        How often the objective was evaluated.
     """
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.rand(tuple(data.amplitude.shape), generator=generator)
-    fitted = (drawn >= LEFT_OUT).to(data.amplitude)
-    work = _Objective(physics, data, callback)
-    x, tried, misfits, best, found = start, [], [], 0, start
-    for strength in STRENGTHS:
-        x = work.minimised(x, strength, fitted, evaluations)
-        tried.append(strength)
-        misfits.append(work.misfit(x, 1 - fitted))
-        if misfits[-1] < misfits[best] or len(tried) == 1:
-            best, found = len(tried) - 1, x
-        elif len(tried) > best + 2:
-            break  # weaker priors only fit the noise
-    return SmoothReconstruction(
-        x=work.minimised(found, tried[best], torch.ones_like(fitted), evaluations),
-        strength=tried[best],
-        tried=tuple(tried),
-        misfits=tuple(misfits),
-    )
+
+    def __init__(
+        self,
+        physics: FourierPtychography,
+        data: DataTerm,
+        start: Tensor,
+        seed: int = 0,
+        strength: float | None = None,
+        unit: float = 1.0,
+        callback: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._given, self._unit, self._callback = strength, unit, callback
+        self.x, self.strength, self.chosen, self.evaluations = start, STRENGTHS[0], False, 0
+        self.tried: list[float] = []
+        self.misfits: list[float] = []
+        drawn = torch.rand(tuple(data.amplitude.shape), generator=torch.Generator().manual_seed(seed))
+        self._fitted = (drawn >= LEFT_OUT).to(data.amplitude)
+        self._all = torch.ones_like(self._fitted)
+        self._objective = _Objective(physics, data)
+
+    def run(self, each: int = EVALUATIONS, in_all: int | None = None) -> Iterator[SmoothDescent]:
+        """Yield this descent whenever its object has become better.
+
+        Parameters
+        ----------
+        each
+            Evaluations of the objective for every strength.
+        in_all
+            Evaluations of all fits together, of which the last one takes what the others left: strengths for which
+            there are none are not tried. By default the last fit takes as many as the others.
+        """
+        chooses = self._given is None
+        pixels = self._fitted if chooses else self._all
+        squares: list[Tensor] = []
+        found: list[Tensor] = []
+        for strength in self._stronger():
+            if in_all is not None and self.evaluations + each > in_all:
+                break
+            yield from self._fit(strength, pixels, each)
+            self.tried.append(strength)
+            if chooses:
+                squares.append(self._objective.squares(self.x)[self._fitted == 0])
+                found.append(self.x)
+                self.misfits.append(float(squares[-1].mean()))
+                if len(self.tried) > self.misfits.index(min(self.misfits)) + 2:
+                    break  # weaker priors only fit the noise
+        if self._given is not None:
+            chosen = self._given
+        elif squares:
+            place = strongest_as_good(squares)
+            chosen, self.x = self.tried[place], found[place]
+        else:
+            chosen = STRENGTHS[0]
+        self.chosen = True
+        yield from self._fit(chosen, self._all, each if in_all is None else in_all - self.evaluations)
+
+    def _stronger(self) -> tuple[float, ...]:
+        """Strengths that are fitted before the last fit."""
+        given = self._given
+        return STRENGTHS if given is None else tuple(strength for strength in STRENGTHS if strength > given)
+
+    def _fit(self, strength: float, pixels: Tensor, evaluations: int) -> Iterator[SmoothDescent]:
+        """Fit some of the pixels (1, M, T, T) from where it stands."""
+        self.strength = strength
+        if evaluations < 1:
+            return
+
+        def count() -> None:
+            self._callback()
+            self.evaluations += 1
+
+        for better in self._objective.minimised(self.x, strength * self._unit, pixels, evaluations, count):
+            self.x = better
+            yield self
+
+
+def reconstruct_smooth(
+    physics: FourierPtychography,
+    data: DataTerm,
+    start: Tensor,
+    seed: int = 0,
+    evaluations: int = EVALUATIONS,
+    callback: Callable[[], None] = lambda: None,
+) -> SmoothReconstruction:
+    """Reconstruct one object in one go, with ``evaluations`` of the objective for every strength.
+
+    ``start`` is the (1, N, N) complex first estimate; data, ``seed`` and ``callback`` are those of `SmoothDescent`.
+    """
+    work = SmoothDescent(physics, data, start, seed, callback=callback)
+    for _ in work.run(evaluations):
+        pass
+    return SmoothReconstruction(x=work.x, strength=work.strength, tried=tuple(work.tried), misfits=tuple(work.misfits))
+
+
+def strongest_as_good(squares: Sequence[Tensor]) -> int:
+    """The place of the strongest prior that predicts the pixels left out as well as the best does.
+
+    That is, by no more than the standard error of the difference worse (Breiman et al., Classification and Regression
+    Trees, 1984, section 3.4.3): where the model is not quite right, as at the tile's border, weak priors fit that, and
+    the misfit hardly tells them apart.
+
+    ``squares`` holds the (pixel,) squared misfits of every strength, the strongest first.
+    """
+    best = min(range(len(squares)), key=lambda place: float(squares[place].mean()))
+    for place in range(best):
+        worse = squares[place] - squares[best]
+        if float(worse.mean()) <= float(worse.std()) / len(worse) ** 0.5:
+            return place
+    return best
 
 
 class _Objective:
     """The objective in unknowns scaled to a curvature of about one: x = F^-1 [z (c + lambda w)^-1/2]."""
 
-    def __init__(self, physics: FourierPtychography, data: DataTerm, callback: Callable[[], None]) -> None:
-        self._physics, self._data, self._callback = physics, data, callback
+    def __init__(self, physics: FourierPtychography, data: DataTerm) -> None:
+        self._physics, self._data = physics, data
         self._work = Scratch()
         coverage = physics.coverage(data.weights.detach())
         self._light = coverage + DAMPING * coverage.amax()
         self._roughness = physics.roughness()
 
-    def minimised(self, x: Tensor, strength: float, fitted: Tensor, evaluations: int) -> Tensor:
-        """The object after so many evaluations from x, fitted to some of the pixels (1, M, T, T)."""
+    @torch.no_grad()
+    def minimised(
+        self, x: Tensor, strength: float, fitted: Tensor, evaluations: int, callback: Callable[[], None]
+    ) -> Iterator[Tensor]:
+        """Better and better objects from x on, fitted to some of the pixels (1, M, T, T)."""
         scale = (self._light + strength * self._roughness).rsqrt()
         shape = (*x.shape, 2)
 
@@ -122,28 +224,28 @@ class _Objective:
             return torch.view_as_complex(unknowns.view(shape)) * scale
 
         def evaluate(unknowns: Tensor) -> tuple[float, Tensor]:
-            self._callback()
+            callback()
             spectrum = spectrum_of(unknowns)
-            at = self._physics.linearise(torch.fft.ifft2(spectrum, norm="ortho"), self._data, self._work, self._work)
-            at.residual.mul_(fitted)
-            misfit = (at.predicted - self._data.amplitude).square_().mul_(fitted).sum(dtype=torch.float64)
-            prior = (self._roughness * spectrum.abs().square()).sum(dtype=torch.float64)
-            slope = torch.fft.fft2(self._physics.gradient(at, self._work), norm="ortho")
-            slope.addcmul_(spectrum, (strength * self._roughness).to(spectrum)).mul_(2 * scale)
-            value = self._physics.area * float(misfit) + strength * float(prior)
-            return value, torch.view_as_real(slope).reshape(-1)
+            value, slope = self.evaluate(spectrum, strength, fitted)
+            return value, torch.view_as_real(slope.mul_(2 * scale)).reshape(-1)
 
-        with torch.no_grad():
-            begin = torch.view_as_real(torch.fft.fft2(x, norm="ortho") / scale).reshape(-1).clone()
-            best = begin
-            for unknowns, _value in limited_memory_bfgs(begin, evaluate, evaluations, first_step=0.25):
-                best = unknowns
-            found: Tensor = torch.fft.ifft2(spectrum_of(best), norm="ortho")
-            return found
+        begin = torch.view_as_real(torch.fft.fft2(x, norm="ortho") / scale).reshape(-1).clone()
+        for unknowns, _value in limited_memory_bfgs(begin, evaluate, evaluations, first_step=0.25):
+            found: Tensor = torch.fft.ifft2(spectrum_of(unknowns), norm="ortho")
+            yield found
 
-    def misfit(self, x: Tensor, pixels: Tensor) -> float:
-        """Mean square misfit of the amplitudes of some pixels (1, M, T, T)."""
-        with torch.no_grad():
-            at = self._physics.linearise(x, self._data, self._work, self._work)
-            square = (at.predicted - self._data.amplitude).square().mul_(pixels)
-            return float(square.sum(dtype=torch.float64) / pixels.sum())
+    def evaluate(self, spectrum: Tensor, strength: float, fitted: Tensor) -> tuple[float, Tensor]:
+        """The objective and its derivative in the conjugate of a spectrum, (1, N, N), by the unitary transform."""
+        at = self._physics.linearise(torch.fft.ifft2(spectrum, norm="ortho"), self._data, self._work, self._work)
+        at.residual.mul_(fitted)
+        misfit = (at.predicted - self._data.amplitude).square_().mul_(fitted).sum(dtype=torch.float64)
+        prior = (self._roughness * spectrum.abs().square()).sum(dtype=torch.float64)
+        slope = torch.fft.fft2(self._physics.gradient(at, self._work), norm="ortho")
+        slope.addcmul_(spectrum, (strength * self._roughness).to(spectrum))
+        return self._physics.area * float(misfit) + strength * float(prior), slope
+
+    @torch.no_grad()
+    def squares(self, x: Tensor) -> Tensor:
+        """Squared misfits of the amplitudes, (1, M, T, T) in double precision."""
+        at = self._physics.linearise(x, self._data, self._work, self._work)
+        return (at.predicted - self._data.amplitude).double().square()
