@@ -104,7 +104,9 @@ def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyT
     use_threads(arguments)
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     if experiment is None and arguments.data and not arguments.resume:
-        experiment = _experiment_for(arguments)
+        experiment = _experiment_for(arguments)  # with all that the command line says
+    elif experiment is not None and not arguments.resume:
+        experiment = with_options(experiment, arguments)
     if arguments.resume:
         from ptychoui.training.run_folder import RunFolder
         from ptychoui.training.runs import resume_run
@@ -124,7 +126,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyT
     from ptychoui.training.runs import new_run
 
     folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
-    trainer = new_run(with_options(experiment, arguments), folder, control, tell=say)
+    trainer = new_run(experiment, folder, control, tell=say)
     _show_first(trainer)
     return trainer
 
