@@ -35,7 +35,8 @@ class Design(Settings):
     dark_field_rows: int = Field(3, ge=0, le=256, description="patterns of dark-field LEDs")
     start: Literal["dense_random", "random_partition", "hybrid", "singles", "best"] = Field(
         "dense_random",
-        description="where learning begins; best: several hand-made designs are tried, and the best is taken",
+        description="drive levels at the beginning: random, LEDs divided among patterns, half circles and random, "
+        "single LEDs; best: all of these and half circles alone are tried, and the best is taken",
     )
     total_exposure: float | None = Field(
         None, gt=0, description="sum of the frame times of all rows, in units of one frame (default: one each)"

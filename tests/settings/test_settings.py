@@ -154,6 +154,7 @@ EVERY_FIELD = FpmExperiment(
         save_every_s=5.0,
         margin_px=1,
         holdout=0.5,
+        compare=True,
     ),
 )
 

@@ -24,7 +24,7 @@ from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.optics.reconstruction.lbfgs import limited_memory_bfgs
 
-STRENGTHS = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """Values of lambda, in units of the light of one LED at full level and unit exposure."""
 
 EVALUATIONS = 40
