@@ -14,6 +14,11 @@ from ptychoui.gui.widgets.residual_plot import ResidualPlot
 from ptychoui.session.history import RunHistory
 from ptychoui.session.stack_run import StackHistory
 
+COMPARED = (
+    "The learned patterns beside hand-made ones with as many frames and as much exposure, by the network and by a "
+    "solver that shares nothing with it. The export writes what is recommended."
+)
+
 
 class ProgressPanel(QWidget):
     """What a run has reached: training, or the reconstruction of a stack."""
@@ -30,10 +35,6 @@ class ProgressPanel(QWidget):
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
         self.verdict.setTextFormat(Qt.TextFormat.PlainText)
-        self.verdict.setToolTip(
-            "The learned patterns beside hand-made ones with as many frames and as much exposure, by the network and "
-            "by a solver that shares nothing with it. The export writes what is recommended."
-        )
         self._learned = True
         self.log = QCheckBox("logarithmic loss")
         self.log.setChecked(True)
@@ -108,7 +109,9 @@ class ProgressPanel(QWidget):
             empty = f", no better than an empty picture ({worthless:g})" if history.shows_nothing else ""
             self.score.setText(f"Held-out {history.metrics[0].label} {history.score(last):.3f}{gain}{empty}")
         sentence, self._learned = history.recommendation
-        self.verdict.setText(sentence[:1].upper() + sentence[1:])
+        # The evidence is as long as all the rest of the panel: it is under the mouse, and in the report.
+        self.verdict.setText(sentence[:1].upper() + sentence.partition(" (")[0][1:])
+        self.verdict.setToolTip(f"{sentence}.\n\n{COMPARED}")
         self.verdict.setVisible(bool(sentence))
         self.certificate.setText(history.proof)
         self.certificate.setVisible(bool(history.proof))
