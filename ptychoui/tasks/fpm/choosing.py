@@ -10,7 +10,7 @@ import numpy as np
 
 from ptychoui.design import starts
 from ptychoui.settings import Design
-from ptychoui.tasks.fpm.contenders import Contender, start_title
+from ptychoui.tasks.fpm.contenders import learned_design, start_title
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import network_errors, solver_errors
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
@@ -47,14 +47,14 @@ def with_best_start(
     for place, candidate in enumerate(candidates):
         tell(f"choosing where to begin: {start_title(candidate.experiment.design)}")
         parameters = start_parameters(candidate)
-        found[place] = float(network_errors(_design(candidate, parameters), parameters, judged, callback).mean())
+        found[place] = float(network_errors(learned_design(candidate, parameters), parameters, judged, callback).mean())
     finalists = sorted(found, key=lambda place: found[place])[:FINALISTS]
     steps = max(1, round(SHARE_OF_STEPS * task.experiment.training.steps))
     for place in finalists:
         candidate = candidates[place]
         tell(f"choosing where to begin: {steps} steps from {start_title(candidate.experiment.design)}")
         parameters = _learned_a_little(replace(candidate, training=others), steps, callback)
-        design = _design(candidate, parameters)
+        design = learned_design(candidate, parameters)
         by_network = network_errors(design, parameters, judged, callback).mean()
         found[place] = float(by_network + solver_errors(design, judged, callback).mean()) / 2
     best = min(finalists, key=lambda place: found[place])
@@ -72,10 +72,6 @@ def candidate_starts(design: Design) -> list[Design]:
     if design.dark_field_rows:
         found.insert(1, design.replace(start="hybrid", bright_field_rows=design.rows, dark_field_rows=0))
     return found
-
-
-def _design(task: FpmTask, parameters: DesignParameters) -> Contender:
-    return Contender(name="learned", task=task, levels=parameters.levels, exposures=parameters.exposures)
 
 
 def _learned_a_little(task: FpmTask, steps: int, callback: Callable[[], None]) -> DesignParameters:

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from ptychoui.design import starts
 from ptychoui.settings import Design
+from ptychoui.training.verdict import LEARNED
 
 if TYPE_CHECKING:
+    from ptychoui.tasks.fpm.parameters import DesignParameters
     from ptychoui.tasks.fpm.task import FpmTask
 
 TITLES = {
@@ -79,6 +81,11 @@ def contender(task: FpmTask, levels: NDArray[np.float64], name: str = "") -> Con
         levels=torch.from_numpy(dimmed).to(task.device, task.dtype),
         exposures=torch.from_numpy(exposures).to(task.device, task.dtype),
     )
+
+
+def learned_design(task: FpmTask, parameters: DesignParameters) -> Contender:
+    """The present patterns of a run, in the bands of its experiment."""
+    return Contender(name=LEARNED, task=task, levels=parameters.levels, exposures=parameters.exposures)
 
 
 def known_design(task: FpmTask, name: str) -> Contender:

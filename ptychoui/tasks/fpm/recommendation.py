@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design, start_title
+from ptychoui.tasks.fpm.contenders import TITLES, known_design, learned_design, start_title
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
@@ -42,7 +42,7 @@ def recommend(task: FpmTask, parameters: DesignParameters, callback: Callable[[]
         Called between layers and evaluations: where the work can be given up by an exception.
     """
     examples, tuning = _spread(task.held_out, JUDGED), _spread(task.training, TUNING)
-    learned = Contender(name="learned", task=task, levels=parameters.levels, exposures=parameters.exposures)
+    learned = learned_design(task, parameters)
     settings = (start_parameters(task), parameters)
     by_network: dict[str, Errors] = {}
     known = {name: known_design(task, name) for name in TITLES}
