@@ -86,34 +86,42 @@ def _engine(arguments: argparse.Namespace) -> int:
 
 
 def _add_design(kinds: Any) -> None:
-    parser = kinds.add_parser("design", help="a learned design against every baseline, over seeds")
-    parser.add_argument("experiment", metavar="EXPERIMENT.toml")
+    parser = kinds.add_parser("design", help="what is learned beside every known design, for several numbers of frames")
+    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml", help="or data with --data alone")
     add_data(parser)
+    parser.add_argument("--frames", type=whole(1), nargs="+", default=[], help="default: those of the experiment")
     parser.add_argument("--seeds", type=whole(1), default=5)
     parser.add_argument("--draws", type=whole(1), default=20, help="random designs are the best of so many draws")
-    parser.add_argument(
-        "--unrolls", type=whole(1), nargs="+", default=[15, 30, 60, 120], help="depths of the tuning grid"
-    )
-    parser.add_argument("--tuning-objects", type=whole(1), default=6, help="training objects that tune each design")
+    parser.add_argument("--objects", type=whole(1), default=8, help="held-out objects that are judged, at most")
     add_threads(parser)
     parser.add_argument("--steps", type=whole(0), help="number of optimiser steps")
     parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
+    parser.add_argument("--plot", metavar="FILE.png", help="error and resolution against frames")
     add_json(parser)
     parser.set_defaults(run=_design)
 
 
 def _design(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench.design import baselines
+    from ptychoui.bench.design import comparison
+    from ptychoui.commands.training import experiment_for_data
+    from ptychoui.errors import PtychouiError
     from ptychoui.settings import for_microscopes, load_experiment
 
-    experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
-    output = Path(arguments.output) if arguments.output else None
     use_threads(arguments)
-    effort = baselines.Effort(
-        unrolls=tuple(arguments.unrolls), tuning_objects=arguments.tuning_objects, draws=arguments.draws
-    )
-    summary = baselines.run(experiment, range(arguments.seeds), say, effort, output)
-    return show(arguments, summary, baselines.table)
+    if arguments.experiment is not None:
+        experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
+    elif arguments.data is not None:
+        experiment = experiment_for_data(arguments)
+    else:
+        raise PtychouiError("which experiment?", "give an experiment file, or data with --data")
+    output = Path(arguments.output) if arguments.output else None
+    effort = comparison.Effort(draws=arguments.draws, judged=arguments.objects)
+    result = comparison.run(experiment, arguments.frames, range(arguments.seeds), effort, say, output)
+    if arguments.plot:
+        from ptychoui.bench.design.plot import plot
+
+        plot(result, Path(arguments.plot))
+    return show(arguments, result, comparison.table)
 
 
 def _add_greedy(kinds: Any) -> None:

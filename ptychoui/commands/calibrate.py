@@ -33,7 +33,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--crop", type=whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
-    parser.add_argument("--orientation", action="store_true", help="test the eight layouts of the array's axes first")
+    parser.add_argument("--orientation", action="store_true", help="test the eight orientations of the array first")
     parser.add_argument("--tilt", action="store_true", help="let the array tilt, if that is noticeably better")
     parser.add_argument(
         "--single-leds", action="store_true", help="let every LED shift a little in the end; the array becomes a table"
@@ -94,10 +94,10 @@ def _start(values: dict[str, Any]) -> str:
     """What the changes of a calibration are changes of."""
     from ptychoui.optics.geometry.pose import VARIANTS
 
-    layout = values.get("orientation", {"taken": False})
-    if not layout["taken"] or layout["layouts"][0] == str(VARIANTS[0]):
+    orientation = values.get("orientation", {"taken": False})
+    if not orientation["taken"] or orientation["layouts"][0] == str(VARIANTS[0]):
         return "the geometry given"
-    return f"the geometry given, laid out anew ({layout['layouts'][0]})"
+    return f"the geometry given, laid out anew ({orientation['layouts'][0]})"
 
 
 def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: dict[str, Any]) -> Calibration:
@@ -105,7 +105,7 @@ def _calibrated(work: StackCalibration, arguments: argparse.Namespace, values: d
     from ptychoui.optics.calibration.refine import Step
 
     if arguments.orientation:
-        found = work.orient(lambda done, of: say(f"layout {done} of {of}"))
+        found = work.orient(lambda done, of: say(f"orientation {done} of {of}"))
         say(found.sentence)
         values["orientation"] = {
             "layouts": [str(variant) for variant in found.variants],

@@ -104,7 +104,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyT
     use_threads(arguments)
     experiment = load_experiment(arguments.experiment) if arguments.experiment else None
     if experiment is None and arguments.data and not arguments.resume:
-        experiment = _experiment_for(arguments)  # with all that the command line says
+        experiment = experiment_for_data(arguments)  # with all that the command line says
     elif experiment is not None and not arguments.resume:
         experiment = with_options(experiment, arguments)
     if arguments.resume:
@@ -159,8 +159,8 @@ def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
     return experiment == stored
 
 
-def _experiment_for(arguments: argparse.Namespace) -> FpmExperiment:
-    """Default settings, as far as the data given allow."""
+def experiment_for_data(arguments: argparse.Namespace) -> FpmExperiment:
+    """Settings that suit the data given, where there is no experiment."""
     from ptychoui.settings import blank_experiment, for_microscopes
     from ptychoui.tasks.fpm.defaults import fitted
 

@@ -171,6 +171,11 @@ class ImageStack:
         images = self.images
         return isinstance(images, np.memmap) and images.dtype == np.float32 and not images.flags.writeable
 
+    def places_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(LED,) place of the image of every LED of ``numbers`` (LED,); -1 where it has none."""
+        places = {int(number): place for place, number in enumerate(self.led_numbers)}
+        return np.array([places.get(int(number), -1) for number in numbers], dtype=np.int64)
+
     @property
     def negative_pixels(self) -> int:
         """Number of pixels below zero: legal after dark subtraction."""

@@ -130,6 +130,16 @@ STARTS: dict[str, Callable[[Design, LedArray, float, np.random.Generator], Float
 }
 
 
+def divided(design: Design, rows: int, leds: LedArray, objective_na: float) -> Design:
+    """The design with so many rows, half of them in the bright field, but at most four; all without dark-field LEDs.
+
+    The total exposure is one frame for each row.
+    """
+    dark = bool((leds.radius_na >= objective_na + design.guard_na).any())
+    bright = min(4, max(1, rows // 2)) if dark else rows
+    return design.replace(bright_field_rows=bright, dark_field_rows=rows - bright, total_exposure=None)
+
+
 UNTIL_CHOSEN = "hybrid"
 """What an experiment that leaves its start to the program shows until the best is found."""
 

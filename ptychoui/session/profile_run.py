@@ -230,9 +230,10 @@ def _size(stack: ImageStack) -> str:
 
 
 def _made(profile: Profile, sample: ImageStack, path: Path, step: int) -> ProfileMade:
+    from ptychoui.workflows.crop import image_places
+
     assert sample.geometry is not None and profile.images.gains is not None
     leds = led_array(profile.geometry.array.replace(max_illumination_na=None, falloff="none"))
-    places = {int(number): place for place, number in enumerate(sample.led_numbers)}
     gains = np.array(profile.images.gains)
     return ProfileMade(
         step=step,
@@ -242,7 +243,7 @@ def _made(profile: Profile, sample: ImageStack, path: Path, step: int) -> Profil
         objective_na=profile.geometry.microscope.objective_na,
         led_numbers=leds.numbers,
         illumination_na=leds.illumination_na,
-        gain=gains[[places[int(number)] for number in leds.numbers]],
+        gain=gains[image_places(sample, leds, "the sample")],
         notes=profile.notes,
     )
 

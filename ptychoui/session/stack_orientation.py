@@ -1,4 +1,4 @@
-"""The orientation test for the worker: eight layouts of the array's axes, ranked, each of which can be taken."""
+"""The orientation test for the worker: eight orientations of the array's axes, ranked, each of which can be taken."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 class OrientationBegun(Begun):
     """The square is cut out."""
 
-    layouts: int
+    orientations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutTried(Event):
-    """One more layout; ``step`` is its number."""
+    """One more orientation; ``step`` is its number."""
 
     seconds_left: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class ArrayOrientation:
     """One way to lay out the axes.
 
     Attributes
     ----------
     name
-        What is changed in the present layout.
+        What is changed in the present orientation.
     worse
         By what share its residual is larger than the best one's.
     present
-        True for the layout that the geometry has.
+        True for the orientation that the geometry has.
     geometry
-        The geometry with this layout.
+        The geometry with this orientation.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrientationFound(Event):
-    """The layouts, best first, and what may be said of the best in two sentences."""
+    """The orientations, best first, and what may be said of the best in two sentences."""
 
-    layouts: tuple[Layout, ...]
+    orientations: tuple[ArrayOrientation, ...]
     sure: bool
     verdict: str
     sign: str
@@ -91,11 +91,11 @@ class OrientationHistory:
 
 
 def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPlan, device: str = "auto") -> MakeEvents:
-    """Return what a worker needs to test the layouts on the square of a plan; a stop gives the test up."""
+    """Return what a worker needs to test the orientations on the square of a plan; a stop gives the test up."""
 
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         leave_a_core()
-        from ptychoui.optics.calibration.orientation import try_layouts
+        from ptychoui.optics.calibration.orientation import try_orientations
         from ptychoui.training.devices import pick_device
 
         began = time.monotonic()
@@ -106,10 +106,10 @@ def orientation_run(stack: ImageStack, geometry: Geometry | None, plan: StackPla
             array = laid_out(work.geometry.array, variant)
             return work.for_use(work.geometry.replace(array=array))
 
-        yield OrientationBegun(step=0, layouts=len(VARIANTS))
+        yield OrientationBegun(step=0, orientations=len(VARIANTS))
         done, first = 0, time.monotonic()
         try:
-            for found in try_layouts(
+            for found in try_orientations(
                 work.geometry, work.images, work.field_point_um, device=where, callback=control.checkpoint
             ):
                 if isinstance(found, int):
@@ -131,8 +131,8 @@ def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geomet
     from ptychoui.optics.calibration.orientation import SURE, worse
 
     best = test.residuals[0]
-    layouts = tuple(
-        Layout(
+    orientations = tuple(
+        ArrayOrientation(
             name=str(variant),
             residual=residual,
             worse=max(0.0, residual / best - 1),
@@ -142,11 +142,11 @@ def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geomet
         for variant, residual in zip(test.variants, test.residuals, strict=True)
     )
     verdict = (
-        f"Sure but for half a turn: all other layouts explain the images at least {worse(test.pair_margin)}"
+        f"Sure but for half a turn: all other orientations explain the images at least {worse(test.pair_margin)}"
         f"{' with brightness and stray light fitted' if test.fitted else ''}."
         if test.sure
-        else f"Not sure: another layout explains the images only {worse(test.pair_margin)}. Check it with a sample "
-        "that you know."
+        else f"Not sure: another orientation explains the images only {worse(test.pair_margin)}. Check it with a "
+        "sample that you know."
     )
     twin = f"The twin of the best one, turned by half a turn, is {worse(test.twin_margin)}"
     sign = (
@@ -155,4 +155,4 @@ def _found(test: Orientation, step: int, geometry_of: Callable[[Variant], Geomet
         else f"{twin}, too little to tell the two apart: a known defocus or a sample of known sign does, and with it "
         "whether the phase rises or falls."
     )
-    return OrientationFound(step=step, layouts=layouts, sure=test.sure, verdict=verdict, sign=sign)
+    return OrientationFound(step=step, orientations=orientations, sure=test.sure, verdict=verdict, sign=sign)

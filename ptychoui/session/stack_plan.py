@@ -88,9 +88,8 @@ def stack_task(stack: ImageStack, geometry: Geometry | None, plan: StackPlan) ->
     """
     leds, square, point, notes = _seen(stack, geometry, plan)
     assert geometry is not None
-    place = {int(number): index for index, number in enumerate(stack.led_numbers)}
     row, column, size = square
-    order = [place[int(number)] for number in leds.numbers]
+    order = stack.places_of(leds.numbers)
     images = np.empty((len(order), size, size), np.float32)
     for target, source in enumerate(order):
         images[target] = stack.images[source, row : row + size, column : column + size]
@@ -119,7 +118,7 @@ def _seen(
     window = CropRegion(row=square[0], column=square[1], size_px=square[2])
     point = window.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
     leds = leds_seen_from(geometry.array, point)
-    there = np.isin(leds.numbers, stack.led_numbers)
+    there = stack.places_of(leds.numbers) >= 0
     if not there.any():
         raise DataError(
             "no image belongs to an LED of the array",

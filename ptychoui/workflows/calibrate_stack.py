@@ -105,7 +105,7 @@ class StackCalibration:
         self._limit, self._device = stack.geometry.array.max_illumination_na, device
 
     def orient(self, progress: Callable[[int, int], None] = lambda _done, _of: None) -> Orientation:
-        """Test the eight layouts; the geometry takes the best one where its margin is sure."""
+        """Test the eight orientations; the geometry takes the best one where its margin is sure."""
         found = orientation(self.geometry, self.images, self.field_point_um, progress=progress, device=self._device)
         if found.sure:
             self.geometry = self.geometry.replace(array=found.array)

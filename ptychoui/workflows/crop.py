@@ -47,14 +47,14 @@ def image_places(stack: ImageStack, leds: LedArray, source: str) -> NDArray[np.i
     DataError
         If an LED has no image.
     """
-    places = {int(number): place for place, number in enumerate(stack.led_numbers)}
-    missing = [int(number) for number in leds.numbers if int(number) not in places]
-    if missing:
+    places = stack.places_of(leds.numbers)
+    missing = leds.numbers[places < 0]
+    if len(missing):
         raise DataError(
             f"{source} has no image of LED {missing[0]} ({len(missing)} of {len(leds)} are missing)",
             "check the LED numbers of the geometry",
         )
-    return np.array([places[int(number)] for number in leds.numbers])
+    return places
 
 
 def leds_seen_from(array: Array, field_point_um: tuple[float, float], leave_out: Sequence[int] = ()) -> LedArray:

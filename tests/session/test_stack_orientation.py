@@ -48,11 +48,11 @@ def test_a_mirrored_array_is_put_right(sample: ImageStack) -> None:
         told.append(type(event))
     assert told == [OrientationBegun, *[LayoutTried] * 8, OrientationFound, Finished]
     found = history.found
-    assert found is not None and len(found.layouts) == 8
-    assert [layout.worse for layout in found.layouts] == sorted(layout.worse for layout in found.layouts)
-    assert found.layouts[0].worse == 0 and sum(layout.present for layout in found.layouts) == 1
-    assert {found.layouts[0].name, found.layouts[1].name} == {"flip x", "flip y"}
-    right = next(layout for layout in found.layouts if layout.name == "flip x")
+    assert found is not None and len(found.orientations) == 8
+    assert [one.worse for one in found.orientations] == sorted(one.worse for one in found.orientations)
+    assert found.orientations[0].worse == 0 and sum(one.present for one in found.orientations) == 1
+    assert {found.orientations[0].name, found.orientations[1].name} == {"flip x", "flip y"}
+    right = next(one for one in found.orientations if one.name == "flip x")
     assert right.geometry.array.max_illumination_na == 0.5
     truth = led_array(sample.geometry.array).illumination_na
     assert np.allclose(led_array(right.geometry.array).illumination_na, truth, atol=1e-9)

@@ -2,15 +2,15 @@
 
 For each seed (split of the sources, random start, noise) and each number of unrolls:
 
-1. step size and momentum are those that suit the random start best at this depth, from the grid of ``bench design``
-   on training objects; where none beats an empty picture, so that nothing says what suits learning, those that suit
+1. step size and momentum are those that suit the random start best at this depth, from a grid, on training
+   objects; where none beats an empty picture, so that nothing says what suits learning, those that suit
    a random partition or, after that, the best single LEDs. This is not part of the time, and an experiment that
    learns step sizes goes on learning them;
 2. the design is learned for the time given, the same for all depths: as many optimiser steps as fit. Scoring does not
    count. A cosine schedule runs over the time instead of the steps. The time is that on the wall or, with
    ``--clock cpu``, that of the processor per thread, which is the same on an idle machine and fair on a busy one;
 3. the final design is scored on the held-out objects by the network it was learned with, and by an independent,
-   converged solver (L-BFGS on the same data term), which compares the designs and not the networks.
+   converged solver with a smooth prior, which compares the designs and not the networks.
 
 A run that diverges, or runs out of memory, has a line that says so and no score. Means are over seeds, with standard
 errors.
@@ -29,21 +29,14 @@ import numpy as np
 import torch
 
 from ptychoui.bench.clocks import CLOCKS, Clock, pick_clock, timed
-from ptychoui.bench.design.baselines import (
-    LEARNING_STEPS,
-    MOMENTA,
-    Candidate,
-    Say,
-    Tuned,
-    converged_errors,
-    tuned_depths,
-    with_rows,
-)
+from ptychoui.bench.design.grid import LEARNING_STEPS, MOMENTA, Say, Tuned, tuned_depths
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError, is_out_of_memory
 from ptychoui.settings import FpmExperiment
-from ptychoui.tasks.fpm.parameters import DesignParameters
+from ptychoui.tasks.fpm.contenders import Contender, contender, learned_design
+from ptychoui.tasks.fpm.judges import solver_errors
+from ptychoui.tasks.fpm.parameters import DesignParameters, start_design
 from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
 from ptychoui.training.events import Validated
 from ptychoui.training.gradients import evaluate
@@ -149,8 +142,7 @@ def learn(
         own = _own_error(trainer)
         learned = trainer.parameters
         assert isinstance(learned, DesignParameters)
-        final = Candidate(problem=problem, levels=learned.levels, exposures=learned.exposures)
-        converged = float(converged_errors(final).mean())
+        converged = float(solver_errors(learned_design(problem, learned), problem.held_out).mean())
     except EngineError as error:
         failure = f"after {trainer.step} steps: {error.message}"
     except (MemoryError, RuntimeError) as error:
@@ -201,24 +193,17 @@ def settings_for(problem: FpmTask, unrolls: Sequence[int], objects: int, seed: i
         if all(depth in tuned and tuned[depth].error < 1 for depth in depths):
             break
         say(f"    not every depth beats an empty picture; the same grid for {name}:")
-        other = with_rows(problem, starts.STARTS[name](design, leds, na, np.random.default_rng(seed)))
+        other = contender(problem, starts.STARTS[name](design, leds, na, np.random.default_rng(seed)))
         for depth, found in tuned_depths(other, some, LEARNING_STEPS, MOMENTA, depths, say).items():
             if depth not in tuned or (tuned[depth].error >= 1 and found.error < tuned[depth].error):
                 tuned[depth] = found
     return tuned
 
 
-def _start(problem: FpmTask) -> Candidate:
+def _start(problem: FpmTask) -> Contender:
     """The design that learning starts from."""
-    experiment, physics = problem.experiment, problem.physics
-    levels, exposures = starts.start_design(
-        experiment.design, experiment.measurement, problem.leds, problem.objective_na, experiment.seed
-    )
-    return Candidate(
-        problem=problem,
-        levels=torch.from_numpy(levels).to(physics.device, physics.dtype),
-        exposures=torch.from_numpy(exposures).to(physics.device, physics.dtype),
-    )
+    levels, exposures = start_design(problem)
+    return Contender(name="start", task=problem, levels=levels, exposures=exposures)
 
 
 def run(
@@ -252,7 +237,7 @@ def run(
     for seed in seeds:
         problem = build_task(experiment.replace(seed=seed), dataset=dataset)
         tuned = settings_for(problem, unrolls, tuning_objects, seed, say)
-        before = float(converged_errors(_start(problem)).mean())
+        before = float(solver_errors(_start(problem), problem.held_out).mean())
         say(f"    the random start by the converged solver: {before:.3f}")
         runs += [learn(problem, tuned[depth], seconds, seed, before, say, on) for depth in sorted(set(unrolls))]
         result = summarise(runs, seconds, torch.get_num_threads(), clock)

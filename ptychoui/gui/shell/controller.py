@@ -142,7 +142,7 @@ class Controller(Opening):
         self._start(work, "calibration", document.calibration)
 
     def test_orientation(self) -> bool:
-        """Try the layouts of the array's axes on the stack that is open; False if that cannot be."""
+        """Try the orientations of the array's axes on the stack that is open; False if that cannot be."""
         document = self.document
         stack = self._stack_with_geometry()
         if stack is None:

@@ -125,13 +125,13 @@ class Editing(ControllerBase):
         document = self.document
         if (found := document.calibration.found) is not None and found.geometry != document.geometry:
             return "A calibration is finished", found.geometry, "Calibration"
-        layouts = document.orientation.found
-        if layouts is not None and layouts.sure and not any(layout.present for layout in layouts.layouts[:2]):
-            return "Another layout of the array was found", layouts.layouts[0].geometry, "Orientation"
+        test = document.orientation.found
+        if test is not None and test.sure and not any(one.present for one in test.orientations[:2]):
+            return "Another orientation of the array was found", test.orientations[0].geometry, "Orientation"
         return None
 
     def forget_measured(self) -> None:
-        """A calibration and a test of layouts belong to the geometry that they started from."""
+        """A calibration and a test of orientations belong to the geometry that they started from."""
         self.document.calibration, self.document.orientation = CalibrationHistory(), OrientationHistory()
         self.reconstruction_changed.emit()
 

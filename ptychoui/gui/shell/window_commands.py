@@ -235,7 +235,7 @@ class WindowCommands(QMainWindow):
         self.controller.calibrate()
 
     def test_orientation(self) -> None:
-        """Rank the layouts of the array's axes."""
+        """Rank the orientations of the array's axes."""
         from ptychoui.gui.stack.orientation_dialog import OrientationDialog
 
         OrientationDialog.start(self.controller, self)

@@ -1,4 +1,4 @@
-"""The orientation test: eight layouts of the array's axes, ranked, and one click to take one."""
+"""The orientation test: eight orientations of the array's axes, ranked, and one click to take one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ptychoui.gui.look.theme import colours, paint_primary
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.work_dialog import WorkDialog, button, button_row, lead
 from ptychoui.gui.widgets.parts import bold, duration, gap_of, ink
-from ptychoui.session.stack_orientation import Layout
+from ptychoui.session.stack_orientation import ArrayOrientation
 
 LAYOUTS = 8
-HEADS = ("Change of the layout", "Residual", "Worse by", "")
+HEADS = ("Change of the orientation", "Residual", "Worse by", "")
 
 
 class OrientationDialog(WorkDialog):
     """Starts the test when it is opened."""
 
     def __init__(self, controller: Controller, parent: QWidget) -> None:
-        super().__init__(controller, "orientation", "Test orientation", "Trying layouts", parent)
+        super().__init__(controller, "orientation", "Test orientation", "Trying orientations", parent)
         self._history = controller.document.orientation
         self.intro = lead(
-            "The array may be mirrored or turned before the camera. Each of the eight layouts of its axes is "
+            "The array may be mirrored or turned before the camera. Each of the eight orientations of its axes is "
             "reconstructed on the middle of the images; the right one explains them best."
         )
         self.table = QTableWidget(0, len(HEADS))
@@ -47,7 +47,7 @@ class OrientationDialog(WorkDialog):
         for label in (self.verdict, self.sign):
             label.setWordWrap(True)
         self.use = button(
-            "Use this one", "Put this layout in place of the present one; undo takes it back", primary=True
+            "Use this one", "Put this orientation in place of the present one; undo takes it back", primary=True
         )
         self.leave = button("Cancel")
         gap = gap_of(self)
@@ -82,19 +82,19 @@ class OrientationDialog(WorkDialog):
         return dialog
 
     def show_work(self) -> None:
-        """Show how far the test is, and its layouts in the end."""
+        """Show how far the test is, and the orientations in the end."""
         history, state = self._history, self.controller.state
         begun, tried = history.begun, history.tried
         if begun is not None:
             done = tried.step if tried is not None else 0
-            text = f"layout {min(done + 1, begun.layouts)} of {begun.layouts}" if self.working else ""
+            text = f"orientation {min(done + 1, begun.orientations)} of {begun.orientations}" if self.working else ""
             if tried is not None and self.working:
                 text += f", {duration(tried.seconds_left)} left"
-            self.status.show_progress(done, begun.layouts, text)
+            self.status.show_progress(done, begun.orientations, text)
         elif not state.active:
             self.status.show_progress(0, 1)
         if history.found is not None and self.table.rowCount() == 0:
-            self._fill(history.found.layouts)
+            self._fill(history.found.orientations)
             self.verdict.setText(history.found.verdict)
             self.sign.setText(history.found.sign)
         if history.found is not None:
@@ -109,13 +109,13 @@ class OrientationDialog(WorkDialog):
         paint_primary(self.use)
         self.show_work()
 
-    def _fill(self, layouts: tuple[Layout, ...]) -> None:
-        self.table.setRowCount(len(layouts))
+    def _fill(self, found: tuple[ArrayOrientation, ...]) -> None:
+        self.table.setRowCount(len(found))
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        for row, layout in enumerate(layouts):
-            worse = "best" if row == 0 else f"+{layout.worse:.1%}"
-            name = "none" if layout.present else layout.name
-            texts = (name, f"{layout.residual:.3g}", worse, "as it is now" if layout.present else "")
+        for row, one in enumerate(found):
+            worse = "best" if row == 0 else f"+{one.worse:.1%}"
+            name = "none" if one.present else one.name
+            texts = (name, f"{one.residual:.3g}", worse, "as it is now" if one.present else "")
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 if column in (1, 2):
@@ -123,20 +123,20 @@ class OrientationDialog(WorkDialog):
                 self.table.setItem(row, column, item)
         self.table.selectRow(0)
 
-    def _chosen(self) -> Layout | None:
+    def _chosen(self) -> ArrayOrientation | None:
         found, row = self._history.found, self.table.currentRow()
-        return found.layouts[row] if found is not None and 0 <= row < len(found.layouts) else None
+        return found.orientations[row] if found is not None and 0 <= row < len(found.orientations) else None
 
     def _enable(self) -> None:
         chosen = self._chosen()
         current = self.controller.document.orientation is self._history
         free = current and not self.controller.state.active
         self.use.setEnabled(free and chosen is not None and not chosen.present)
-        tip = "Put this layout in place of the present one; undo takes it back"
+        tip = "Put this orientation in place of the present one; undo takes it back"
         if not current:
             tip = "The geometry has changed since: test it again"
         elif chosen is not None and chosen.present:
-            tip = "The geometry has this layout already"
+            tip = "The geometry has this orientation already"
         self.use.setToolTip(tip)
         self.leave.setText("Cancel" if self.working else "Close")
         shown = self._history.found is not None
@@ -146,5 +146,5 @@ class OrientationDialog(WorkDialog):
     def _use(self) -> None:
         chosen = self._chosen()
         if chosen is not None and self.controller.take_geometry(chosen.geometry, "Orientation"):
-            self.controller.say("info", f"Layout of the array changed: {chosen.name}", "undo takes it back")
+            self.controller.say("info", f"Orientation of the array changed: {chosen.name}", "undo takes it back")
             self.accept()

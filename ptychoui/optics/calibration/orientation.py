@@ -1,10 +1,10 @@
 """Which way round the array stands before the camera: the eight ways to lay out two axes, tried one by one.
 
 A crop is reconstructed with each, its pose corrected first by the circles in bright-field spectra where that helps:
-with an array that is a millimetre off, wrong layouts explain the images as well as the right one. The one that explains
-them best is suggested, with its margin. In focus and with an even pupil, a layout and its twin, turned by half a turn,
-explain the images equally well, with the sign of the phase changed: only a known defocus or aberration, or a sample
-whose sign is known, tells them apart.
+with an array that is a millimetre off, wrong orientations explain the images as well as the right one. The one that
+explains them best is suggested, with its margin. In focus and with an even pupil, an orientation and its twin, turned
+by half a turn, explain the images equally well, with the sign of the phase changed: only a known defocus or aberration,
+or a sample whose sign is known, tells them apart.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SURE = 0.05
 """Margin from which a pair of twins is taken for granted: right ones of measured stacks have 0.2 and more."""
 
 TIED = 0.005
-"""Margin below which twins count as equal; then the layout that is given, if it is one of them, comes first."""
+"""Margin below which twins count as equal; then the orientation that is given, if it is one of them, comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Orientation:
     Attributes
     ----------
     variants, residuals
-        The eight layouts, as changes of the one given, and their amplitude residuals, in ascending order but for
+        The eight orientations, as changes of the one given, and their amplitude residuals, in ascending order but for
         twins that are tied, and behind a pair that was ``fitted``.
     array
         The array laid out the best way.
@@ -49,7 +49,7 @@ class Orientation:
         By what share the twin's residual is larger: near zero the images do not tell the sign of the phase.
     fitted
         True if the pair was decided by short reconstructions with brightness and stray light fitted, whose margin
-        ``pair_margin`` then is: without them several layouts were about as good.
+        ``pair_margin`` then is: without them several orientations were about as good.
     known
         What the geometry states that tells twins apart, in words; empty where it states nothing.
     """
@@ -80,12 +80,12 @@ class Orientation:
     @property
     def sentence(self) -> str:
         """The result for people."""
-        best = f"{'best' if self.sure else 'perhaps the best'} layout: {self.variants[0]}"
+        best = f"{'best' if self.sure else 'perhaps the best'} orientation: {self.variants[0]}"
         pair = f"the next pair is {worse(self.pair_margin)}"
         if self.fitted:
             pair += " with brightness and stray light fitted"
         if not self.sure:
-            pair += " - too little to be sure: check the layout with a sample that you know"
+            pair += " - too little to be sure: check the orientation with a sample that you know"
             if self.variants[0] != VARIANTS[0]:
                 pair += f"; not applied; to try it: {settings_of(self.array)}"
         if self.twin_margin >= SURE:
@@ -111,24 +111,24 @@ def orientation(
     progress: Callable[[int, int], None] = lambda _done, _of: None,
     device: torch.device | str = "cpu",
 ) -> Orientation:
-    """Try the eight layouts in one go: see `try_layouts`.
+    """Try the eight orientations in one go: see `try_orientations`.
 
     ``images`` are (LED, row, column), square, in the order of the array's LEDs; ``field_point_um`` is their centre at
-    the sample; ``progress`` gets how many layouts of how many are done.
+    the sample; ``progress`` gets how many orientations of how many are done.
 
     Raises
     ------
     GeometryError
         If the array is tilted about both axes.
     """
-    for found in try_layouts(geometry, images, field_point_um, passes, device):
+    for found in try_orientations(geometry, images, field_point_um, passes, device):
         if isinstance(found, Orientation):
             return found
         progress(found, len(VARIANTS))
     raise AssertionError("the test has no end")
 
 
-def try_layouts(
+def try_orientations(
     geometry: Geometry,
     images: NDArray[np.float32],
     field_point_um: tuple[float, float] = (0.0, 0.0),
@@ -136,7 +136,7 @@ def try_layouts(
     device: torch.device | str = "cpu",
     callback: Callable[[], None] | None = None,
 ) -> Iterator[int | Orientation]:
-    """Try the eight layouts on the middle of the images: yields how many are done, at the end what was found.
+    """Try the eight orientations on the middle of the images: yields how many are done, at the end what was found.
 
     Parameters
     ----------

@@ -106,12 +106,11 @@ def stack_findings(
     ``all_means`` are the `image_means`, (image,), where they are known already.
     """
     leds = led_array(geometry.array.replace(falloff="none"))
-    places = {int(number): place for place, number in enumerate(stack.led_numbers)}
-    there = np.array([int(number) in places for number in leds.numbers])
+    places = stack.places_of(leds.numbers)
+    there = places >= 0
     if not there.any():
         return ()
-    leds = leds.select(there)
-    chosen = [places[int(number)] for number in leds.numbers]
+    leds, chosen = leds.select(there), places[there]
     means = (
         np.array([stack.images[n].mean(dtype=np.float64) for n in chosen]) if all_means is None else all_means[chosen]
     )

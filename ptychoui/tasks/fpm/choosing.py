@@ -13,8 +13,8 @@ from ptychoui.settings import Design
 from ptychoui.tasks.fpm.contenders import learned_design, start_title
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import network_errors, solver_errors
-from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
-from ptychoui.training.trainer import Trainer
+from ptychoui.tasks.fpm.parameters import start_parameters
+from ptychoui.tasks.fpm.tuning import learned_a_little
 
 if TYPE_CHECKING:
     from ptychoui.tasks.fpm.task import FpmTask
@@ -25,7 +25,7 @@ FINALISTS = 2
 SHARE_OF_STEPS = 0.05
 """How long, as a share of the run's steps."""
 
-JUDGED = 2
+JUDGED = 4
 """Training tiles that are kept for judging starts; the short learning does not see them."""
 
 
@@ -53,7 +53,7 @@ def with_best_start(
     for place in finalists:
         candidate = candidates[place]
         tell(f"choosing where to begin: {steps} steps from {start_title(candidate.experiment.design)}")
-        parameters = _learned_a_little(replace(candidate, training=others), steps, callback)
+        parameters = learned_a_little(replace(candidate, training=others), steps, callback)
         design = learned_design(candidate, parameters)
         by_network = network_errors(design, parameters, judged, callback).mean()
         found[place] = float(by_network + solver_errors(design, judged, callback).mean()) / 2
@@ -72,17 +72,6 @@ def candidate_starts(design: Design) -> list[Design]:
     if design.dark_field_rows:
         found.insert(1, design.replace(start="hybrid", bright_field_rows=design.rows, dark_field_rows=0))
     return found
-
-
-def _learned_a_little(task: FpmTask, steps: int, callback: Callable[[], None]) -> DesignParameters:
-    training = task.experiment.training.replace(steps=steps, validate_every=10 * steps, compare=False)
-    engine = task.experiment.engine.replace(check_every=0)
-    trainer = Trainer(replace(task, experiment=task.experiment.replace(training=training, engine=engine)))
-    for _event in trainer.steps_alone():
-        callback()
-    parameters = trainer.parameters
-    assert isinstance(parameters, DesignParameters)
-    return parameters
 
 
 def _apart(examples: Objects) -> tuple[Objects, Objects]:

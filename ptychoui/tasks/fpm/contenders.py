@@ -56,15 +56,18 @@ class Contender:
         return TITLES.get(self.name, self.name)
 
 
-def contender(task: FpmTask, levels: NDArray[np.float64], name: str = "") -> Contender:
-    """Levels (M, LED) with the experiment's total exposure in equal parts; the mask allows every LED.
+def contender(
+    task: FpmTask, levels: NDArray[np.float64], name: str = "", total_exposure: float | None = None
+) -> Contender:
+    """Levels (M, LED) with a total exposure, by default the experiment's, in equal parts; the mask allows every LED.
 
     Rows that light the bright field come first, and rows that would saturate the camera are dimmed.
     """
     experiment, leds, na = task.experiment, task.leds, task.objective_na
     of_bright = levels[:, leds.bright_field(na)].sum(1)
     bright_rows = max(int((of_bright > 0).sum()), 1)
-    total, rows = float(starts.start_exposures(experiment.design).sum()), len(levels)
+    rows = len(levels)
+    total = float(starts.start_exposures(experiment.design).sum()) if total_exposure is None else total_exposure
     design = experiment.design.replace(
         bright_field_rows=bright_rows,
         dark_field_rows=rows - bright_rows,
@@ -89,7 +92,17 @@ def learned_design(task: FpmTask, parameters: DesignParameters) -> Contender:
 
 
 def known_design(task: FpmTask, name: str) -> Contender:
-    """A hand-made design of `TITLES`, drawn from the experiment's seed."""
+    """A hand-made design of `TITLES`, the first that is drawn from the experiment's seed: see `drawn_designs`."""
+    return drawn_designs(task, name, 1)[0]
+
+
+def drawn_designs(task: FpmTask, name: str, draws: int) -> list[Contender]:
+    """Hand-made designs of a name with the experiment's rows and exposure, drawn from its seed one after the other.
+
+    What was learned may have no dark-field rows, or have been chosen without them; designs that are known to need them
+    have them all the same.
+    """
+    design, leds, na = task.experiment.design, task.leds, task.objective_na
+    bands = design if design.dark_field_rows else starts.divided(design, design.rows, leds, na)
     rng = np.random.default_rng([task.experiment.seed, 1])
-    make = starts.STARTS[name]
-    return contender(task, make(task.experiment.design, task.leds, task.objective_na, rng), name)
+    return [contender(task, starts.STARTS[name](bands, leds, na, rng), name) for _ in range(draws)]

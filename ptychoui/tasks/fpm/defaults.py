@@ -7,6 +7,7 @@ import numpy as np
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.geometry.microscope import good_padding
+from ptychoui.optics.quality.bright_field import image_means
 from ptychoui.settings import FpmExperiment, Geometry
 from ptychoui.tasks.fpm.task import find_dataset
 
@@ -71,11 +72,10 @@ def _learning(experiment: FpmExperiment) -> FpmExperiment:
 def _of_seen_leds(stack: ImageStack, geometry: Geometry) -> Geometry:
     """The geometry without the outer dark-field LEDs whose images of the stack hold next to no light."""
     leds, na = led_array(geometry.array), geometry.microscope.objective_na
-    place = {int(number): index for index, number in enumerate(stack.led_numbers)}
-    known = np.array([int(number) in place for number in leds.numbers])
-    if not known.all() or not stack.images.size:
+    places = stack.places_of(leds.numbers)
+    if (places < 0).any():
         return geometry  # setting up the run says which are missing
-    light = stack.images[[place[int(number)] for number in leds.numbers]].mean((1, 2), dtype=np.float64)
+    light = image_means(stack)[places]
     bright = leds.bright_field(na)
     if not bright.any() or not light[bright].mean() > 0:
         return geometry

@@ -70,6 +70,11 @@ class Objects:
             intensities=self.intensities.double(), truth=self.truth.to(torch.complex128), sources=self.sources
         )
 
+    def spread(self, count: int) -> Objects:
+        """So many of the objects at most, spread evenly over all."""
+        places = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
+        return self.pick(np.unique(places))
+
     def pick(self, places: Tensor | list[int] | NDArray[np.int64]) -> Objects:
         """Some of the objects, by their places (chosen,)."""
         index = torch.as_tensor(np.asarray(places), device=self.truth.device)

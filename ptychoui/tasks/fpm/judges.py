@@ -1,7 +1,7 @@
 """Two judges of a design: the network that it is learned with, and a converged solver that shares no network.
 
-Both see the same noisy measurements of held-out objects. The network is the run's own for what was learned; another
-design gets whichever suits it better on the training objects: the settings at the start, or those that were learned.
+Both see the same noisy measurements of held-out objects. The network is the run's own for what was learned; that of
+another design is tuned for it: see `tuning`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ptychoui.errors import EngineError
 from ptychoui.optics.forward.data_term import DataTerm
@@ -38,14 +39,14 @@ def network_errors(
     """
     task = design.task
     try:
-        found = evaluate(task, task.network(), _adapted(design, parameters), examples, SEED, callback=callback)
+        found = evaluate(task, task.network(), adapted(design, parameters), examples, SEED, callback=callback)
     except EngineError:
         return np.full(len(examples), np.inf)
     errors = found["complex_error"].double().cpu().numpy()
     return np.where(np.isfinite(errors), errors, np.inf)
 
 
-def _adapted(design: Contender, parameters: DesignParameters) -> DesignParameters:
+def adapted(design: Contender, parameters: DesignParameters) -> DesignParameters:
     """The network's parameters for another design: steps keep their share of what is stable."""
     task = design.task
     step = parameters.step
@@ -58,8 +59,14 @@ def _adapted(design: Contender, parameters: DesignParameters) -> DesignParameter
 
 
 def solver_errors(design: Contender, examples: Objects, callback: Callable[[], None] = lambda: None) -> Errors:
-    """Complex error of every object, (E,), by the converged solver: see `reconstruct_smooth`."""
-    task, errors = design.task, []
+    """Complex error of every object, (E,), by the converged solver: see `solver_objects`."""
+    found = scores(solver_objects(design, examples, callback), examples.truth).complex_error
+    return found.double().cpu().numpy()
+
+
+def solver_objects(design: Contender, examples: Objects, callback: Callable[[], None] = lambda: None) -> Tensor:
+    """What the converged solver makes of every object, (E, row, column) complex: see `reconstruct_smooth`."""
+    task, objects = design.task, []
     parameters = design_parameters(task, design.levels, design.exposures, torch.zeros(1, device=task.device))
     generator = torch.Generator(device=task.device).manual_seed(SEED)
     for place in range(len(examples)):
@@ -69,5 +76,5 @@ def solver_errors(design: Contender, examples: Objects, callback: Callable[[], N
         tensors = given.tensors
         data = DataTerm(tensors["weights"], tensors["offset"], tensors["amplitude"], task.measurement.variance_floor)
         found = reconstruct_smooth(task.physics, data, given.x, callback=callback)
-        errors.append(float(scores(task.object_of(found.x), example.truth).complex_error[0]))
-    return np.array(errors)
+        objects.append(task.object_of(found.x))
+    return torch.cat(objects)

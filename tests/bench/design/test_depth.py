@@ -15,10 +15,12 @@ from training.small import experiment, experiment_on_disk, problem
 from ptychoui import cli
 from ptychoui.bench import clocks
 from ptychoui.bench.design import depth
-from ptychoui.bench.design.baselines import LEARNING_STEPS, Candidate, Tuned, _errors_at, converged_errors, tune
 from ptychoui.bench.design.depth import Run, TimedTrainer, learn, settings_for, summarise, table
+from ptychoui.bench.design.grid import LEARNING_STEPS, Tuned, _errors_at, tune
 from ptychoui.errors import EngineError, SettingsError
 from ptychoui.settings import load_experiment
+from ptychoui.tasks.fpm.contenders import Contender
+from ptychoui.tasks.fpm.judges import solver_errors
 from ptychoui.training.gradients import evaluate
 from ptychoui.training.trainer import Trainer
 
@@ -71,10 +73,11 @@ def test_the_final_design_is_scored_by_both_solvers(monkeypatch: pytest.MonkeyPa
     for _ in same.run():
         pass
     found = evaluate(same.task, same.network, same.parameters, same.task.held_out)["complex_error"].mean()
-    final = Candidate(problem=same.task, levels=same.parameters.levels, exposures=same.parameters.exposures)
+    learned = same.parameters
+    final = Contender(name="learned", task=same.task, levels=learned["levels"], exposures=learned["exposures"])
     assert run.own_start == pytest.approx(float(start), rel=1e-5)
     assert run.own == pytest.approx(float(found), rel=1e-5) and run.own != run.own_start
-    assert run.converged == pytest.approx(float(converged_errors(final).mean()), rel=1e-5)
+    assert run.converged == pytest.approx(float(solver_errors(final, same.task.held_out).mean()), rel=1e-5)
     assert (run.unrolls, run.step, run.momentum) == (5, 0.3, "7/8") and run.memory_bytes == same.memory_bytes > 0
 
 
@@ -119,9 +122,9 @@ def test_each_depth_has_the_settings_that_suit_its_start(monkeypatch: pytest.Mon
     found = settings_for(made, [40, 12], 3, 0, lambda _text: None)
     some = made.training.pick(np.random.default_rng([0, 1]).permutation(len(made.training))[:3])
     start = Trainer(made).parameters
-    candidate = Candidate(problem=made, levels=start.levels, exposures=start.exposures)
-    assert found[40] == tune(candidate, some, LEARNING_STEPS, unrolls=(40,)) and found[12].unrolls == 12
-    assert _errors_at(candidate, some, found[12].step, found[12].momentum, (12,)) == [found[12].error]
+    first = Contender(name="start", task=made, levels=start["levels"], exposures=start["exposures"])
+    assert found[40] == tune(first, some, LEARNING_STEPS, unrolls=(40,)) and found[12].unrolls == 12
+    assert _errors_at(first, some, found[12].step, found[12].momentum, (12,)) == [found[12].error]
 
 
 def test_what_shows_nothing_is_tuned_on_other_designs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from ptychoui.session.kept_design import KeptDesign, design_path, read_design, w
 from ptychoui.session.opening import demo_experiment
 from ptychoui.session.preferences import Preferences, load_preferences
 from ptychoui.session.stack_calibration import Calibrated
-from ptychoui.session.stack_orientation import Layout, OrientationFound
+from ptychoui.session.stack_orientation import ArrayOrientation, OrientationFound
 from ptychoui.session.unfinished import left_behind, unfinished_folder
 from ptychoui.settings import Geometry
 from ptychoui.training.events import Finished
@@ -322,11 +322,11 @@ def test_a_geometry_that_nobody_took_is_asked_about(
             document.calibration.take(Calibrated(step=1, geometry=_shifted(window), residual=0.01))
         else:
             names = ("flip x", "flip y", "as it is")
-            layouts = tuple(
-                Layout(name=n, residual=0.01, worse=0.0, present=n == "as it is", geometry=_shifted(window))
+            orientations = tuple(
+                ArrayOrientation(name=n, residual=0.01, worse=0.0, present=n == "as it is", geometry=_shifted(window))
                 for n in names
             )
-            found = OrientationFound(step=8, layouts=layouts, sure=True, verdict="", sign="")
+            found = OrientationFound(step=8, orientations=orientations, sure=True, verdict="", sign="")
             document.orientation.take(found)
 
     measured()

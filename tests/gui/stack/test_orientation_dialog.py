@@ -27,7 +27,7 @@ def small(window: MainWindow, qtbot: Any) -> MainWindow:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few passes: how well layouts are told apart has tests of its own."""
-    monkeypatch.setattr(orientation, "try_layouts", partial(orientation.try_layouts, passes=2))
+    monkeypatch.setattr(orientation, "try_orientations", partial(orientation.try_orientations, passes=2))
 
 
 def dialog_of(window: MainWindow) -> OrientationDialog:
@@ -45,7 +45,7 @@ def test_a_mirrored_array_is_put_right_with_undo(small: MainWindow, qtbot: Any) 
     window.actions_by_key["orientation"].trigger()
     dialog = dialog_of(window)
     assert dialog.leave.text() == "Cancel"
-    qtbot.waitUntil(lambda: dialog.status.state.text() == "Trying layouts", timeout=LONG)
+    qtbot.waitUntil(lambda: dialog.status.state.text() == "Trying orientations", timeout=LONG)
     assert window.panels.stack_run.state.text() == "Testing orientation"
     assert not dialog.use.isEnabled() and not window.actions_by_key["orientation"].isEnabled()
     qtbot.waitUntil(lambda: not window.controller.state.active, timeout=LONG)
