@@ -37,6 +37,7 @@ from ptychoui.settings import (
     load_experiment,
     to_toml,
 )
+from ptychoui.tasks.fpm.defaults import suited
 
 
 def experiment_on(path: str) -> FpmExperiment:
@@ -275,6 +276,7 @@ class Document(Undoable):
         """Take other data, with settings of their own: nothing of what was open before acts on them."""
         own = experiment_on(opened.path)
         own = own.replace(geometry=opened.geometry, data=own.data.replace(images=opened.images))
+        own = suited(own, opened.dataset, opened.geometry or opened.dataset.geometry)
         self.replace_experiment(own, None)
         self.dataset = opened.dataset
 

@@ -159,7 +159,8 @@ def verdict(
         source = f"learned from {begun}" if begun else terms.learned
         sentence = f"{source}: better than {title}, the best of what is known ({evidence})"
     else:
-        worse = all(row.gain < 0 for row in rows) or any(row.high < -TOLERATED for row in rows)
+        all_lose = all(row.gain < 0 for row in rows) and any(row.high < 0 for row in rows)
+        worse = all_lose or any(row.high < -TOLERATED for row in rows)
         said = f"worse than {title}" if worse else f"not better than {title} for certain"
         sentence = f"{terms.learned} are {said}: use {title} for this sample ({evidence})"
     return Verdict(sentence=sentence, recommended=recommended, examples=examples, comparisons=tuple(comparisons))

@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, SettingsError
+from ptychoui.paths import data_file
 from ptychoui.session.document import Document
 from ptychoui.session.edits import KIND_DEFAULTS, description_of, usual_geometry, value_of, with_kind, with_value
-from ptychoui.settings import FpmExperiment, load_experiment
+from ptychoui.session.opening import OpenedData
+from ptychoui.settings import DataSource, FpmExperiment, blank_experiment, load_experiment
+from ptychoui.tasks.fpm.defaults import fitted
 
 CENTRE = 112
 """Place of the LED on the axis of the usual 15 x 15 lattice."""
@@ -147,3 +151,15 @@ def test_settings_by_name() -> None:
         with_value(experiment, "network.unrolls", 0)
     with pytest.raises(SettingsError, match="no table"):
         with_value(FpmExperiment(), "geometry.array.pitch_mm", 1.0)
+
+
+def test_a_bare_stack_gets_settings_that_suit_it() -> None:
+    """Those of ``ptychoui train --data``, but for the LEDs: the window reconstructs with all of them."""
+    stack = open_dataset(data_file("sample:stack"), None)
+    document = Document()
+    document.take_data(OpenedData(stack, "sample:stack"))
+    experiment = document.experiment
+    assert isinstance(experiment, FpmExperiment)
+    assert experiment.design.start == "best" and experiment.training.compare and experiment.network.prior == "smooth"
+    suited = fitted(blank_experiment().replace(data=DataSource(path="sample:stack")))
+    assert experiment == suited.replace(geometry=None) and not document.dirty

@@ -1,4 +1,4 @@
-"""Settings for data that come without an experiment."""
+"""Settings for data that come without an experiment. No torch: the window asks, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.geometry.microscope import good_padding
 from ptychoui.optics.quality.bright_field import image_means
 from ptychoui.settings import FpmExperiment, Geometry
-from ptychoui.tasks.fpm.task import find_dataset
 
 TILES = ((32, 8), (24, 8), (16, 4), (8, 2))
 """Edges of tiles and borders around them, in camera pixels, the one to be wished for first."""
@@ -27,25 +26,34 @@ UNROLLS, STEPS, LEARNING_RATE = 20, 40, 0.08
 
 
 def fitted(experiment: FpmExperiment) -> FpmExperiment:
-    """The experiment with settings that suit its data, where it has none of its own.
+    """The experiment with settings that suit its data, where it has none of its own: see `suited`.
 
-    Learning begins from the best of several hand-made designs, and ends with a comparison. Of a measured stack those
-    dark-field LEDs take part that show something. Tiles are the largest of `TILES` that the data hold; without
-    dark-field LEDs there are no dark-field rows. What does not fit in any way is left as it is: setting up the run
-    says what is wrong with it.
+    Of a measured stack those dark-field LEDs take part that show something.
 
     Raises
     ------
     PtychouiError
         If the data cannot be opened, or do not say enough about the microscope.
     """
+    from ptychoui.tasks.fpm.task import find_dataset
+
     dataset, geometry = find_dataset(experiment)
-    if geometry is None:
-        return experiment
-    experiment = _learning(experiment)
-    if isinstance(dataset, ImageStack):
+    if geometry is not None and isinstance(dataset, ImageStack):
         geometry = _of_seen_leds(dataset, geometry)
         experiment = experiment.replace(geometry=geometry)
+    return suited(experiment, dataset, geometry)
+
+
+def suited(experiment: FpmExperiment, dataset: ImageStack | TrainingSet, geometry: Geometry | None) -> FpmExperiment:
+    """The experiment with settings that suit open data and, where it is known, the microscope.
+
+    Learning begins from the best of several hand-made designs, and ends with a comparison. Tiles are the largest of
+    `TILES` that the data hold; without dark-field LEDs there are no dark-field rows. What does not fit in any way is
+    left as it is: setting up the run says what is wrong with it.
+    """
+    experiment = _learning(experiment)
+    if geometry is None:
+        return experiment
     leds = led_array(geometry.array)
     if not (leds.radius_na >= geometry.microscope.objective_na).any():
         experiment = experiment.replace(design=experiment.design.replace(dark_field_rows=0))

@@ -23,7 +23,8 @@ from ptychoui.session.preferences import Preferences, load_preferences
 from ptychoui.session.stack_calibration import Calibrated
 from ptychoui.session.stack_orientation import ArrayOrientation, OrientationFound
 from ptychoui.session.unfinished import left_behind, unfinished_folder
-from ptychoui.settings import Geometry
+from ptychoui.settings import Geometry, blank_experiment
+from ptychoui.tasks.fpm.defaults import suited
 from ptychoui.training.events import Finished
 
 LONG = 60_000
@@ -143,7 +144,10 @@ def test_discarded_settings_are_gone(window: MainWindow, qtbot: Any, monkeypatch
     window.open_path(str(data_file("sample:stack")))
     qtbot.waitUntil(lambda: window.document.dataset is not None, timeout=LONG)
     idle(window, qtbot)
-    assert asked and window.document.experiment.network == plain.network and Document.read_recovery() is None
+    dataset = window.document.dataset
+    assert dataset is not None
+    own = suited(blank_experiment(), dataset, dataset.geometry)
+    assert asked and window.document.experiment.network == own.network and Document.read_recovery() is None
     window.controller.edit("network.unrolls", 9)
     window.open_sample_objects()
     idle(window, qtbot)

@@ -15,6 +15,8 @@ from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.stack.geometry_fields import A, M
 from ptychoui.session.edits import usual_geometry
 from ptychoui.session.opening import demo_experiment
+from ptychoui.settings import blank_experiment
+from ptychoui.tasks.fpm.defaults import suited
 
 LONG = 60_000
 
@@ -72,7 +74,11 @@ def test_after_the_demo_an_own_stack_is_asked_about(window: MainWindow, qtbot: A
     qtbot.waitUntil(lambda: window.document.experiment.data.path == str(bare), timeout=LONG)
     found = window.document.geometry
     assert found is not None and found.microscope.wavelength_um == 0.47 and len(found.array.numbers()) == 25
-    assert window.document.experiment.network == type(before.network)() and not panel.confirm.isVisible()
+    stack = window.document.dataset
+    assert stack is not None
+    own = suited(blank_experiment(), stack, found)
+    assert own.network != before.network
+    assert window.document.experiment.network == own.network and not panel.confirm.isVisible()
     assert not marked(window) and panel.draft == found and not panel.presets.isHidden()
 
 
