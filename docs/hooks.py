@@ -58,7 +58,6 @@ MEANINGS = {
     "seed": "of everything random: starts, noise, the choice of objects",
     "strategy": "what is kept for the way back: see the table in the engine's API; auto plans it from the memory",
     "precision": "numbers that the run computes with",
-    "loss": "what is compared with the truth",
 }
 """Of settings that carry no description themselves."""
 

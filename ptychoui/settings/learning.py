@@ -209,5 +209,9 @@ class FpmTraining(Training):
 
     model_config = ConfigDict(title="training")
 
-    loss: Literal["complex", "amplitude", "phase"] = "complex"
+    loss: Literal["complex", "amplitude", "phase", "images"] = Field(
+        "complex",
+        description="what is asked of a reconstruction: the object, its amplitude or its phase as the truth has them; "
+        "images: that it predicts the image of every single LED, which needs no truth",
+    )
     margin_px: int = Field(4, ge=0, description="border of an object, in camera pixels, left out of loss and score")

@@ -57,6 +57,10 @@ class Linearised:
     residual: Tensor  # (B, M, T, T) r_m = 1 - s^_m / s_m
 
 
+DAMPING = 0.01
+"""Share of the largest light over a frequency below which steps grow no more: no light says anything there."""
+
+
 class FourierPtychography:
     """Forward model of a tile on a device, in single or double precision.
 
@@ -313,6 +317,11 @@ class FourierPtychography:
     def coverage(self, weights: Tensor) -> Tensor:
         """(N, N) sum_l (sum_m C_ml) |P(k - k_l)|^2, differentiable in the weights (M, L): see `spectral_coverage`."""
         return spectral_coverage(weights.sum(0), self._windows)
+
+    def damped_coverage(self, weights: Tensor) -> Tensor:
+        """(N, N) `coverage` and a hundredth of its maximum: what steps are divided by where next to no light falls."""
+        coverage = self.coverage(weights)
+        return coverage + DAMPING * coverage.amax()
 
     def roughness(self) -> Tensor:
         """(N, N) w(q) = (q lambda / NA)^2 of a smooth prior, at the frequencies of the discrete transform."""

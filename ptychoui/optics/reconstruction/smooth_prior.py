@@ -33,9 +33,6 @@ EVALUATIONS = 40
 LEFT_OUT = 0.1
 """Share of the camera's pixels that choose the strength."""
 
-DAMPING = 0.01
-"""Share of the largest light over a frequency below which unknowns are scaled no further."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothReconstruction:
@@ -208,8 +205,7 @@ class _Objective:
     def __init__(self, physics: FourierPtychography, data: DataTerm) -> None:
         self._physics, self._data = physics, data
         self._work = Scratch()
-        coverage = physics.coverage(data.weights.detach())
-        self._light = coverage + DAMPING * coverage.amax()
+        self._light = physics.damped_coverage(data.weights.detach())
         self._roughness = physics.roughness()
 
     @torch.no_grad()

@@ -32,6 +32,7 @@ from ptychoui.tasks.fpm.choosing import with_best_start
 from ptychoui.tasks.fpm.contenders import known_design
 from ptychoui.tasks.fpm.events import PatternSnapshot, TruthShown
 from ptychoui.tasks.fpm.examples import Objects, explained_field, objects_of_stack, simulated_objects
+from ptychoui.tasks.fpm.image_loss import image_loss
 from ptychoui.tasks.fpm.objectives import LOSSES, align, scores
 from ptychoui.tasks.fpm.parameters import (
     DesignParameters,
@@ -56,9 +57,6 @@ STREAMED = "LEDs streamed"
 
 BEST = "best"
 """The start of an experiment that leaves it to the program."""
-
-DAMPING = 0.01
-"""Share of the largest light over a frequency below which steps grow no more: no light says anything there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +155,7 @@ class FpmTask:
         if parameters.momentum is not None:
             tensors["momentum"] = parameters.momentum
         if parameters.log_smoothness is not None:
-            coverage = self.physics.coverage(tensors["weights"])
-            tensors["coverage"] = coverage + DAMPING * coverage.amax()
+            tensors["coverage"] = self.physics.damped_coverage(tensors["weights"])
             tensors["smoothness"] = parameters.log_smoothness.exp()
         return NetworkInputs(x, tensors, per_example=frozenset({"amplitude"}))
 
@@ -168,18 +165,21 @@ class FpmTask:
         return output[:, window, window]
 
     def loss(self, output: Tensor, batch: Objects) -> Tensor:
-        """Loss of each reconstruction, (B,): see `objectives`."""
+        """Loss of each reconstruction, (B,): see `objectives` and `image_loss`."""
+        if self.experiment.training.loss == "images":
+            return image_loss(self, output, batch)
         return LOSSES[self.experiment.training.loss](self.object_of(output), batch.truth)
 
     def scores(self, output: Tensor, batch: Objects) -> dict[str, Tensor]:
         """Errors of each reconstruction, (B,) each: see `objectives.Scores`."""
         found = scores(self.object_of(output), batch.truth)
         root = {"complex": found.complex_error, "amplitude": found.amplitude_error, "phase": found.phase_error}
+        kind = self.experiment.training.loss
         return {
             "complex_error": found.complex_error,
             "amplitude_error": found.amplitude_error,
             "phase_error_rad": found.phase_error_rad,
-            "loss": root[self.experiment.training.loss].square(),
+            "loss": root[kind].square() if kind in root else self.loss(output, batch),
         }
 
     def project_(self, parameters: DesignParameters) -> None:

@@ -13,9 +13,10 @@ from training.small import experiment_on_disk, problem, same_state
 from ptychoui.engine.memory import measure, predict, probe
 from ptychoui.engine.planner import Option
 from ptychoui.errors import SettingsError
+from ptychoui.optics.forward.model import DAMPING
 from ptychoui.settings import Network, load_experiment
 from ptychoui.tasks.fpm.parameters import largest_step, start_parameters
-from ptychoui.tasks.fpm.task import DAMPING, STREAMED, FpmTask
+from ptychoui.tasks.fpm.task import STREAMED, FpmTask
 from ptychoui.training import check
 from ptychoui.training.events import Finished, Started, StepDone, Validated
 from ptychoui.training.gradients import loss_and_gradients
