@@ -91,6 +91,9 @@ def _add_design(kinds: Any) -> None:
     add_data(parser)
     parser.add_argument("--frames", type=whole(1), nargs="+", default=[], help="default: those of the experiment")
     parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument(
+        "--patterns", nargs="+", default=[], metavar="FILE.json", help="exported patterns that take part"
+    )
     parser.add_argument("--draws", type=whole(1), default=20, help="random designs are the best of so many draws")
     parser.add_argument("--objects", type=whole(1), default=8, help="held-out objects that are judged, at most")
     add_threads(parser)
@@ -105,9 +108,11 @@ def _design(arguments: argparse.Namespace) -> int:
     from ptychoui.bench.design import comparison
     from ptychoui.commands.training import experiment_for_data
     from ptychoui.errors import PtychouiError
+    from ptychoui.export.json_file import load_patterns
     from ptychoui.settings import for_microscopes, load_experiment
 
     use_threads(arguments)
+    given = [load_patterns(path) for path in arguments.patterns]
     if arguments.experiment is not None:
         experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     elif arguments.data is not None:
@@ -116,7 +121,7 @@ def _design(arguments: argparse.Namespace) -> int:
         raise PtychouiError("which experiment?", "give an experiment file, or data with --data")
     output = Path(arguments.output) if arguments.output else None
     effort = comparison.Effort(draws=arguments.draws, judged=arguments.objects)
-    result = comparison.run(experiment, arguments.frames, range(arguments.seeds), effort, say, output)
+    result = comparison.run(experiment, arguments.frames, range(arguments.seeds), effort, say, output, given)
     if arguments.plot:
         from ptychoui.bench.design.plot import plot
 

@@ -5,9 +5,10 @@ For every number of frames and every seed (split of the objects, start, noise):
 1. patterns are learned as the experiment says;
 2. every hand-made design has as many frames and as much exposure; random ones are the best of some draws, judged on
    training objects, and the network's step sizes and prior are learned for each (`tasks.fpm.tuning`);
-3. all are scored on the same noisy measurements of the held-out objects: by their networks, and by a converged solver
+3. patterns that somebody gives take part, too, with the same total exposure: those learned elsewhere, or in simulation;
+4. all are scored on the same noisy measurements of the held-out objects: by their networks, and by a converged solver
    that shares no network (`tasks.fpm.judges`);
-4. two ceilings, by the solver: every LED in a frame of its own, with the same total exposure and with a whole frame
+5. two ceilings, by the solver: every LED in a frame of its own, with the same total exposure and with a whole frame
    for each.
 
 Gains are shares of the other design's error, with Student's 95 % interval of the paired differences: over the seeds, or
@@ -31,11 +32,20 @@ from torch import Tensor
 
 from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
+from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import SettingsError
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.quality.ring_correlation import RingCorrelation, ring_correlation
 from ptychoui.settings import FpmExperiment
-from ptychoui.tasks.fpm.contenders import TITLES, Contender, contender, drawn_designs, learned_design, start_title
+from ptychoui.tasks.fpm.contenders import (
+    TITLES,
+    Contender,
+    contender,
+    drawn_designs,
+    given_design,
+    learned_design,
+    start_title,
+)
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_objects
 from ptychoui.tasks.fpm.objectives import scores
@@ -53,6 +63,9 @@ ALL_EQUAL, ALL_WHOLE = "all_leds", "full_stack"
 CEILINGS = {ALL_EQUAL: "all LEDs one by one, equal exposure", ALL_WHOLE: "all LEDs one by one, a frame each"}
 NAMES = {LEARNED: "learned"} | TITLES | CEILINGS
 """Every design of the comparison as people call it."""
+
+GIVEN = "patterns"
+"""Name of patterns that somebody gives, with a number behind it."""
 
 RANDOM = ("hybrid", "random_partition", "singles", "dense_random")
 EQUAL = 0.1
@@ -90,6 +103,8 @@ class Run:
     ----------
     began
         What learning began from.
+    titles
+        What people call each design.
     errors
         Complex error of every held-out object, (object,), by design and judge.
     correlation
@@ -103,6 +118,7 @@ class Run:
     frames: int
     seed: int
     began: str
+    titles: dict[str, str]
     errors: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     correlation: dict[str, list[float]] = field(default_factory=dict)
     frequency_per_um: list[float]
@@ -112,7 +128,13 @@ class Run:
 
 
 def one_run(
-    experiment: FpmExperiment, dataset: Any, frames: int, seed: int, effort: Effort = Effort(), say: Say = print
+    experiment: FpmExperiment,
+    dataset: Any,
+    frames: int,
+    seed: int,
+    effort: Effort = Effort(),
+    say: Say = print,
+    given: Sequence[PatternSet] = (),
 ) -> Run:
     """Learn and compare once."""
     began = time.monotonic()
@@ -135,6 +157,7 @@ def one_run(
     settings = (start_parameters(task), learned)
     errors: dict[str, dict[str, list[float]]] = {}
     rings: dict[str, list[float]] = {}
+    titles: dict[str, str] = {}
     frequency: list[float] = []
 
     def judge(design: Contender, own: DesignParameters | None) -> None:
@@ -144,16 +167,21 @@ def one_run(
             found[NETWORK] = network_errors(design, own, examples)
         objects = solver_objects(design, examples)
         found[SOLVER] = scores(objects, examples.truth).complex_error.double().cpu().numpy()
+        titles[design.name] = NAMES.get(design.name, design.title)
         errors[design.name] = {name: values.tolist() for name, values in found.items()}
         rings[design.name], frequency = _correlation(objects, examples.truth, task.grids.object_pixel_um)
         means = "   ".join(f"by {name} {values.mean():.3f}" for name, values in found.items())
-        say(f"  {NAMES[design.name]:<44} {means}")
+        say(f"  {titles[design.name]:<48}{means}")
 
+    # What cannot take part is refused before anything takes long.
+    others = [given_design(task, one, f"{GIVEN} {place + 1}") for place, one in enumerate(given)]
     judge(learned_design(task, learned), learned)
     steps = round(effort.tuning_share * experiment.training.steps)
     for name in TITLES:
         design = best_draw(task, name, settings, tuning, effort.draws if name in RANDOM else 1)
         judge(design, tuned_network(design, settings, tuning, steps))
+    for other in others:
+        judge(other, tuned_network(other, settings, tuning, steps))
     everything = starts.sequential(task.leds)
     judge(contender(task, everything, ALL_EQUAL), None)
     judge(contender(task, everything, ALL_WHOLE, total_exposure=float(len(task.leds))), None)
@@ -161,6 +189,7 @@ def one_run(
         frames=frames,
         seed=seed,
         began=start,
+        titles=titles,
         errors=errors,
         correlation=rings,
         frequency_per_um=frequency,
@@ -195,6 +224,7 @@ def run(
     effort: Effort = Effort(),
     say: Say = print,
     output: Path | None = None,
+    given: Sequence[PatternSet] = (),
 ) -> dict[str, Any]:
     """Compare for all frames and seeds; the dictionary is what ``--json`` prints.
 
@@ -213,7 +243,7 @@ def run(
     result: dict[str, Any] = {}
     for count in frames or (experiment.design.rows,):
         for seed in seeds:
-            runs.append(one_run(experiment, dataset, count, seed, effort, say))
+            runs.append(one_run(experiment, dataset, count, seed, effort, say, given))
             result = summarise(runs) | {
                 "experiment": experiment.model_dump(mode="json", exclude_none=True),
                 "data_sha256": dataset.provenance.sha256,
@@ -231,11 +261,13 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
     rows, spread, equal = [], [], None
     for frames in sorted({one.frames for one in runs}):
         mine = [one for one in runs if one.frames == frames]
-        for name in [name for name in NAMES if all(name in one.errors for one in mine)]:
+        for name in mine[0].errors:
             for judge in (NETWORK, SOLVER):
                 if judge not in mine[0].errors[name]:
                     continue
-                row = compared(name, NAMES[name], judge, _paired(mine, name, judge), _paired(mine, LEARNED, judge))
+                row = compared(
+                    name, mine[0].titles[name], judge, _paired(mine, name, judge), _paired(mine, LEARNED, judge)
+                )
                 rows.append(
                     {
                         "frames": frames,
@@ -302,7 +334,7 @@ def table(result: dict[str, Any]) -> str:
             network, solver = cells.get(NETWORK), cells[SOLVER]
             resolved = solver["resolution_um"]
             lines.append(
-                f"{NAMES[name]:<46}{'-' if network is None else format(network['error'], '.3f'):>12}"
+                f"{solver['title']:<46.45}{'-' if network is None else format(network['error'], '.3f'):>12}"
                 f"{_gain(network):>24}{solver['error']:>10.3f}{_gain(solver):>24}"
                 f"{'-' if resolved is None else format(resolved, '.2f') + ' um':>12}"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ptychoui.bench.design.comparison import ALL_EQUAL, ALL_WHOLE, NAMES
+from ptychoui.bench.design.comparison import ALL_EQUAL, ALL_WHOLE
 from ptychoui.bench.engine.plot import save_figure
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER
 from ptychoui.training.verdict import LEARNED
@@ -20,6 +20,9 @@ COLOURS = {
     ALL_EQUAL: "#7c3aed",
     ALL_WHOLE: "#111827",
 }
+OTHERS = ("#be185d", "#92400e", "#4d7c0f", "#0f766e")
+"""Of patterns that were given."""
+
 PANELS = (
     (NETWORK, "error", "Complex error, by its network"),
     (SOLVER, "error", "Complex error, by a converged solver"),
@@ -43,9 +46,11 @@ def plot(result: dict[str, Any], path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
     rows = result["rows"]
+    titles = {row["design"]: row["title"] for row in rows}
     counts = sorted({row["frames"] for row in rows})
     for panel, (judge, key, label) in zip(axes, PANELS, strict=True):
-        for name, colour in COLOURS.items():
+        for place, name in enumerate(titles):
+            colour = COLOURS.get(name, OTHERS[place % len(OTHERS)])
             points = [
                 (row["frames"], row[key])
                 for row in rows
@@ -59,7 +64,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
                     linestyle="--" if ceiling else "-",
                     linewidth=2.6 if learned else 1.4,
                     color=colour,
-                    label=NAMES[name],
+                    label=titles[name],
                     zorder=3 if learned else 2,
                 )
         panel.set_xscale("log", base=2)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.design import starts
+from ptychoui.design.patterns import PatternSet
+from ptychoui.errors import DataError
 from ptychoui.settings import Design
 from ptychoui.training.verdict import LEARNED
+from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.tasks.fpm.parameters import DesignParameters
@@ -43,39 +46,54 @@ class Contender:
     ----------
     levels, exposures
         (M, LED) and (M,).
+    called
+        What people call it, where it is none of `TITLES`.
     """
 
     name: str
     task: FpmTask
     levels: Tensor
     exposures: Tensor
+    called: str = ""
 
     @property
     def title(self) -> str:
         """As people call it."""
-        return TITLES.get(self.name, self.name)
+        return self.called or TITLES.get(self.name, self.name)
 
 
 def contender(
-    task: FpmTask, levels: NDArray[np.float64], name: str = "", total_exposure: float | None = None
+    task: FpmTask,
+    levels: NDArray[np.float64],
+    name: str = "",
+    total_exposure: float | None = None,
+    shares: NDArray[np.float64] | None = None,
+    called: str = "",
 ) -> Contender:
-    """Levels (M, LED) with a total exposure, by default the experiment's, in equal parts; the mask allows every LED.
+    """Levels (M, LED) with a total exposure; the mask allows every LED.
 
     Rows that light the bright field come first, and rows that would saturate the camera are dimmed.
+
+    Parameters
+    ----------
+    total_exposure
+        In frames; by default the experiment's.
+    shares
+        (M,) frame times in any unit; by default all the same.
     """
     experiment, leds, na = task.experiment, task.leds, task.objective_na
     of_bright = levels[:, leds.bright_field(na)].sum(1)
     bright_rows = max(int((of_bright > 0).sum()), 1)
     rows = len(levels)
     total = float(starts.start_exposures(experiment.design).sum()) if total_exposure is None else total_exposure
+    order = np.argsort(of_bright == 0, kind="stable")
+    exposures = np.full(rows, total / rows) if shares is None else (total * shares / shares.sum())[order]
     design = experiment.design.replace(
         bright_field_rows=bright_rows,
         dark_field_rows=rows - bright_rows,
         total_exposure=total,
-        minimum_exposure=min(experiment.design.minimum_exposure, total / rows),
+        minimum_exposure=min(experiment.design.minimum_exposure, float(exposures.min())),
     )
-    exposures = np.full(rows, total / rows)
-    order = np.argsort(of_bright == 0, kind="stable")
     dimmed = starts.dimmed(levels[order], exposures, leds, na, experiment.measurement)
     everywhere = torch.ones(dimmed.shape, dtype=torch.bool, device=task.device)
     return Contender(
@@ -83,7 +101,38 @@ def contender(
         task=replace(task, experiment=experiment.replace(design=design), mask=everywhere),
         levels=torch.from_numpy(dimmed).to(task.device, task.dtype),
         exposures=torch.from_numpy(exposures).to(task.device, task.dtype),
+        called=called,
     )
+
+
+def given_design(task: FpmTask, patterns: PatternSet, name: str) -> Contender:
+    """Patterns that somebody made, perhaps for another array, with the experiment's total exposure.
+
+    Raises
+    ------
+    DataError
+        If they light an LED that the task does not have, or are more or fewer than its rows.
+    """
+    if len(patterns.levels) != task.experiment.design.rows:
+        raise DataError(
+            f"{patterns.name} has {counted(len(patterns.levels), 'pattern')}, the comparison is of "
+            f"{counted(task.experiment.design.rows, 'frame')}",
+            f"compare with --frames {len(patterns.levels)}",
+        )
+    places = {int(number): place for place, number in enumerate(task.leds.numbers)}
+    lit = patterns.led_numbers[(patterns.levels > 0).any(0)]
+    strange = [int(number) for number in lit if int(number) not in places]
+    if strange:
+        raise DataError(
+            f"{patterns.name} lights LED {strange[0]}, which is not among the {len(places)} LEDs that are used here "
+            f"({len(strange)} of {len(lit)} are not)",
+            "give patterns for the same array, or raise array.max_illumination_na",
+        )
+    levels = np.zeros((len(patterns.levels), len(places)))
+    for led, number in enumerate(patterns.led_numbers):
+        if int(number) in places:
+            levels[:, places[int(number)]] = patterns.levels[:, led]
+    return contender(task, levels, name, shares=patterns.exposures, called=patterns.name)
 
 
 def learned_design(task: FpmTask, parameters: DesignParameters) -> Contender:

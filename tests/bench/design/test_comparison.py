@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from ptychoui.bench.design.comparison import ALL_EQUAL, ALL_WHOLE, Effort, Run
 from ptychoui.bench.design.plot import plot
 from ptychoui.data.files import json_text
 from ptychoui.design import starts
-from ptychoui.errors import SettingsError
+from ptychoui.errors import DataError, SettingsError
+from ptychoui.export.json_file import write_json
+from ptychoui.export.options import Options
 from ptychoui.settings import FpmExperiment, load_experiment, to_toml
-from ptychoui.tasks.fpm.contenders import TITLES, Contender
+from ptychoui.tasks.fpm.contenders import TITLES, Contender, given_design, known_design
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, network_errors, solver_errors, solver_objects
-from ptychoui.tasks.fpm.parameters import start_parameters
+from ptychoui.tasks.fpm.parameters import design_parameters, start_parameters
 from ptychoui.training.verdict import LEARNED
 
 QUICK = Effort(draws=2, tuning=2, judged=2)
@@ -115,6 +117,7 @@ def made_up(learned: np.ndarray, other: np.ndarray, frames: int = 6, whole: floa
             frames=frames,
             seed=seed,
             began="half circles",
+            titles={name: name for name in values},
             errors=errors,
             correlation={name: [1.0, 0.75, 0.25] for name in values},
             frequency_per_um=[0.1, 0.2, 0.4],
@@ -238,6 +241,61 @@ def test_the_command_prints_the_same_numbers_as_json(
     assert [r["error"] for r in learned] == pytest.approx(
         [r["error"] for r in watched.result["rows"] if r["design"] == LEARNED], rel=0.2
     )
+
+
+def test_patterns_that_are_given_take_part_at_equal_exposure(watched: Watched, tmp_path: Path) -> None:
+    """Half circles, given as a file, come out as half circles do; LEDs and exposures are matched by their numbers."""
+    made = problem(network=SMOOTH)
+    half = known_design(made, "half_circles")
+    patterns = replace(
+        half.task.result(design_parameters(half.task, half.levels, half.exposures, half.levels.new_zeros(1)), 0),
+        exposures=3 * half.exposures.double().numpy(),
+        name="mine",
+    )
+    turned = np.arange(len(made.leds))[::-1]
+    shuffled = replace(
+        patterns,
+        levels=patterns.levels[:, turned],
+        led_numbers=patterns.led_numbers[turned],
+        positions_mm=patterns.positions_mm[turned],
+        illumination_na=patterns.illumination_na[turned],
+    )
+    found = given_design(made, shuffled, "patterns 1")
+    assert found.title == "mine" and torch.equal(found.levels, half.levels)
+    assert found.exposures.tolist() == pytest.approx(half.exposures.tolist())
+    write_json(shuffled, tmp_path / "mine.json", Options(bits=8))
+    path = experiment_on_disk(tmp_path, training={"steps": 1}, network=SMOOTH)
+    words = [
+        "bench",
+        "design",
+        str(path),
+        "--seeds",
+        "1",
+        "--draws",
+        "1",
+        "--objects",
+        "1",
+        "-o",
+        str(tmp_path / "r.json"),
+    ]
+    assert cli.main([*words, "--patterns", str(tmp_path / "mine.json")]) == 0
+    rows = {
+        r["title"]: r["error"] for r in json.loads((tmp_path / "r.json").read_text())["rows"] if r["judge"] == SOLVER
+    }
+    assert rows["mine"] == pytest.approx(rows["half circles"], rel=1e-5)
+
+
+def test_patterns_that_cannot_take_part_are_refused() -> None:
+    made = problem()
+    patterns = made.result(start_parameters(made), 0)
+    with pytest.raises(DataError, match="the comparison is of 2 frames"):
+        given_design(
+            made, replace(patterns, levels=patterns.levels[:1], exposures=patterns.exposures[:1], row_names=("a",)), "x"
+        )
+    lit = int(patterns.led_numbers[(patterns.levels > 0).any(0)][0])
+    elsewhere = np.where(patterns.led_numbers == lit, 99, patterns.led_numbers)
+    with pytest.raises(DataError, match="lights LED 99, which is not among the 9 LEDs"):
+        given_design(made, replace(patterns, led_numbers=elsewhere), "x")
 
 
 def no_json(name: str) -> None:
