@@ -35,6 +35,17 @@ FPM_FIELDS = (
     ),
     Field(name="design.learn_exposure", label="Learn exposures", kind="bool"),
     Field(name="training.compare", label="Compare in the end", kind="bool"),
+    Field(
+        name="training.loss",
+        label="Asked of a picture",
+        kind="choice",
+        choices=(
+            ("complex", "The object"),
+            ("amplitude", "Its amplitude"),
+            ("phase", "Its phase"),
+            ("images", "Images of single LEDs"),
+        ),
+    ),
     Field(name="measurement.photons_per_led", label="Photons per LED", unit="e⁻"),
     Field(
         name="network.update",
