@@ -151,7 +151,8 @@ def test_gains_are_paired_by_seed_as_in_the_t_test(seeds: int) -> None:
     unpaired = stats.ttest_ind(other, learned).confidence_interval(0.95)
     assert interval.high - interval.low < unpaired.high - unpaired.low
     (spread,) = [s for s in result["spread_over_seeds"] if s["judge"] == SOLVER]
-    assert spread["spread"] == pytest.approx(learned.std(ddof=1) / learned.mean())
+    ratios = learned / other
+    assert spread["spread"] == pytest.approx(ratios.std(ddof=1) / ratios.mean())
 
 
 def test_one_seed_is_paired_by_held_out_objects() -> None:
@@ -182,7 +183,7 @@ def test_the_result_as_text_and_as_a_figure(watched: Watched, tmp_path: Path) ->
     found = row(watched.result, "hybrid", frames=watched.experiment.design.rows)
     (line,) = [text for text in lines if text.startswith("half circles with")]
     assert f"{found['error']:.3f}" in line and f"{100 * found['gain']:+.0f} %" in line
-    assert sum("spread by" in text for text in lines) == 2
+    assert sum("spreads by" in text for text in lines) == 2
     plot(watched.result, tmp_path / "frames.png")
     assert (tmp_path / "frames.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SettingsError, match="cannot write the figure"):
