@@ -251,6 +251,11 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
         from ptychoui.training.task import on_other_data
 
         experiment = on_other_data(experiment, arguments.data or None, arguments.geometry or None)
+    if getattr(arguments, "crop", None):
+        from ptychoui.settings import for_microscopes
+
+        experiment = for_microscopes(experiment)
+        experiment = experiment.replace(data=experiment.data.replace(region=arguments.crop))
     return experiment
 
 

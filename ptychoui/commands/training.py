@@ -47,6 +47,13 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", metavar="RUN", help="run folder (default: runs/NAME)")
     add_data(parser)
+    parser.add_argument(
+        "--crop",
+        type=whole(0),
+        nargs=3,
+        metavar=("ROW", "COLUMN", "SIZE"),
+        help="learn from this square of camera pixels of a measured stack (default: the middle)",
+    )
     parser.add_argument("--steps", type=whole(0), help="number of optimiser steps")
     parser.add_argument(
         "--strategy", help="auto, store_all, checkpoint, offload, binomial, reversible, inverse, greedy, segments"

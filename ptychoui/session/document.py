@@ -256,6 +256,14 @@ class Document(Undoable):
         self._change(label, replace(self._state, levels=levels, exposures=exposures), "")
         self._run_levels = levels  # they are in the run's folder
 
+    def to_train(self) -> Experiment:
+        """The experiment of a run: of a measured stack it learns from the square that reconstructions are asked for."""
+        experiment, plan = self.experiment, self.plan
+        asked = (plan.size_px, plan.center_row_px, plan.center_column_px) != (None, None, None)
+        if not isinstance(experiment, FpmExperiment) or not isinstance(self.dataset, ImageStack) or not asked:
+            return experiment
+        return experiment.replace(data=experiment.data.replace(region=plan.square(self.dataset.images.shape)))
+
     def reset_design(self) -> None:
         """Go back to the experiment's own start."""
         if self._state.levels is not None or self._state.exposures is not None:

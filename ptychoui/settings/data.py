@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ptychoui.settings.base import Settings
+from ptychoui.settings.base import QUIET, Settings
 
 
 class Images(Settings):
@@ -66,6 +66,14 @@ class DataSource(Settings):
     tile_px: int = Field(32, ge=8, le=4096, description="edge of a training tile in camera pixels")
     pad_px: int = Field(8, ge=0, le=512, description="simulated border around a tile, in camera pixels")
     tiles: int = Field(24, ge=1, le=100_000, description="tiles cut from a measured stack")
+    region: (
+        tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=16, le=2048)]] | None
+    ) = Field(
+        None,
+        description="first row, first column and edge of the square of a measured stack that is learned from and "
+        "scored, in camera pixels (default: the middle, up to 256 pixels)",
+        json_schema_extra=QUIET,
+    )
 
 
 class Reconstruct(Settings):

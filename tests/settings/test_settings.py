@@ -54,6 +54,7 @@ EVERY_FIELD = FpmExperiment(
         tile_px=40,
         pad_px=6,
         tiles=9,
+        region=(3, 5, 64),
     ),
     geometry=Geometry(
         microscope=Microscope(

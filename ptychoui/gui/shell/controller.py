@@ -67,7 +67,7 @@ class Controller(Opening):
         given = zip(("levels", "exposures"), document.changed_design, strict=True)
         start = {name: values for name, values in given if values is not None}
         measured = isinstance(document.dataset, ImageStack)
-        self._start(runs.new_run(document.experiment, folder, start, measured), "training", document.history)
+        self._start(runs.new_run(document.to_train(), folder, start, measured), "training", document.history)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""

@@ -59,7 +59,7 @@ def suited(experiment: FpmExperiment, dataset: ImageStack | TrainingSet, geometr
         experiment = experiment.replace(design=experiment.design.replace(dark_field_rows=0))
     for tile, pad in TILES:
         margin = min(experiment.training.margin_px, tile // 4)
-        if _holds(dataset, geometry.microscope.pixel_size_um, tile, pad, margin, experiment.training.holdout):
+        if _holds(dataset, experiment, geometry.microscope.pixel_size_um, tile, pad, margin):
             return experiment.replace(
                 data=experiment.data.replace(tile_px=tile, pad_px=pad),
                 training=experiment.training.replace(margin_px=margin),
@@ -104,11 +104,17 @@ def _of_seen_leds(stack: ImageStack, geometry: Geometry) -> Geometry:
 
 
 def _holds(
-    dataset: ImageStack | TrainingSet, pixel_um: float, tile_px: int, pad_px: int, margin_px: int, holdout: float
+    dataset: ImageStack | TrainingSet,
+    experiment: FpmExperiment,
+    pixel_um: float,
+    tile_px: int,
+    pad_px: int,
+    margin_px: int,
 ) -> bool:
     """Whether tiles for learning and for scoring, with their borders, fit into the data; pixel_um at the sample."""
     if isinstance(dataset, TrainingSet):
         span = tile_px + 2 * good_padding(tile_px, pad_px)
         return bool(dataset.objects.shape[-1] * dataset.pixel_size_um >= span * pixel_um)
-    side = int(min(dataset.images.shape[1:]))
+    region, holdout = experiment.data.region, experiment.training.holdout
+    side = int(min(dataset.images.shape[1:])) if region is None else region[2]
     return side >= 2 * tile_px + max(2, margin_px) and side * (1 - holdout) >= tile_px + max(2, margin_px)

@@ -19,7 +19,7 @@ from ptychoui.optics.geometry.microscope import Sampling
 from ptychoui.optics.objects import resampled
 from ptychoui.settings import FpmExperiment, Geometry
 from ptychoui.words import counted
-from ptychoui.workflows.crop import central_window, image_places
+from ptychoui.workflows.crop import CropRegion, central_window, image_places
 from ptychoui.workflows.explained_stack import PASSES, ExplainedStack, explain_stack
 
 EMPTY_SHARE = 0.4
@@ -181,7 +181,8 @@ def objects_of_stack(
     held = [place for place in possible if shows_something(place)] or possible
     empty = len(possible) - len(held)
     rows, columns = stack.images.shape[1:]
-    cut_from = "" if side == rows == columns else f"of the central {side} x {side} of {rows} x {columns} pixels "
+    named = "the central" if experiment.data.region is None else "the chosen"
+    cut_from = "" if side == rows == columns else f"of {named} {side} x {side} of {rows} x {columns} pixels "
     notes = (
         f"truth: the calibrated reconstruction {cut_from}from {counted(len(field.leds), 'image')}, amplitude residual "
         f"{field.amplitude_residual:.4f}, {field.fitted_residual:.4f} with brightness and stray light fitted; both "
@@ -212,6 +213,26 @@ def bands(experiment: FpmExperiment, side: int, tile: int) -> tuple[int, int]:
     return guard, border
 
 
+def region_of(experiment: FpmExperiment, stack: ImageStack) -> CropRegion:
+    """The square of a stack that is learned from: the experiment's, or the middle.
+
+    Raises
+    ------
+    DataError
+        If it reaches beyond the images.
+    """
+    rows, columns = stack.images.shape[1:]
+    if experiment.data.region is None:
+        return central_window((rows, columns))
+    row, column, size = experiment.data.region
+    if row + size > rows or column + size > columns:
+        raise DataError(
+            f"the square of {size} pixels at row {row}, column {column} reaches beyond images of {rows} x {columns}",
+            "move or shrink data.region",
+        )
+    return CropRegion(row=row, column=column, size_px=size)
+
+
 _LAST_FIELD: dict[tuple[object, ...], ExplainedStack] = {}
 
 
@@ -232,14 +253,15 @@ def explained_field(
     DataError
         If the stack is dark, too small, or lacks images.
     """
-    window = central_window(stack.images.shape[1:])
+    window = region_of(experiment, stack)
     bands(experiment, window.size_px, grids.tile_px)
     if not stack.extent[1] > 0:
         raise DataError("no pixel of the stack is above zero", "check the dark frame that was subtracted")
     if stack.geometry != geometry:
         stack = replace(stack, geometry=geometry)
     image_places(stack, led_array(geometry.array), stack.provenance.source)  # refuses before anything takes long
-    key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json(), grids.upsampling)
+    stack_key = (array_sha256(stack.images), stack.led_numbers.tobytes(), geometry.model_dump_json())
+    key = (*stack_key, grids.upsampling, window)
     if key not in _LAST_FIELD:
         tell(f"reconstructing what is learned from: {PASSES} passes over {counted(len(stack.images), 'image')}")
         explained = explain_stack if callback is None else partial(explain_stack, callback=callback)
