@@ -202,7 +202,8 @@ class FpmTask:
 
     def preflight(self, parameters: DesignParameters, callback: Callback) -> Preflight:
         """Feasibility of the present design, doubts about a measured stack, and a step size that is too long."""
-        judged = feasibility(*self.design_arrays(parameters), self.leds, self.geometry, self.experiment.measurement)
+        geometry = self.geometry.replace(microscope=self.microscope)
+        judged = feasibility(*self.design_arrays(parameters), self.leds, geometry, self.experiment.measurement)
         stable = largest_step(self, parameters.levels, parameters.exposures)
         warnings = [*doubts(self, callback), *judged.warnings]
         step = float(parameters.step.max())
