@@ -17,7 +17,6 @@ from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.optics.reconstruction.smooth_prior import reconstruct_smooth
 from ptychoui.tasks.fpm.contenders import Contender
 from ptychoui.tasks.fpm.examples import Objects
-from ptychoui.tasks.fpm.objectives import scores
 from ptychoui.tasks.fpm.parameters import DesignParameters, design_parameters, largest_step
 from ptychoui.training.gradients import evaluate
 
@@ -69,5 +68,5 @@ def solver_errors(design: Contender, examples: Objects, callback: Callable[[], N
         tensors = given.tensors
         data = DataTerm(tensors["weights"], tensors["offset"], tensors["amplitude"], task.measurement.variance_floor)
         found = reconstruct_smooth(task.physics, data, given.x, callback=callback)
-        errors.append(float(scores(task.object_of(found.x), example.truth).complex_error[0]))
+        errors.append(float(task.scores(found.x, example)["complex_error"][0]))
     return np.array(errors)

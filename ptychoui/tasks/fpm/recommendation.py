@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ptychoui.tasks.fpm.contenders import TITLES, known_design, learned_design, start_title
+from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design, learned_design, start_title
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
@@ -41,14 +42,13 @@ def recommend(task: FpmTask, parameters: DesignParameters, callback: Callable[[]
     callback
         Called between layers and evaluations: where the work can be given up by an exception.
     """
-    examples, tuning = _spread(task.held_out, JUDGED), _spread(task.training, TUNING)
+    examples = spread(task.held_out, JUDGED)
     learned = learned_design(task, parameters)
     settings = (start_parameters(task), parameters)
     by_network: dict[str, Errors] = {}
     known = {name: known_design(task, name) for name in TITLES}
     for name, design in known.items():
-        found = [float(network_errors(design, each, tuning, callback).mean()) for each in settings]
-        by_network[name] = network_errors(design, settings[int(np.argmin(found))], examples, callback)
+        by_network[name] = network_errors(design, suited(design, settings, callback), examples, callback)
     best = sorted(known, key=lambda name: float(by_network[name].mean()))[:TO_THE_SOLVER]
     of_learned = {
         NETWORK: network_errors(learned, parameters, examples, callback),
@@ -61,7 +61,20 @@ def recommend(task: FpmTask, parameters: DesignParameters, callback: Callable[[]
     return verdict(rows, len(examples), TERMS, start_title(task.experiment.design))
 
 
-def _spread(examples: Objects, count: int) -> Objects:
+def suited(
+    design: Contender, settings: Sequence[DesignParameters], callback: Callable[[], None] = lambda: None
+) -> DesignParameters:
+    """Of several settings of the network, those that suit a design best on some of the training tiles."""
+    tuning = spread(design.task.training, TUNING)
+    found = [float(network_errors(design, each, tuning, callback).mean()) for each in settings]
+    return settings[int(np.argmin(found))]
+
+
+def spread(examples: Objects, count: int) -> Objects:
     """So many of the examples, spread evenly over all."""
-    places = np.unique(np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int))
-    return examples.pick(places)
+    return examples.pick(spread_places(len(examples), count))
+
+
+def spread_places(of: int, count: int) -> NDArray[np.int64]:
+    """At most ``count`` places, (chosen,), spread evenly over the first ``of``."""
+    return np.unique(np.linspace(0, of - 1, min(count, of)).round().astype(np.int64))

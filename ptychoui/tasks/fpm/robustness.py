@@ -1,0 +1,258 @@
+"""How well a design holds when the microscope is not as stated, beside one that is known without learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ptychoui.errors import SettingsError
+from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design
+from ptychoui.tasks.fpm.examples import EMPTY_SHARE, Objects, bands, tiles_of_field
+from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
+from ptychoui.tasks.fpm.nuisances import ALL, NONE, NUISANCES, OTHER_TILES, MistakenTask, Nuisance, forgiving
+from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
+from ptychoui.tasks.fpm.recommendation import JUDGED, spread, spread_places, suited
+from ptychoui.tasks.fpm.task import FpmTask
+from ptychoui.training.verdict import compared
+from ptychoui.words import counted
+
+AGAINST = "half_circles"
+DRAWS = 5
+
+WORST = 10.0
+"""Error that counts for a reconstruction which is further off than that, or which diverged: 1 is an empty picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardRow:
+    """A design under one nuisance beside a known one, by one judge.
+
+    Attributes
+    ----------
+    nuisance, title, judge
+        What is otherwise than stated, as files and people call it, and how results were reconstructed.
+    tiles, draws
+        How many tiles were judged, and how often what is random was drawn.
+    error, times
+        Mean complex error of the design, and over that of the microscope as stated.
+    known, known_times
+        The same of the known design.
+    better, low, high
+        By how much the design's error is smaller, as a share of the known one's, and Student's 95 % interval of the
+        differences paired by tiles, each the mean over the draws; NaN for a single tile.
+    """
+
+    nuisance: str
+    title: str
+    judge: str
+    tiles: int
+    draws: int
+    error: float
+    times: float
+    known: float
+    known_times: float
+    better: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobustnessCard:
+    """How well a design holds.
+
+    Attributes
+    ----------
+    design, against
+        What is tried, and what it is held against, as people call them.
+    steps
+        Steps after which a run had this design.
+    rows
+        Every nuisance by every judge, the microscope as stated first.
+    """
+
+    design: str
+    against: str
+    steps: int
+    rows: tuple[CardRow, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What hurts most by one nuisance, and where the known design is better for certain."""
+        apart = (NONE.name, OTHER_TILES.name, ALL.name)
+        worst = max([row for row in self.rows if row.nuisance not in apart] or self.rows, key=lambda row: row.times)
+        lost = list(dict.fromkeys(row.title for row in self.rows if row.high < 0))
+        return (
+            f"most harmful to {self.design}: {worst.title}, with {worst.times:.2g} times the error as stated by "
+            f"{worst.judge} ({worst.known_times:.2g} times with {self.against}); for certain worse than "
+            f"{self.against}: {', '.join(lost) or 'nowhere'}"
+        )
+
+    @property
+    def basis(self) -> str:
+        """How much the card rests on."""
+        draws = max(row.draws for row in self.rows)
+        return (
+            f"complex errors on {counted(self.rows[0].tiles, 'held-out tile')}, 1 is an empty picture; times: over the "
+            f"error as stated; the mean of {counted(draws, 'draw')} of what is random"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> Self:
+        """What `record` gave.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing or is no such record.
+        """
+        known: list[dict[str, Any]] = [
+            {name: np.nan if value is None else value for name, value in row.items()} for row in values["rows"]
+        ]
+        rows = tuple(CardRow(**row) for row in known)
+        if not rows:
+            raise ValueError("a card without rows")
+        return cls(design=str(values["design"]), against=str(values["against"]), steps=int(values["steps"]), rows=rows)
+
+    def cells(self) -> list[list[str]]:
+        """The card as a table: a header, then a line for every row."""
+        header = ["", "judge", self.design, "times", self.against, "times", "error smaller by (95 % interval)"]
+        return [header, *(_cells(row) for row in self.rows)]
+
+
+def _cells(row: CardRow) -> list[str]:
+    interval = f" ({100 * row.low:+.0f} to {100 * row.high:+.0f} %)" if np.isfinite(row.low) else ""
+    return [
+        row.title,
+        row.judge,
+        f"{row.error:.3f}",
+        f"{row.times:.2f}",
+        f"{row.known:.3f}",
+        f"{row.known_times:.2f}",
+        f"{100 * row.better:+.0f} %{interval}",
+    ]
+
+
+def robustness(
+    design: Contender,
+    parameters: DesignParameters,
+    against: str = AGAINST,
+    draws: int = DRAWS,
+    steps: int = 0,
+    tell: Callable[[str], None] = lambda _sentence: None,
+    callback: Callable[[], None] = lambda: None,
+) -> RobustnessCard:
+    """Try a design, and a known one with equal frames and equal exposure, under every nuisance of `NUISANCES`.
+
+    Measurements are of held-out tiles; the same tiles, noise and draws for both designs and both judges.
+
+    Parameters
+    ----------
+    parameters
+        Of the network that judges the design; the known one gets those at the start where they suit it better.
+    against
+        One of `contenders.TITLES`.
+    draws
+        How often what is random of a nuisance is drawn, 1 or more.
+    tell
+        Hears which nuisance is tried.
+    callback
+        Called between layers and evaluations: where the work can be given up by an exception.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such known design, or nothing is to be drawn.
+    GeometryError
+        If the tile's grid does not hold the LEDs of a shifted array.
+    """
+    if against not in TITLES:
+        raise SettingsError(f"there is no design {against!r} to compare with", f"there are: {', '.join(TITLES)}")
+    if draws < 1:
+        raise SettingsError(f"{draws} draws of what is random: at least 1 is needed", "leave --draws out")
+    known = known_design(design.task, against)
+    settings = suited(known, (start_parameters(design.task), parameters), callback)
+    pairs = ((design, parameters), (known, settings))
+    judged = spread(design.task.held_out, JUDGED)
+    stated: dict[tuple[str, int], float] = {}
+    rows = []
+    for nuisance in NUISANCES:
+        tell(nuisance.title)
+        tiles = other_tiles(design.task) if nuisance is OTHER_TILES else judged
+        times = draws if nuisance.random else 1
+        found = [_errors(*pair, nuisance, tiles, times, callback) for pair in pairs]
+        for judge in (NETWORK, SOLVER):
+            of_design, of_known = (each[judge] for each in found)
+            row = compared(nuisance.name, nuisance.title, judge, of_known, of_design)
+            if nuisance is NONE:
+                stated |= {(judge, 0): row.learned, (judge, 1): row.error}
+            rows.append(
+                CardRow(
+                    nuisance=nuisance.name,
+                    title=nuisance.title,
+                    judge=judge,
+                    tiles=len(tiles),
+                    draws=times,
+                    error=row.learned,
+                    times=row.learned / stated[judge, 0],
+                    known=row.error,
+                    known_times=row.error / stated[judge, 1],
+                    better=row.gain,
+                    low=row.low,
+                    high=row.high,
+                )
+            )
+    return RobustnessCard(design=design.title, against=known.title, steps=steps, rows=tuple(rows))
+
+
+def _errors(
+    design: Contender,
+    parameters: DesignParameters,
+    nuisance: Nuisance,
+    tiles: Objects,
+    draws: int,
+    callback: Callable[[], None],
+) -> dict[str, Errors]:
+    """Complex errors (E,) of a design under a nuisance, by every judge: the mean over the draws."""
+    sums = {judge: np.zeros(len(tiles)) for judge in (NETWORK, SOLVER)}
+    for draw in range(draws):
+        # The same draws for every design.
+        rng = np.random.default_rng([design.task.experiment.seed, 2, draw])
+        task: MistakenTask = nuisance.task(forgiving(design.task), rng)
+        examples = nuisance.examples(tiles, rng)
+        mistaken = replace(design, task=task)
+        sums[NETWORK] += np.minimum(network_errors(mistaken, parameters, examples, callback), WORST)
+        sums[SOLVER] += np.minimum(solver_errors(mistaken, examples, callback), WORST)
+    return {judge: total / draws for judge, total in sums.items()}
+
+
+def other_tiles(task: FpmTask) -> Objects:
+    """Held-out tiles that `spread` does not choose: of a measured stack those half a tile beside its own.
+
+    Where all simulated objects are judged already, every second of them.
+    """
+    if task.field is not None:
+        side, tile = task.field.window.size_px, task.grids.tile_px
+        guard, border = bands(task.experiment, side, tile)
+        rows = range(tile // 2, side - tile + 1, tile)
+        places = [(row, column) for row in rows for column in sorted({border + guard, side - tile})]
+        if places:
+            found = _shown(tiles_of_field(task.experiment, task.grids, task.field, places, 1), task.held_out)
+            if len(found):
+                return spread(found, JUDGED)
+    count = len(task.held_out)
+    others = np.setdiff1d(np.arange(count), spread_places(count, JUDGED))
+    return spread(task.held_out.pick(others if len(others) else np.arange(0, count, 2)), JUDGED)
+
+
+def _shown(tiles: Objects, like: Objects) -> Objects:
+    """The tiles that show something, as tensors of the kind of others: errors are relative to what there is to show."""
+    contrast, usual = (each.truth.flatten(1).std(1).cpu().numpy() for each in (tiles, like))
+    kept = tiles.pick(np.flatnonzero(contrast >= EMPTY_SHARE * np.sqrt(np.mean(usual**2))))
+    return replace(kept, intensities=kept.intensities.to(like.intensities), truth=kept.truth.to(like.truth))
