@@ -22,24 +22,13 @@ from ptychoui.settings import Microscope
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.objectives import without_ramp
 from ptychoui.tasks.fpm.task import FpmTask
+from ptychoui.tasks.fpm.training_nuisances import DIMMEST, LIGHT, STRAY, UNEVEN
 
 SHIFT = 0.2
 """Of the array, in units of its pitch."""
 
 TURN_DEG = 1.0
 DEFOCUS_UM = 5.0
-
-UNEVEN = 0.1
-"""RMS error of the brightness of single LEDs."""
-
-LIGHT = 0.5
-"""Share of the light that is left."""
-
-STRAY = 0.01
-"""Stray light of every lit LED, in units of its open field."""
-
-DIMMEST = 0.05
-"""Smallest factor of an LED's brightness."""
 
 
 class MistakenTask(FpmTask):
