@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ptychoui.errors import SettingsError
+from ptychoui.errors import GeometryError, SettingsError
 from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design
 from ptychoui.tasks.fpm.examples import EMPTY_SHARE, Objects, bands, tiles_of_field
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
@@ -71,12 +71,15 @@ class RobustnessCard:
         Steps after which a run had this design.
     rows
         Every nuisance by every judge, the microscope as stated first.
+    left_out
+        Nuisances that could not be tried, and why: sentences.
     """
 
     design: str
     against: str
     steps: int
     rows: tuple[CardRow, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -118,7 +121,13 @@ class RobustnessCard:
         rows = tuple(CardRow(**row) for row in known)
         if not rows:
             raise ValueError("a card without rows")
-        return cls(design=str(values["design"]), against=str(values["against"]), steps=int(values["steps"]), rows=rows)
+        return cls(
+            design=str(values["design"]),
+            against=str(values["against"]),
+            steps=int(values["steps"]),
+            rows=rows,
+            left_out=tuple(str(each) for each in values["left_out"]),
+        )
 
     def cells(self) -> list[list[str]]:
         """The card as a table: a header, then a line for every row."""
@@ -150,7 +159,8 @@ def robustness(
 ) -> RobustnessCard:
     """Try a design, and a known one with equal frames and equal exposure, under every nuisance of `NUISANCES`.
 
-    Measurements are of held-out tiles; the same tiles, noise and draws for both designs and both judges.
+    Measurements are of held-out tiles; the same tiles, noise and draws for both designs and both judges. What cannot be
+    tried, as a shift of the array beyond what the tile's grid holds, is left out with a sentence.
 
     Parameters
     ----------
@@ -169,8 +179,6 @@ def robustness(
     ------
     SettingsError
         If there is no such known design, or nothing is to be drawn.
-    GeometryError
-        If the tile's grid does not hold the LEDs of a shifted array.
     """
     if against not in TITLES:
         raise SettingsError(f"there is no design {against!r} to compare with", f"there are: {', '.join(TITLES)}")
@@ -181,15 +189,24 @@ def robustness(
     pairs = ((design, parameters), (known, settings))
     judged = spread(design.task.held_out, JUDGED)
     stated: dict[tuple[str, int], float] = {}
-    rows = []
+    rows: list[CardRow] = []
+    left_out: list[str] = []
     for nuisance in NUISANCES:
         tell(nuisance.title)
         tiles = other_tiles(design.task) if nuisance is OTHER_TILES else judged
+        if not len(tiles):
+            left_out.append(f"{nuisance.title}: all held-out tiles are judged already")
+            continue
         times = draws if nuisance.random else 1
-        found = [_errors(*pair, nuisance, tiles, times, callback) for pair in pairs]
+        try:
+            of_design, of_known = (_errors(*pair, nuisance, tiles, times, callback) for pair in pairs)
+        except GeometryError as error:
+            if nuisance is NONE:
+                raise
+            left_out.append(f"{nuisance.title}: {error.message}")
+            continue
         for judge in (NETWORK, SOLVER):
-            of_design, of_known = (each[judge] for each in found)
-            row = compared(nuisance.name, nuisance.title, judge, of_known, of_design)
+            row = compared(nuisance.name, nuisance.title, judge, of_known[judge], of_design[judge])
             if nuisance is NONE:
                 stated |= {(judge, 0): row.learned, (judge, 1): row.error}
             rows.append(
@@ -208,7 +225,9 @@ def robustness(
                     high=row.high,
                 )
             )
-    return RobustnessCard(design=design.title, against=known.title, steps=steps, rows=tuple(rows))
+    return RobustnessCard(
+        design=design.title, against=known.title, steps=steps, rows=tuple(rows), left_out=tuple(left_out)
+    )
 
 
 def _errors(
@@ -241,7 +260,7 @@ def _errors(
 def other_tiles(task: FpmTask) -> Objects:
     """Held-out tiles that `spread` does not choose: of a measured stack those half a tile beside its own.
 
-    Where all simulated objects are judged already, every second of them.
+    None where all simulated objects are judged already.
     """
     if task.field is not None:
         side, tile = task.field.window.size_px, task.grids.tile_px
@@ -250,11 +269,11 @@ def other_tiles(task: FpmTask) -> Objects:
         places = [(row, column) for row in rows for column in sorted({border + guard, side - tile})]
         if places:
             found = _shown(tiles_of_field(task.experiment, task.grids, task.field, places, 1), task.held_out)
-            if len(found):
-                return spread(found, JUDGED)
+            return spread(found, JUDGED) if len(found) else found
     count = len(task.held_out)
     others = np.setdiff1d(np.arange(count), spread_places(count, JUDGED))
-    return spread(task.held_out.pick(others if len(others) else np.arange(0, count, 2)), JUDGED)
+    rest = task.held_out.pick(others)
+    return spread(rest, JUDGED) if len(rest) else rest
 
 
 def _shown(tiles: Objects, like: Objects) -> Objects:

@@ -19,13 +19,14 @@ from training.small import experiment_on_disk, problem
 from ptychoui.cli import main
 from ptychoui.data.files import json_text
 from ptychoui.errors import SettingsError
+from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.settings import load_experiment
 from ptychoui.tasks.fpm import robustness as robustness_module
 from ptychoui.tasks.fpm import robustness_runs
 from ptychoui.tasks.fpm.contenders import Contender, learned_design
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER
-from ptychoui.tasks.fpm.nuisances import NONE, NUISANCES
+from ptychoui.tasks.fpm.nuisances import NONE, NUISANCES, OTHER_TILES, Nuisance, believing
 from ptychoui.tasks.fpm.parameters import start_parameters
 from ptychoui.tasks.fpm.recommendation import JUDGED, spread
 from ptychoui.tasks.fpm.robustness import WORST, RobustnessCard, other_tiles, robustness
@@ -83,8 +84,10 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 def test_the_card_holds_means_ratios_and_paired_intervals(planted: Calls) -> None:
     found = card(draws=3)
-    assert [row.nuisance for row in found.rows[::2]] == [one.name for one in NUISANCES]
-    assert [row.judge for row in found.rows] == [NETWORK, SOLVER] * len(NUISANCES)
+    tried = [one.name for one in NUISANCES if one is not OTHER_TILES]
+    assert [row.nuisance for row in found.rows[::2]] == tried
+    assert [row.judge for row in found.rows] == [NETWORK, SOLVER] * len(tried)
+    assert found.left_out == ("other tiles: all held-out tiles are judged already",)
     by = {(row.nuisance, row.judge): row for row in found.rows}
     stated = by["none", NETWORK]
     tiles = np.arange(2)
@@ -164,10 +167,23 @@ def test_a_card_comes_back_from_its_record(planted: Calls) -> None:
     values = json.loads(json_text(found.record()))
     again = RobustnessCard.from_record(values)
     assert repr(again) == repr(found) and again.cells() == found.cells()
-    (single,) = [row for row in again.cells() if row[0] == "other tiles" and row[1] == NETWORK]
-    assert np.isnan(again.rows[-4].low) and "(" not in single[-1], "one tile has no interval"
+    values["rows"][0] |= {"low": None, "high": None}
+    single = RobustnessCard.from_record(values)
+    assert np.isnan(single.rows[0].low) and "(" not in single.cells()[1][-1], "one tile has no interval"
     with pytest.raises(ValueError, match="without rows"):
         RobustnessCard.from_record(values | {"rows": []})
+
+
+def test_what_the_grid_does_not_hold_is_left_out(planted: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = Nuisance(name="shift", title="far aside", task=lambda task, _rng: believing(task, leds=_far(task)))
+    monkeypatch.setattr(robustness_module, "NUISANCES", (NONE, far))
+    found = card()
+    assert {row.nuisance for row in found.rows} == {"none"} and found.sentence
+    assert len(found.left_out) == 1 and found.left_out[0].startswith("far aside: ")
+
+
+def _far(task: FpmTask) -> LedArray:
+    return replace(task.leds, illumination_na=task.leds.illumination_na + 2.0)
 
 
 # Tiles -----------------------------------------------------------------------------------------------
@@ -180,7 +196,7 @@ def test_other_simulated_objects_are_those_that_nobody_judged() -> None:
     rest = other_tiles(replace(task, held_out=numbered))
     judged = spread(numbered, JUDGED)
     assert not set(rest.sources.tolist()) & set(judged.sources.tolist()) and len(rest) == JUDGED
-    assert len(other_tiles(task)) == 1, "of two, every second"
+    assert len(other_tiles(task)) == 0, "both are judged already"
 
 
 def test_other_tiles_of_a_measured_stack_lie_beside_its_own_in_the_held_out_part() -> None:
