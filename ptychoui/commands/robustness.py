@@ -84,5 +84,4 @@ def _table(card: RobustnessCard) -> str:
     lines = card.cells()
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    left_out = [f"left out: {each}" for each in card.left_out]
-    return "\n".join([*shown, "", *left_out, card.basis, card.sentence, ""])
+    return "\n".join([*shown, "", card.basis, card.sentence, *card.notes, ""])

@@ -191,6 +191,6 @@ def _card(card: RobustnessCard | None) -> str:
     lines = [[html.escape(cell) for cell in line] for line in card.cells()]
     head = "".join(f"<th>{cell}</th>" for cell in lines[0])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines[1:])
-    sentences = (card.sentence, card.basis, *(f"left out: {each}" for each in card.left_out))
+    sentences = (card.sentence, *card.notes, card.basis)
     said = "".join(f"<p>{html.escape(sentence)}.</p>" for sentence in sentences)
     return f"<h2>robustness</h2>{said}<table><tr>{head}</tr>{body}</table>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -9,10 +10,22 @@ from typing import Any, Self
 import numpy as np
 
 from ptychoui.errors import GeometryError, SettingsError
+from ptychoui.optics.geometry.pose import SHIFT_X
 from ptychoui.tasks.fpm.contenders import TITLES, Contender, known_design
 from ptychoui.tasks.fpm.examples import EMPTY_SHARE, Objects, bands, tiles_of_field
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_errors
-from ptychoui.tasks.fpm.nuisances import ALL, NONE, NUISANCES, OTHER_TILES, MistakenTask, Nuisance, forgiving
+from ptychoui.tasks.fpm.nuisances import (
+    ALL,
+    NONE,
+    NUISANCES,
+    OTHER_TILES,
+    SHIFT,
+    MistakenTask,
+    Nuisance,
+    forgiving,
+    moved_leds,
+    pitch_mm,
+)
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
 from ptychoui.tasks.fpm.recommendation import JUDGED, spread, spread_places, suited
 from ptychoui.tasks.fpm.task import FpmTask
@@ -21,6 +34,9 @@ from ptychoui.words import counted
 
 AGAINST = "half_circles"
 DRAWS = 5
+
+LIT = 0.01
+"""Level above which an LED counts as lit."""
 
 WORST = 10.0
 """Error that counts for a reconstruction which is further off than that, or which diverged: 1 is an empty picture."""
@@ -71,15 +87,15 @@ class RobustnessCard:
         Steps after which a run had this design.
     rows
         Every nuisance by every judge, the microscope as stated first.
-    left_out
-        Nuisances that could not be tried, and why: sentences.
+    notes
+        Nuisances that could not be tried, and what to change: sentences.
     """
 
     design: str
     against: str
     steps: int
     rows: tuple[CardRow, ...]
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -126,7 +142,7 @@ class RobustnessCard:
             against=str(values["against"]),
             steps=int(values["steps"]),
             rows=rows,
-            left_out=tuple(str(each) for each in values["left_out"]),
+            notes=tuple(str(each) for each in values["notes"]),
         )
 
     def cells(self) -> list[list[str]]:
@@ -190,12 +206,12 @@ def robustness(
     judged = spread(design.task.held_out, JUDGED)
     stated: dict[tuple[str, int], float] = {}
     rows: list[CardRow] = []
-    left_out: list[str] = []
+    notes = near_the_edge(design)
     for nuisance in NUISANCES:
         tell(nuisance.title)
         tiles = other_tiles(design.task) if nuisance is OTHER_TILES else judged
         if not len(tiles):
-            left_out.append(f"{nuisance.title}: all held-out tiles are judged already")
+            notes.append(f"left out: {nuisance.title}: all held-out tiles are judged already")
             continue
         times = draws if nuisance.random else 1
         try:
@@ -203,7 +219,7 @@ def robustness(
         except GeometryError as error:
             if nuisance is NONE:
                 raise
-            left_out.append(f"{nuisance.title}: {error.message}")
+            notes.append(f"left out: {nuisance.title}: {error.message}")
             continue
         for judge in (NETWORK, SOLVER):
             row = compared(nuisance.name, nuisance.title, judge, of_known[judge], of_design[judge])
@@ -225,9 +241,7 @@ def robustness(
                     high=row.high,
                 )
             )
-    return RobustnessCard(
-        design=design.title, against=known.title, steps=steps, rows=tuple(rows), left_out=tuple(left_out)
-    )
+    return RobustnessCard(design=design.title, against=known.title, steps=steps, rows=tuple(rows), notes=tuple(notes))
 
 
 def _errors(
@@ -255,6 +269,22 @@ def _errors(
             # One by one, so that a tile has the same noise whatever is tried.
             by_solver[tile] = min(float(solver_errors(mistaken, examples.part(tile, tile + 1), callback)[0]), WORST)
     return {NETWORK: by_network / draws, SOLVER: by_solver}
+
+
+def near_the_edge(design: Contender) -> list[str]:
+    """A sentence if LEDs are lit that a shift of the array turns from bright to dark field, or back."""
+    task, change = design.task, np.zeros(6)
+    change[SHIFT_X] = SHIFT * pitch_mm(task)
+    reach = float(np.abs(moved_leds(task, change).illumination_na - task.leds.illumination_na).max())
+    lit = (design.levels > LIT).any(0).cpu().numpy()
+    near = int((lit & (np.abs(task.leds.radius_na - task.objective_na) <= reach)).sum())
+    if not near:
+        return []
+    guard = math.ceil(1e3 * reach) / 1e3
+    return [
+        f"{counted(near, 'LED')} lit within {reach:.2g} of the objective's NA, which a shift of the array turns from bright "
+        f"to dark field: learn with design.guard_na = {guard:g}, which keeps such LEDs dark"
+    ]
 
 
 def other_tiles(task: FpmTask) -> Objects:
