@@ -282,8 +282,8 @@ def near_the_edge(design: Contender) -> list[str]:
         return []
     guard = math.ceil(1e3 * reach) / 1e3
     return [
-        f"{counted(near, 'LED')} lit within {reach:.2g} of the objective's NA, which a shift of the array turns from bright "
-        f"to dark field: learn with design.guard_na = {guard:g}, which keeps such LEDs dark"
+        f"{counted(near, 'LED')} lit within {reach:.2g} of the objective's NA, which a shift of the array turns from "
+        f"bright to dark field: learn with design.guard_na = {guard:g}, which keeps such LEDs dark"
     ]
 
 
