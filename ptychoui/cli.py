@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from ptychoui import __version__
-from ptychoui.commands import bench, calibrate, data, profile, reconstruct, training, window
+from ptychoui.commands import bench, calibrate, data, profile, reconstruct, robustness, training, window
 from ptychoui.engine.waiting import choose_waiting
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
@@ -31,6 +31,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "export",
+    "robustness",
     "bench",
     "doctor",
 )
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (window, data, reconstruct, calibrate, profile, training, bench):
+    for module in (window, data, reconstruct, calibrate, profile, training, robustness, bench):
         module.add_commands(commands)
     return parser
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.design.phase_transfer import sign_of_phase
 from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.settings import Geometry, Measurement
 
@@ -27,7 +28,8 @@ class Feasibility:
     coverage
         Share of the synthetic aperture's disc that the lit LEDs' pupils cover.
     phase_sensitivity
-        Largest antisymmetric part of the weak-phase transfer function over all rows, 0 (blind) to 1.
+        Largest antisymmetric part of the weak-phase transfer function over all rows, 0 (blind) to 1: see
+        `phase_transfer`.
     warnings
         Sentences with what to change.
     """
@@ -73,7 +75,7 @@ def feasibility(
         photons = float(0.01 * weights[dark_rows].sum(1).mean() * measurement.photons_per_led)
     saturated = tuple(int(r) for r in np.flatnonzero(open_field * measurement.photons_per_led > measurement.full_well))
     coverage = _coverage(leds.illumination_na[lit.any(0)], na)
-    sensitivity = max((phase_transfer_peak(row, leds, na) for row in weights), default=0.0)
+    sign = sign_of_phase(levels, exposures, leds, geometry.microscope)
     warnings = []
     if saturated:
         warnings.append(
@@ -82,10 +84,8 @@ def feasibility(
         )
     if not np.isnan(photons) and photons < 10:
         warnings.append("dark-field rows collect fewer than 10 photons per pixel: lengthen their exposure")
-    if sensitivity < 0.02:
-        warnings.append(
-            "every pattern is symmetric: an in-focus microscope cannot tell the sign of phase from it; light one side"
-        )
+    if sign.warning:
+        warnings.append(sign.warning)
     empty = np.flatnonzero(~lit.any(1))
     if len(empty):
         warnings.append(f"rows {', '.join(str(r + 1) for r in empty)} light no LED")
@@ -94,7 +94,7 @@ def feasibility(
         dark_field_photons=photons,
         saturated_rows=saturated,
         coverage=coverage,
-        phase_sensitivity=sensitivity,
+        phase_sensitivity=sign.peak,
         warnings=tuple(warnings),
     )
 
@@ -116,23 +116,3 @@ def _coverage(lit_na: NDArray[np.float64], objective_na: float) -> float:
         covered |= np.hypot(x - kx, y - ky) <= objective_na
     disc = np.hypot(x, y) <= radius
     return float((covered & disc).sum() / disc.sum())
-
-
-def phase_transfer_peak(weights: NDArray[np.float64], leds: LedArray, objective_na: float) -> float:
-    """Largest value of the weak-phase transfer function of one row, relative to its light.
-
-    |sum_l C_l P(k_l) [P(k_l + k) - P(k_l - k)]| / sum_l C_l P(k_l): zero for a symmetric pattern
-    (Tian and Waller, Opt. Express 23, 11394 (2015), equation 7, with a real even pupil).
-    """
-    direct = weights * leds.bright_field(objective_na)
-    total = direct.sum()
-    if total <= 0:
-        return 0.0
-    x, y = _grid(2 * objective_na, 33)
-    transfer = np.zeros(x.shape)
-    for (kx, ky), weight in zip(leds.illumination_na, direct, strict=True):
-        if weight > 0:
-            plus = np.hypot(kx + x, ky + y) <= objective_na
-            minus = np.hypot(kx - x, ky - y) <= objective_na
-            transfer += weight * (plus.astype(float) - minus)
-    return float(np.abs(transfer).max() / total)

@@ -16,6 +16,8 @@ from ptychoui.errors import RunError
 from ptychoui.export.results import export_result
 from ptychoui.settings import kind_of
 from ptychoui.tasks.fpm.events import PatternSnapshot
+from ptychoui.tasks.fpm.robustness import RobustnessCard
+from ptychoui.tasks.fpm.robustness_runs import kept_card
 from ptychoui.training.events import ShownArray
 from ptychoui.training.task import AnyTask
 from ptychoui.training.trainer import Trainer
@@ -167,6 +169,7 @@ def _page(trainer: Trainer[AnyTask], events: list[dict[str, Any]], pictures: dic
         rows.insert(2, (f"held-out {metric.label}", f"{scores[0][metric.name]:.3f} -> {scores[-1][metric.name]:.3f}"))
         rows.insert(3, ("held-out loss", f"{scores[0]['loss']:.4f} -> {scores[-1]['loss']:.4f}"))
     cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
+    card = kept_card(trainer.folder.path, trainer.step) if trainer.folder else None
     images = "".join(
         f"<h2>{name}</h2><img alt='{name}' src='data:image/png;base64,{base64.b64encode(data).decode()}'>"
         for name, data in pictures.items()
@@ -177,5 +180,17 @@ def _page(trainer: Trainer[AnyTask], events: list[dict[str, Any]], pictures: dic
     )
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(experiment.name)}</title>"
-        f"<style>{style}</style><h1>{html.escape(experiment.name)}</h1><table>{cells}</table>{images}</html>\n"
+        f"<style>{style}</style><h1>{html.escape(experiment.name)}</h1><table>{cells}</table>{_card(card)}{images}</html>\n"
     )
+
+
+def _card(card: RobustnessCard | None) -> str:
+    """How well the patterns hold when the microscope is not as stated, where that was tried."""
+    if card is None:
+        return ""
+    lines = [[html.escape(cell) for cell in line] for line in card.cells()]
+    head = "".join(f"<th>{cell}</th>" for cell in lines[0])
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines[1:])
+    sentences = (card.sentence, *card.notes, card.basis)
+    said = "".join(f"<p>{html.escape(sentence)}.</p>" for sentence in sentences)
+    return f"<h2>robustness</h2>{said}<table><tr>{head}</tr>{body}</table>"

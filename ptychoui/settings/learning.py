@@ -26,6 +26,12 @@ class Measurement(Settings):
         description="physical: shot and read noise of the multiplexed exposure; "
         "published: noisy single-LED images are summed (understates the variance); none",
     )
+    nuisances: bool = Field(
+        False,
+        description="learn with light that is not as stated: in every step LEDs 10 % RMS brighter or dimmer, half to "
+        "all of the photons and up to 1 % of stray light; scores are of the microscope as stated",
+        json_schema_extra=QUIET,
+    )
 
 
 class Design(Settings):

@@ -13,7 +13,6 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.optics.geometry.curvature import curved_light
 from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.optics.geometry.microscope import Sampling
-from ptychoui.optics.quality.bright_field import bright_field_finding
 from ptychoui.settings import Microscope, Reconstruct
 from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction
@@ -87,10 +86,7 @@ def explain_stack(
         If window, images, LEDs and grids do not fit together.
     """
     work = WindowReconstruction(stack, Reconstruct(passes=PASSES), window, device=device, callback=callback)
-    means = work.images.mean((1, 2), dtype=np.float64)
-    contradiction = bright_field_finding(means, work.leds, work.work.geometry.microscope.objective_na)
-    if contradiction is not None:
-        work.work.contradictions = (contradiction.sentence,)
+    work.check()
     for _done in work.run():
         pass
     found = work.work.result()

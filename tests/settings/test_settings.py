@@ -111,7 +111,13 @@ EVERY_FIELD = FpmExperiment(
         ),
     ),
     measurement=Measurement(
-        photons_per_led=1234.5, read_noise=1.5, background=0.01, full_well=2e4, adc_bits=10, noise="published"
+        photons_per_led=1234.5,
+        read_noise=1.5,
+        background=0.01,
+        full_well=2e4,
+        adc_bits=10,
+        noise="published",
+        nuisances=True,
     ),
     design=Design(
         bright_field_rows=2,

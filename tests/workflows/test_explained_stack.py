@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from optics.calibration.test_geometry_check import MEASURED, measured
+from optics.quality.test_led_neighbours import exchanged
 from optics.setups import figure
 
 from ptychoui.data.dataset import ImageStack
@@ -96,6 +97,22 @@ def test_its_window_lies_in_the_middle_of_longer_images() -> None:
     found = explain_stack(wide, central_window(wide.images.shape[1:]))
     assert (found.window.row, found.window.column, found.window.size_px) == (0, 20, 64)
     assert found.images.shape == (81, 64, 64) and found.object.shape == (64 * found.upsampling,) * 2
+
+
+@pytest.mark.parametrize("planted", ["right", "rows", "mirrored", "turned"])
+def test_a_wrong_order_or_layout_is_among_the_warnings(planted: str) -> None:
+    """They come before anything is learned: `tasks.fpm.truth.doubts`."""
+    stack = off_stack("coins")[0]
+    if planted == "rows":
+        stack = exchanged(stack, 0)
+    pose = {"mirrored": {"flip_x": True}, "turned": {"rotation_deg": 90.0}}.get(planted, {})
+    array = stack.geometry.array  # type: ignore[union-attr]
+    turned = array.replace(pose=array.pose.replace(**pose))
+    stack = replace(stack, geometry=stack.geometry.replace(array=turned))  # type: ignore[union-attr]
+    said = explain_stack(stack, central_window(stack.images.shape[1:])).warnings
+    wrong = [one for one in said if "exchanged" in one or "another layout" in one]
+    assert bool(wrong) == (planted != "right"), said
+    assert planted != "rows" or "rows of LEDs seem to be exchanged" in wrong[0]
 
 
 @pytest.mark.slow

@@ -47,8 +47,7 @@ from ptychoui.tasks.fpm.contenders import (
     start_title,
 )
 from ptychoui.tasks.fpm.examples import Objects
-from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_objects
-from ptychoui.tasks.fpm.objectives import scores
+from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_outputs
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
 from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
 from ptychoui.tasks.fpm.tuning import tuned_network
@@ -165,8 +164,9 @@ def one_run(
         found: dict[str, Errors] = {}
         if own is not None:
             found[NETWORK] = network_errors(design, own, examples)
-        objects = solver_objects(design, examples)
-        found[SOLVER] = scores(objects, examples.truth).complex_error.double().cpu().numpy()
+        outputs = solver_outputs(design, examples)
+        found[SOLVER] = design.task.scores(outputs, examples)["complex_error"].double().cpu().numpy()
+        objects = design.task.object_of(outputs)
         titles[design.name] = NAMES.get(design.name, design.title)
         errors[design.name] = {name: values.tolist() for name, values in found.items()}
         rings[design.name], frequency = _correlation(objects, examples.truth, task.grids.object_pixel_um)

@@ -3,7 +3,8 @@
 1. *Bright field*: the images that are bright must be those of LEDs inside the objective's NA.
 2. *Circles*: in bright-field spectra (`circles`) they stand where the LEDs' directions put them, and are as large as
    NA, wavelength and pixel make them.
-3. *Layout*: short reconstructions, with brightness and stray light fitted, explain the images no worse than with the
+3. *Order*: images of neighbouring LEDs are more alike than those of any two, and no two rows the other way round.
+4. *Layout*: short reconstructions, with brightness and stray light fitted, explain the images no worse than with the
    array mirrored or its axes exchanged. Half a turn is not tested: it changes the sign of phase alone.
 """
 
@@ -22,6 +23,7 @@ from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.optics.geometry.pose import VARIANTS, Variant, changes, directions, laid_out
 from ptychoui.optics.geometry.pupil_series import radial_order
 from ptychoui.optics.quality.bright_field import Finding, bright_field_finding
+from ptychoui.optics.quality.led_neighbours import order_finding
 from ptychoui.optics.reconstruction.stack import StackReconstruction
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
 
@@ -313,6 +315,7 @@ def check_geometry(
     found = [bright_field_finding(means, leds, geometry.microscope.objective_na)]
     by_circles, posed = circle_findings(geometry, images, field_point_um)
     found += by_circles
+    found.append(order_finding(images, leds, geometry.array, geometry.microscope.objective_na))
     if leds.bright_field(geometry.microscope.objective_na).any():
         found.append(try_other_layouts(geometry, images, field_point_um, device, callback, posed=posed).finding())
     return tuple(one for one in found if one is not None)

@@ -33,7 +33,7 @@ class Finding:
     Attributes
     ----------
     kind
-        ``bright field``, ``pose``, ``circles`` or ``layout``.
+        ``bright field``, ``pose``, ``circles``, ``order`` or ``layout``.
     sentence
         What is the matter and what to do.
     led_numbers

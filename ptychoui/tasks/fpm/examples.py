@@ -72,8 +72,7 @@ class Objects:
 
     def spread(self, count: int) -> Objects:
         """So many of the objects at most, spread evenly over all."""
-        places = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
-        return self.pick(np.unique(places))
+        return self.pick(spread_places(len(self), count))
 
     def pick(self, places: Tensor | list[int] | NDArray[np.int64]) -> Objects:
         """Some of the objects, by their places (chosen,)."""
@@ -83,6 +82,11 @@ class Objects:
             truth=self.truth[index],
             sources=self.sources[np.asarray(index.cpu())],
         )
+
+
+def spread_places(of: int, count: int) -> NDArray[np.int64]:
+    """At most ``count`` places, (chosen,), spread evenly over the first ``of``."""
+    return np.unique(np.linspace(0, of - 1, min(count, of)).round().astype(np.int64))
 
 
 def simulated_objects(
@@ -144,23 +148,13 @@ def objects_of_stack(
     """
     side, tile = field.window.size_px, grids.tile_px
     guard, border = bands(experiment, side, tile)
-    # The network's light is plane: what it reconstructs carries the curvature of the LEDs' light.
-    object_ = field.object * field.light
-    margin, r = experiment.training.margin_px, grids.upsampling
     rng = np.random.default_rng(experiment.seed)
 
-    def cut(places: list[tuple[int, int]], source: int) -> Objects:
-        images = np.stack([field.images[:, y : y + tile, x : x + tile] for y, x in places])
-        truth = np.stack([truth_at(place) for place in places])
-        return Objects(
-            intensities=torch.from_numpy(images).clamp_min(0),
-            truth=torch.from_numpy(np.ascontiguousarray(truth)),
-            sources=np.full(len(places), source),
-        )
-
     def truth_at(place: tuple[int, int]) -> NDArray[np.complex64]:
-        rows, columns = (slice((p + margin) * r, (p + tile - margin) * r) for p in place)
-        return object_[rows, columns]
+        return _truth_at(experiment, grids, field, place)
+
+    def cut(places: list[tuple[int, int]], source: int) -> Objects:
+        return tiles_of_field(experiment, grids, field, places, source)
 
     def contrast(place: tuple[int, int]) -> float:
         return float(np.std(truth_at(place)))
@@ -191,6 +185,30 @@ def objects_of_stack(
         + (f"; {counted(empty, 'held-out tile')} with next to nothing to see left out" if empty else ""),
     )
     return cut(places, 0), cut(held, 1), notes
+
+
+def tiles_of_field(
+    experiment: FpmExperiment, grids: Sampling, field: ExplainedStack, places: list[tuple[int, int]], source: int
+) -> Objects:
+    """Cut tiles out of the window of a measured stack; ``places`` are the first row and column of each."""
+    tile = grids.tile_px
+    images = np.stack([field.images[:, y : y + tile, x : x + tile] for y, x in places])
+    truth = np.stack([_truth_at(experiment, grids, field, place) for place in places])
+    return Objects(
+        intensities=torch.from_numpy(images).clamp_min(0),
+        truth=torch.from_numpy(np.ascontiguousarray(truth)),
+        sources=np.full(len(places), source),
+    )
+
+
+def _truth_at(
+    experiment: FpmExperiment, grids: Sampling, field: ExplainedStack, place: tuple[int, int]
+) -> NDArray[np.complex64]:
+    """What is to be seen in the tile whose first row and column are given, its margin left out."""
+    margin, r, tile = experiment.training.margin_px, grids.upsampling, grids.tile_px
+    rows, columns = (slice(int((p + margin) * r), int((p + tile - margin) * r)) for p in place)
+    # The network's light is plane: what it reconstructs carries the curvature of the LEDs' light.
+    return np.asarray(field.object[rows, columns] * field.light[rows, columns])
 
 
 def bands(experiment: FpmExperiment, side: int, tile: int) -> tuple[int, int]:

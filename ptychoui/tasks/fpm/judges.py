@@ -18,7 +18,6 @@ from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.optics.reconstruction.smooth_prior import reconstruct_smooth
 from ptychoui.tasks.fpm.contenders import Contender
 from ptychoui.tasks.fpm.examples import Objects
-from ptychoui.tasks.fpm.objectives import scores
 from ptychoui.tasks.fpm.parameters import DesignParameters, design_parameters, largest_step
 from ptychoui.training.gradients import evaluate
 
@@ -59,14 +58,14 @@ def adapted(design: Contender, parameters: DesignParameters) -> DesignParameters
 
 
 def solver_errors(design: Contender, examples: Objects, callback: Callable[[], None] = lambda: None) -> Errors:
-    """Complex error of every object, (E,), by the converged solver: see `solver_objects`."""
-    found = scores(solver_objects(design, examples, callback), examples.truth).complex_error
+    """Complex error of every object, (E,), by the converged solver: see `solver_outputs`."""
+    found = design.task.scores(solver_outputs(design, examples, callback), examples)["complex_error"]
     return found.double().cpu().numpy()
 
 
-def solver_objects(design: Contender, examples: Objects, callback: Callable[[], None] = lambda: None) -> Tensor:
-    """What the converged solver makes of every object, (E, row, column) complex: see `reconstruct_smooth`."""
-    task, objects = design.task, []
+def solver_outputs(design: Contender, examples: Objects, callback: Callable[[], None] = lambda: None) -> Tensor:
+    """What the converged solver makes of every object, (E, N, N) complex: see `reconstruct_smooth`."""
+    task, outputs = design.task, []
     parameters = design_parameters(task, design.levels, design.exposures, torch.zeros(1, device=task.device))
     generator = torch.Generator(device=task.device).manual_seed(SEED)
     for place in range(len(examples)):
@@ -76,5 +75,5 @@ def solver_objects(design: Contender, examples: Objects, callback: Callable[[], 
         tensors = given.tensors
         data = DataTerm(tensors["weights"], tensors["offset"], tensors["amplitude"], task.measurement.variance_floor)
         found = reconstruct_smooth(task.physics, data, given.x, callback=callback)
-        objects.append(task.object_of(found.x))
-    return torch.cat(objects)
+        outputs.append(found.x)
+    return torch.cat(outputs)

@@ -43,6 +43,7 @@ from ptychoui.tasks.fpm.parameters import (
     start_parameters,
 )
 from ptychoui.tasks.fpm.recommendation import recommend
+from ptychoui.tasks.fpm.training_nuisances import perturbed
 from ptychoui.tasks.fpm.truth import doubts, truth_shown
 from ptychoui.training.devices import pick_device
 from ptychoui.training.events import picture
@@ -136,11 +137,15 @@ class FpmTask:
     ) -> NetworkInputs:
         """Measurements of objects as inputs of the network, and the first estimate made from them alone.
 
-        True Poisson noise; while ``training`` its normal approximation, which has a derivative.
+        True Poisson noise; while ``training`` its normal approximation, which has a derivative, and where settings ask
+        for them nuisances that the network does not know: see `training_nuisances`.
         """
         model = self.measurement
         levels, exposures = parameters.levels * self.mask, parameters.exposures
-        recorded = model.record(batch.intensities, levels, exposures, generator, not training)
+        camera, images = model, batch.intensities
+        if training and generator is not None and model.settings.nuisances:
+            camera, images = perturbed(model, images, generator)
+        recorded = camera.record(images, levels, exposures, generator, not training)
         amplitude = model.amplitude(recorded)
         rows = self.experiment.design.bright_field_rows
         bright = torch.from_numpy(self.leds.bright_field(self.objective_na)).to(levels.device)
@@ -202,7 +207,8 @@ class FpmTask:
 
     def preflight(self, parameters: DesignParameters, callback: Callback) -> Preflight:
         """Feasibility of the present design, doubts about a measured stack, and a step size that is too long."""
-        judged = feasibility(*self.design_arrays(parameters), self.leds, self.geometry, self.experiment.measurement)
+        geometry = self.geometry.replace(microscope=self.microscope)
+        judged = feasibility(*self.design_arrays(parameters), self.leds, geometry, self.experiment.measurement)
         stable = largest_step(self, parameters.levels, parameters.exposures)
         warnings = [*doubts(self, callback), *judged.warnings]
         step = float(parameters.step.max())

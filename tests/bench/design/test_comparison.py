@@ -25,7 +25,7 @@ from ptychoui.export.json_file import write_json
 from ptychoui.export.options import Options
 from ptychoui.settings import FpmExperiment, load_experiment, to_toml
 from ptychoui.tasks.fpm.contenders import TITLES, Contender, given_design, known_design
-from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, network_errors, solver_errors, solver_objects
+from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, network_errors, solver_errors, solver_outputs
 from ptychoui.tasks.fpm.parameters import design_parameters, start_parameters
 from ptychoui.training.verdict import LEARNED
 
@@ -59,14 +59,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     def judged(design: Contender, objects: Any, *more: Any) -> Any:
         designs.append(design)
         examples.append(objects)
-        return solver_objects(design, objects, *more)
+        return solver_outputs(design, objects, *more)
 
     def kept(path: Path, text: str) -> Path:
         written.append(json.loads(text))
         return write(path, text)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "solver_objects", judged)
+        patch.setattr(comparison, "solver_outputs", judged)
         patch.setattr(comparison, "write_atomic", kept)
         result = comparison.run(some, (), [0, 1], QUICK, said.append, folder / "result.json")
     assert json.loads((folder / "result.json").read_text()) == json.loads(json_text(result))
@@ -209,7 +209,8 @@ def test_what_is_judged_by_the_solver_is_what_it_makes_of_the_objects() -> None:
     made = problem(engine={"precision": "float64"})
     some = comparison.best_draw(made, "random_partition", [], made.training, 1)
     errors = solver_errors(some, made.held_out)
-    found, truth = solver_objects(some, made.held_out).numpy(), made.held_out.truth.numpy()
+    found = made.object_of(solver_outputs(some, made.held_out)).numpy()
+    truth = made.held_out.truth.numpy()
     for x, t, error in zip(found, truth, errors, strict=True):
         overlap = np.vdot(x, t)
         missed = np.abs(x * overlap / abs(overlap) - t)
