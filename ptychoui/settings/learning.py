@@ -220,4 +220,10 @@ class FpmTraining(Training):
         description="what is asked of a reconstruction: the object, its amplitude or its phase as the truth has them; "
         "images: that it predicts the image of every single LED, which needs no truth",
     )
+    without_ramp: bool = Field(
+        False,
+        description="objects are compared after the phase ramp that brings them closest: a shift of the LED array is "
+        "one, and so are other angles of the light at tiles beside the middle",
+        json_schema_extra=QUIET,
+    )
     margin_px: int = Field(4, ge=0, description="border of an object, in camera pixels, left out of loss and score")

@@ -160,6 +160,7 @@ EVERY_FIELD = FpmExperiment(
         validate_every=2,
         save_every_s=5.0,
         margin_px=1,
+        without_ramp=True,
         holdout=0.5,
         compare=True,
     ),

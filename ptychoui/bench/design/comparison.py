@@ -49,7 +49,8 @@ from ptychoui.tasks.fpm.contenders import (
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import NETWORK, SOLVER, Errors, network_errors, solver_outputs
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_parameters
-from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
+from ptychoui.tasks.fpm.sources import find_dataset
+from ptychoui.tasks.fpm.task import FpmTask, build_task
 from ptychoui.tasks.fpm.tuning import tuned_network
 from ptychoui.training.events import Validated
 from ptychoui.training.run_folder import library_versions

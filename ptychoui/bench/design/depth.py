@@ -37,7 +37,8 @@ from ptychoui.settings import FpmExperiment
 from ptychoui.tasks.fpm.contenders import Contender, contender, learned_design
 from ptychoui.tasks.fpm.judges import solver_errors
 from ptychoui.tasks.fpm.parameters import DesignParameters, start_design
-from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
+from ptychoui.tasks.fpm.sources import find_dataset
+from ptychoui.tasks.fpm.task import FpmTask, build_task
 from ptychoui.training.events import Validated
 from ptychoui.training.gradients import evaluate
 from ptychoui.training.trainer import Trainer

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.optics.geometry.led_array import led_array
+from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.optics.geometry.microscope import good_padding
 from ptychoui.optics.quality.bright_field import image_means
 from ptychoui.settings import FpmExperiment, Geometry
+from ptychoui.tasks.fpm.sources import find_dataset
 
 TILES = ((32, 8), (24, 8), (16, 4), (8, 2))
 """Edges of tiles and borders around them, in camera pixels, the one to be wished for first."""
@@ -20,6 +21,9 @@ little else than noise, and cost as much time as the others."""
 
 RING_NA = 0.25
 """Width of such a ring, in units of the objective's NA."""
+
+GUARD_PITCH = 0.2
+"""Width of the guard band on either side of the objective's NA, in units of the angle between neighbouring LEDs."""
 
 UNROLLS, STEPS, LEARNING_RATE = 20, 40, 0.08
 """A first result within three minutes on two cores; the network's steps and prior are learned with the patterns."""
@@ -35,8 +39,6 @@ def fitted(experiment: FpmExperiment) -> FpmExperiment:
     PtychouiError
         If the data cannot be opened, or do not say enough about the microscope.
     """
-    from ptychoui.tasks.fpm.task import find_dataset
-
     dataset, geometry = find_dataset(experiment)
     if geometry is not None and isinstance(dataset, ImageStack):
         geometry = _of_seen_leds(dataset, geometry)
@@ -57,6 +59,11 @@ def suited(experiment: FpmExperiment, dataset: ImageStack | TrainingSet, geometr
     leds = led_array(geometry.array)
     if not (leds.radius_na >= geometry.microscope.objective_na).any():
         experiment = experiment.replace(design=experiment.design.replace(dark_field_rows=0))
+    if isinstance(dataset, ImageStack):
+        experiment = experiment.replace(
+            design=experiment.design.replace(guard_na=_guard_na(leds, geometry.microscope.objective_na)),
+            training=experiment.training.replace(without_ramp=True),
+        )
     for tile, pad in TILES:
         margin = min(experiment.training.margin_px, tile // 4)
         if _holds(dataset, experiment, geometry.microscope.pixel_size_um, tile, pad, margin):
@@ -75,6 +82,23 @@ def _learning(experiment: FpmExperiment) -> FpmExperiment:
     training = experiment.training.replace(steps=steps, learning_rate=LEARNING_RATE, schedule="cosine", compare=True)
     design = experiment.design.replace(start="best", learn_exposure=True)
     return experiment.replace(network=network, training=training, design=design)
+
+
+def _guard_na(leds: LedArray, objective_na: float) -> float:
+    """How close to the objective's NA LEDs stay dark, so that the array may stand a little aside.
+
+    An LED that a small shift takes from the bright to the dark field makes another design of a pattern. No band where
+    it would leave less than half of the bright-field LEDs.
+    """
+    place = leds.illumination_na[leds.radius_na < 2 * objective_na]  # where the band will lie
+    if len(place) < 2:
+        return 0.0
+    apart = np.hypot(*(place[:, None] - place[None]).transpose(2, 0, 1))
+    np.fill_diagonal(apart, np.inf)
+    guard = float(np.floor(1e4 * GUARD_PITCH * np.median(apart.min(1))) / 1e4)
+    bright = leds.bright_field(objective_na)
+    kept = (leds.radius_na < objective_na - guard).sum()
+    return guard if 2 * kept >= bright.sum() and guard <= 0.5 else 0.0
 
 
 def _of_seen_leds(stack: ImageStack, geometry: Geometry) -> Geometry:

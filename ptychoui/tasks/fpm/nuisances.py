@@ -7,12 +7,11 @@ or a brightness that is not theirs. Light and stray light change the measurement
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ptychoui.optics.forward.measurement import MeasurementModel
 from ptychoui.optics.forward.model import FourierPtychography
@@ -20,7 +19,6 @@ from ptychoui.optics.geometry.led_array import LedArray, layout
 from ptychoui.optics.geometry.pose import ROTATION, SHIFT_X, SHIFT_Y, Movable
 from ptychoui.settings import Microscope
 from ptychoui.tasks.fpm.examples import Objects
-from ptychoui.tasks.fpm.objectives import without_ramp
 from ptychoui.tasks.fpm.task import FpmTask
 from ptychoui.tasks.fpm.training_nuisances import DIMMEST, LIGHT, STRAY, UNEVEN
 
@@ -31,25 +29,13 @@ TURN_DEG = 1.0
 DEFOCUS_UM = 5.0
 
 
-class MistakenTask(FpmTask):
-    """A task whose model may be another than that of its measurements, and whose scores forgive a phase ramp.
-
-    A shift of the array is a ramp of the object's phase: see `objectives.without_ramp`.
-    """
-
-    def scores(self, output: Tensor, batch: Objects) -> dict[str, Tensor]:
-        """Errors of each reconstruction (B, N, N), (B,) each, after the best phase ramp."""
-        straight = output.clone()
-        self.object_of(straight).copy_(without_ramp(self.object_of(output), batch.truth))
-        return super().scores(straight, batch)
+def forgiving(task: FpmTask) -> FpmTask:
+    """The task with scores that forgive a phase ramp: a shift of the array is one, see `objectives.without_ramp`."""
+    training = task.experiment.training.replace(without_ramp=True)
+    return replace(task, experiment=task.experiment.replace(training=training))
 
 
-def forgiving(task: FpmTask) -> MistakenTask:
-    """The same task with scores that forgive a phase ramp."""
-    return MistakenTask(**{each.name: getattr(task, each.name) for each in fields(task)})
-
-
-def believing(task: MistakenTask, microscope: Microscope | None = None, leds: LedArray | None = None) -> MistakenTask:
+def believing(task: FpmTask, microscope: Microscope | None = None, leds: LedArray | None = None) -> FpmTask:
     """The task with another microscope or other LEDs in its model; its measurements stay as they are.
 
     Raises
@@ -100,24 +86,24 @@ class Nuisance:
 
     name: str
     title: str
-    task: Callable[[MistakenTask, np.random.Generator], MistakenTask] = lambda task, _rng: task
+    task: Callable[[FpmTask, np.random.Generator], FpmTask] = lambda task, _rng: task
     examples: Callable[[Objects, np.random.Generator], Objects] = lambda examples, _rng: examples
     random: bool = False
 
 
-def _shifted(task: MistakenTask, rng: np.random.Generator) -> MistakenTask:
+def _shifted(task: FpmTask, rng: np.random.Generator) -> FpmTask:
     angle, change = rng.uniform(0, 2 * np.pi), np.zeros(6)
     change[[SHIFT_X, SHIFT_Y]] = SHIFT * pitch_mm(task) * np.array([np.cos(angle), np.sin(angle)])
     return believing(task, leds=moved_leds(task, change))
 
 
-def _turned(task: MistakenTask, rng: np.random.Generator) -> MistakenTask:
+def _turned(task: FpmTask, rng: np.random.Generator) -> FpmTask:
     change = np.zeros(6)
     change[ROTATION] = TURN_DEG * rng.choice([-1, 1])
     return believing(task, leds=moved_leds(task, change))
 
 
-def _out_of_focus(task: MistakenTask, rng: np.random.Generator) -> MistakenTask:
+def _out_of_focus(task: FpmTask, rng: np.random.Generator) -> FpmTask:
     scope = task.microscope
     return believing(task, scope.replace(defocus_um=scope.defocus_um + DEFOCUS_UM * float(rng.choice([-1, 1]))))
 
@@ -128,7 +114,7 @@ def _uneven(examples: Objects, rng: np.random.Generator) -> Objects:
     return replace(examples, intensities=images * torch.from_numpy(factors).to(images)[:, None, None])
 
 
-def _dim(task: MistakenTask, _rng: np.random.Generator) -> MistakenTask:
+def _dim(task: FpmTask, _rng: np.random.Generator) -> FpmTask:
     settings = task.measurement.settings
     less = settings.replace(photons_per_led=max(LIGHT * settings.photons_per_led, 1e-3))
     return replace(task, measurement=MeasurementModel(less, task.measurement.gain))
@@ -138,7 +124,7 @@ def _veiled(examples: Objects, _rng: np.random.Generator) -> Objects:
     return replace(examples, intensities=examples.intensities + STRAY)
 
 
-def _all_of_task(task: MistakenTask, rng: np.random.Generator) -> MistakenTask:
+def _all_of_task(task: FpmTask, rng: np.random.Generator) -> FpmTask:
     for change in (_shifted, _turned, _out_of_focus, _dim):
         task = change(task, rng)
     return task

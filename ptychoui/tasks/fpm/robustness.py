@@ -20,7 +20,6 @@ from ptychoui.tasks.fpm.nuisances import (
     NUISANCES,
     OTHER_TILES,
     SHIFT,
-    MistakenTask,
     Nuisance,
     forgiving,
     moved_leds,
@@ -264,7 +263,7 @@ def _errors(
     for draw in range(draws):
         # The same draws for every design.
         rng = np.random.default_rng([design.task.experiment.seed, 2, draw])
-        task: MistakenTask = nuisance.task(forgiving(design.task), rng)
+        task: FpmTask = nuisance.task(forgiving(design.task), rng)
         examples = nuisance.examples(tiles, rng)
         mistaken = replace(design, task=task)
         by_network += np.minimum(network_errors(mistaken, parameters, examples, callback), WORST)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.data.dataset import ImageStack, TrainingSet
-from ptychoui.data.formats.geometry_file import PartialGeometry, given_of, with_geometry
-from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.formats.geometry_file import with_geometry
 from ptychoui.design import starts
 from ptychoui.design.feasibility import feasibility
 from ptychoui.design.patterns import PatternSet
@@ -26,14 +25,13 @@ from ptychoui.optics.forward.measurement import MeasurementModel
 from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.optics.geometry.microscope import Sampling, good_padding, sampling
-from ptychoui.paths import data_file
-from ptychoui.settings import Design, Experiment, FpmExperiment, Geometry, Images, Microscope, for_microscopes
+from ptychoui.settings import Design, Experiment, FpmExperiment, Geometry, Microscope, for_microscopes
 from ptychoui.tasks.fpm.choosing import with_best_start
 from ptychoui.tasks.fpm.contenders import known_design
 from ptychoui.tasks.fpm.events import PatternSnapshot, TruthShown
 from ptychoui.tasks.fpm.examples import Objects, explained_field, objects_of_stack, simulated_objects
 from ptychoui.tasks.fpm.image_loss import image_loss
-from ptychoui.tasks.fpm.objectives import LOSSES, align, scores
+from ptychoui.tasks.fpm.objectives import LOSSES, align, scores, without_ramp
 from ptychoui.tasks.fpm.parameters import (
     DesignParameters,
     design_parameters,
@@ -43,6 +41,7 @@ from ptychoui.tasks.fpm.parameters import (
     start_parameters,
 )
 from ptychoui.tasks.fpm.recommendation import recommend
+from ptychoui.tasks.fpm.sources import find_dataset, image_overrides
 from ptychoui.tasks.fpm.training_nuisances import perturbed
 from ptychoui.tasks.fpm.truth import doubts, truth_shown
 from ptychoui.training.devices import pick_device
@@ -169,15 +168,19 @@ class FpmTask:
         window = self.grids.object_window(self.experiment.training.margin_px)
         return output[:, window, window]
 
+    def _compared(self, output: Tensor, batch: Objects) -> Tensor:
+        found = self.object_of(output)
+        return without_ramp(found, batch.truth) if self.experiment.training.without_ramp else found
+
     def loss(self, output: Tensor, batch: Objects) -> Tensor:
         """Loss of each reconstruction, (B,): see `objectives` and `image_loss`."""
         if self.experiment.training.loss == "images":
             return image_loss(self, output, batch)
-        return LOSSES[self.experiment.training.loss](self.object_of(output), batch.truth)
+        return LOSSES[self.experiment.training.loss](self._compared(output, batch), batch.truth)
 
     def scores(self, output: Tensor, batch: Objects) -> dict[str, Tensor]:
         """Errors of each reconstruction, (B,) each: see `objectives.Scores`."""
-        found = scores(self.object_of(output), batch.truth)
+        found = scores(self._compared(output, batch), batch.truth)
         root = {"complex": found.complex_error, "amplitude": found.amplitude_error, "phase": found.phase_error}
         kind = self.experiment.training.loss
         return {
@@ -225,7 +228,7 @@ class FpmTask:
     def snapshot(self, parameters: DesignParameters, output: Tensor, example: Objects, step: int) -> PatternSnapshot:
         """The present patterns, and amplitude and phase of a reconstruction, (1, N, N), beside the truth."""
         truth = example.truth[0]
-        x = align(self.object_of(output), example.truth)[0]
+        x = align(self._compared(output, example), example.truth)[0]
         # Both turned by the truth's mean phase, so that pictures are centred on zero.
         turn = truth.mean().conj() / truth.mean().abs().clamp_min(1e-30)
         levels, exposures = self.design_arrays(parameters)
@@ -334,26 +337,6 @@ def on_other_data(experiment: Experiment, data: str | None, geometry: str | None
         other = data if data.startswith("sample:") else str(Path(data).resolve())
         experiment = experiment.replace(data=experiment.data.replace(path=other, images=None))
     return experiment if geometry is None else with_geometry(experiment, geometry)
-
-
-def find_dataset(experiment: FpmExperiment) -> tuple[ImageStack | TrainingSet, Geometry | None]:
-    """Open the experiment's data; geometry from the experiment, else its geometry file, else the data's own."""
-    source = experiment.data
-    dataset = open_dataset(data_file(source.path), given_of(source, experiment.geometry))
-    geometry = dataset.geometry if dataset.geometry is not None else experiment.geometry
-    pixel = None if experiment.geometry is None else experiment.geometry.microscope.camera_pixel_um
-    if geometry is not None and pixel is not None and pixel != geometry.microscope.camera_pixel_um:
-        # Picking a colour doubles the pixel of a geometry file; the experiment's own is that of the picked pixels.
-        scope = geometry.microscope.model_copy(update={"camera_pixel_um": pixel})
-        geometry = geometry.model_copy(update={"microscope": scope})
-        dataset = replace(dataset, geometry=geometry)
-    return dataset, geometry
-
-
-def image_overrides(experiment: FpmExperiment) -> Images | None:
-    """What the experiment, or its geometry file where it has no geometry of its own, says of the images."""
-    given = given_of(experiment.data, experiment.geometry)
-    return given.images if isinstance(given, PartialGeometry) else None
 
 
 def build_task(

@@ -21,7 +21,7 @@ from ptychoui.gui.stack.geometry_fields import A
 from ptychoui.session.offered import answered
 from ptychoui.session.opening import AxesWanted, open_or_ask
 from ptychoui.settings import Images, to_toml
-from ptychoui.tasks.fpm.task import find_dataset
+from ptychoui.tasks.fpm.sources import find_dataset
 
 LONG = 60_000
 PIXELS = np.random.default_rng(5).integers(100, 4000, (49, 2, 3, 16, 16), dtype=np.uint16)

@@ -21,7 +21,6 @@ from ptychoui.tasks.fpm.nuisances import (
     SHIFT,
     STRAY,
     TURN_DEG,
-    MistakenTask,
     Nuisance,
     believing,
     forgiving,
@@ -30,12 +29,13 @@ from ptychoui.tasks.fpm.nuisances import (
 )
 from ptychoui.tasks.fpm.objectives import complex_loss, without_ramp
 from ptychoui.tasks.fpm.parameters import start_parameters
+from ptychoui.tasks.fpm.task import FpmTask
 
 BY_NAME = {one.name: one for one in NUISANCES}
 
 
 @cache
-def some() -> MistakenTask:
+def some() -> FpmTask:
     return forgiving(problem(engine={"precision": "float64"}))
 
 
@@ -43,7 +43,7 @@ def rng(draw: int = 0) -> np.random.Generator:
     return np.random.default_rng(draw)
 
 
-def shot(task: MistakenTask, examples: Any = None) -> dict[str, torch.Tensor]:
+def shot(task: FpmTask, examples: Any = None) -> dict[str, torch.Tensor]:
     """What the network gets of the held-out objects, noise included."""
     generator = torch.Generator().manual_seed(0)
     given = task.inputs(start_parameters(some()), examples or task.held_out, generator, training=False)
