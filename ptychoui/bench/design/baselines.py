@@ -31,7 +31,7 @@ from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError
 from ptychoui.settings import FpmExperiment
-from ptychoui.tasks.fpm.contenders import Contender, contender
+from ptychoui.tasks.fpm.contenders import Contender, contender, learned_design
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.judges import solver_errors
 from ptychoui.tasks.fpm.objectives import scores
@@ -252,10 +252,11 @@ def one_seed(
     say(f"    held-out loss {losses[0]:.4f} -> {losses[-1]:.4f} (x{losses[0] / losses[-1]:.1f}) in {seconds:.0f} s")
     learned = trainer.parameters
     assert isinstance(learned, DesignParameters)
+    shown = learned_design(problem, learned)
     candidates["learned"] = replace(
         first,
-        levels=learned.levels.clone(),
-        exposures=learned.exposures.clone(),
+        levels=shown.levels.clone(),
+        exposures=shown.exposures.clone(),
         trained=trainer if learning.network.learn_step else None,
     )
     tuned = {name: tune(candidate, some, unrolls=effort.unrolls) for name, candidate in candidates.items()}

@@ -43,6 +43,7 @@ from ptychoui.data.files import json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError, is_out_of_memory
 from ptychoui.settings import FpmExperiment
+from ptychoui.tasks.fpm.contenders import learned_design
 from ptychoui.tasks.fpm.parameters import DesignParameters
 from ptychoui.tasks.fpm.task import FpmTask, build_task, find_dataset
 from ptychoui.training.events import Validated
@@ -149,7 +150,8 @@ def learn(
         own = _own_error(trainer)
         learned = trainer.parameters
         assert isinstance(learned, DesignParameters)
-        final = Candidate(problem=problem, levels=learned.levels, exposures=learned.exposures)
+        shown = learned_design(problem, learned)
+        final = Candidate(problem=problem, levels=shown.levels, exposures=shown.exposures)
         converged = float(converged_errors(final).mean())
     except EngineError as error:
         failure = f"after {trainer.step} steps: {error.message}"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ptychoui.design import starts
 from ptychoui.settings import Design
+from ptychoui.tasks.fpm.shown import shown_design
 from ptychoui.training.verdict import LEARNED
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Contender:
     Attributes
     ----------
     levels, exposures
-        (M, LED) and (M,).
+        (M, LED) and (M,), as the LED array shows them.
     """
 
     name: str
@@ -59,7 +60,8 @@ class Contender:
 def contender(task: FpmTask, levels: NDArray[np.float64], name: str = "") -> Contender:
     """Levels (M, LED) with the experiment's total exposure in equal parts; the mask allows every LED.
 
-    Rows that light the bright field come first, and rows that would saturate the camera are dimmed.
+    Rows that light the bright field come first, and rows that would saturate the camera are dimmed. Levels are shown in
+    as many bits as those that are learned, and as many LEDs shine at most.
     """
     experiment, leds, na = task.experiment, task.leds, task.objective_na
     of_bright = levels[:, leds.bright_field(na)].sum(1)
@@ -73,19 +75,21 @@ def contender(task: FpmTask, levels: NDArray[np.float64], name: str = "") -> Con
     )
     exposures = np.full(rows, total / rows)
     order = np.argsort(of_bright == 0, kind="stable")
-    dimmed = starts.dimmed(levels[order], exposures, leds, na, experiment.measurement)
+    dimmed = starts.dimmed(levels[order], exposures, leds, na, experiment.measurement, design)
     everywhere = torch.ones(dimmed.shape, dtype=torch.bool, device=task.device)
-    return Contender(
-        name=name,
-        task=replace(task, experiment=experiment.replace(design=design), mask=everywhere),
-        levels=torch.from_numpy(dimmed).to(task.device, task.dtype),
-        exposures=torch.from_numpy(exposures).to(task.device, task.dtype),
+    own = replace(task, experiment=experiment.replace(design=design), mask=everywhere)
+    shown, times = shown_design(
+        own,
+        torch.from_numpy(dimmed).to(task.device, task.dtype),
+        torch.from_numpy(exposures).to(task.device, task.dtype),
     )
+    return Contender(name=name, task=own, levels=shown, exposures=times)
 
 
 def learned_design(task: FpmTask, parameters: DesignParameters) -> Contender:
-    """The present patterns of a run, in the bands of its experiment."""
-    return Contender(name=LEARNED, task=task, levels=parameters.levels, exposures=parameters.exposures)
+    """The present patterns of a run, as they are shown, in the bands of its experiment."""
+    levels, exposures = shown_design(task, parameters.levels, parameters.exposures)
+    return Contender(name=LEARNED, task=task, levels=levels, exposures=exposures)
 
 
 def known_design(task: FpmTask, name: str) -> Contender:

@@ -42,6 +42,7 @@ from ptychoui.tasks.fpm.parameters import (
     start_parameters,
 )
 from ptychoui.tasks.fpm.recommendation import recommend
+from ptychoui.tasks.fpm.shown import shown_design
 from ptychoui.tasks.fpm.truth import doubts, truth_shown
 from ptychoui.training.devices import pick_device
 from ptychoui.training.events import picture
@@ -141,7 +142,7 @@ class FpmTask:
         True Poisson noise; while ``training`` its normal approximation, which has a derivative.
         """
         model = self.measurement
-        levels, exposures = parameters.levels * self.mask, parameters.exposures
+        levels, exposures = shown_design(self, parameters.levels, parameters.exposures)
         recorded = model.record(batch.intensities, levels, exposures, generator, not training)
         amplitude = model.amplitude(recorded)
         rows = self.experiment.design.bright_field_rows
@@ -210,7 +211,7 @@ class FpmTask:
             warnings.append(
                 f"the step size {step:g} is above the stable {stable:.2g} of this design: try {0.4 * stable:.2g}"
             )
-        return Preflight(summary=judged.line(), warnings=tuple(warnings))
+        return Preflight(summary=judged.line() + self.experiment.design.limits, warnings=tuple(warnings))
 
     def shown_first(self, step: int) -> TruthShown | None:
         """What a measured stack is learned from."""
@@ -235,9 +236,10 @@ class FpmTask:
         )
 
     def design_arrays(self, parameters: DesignParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Levels (M, LED) and exposures (M,) as they are now."""
-        levels = (parameters.levels * self.mask).detach().cpu().numpy().astype(np.float64)
-        return levels, parameters.exposures.detach().cpu().numpy().astype(np.float64)
+        """Levels (M, LED) that shine and exposures (M,) as they are now, in double precision: whole codes are exact."""
+        now = parameters.double()
+        levels, exposures = shown_design(self, now.levels, now.exposures)
+        return levels.cpu().numpy(), exposures.cpu().numpy()
 
     def result(self, parameters: DesignParameters, step: int) -> PatternSet:
         """The present design with everything that hardware and a reader of the file need."""
@@ -277,7 +279,7 @@ class FpmTask:
         """Patterns and network."""
         network = self.experiment.network
         return {
-            "patterns": f"{len(self.mask)} on {len(self.leds)} LEDs",
+            "patterns": f"{len(self.mask)} on {len(self.leds)} LEDs{self.experiment.design.limits}",
             "network": f"{network.unrolls} unrolls, step {network.step:g}, momentum {network.momentum}",
         }
 
