@@ -7,9 +7,10 @@ What is learned are continuous levels; what shines is their rounding. Rules, eac
    that jumps over the array, so that no side of it is preferred;
 3. a row whose levels all round to zero keeps its brightest LED, at the smallest code: an exposure of nothing tells
    nothing, and nothing could be learned from it;
-4. a row that would saturate the camera is given a shorter frame, for an LED that is on or off cannot be dimmed, and
-   coarse codes that are dimmed are another pattern. The time goes to the other rows, in proportion to their frames: the
-   total exposure stays what it is. Where every row is at its limit less is used, never more;
+4. a row that would saturate the camera has a shorter frame, for an LED that is on or off cannot be dimmed, and coarse
+   codes that are dimmed are another pattern. It gets the light that it would have if it were dimmed. What is left of
+   its time is not given to other rows, so that the total exposure is kept to and never exceeded, and designs of any
+   level, whose rows are dimmed, are compared fairly; where exposures are learned, they move to where time is of use;
 5. a row that would saturate even in the shortest frame loses LEDs of the bright field, the faintest first.
 """
 
@@ -50,7 +51,7 @@ def shown_levels(
     (M, L) whole codes divided by the largest, or any levels where ``drive_bits`` is left out.
     """
     levels = np.where(mask, levels, 0.0)
-    shown = levels
+    shown = levels.copy()
     order = np.lexsort((np.broadcast_to((np.arange(levels.shape[1]) * GOLDEN) % 1, levels.shape), -levels), axis=1)
     if design.drive_bits is not None:
         top = 2**design.drive_bits - 1
@@ -58,16 +59,14 @@ def shown_levels(
         for row in np.flatnonzero(mask.any(1) & ~shown.any(1)):
             shown[row, next(led for led in order[row] if mask[row, led])] = 1 / top
     if design.maximum_lit is not None:
-        shown = shown.copy()
         np.put_along_axis(shown, order[:, design.maximum_lit :], 0.0, axis=1)
-    if design.drive_bits is not None:
-        most = brightest / design.minimum_exposure
-        for row in np.flatnonzero((shown * open_light).sum(1) > most):
-            ranked = [led for led in order[row] if shown[row, led] * open_light[led] > 0]
-            kept = np.cumsum(shown[row, ranked] * open_light[ranked]) <= most
-            # The brightest stays where it is alone: that it saturates is for the feasibility to say.
-            kept[0] |= np.count_nonzero(shown[row]) == len(ranked)
-            shown[row, np.array(ranked)[~kept]] = 0.0
+    most = brightest / design.minimum_exposure
+    for row in np.flatnonzero((shown * open_light).sum(1) > most):
+        ranked = [led for led in order[row] if shown[row, led] * open_light[led] > 0]
+        kept = np.cumsum(shown[row, ranked] * open_light[ranked]) <= most
+        # The brightest stays where it is alone: that it saturates is for the feasibility to say.
+        kept[0] |= np.count_nonzero(shown[row]) == len(ranked)
+        shown[row, np.array(ranked)[~kept]] = 0.0
     return np.asarray(shown, dtype=np.float64)
 
 
@@ -79,29 +78,3 @@ def longest_frames(shown: FloatArray, open_light: FloatArray, brightest: float, 
     light = (shown * open_light).sum(1)
     with np.errstate(divide="ignore"):
         return np.asarray(np.maximum(brightest / light, shortest))
-
-
-def frame_times(exposures: FloatArray, longest: FloatArray, shortest: float, total: float) -> FloatArray:
-    """Frame times nearest in proportion to some, within limits, that add up to a total: rule 4 of the module.
-
-    ``t = clip(s exposures, shortest, longest)`` with the one factor s that makes their sum the total.
-
-    Parameters
-    ----------
-    exposures
-        (M,) frame times above 0, as they would be without limits.
-    longest, shortest
-        (M,) and one limit for all, in frames; no row's longest is below the shortest.
-    total
-        What they add up to; where ``longest`` adds up to less, every row has its longest.
-
-    Returns
-    -------
-    (M,) frame times.
-    """
-    longest = np.minimum(longest, total)
-    # The sum is piecewise linear in the factor, with a corner wherever a row meets a limit.
-    corners = np.sort(np.concatenate([shortest / exposures, longest / exposures]))
-    sums = np.clip(corners[:, None] * exposures, shortest, longest).sum(1)
-    factor = np.interp(total, sums, corners)
-    return np.asarray(np.clip(factor * exposures, shortest, longest))

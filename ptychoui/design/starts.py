@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.design.drive_levels import frame_times, longest_frames, shown_levels
+from ptychoui.design.drive_levels import longest_frames, shown_levels
 from ptychoui.errors import SettingsError
 from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.settings import Design, Measurement
@@ -69,16 +69,11 @@ def dimmed(
     """Dim the rows that would saturate the camera where there is no object.
 
     Only bright-field LEDs count: dark-field LEDs send no direct light. (M, L) levels in and out. Of a ``design`` that
-    states the bits of a level nothing is dimmed, for its frames are shortened instead; of one that limits the number of
-    LEDs only those that shine count.
+    limits what is shown nothing is dimmed, for its frames are shortened instead: see `drive_levels`.
     """
-    shown = levels
-    if design is not None and design.drive_bits is not None:
+    if design is not None and design.limits_levels:
         return levels
-    if design is not None and design.maximum_lit is not None:
-        everywhere = np.ones(levels.shape, dtype=bool)
-        shown = shown_levels(levels, everywhere, design, leds.gain, brightest_open_field(measurement))
-    open_field = exposures * (shown * leds.gain * leds.bright_field(objective_na)).sum(1)
+    open_field = exposures * (levels * leds.gain * leds.bright_field(objective_na)).sum(1)
     limit = brightest_open_field(measurement)
     return np.asarray(levels * np.minimum(1, limit / np.maximum(open_field, 1e-12))[:, None])
 
@@ -100,11 +95,8 @@ def shown_design(
     mask = band_masks(design, leds, objective_na) | (levels > 0)
     light, brightest = leds.gain * leds.bright_field(objective_na), brightest_open_field(measurement)
     shown = shown_levels(levels, mask, design, light, brightest)
-    if design.drive_bits is None:
-        return shown, exposures
     longest = longest_frames(shown, light, brightest, design.minimum_exposure)
-    total = float(start_exposures(design).sum())
-    return shown, frame_times(exposures, longest, design.minimum_exposure, total)
+    return shown, np.minimum(exposures, longest)
 
 
 def dense_random(design: Design, leds: LedArray, objective_na: float, rng: np.random.Generator) -> FloatArray:

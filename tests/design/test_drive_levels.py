@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ptychoui.design.drive_levels import frame_times, longest_frames, shown_levels
+from ptychoui.design.drive_levels import longest_frames, shown_levels
 from ptychoui.settings import Design
 
 LEDS = 20
@@ -85,31 +85,6 @@ def test_a_row_too_bright_for_the_shortest_frame_loses_its_faintest_leds() -> No
     assert np.flatnonzero(alone[0]).tolist() == [0], "the last one stays"
     with_dark = shown(levels, 9 * light, drive_bits=1, minimum_exposure=0.5)
     assert np.flatnonzero(with_dark[0]).tolist() == [15]
-
-
-def test_frames_without_limits_stay_as_they_are() -> None:
-    given = np.array([0.5, 1.5, 1.0])
-    assert frame_times(given, np.full(3, np.inf), 0.05, 3.0) == pytest.approx(given, rel=1e-12)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_frames_within_limits_add_up_to_the_total(seed: int) -> None:
-    """The factor between the rows at no limit is one, and moves the rows at a limit against it: found by halving."""
-    rng = np.random.default_rng(seed)
-    given, longest, total = rng.uniform(0.05, 2, 6), rng.uniform(0.1, 3, 6), float(rng.uniform(0.4, 6))
-    longest[rng.random(6) < 0.4] = np.inf
-    found = frame_times(given, longest, 0.05, total)
-    assert (found >= 0.05).all() and (found <= longest).all()
-    low, high = 0.0, 1e3
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if np.clip(middle * given, 0.05, longest).sum() < total else (low, middle)
-    expected = np.clip(low * given, 0.05, np.minimum(longest, total))
-    assert found == pytest.approx(expected, rel=1e-9)
-    if np.minimum(longest, total).sum() >= total:
-        assert found.sum() == pytest.approx(total)
-    else:
-        assert np.array_equal(found, longest), "less is used, never more"
 
 
 def test_a_row_at_its_longest_frame_just_does_not_saturate() -> None:

@@ -7,11 +7,11 @@ For each seed (split of the sources, start, noise):
 2. from the same start a design is learned whose levels are shown in so many bits, see `design.drive_levels`;
 3. the start itself is rounded as in 1.
 
-All have equal frames and equal total exposure: frame times of rounded rows are fitted to the total as those of 2 are,
-and no row saturates the camera. Both judges of `tasks.fpm.judges` see the same held-out objects with the same noise. A
-learned design keeps the step sizes and the prior of the network that it was learned with; the start takes those of the
-beginning or those of 2, whichever suits it better on training objects. The unrounded design of 1 is shown beside them:
-no array of so few bits can show it.
+All have equal frames and the same total exposure to spend: where the correction of 1 asks for more, all its frames are
+shortened alike, and a row that would saturate the camera has a shorter frame, as in 2. Both judges of
+`tasks.fpm.judges` see the same held-out objects with the same noise. A learned design keeps the step sizes and the
+prior of the network that it was learned with; the start takes those of the beginning or those of 2, whichever suits it
+better on training objects. The unrounded design of 1 is shown beside them: no array of so few bits can show it.
 
 Differences are paired by seed; intervals are Student's t at 95 %.
 """
@@ -30,6 +30,7 @@ from torch import Tensor
 
 from ptychoui.bench.design.baselines import Say, paired_interval
 from ptychoui.data.files import json_text, write_atomic
+from ptychoui.design.starts import start_exposures
 from ptychoui.errors import SettingsError
 from ptychoui.export.quantise import MAXIMUM_BITS, quantise
 from ptychoui.settings import FpmExperiment
@@ -89,7 +90,7 @@ def with_bits(task: FpmTask, bits: int | None) -> FpmTask:
 
 
 def rounded(task: FpmTask, levels: Tensor, exposures: Tensor) -> Contender:
-    """Levels (M, LED) and exposures (M,) as the export rounds them, fitted to the total exposure of a task of few bits.
+    """Levels (M, LED) and exposures (M,) as the export rounds them, within the total exposure of a task of few bits.
 
     Raises
     ------
@@ -100,11 +101,10 @@ def rounded(task: FpmTask, levels: Tensor, exposures: Tensor) -> Contender:
     if bits is None:
         raise SettingsError("nothing says to how many bits levels are to be rounded", "set design.drive_bits")
     coded = quantise((levels * task.mask).double().cpu().numpy(), bits)
-    shown, times = shown_design(
-        task,
-        torch.from_numpy(coded.levels).to(levels),
-        exposures * torch.from_numpy(coded.exposure_scale).to(exposures),
-    )
+    corrected = exposures * torch.from_numpy(coded.exposure_scale).to(exposures)
+    shown, times = shown_design(task, torch.from_numpy(coded.levels).to(levels), corrected)
+    total = float(start_exposures(task.experiment.design).sum())
+    times = times * min(1.0, total / float(times.sum()))
     return Contender(name=ROUNDED, task=task, levels=shown, exposures=times)
 
 

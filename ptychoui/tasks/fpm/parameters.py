@@ -94,8 +94,8 @@ def project_(parameters: DesignParameters, task: FpmTask) -> None:
     """Bring parameters back to what hardware can show, in place.
 
     Levels lie in [0, 1] on the row's band, and rows that would saturate the camera are dimmed; exposures are at least
-    the minimum and add up to the total; steps stay within four fifths of what is stable for these levels. Levels whose
-    bits are limited are not dimmed: their frames are shortened when they are shown, see `drive_levels`.
+    the minimum and add up to the total; steps stay within four fifths of what is stable for these levels. Where the
+    array cannot show every level nothing is dimmed: frames are shortened when it is shown, see `drive_levels`.
     """
     design = task.experiment.design
     parameters.levels.clamp_(0, 1).mul_(task.mask)
@@ -105,10 +105,9 @@ def project_(parameters: DesignParameters, task: FpmTask) -> None:
     above = exposures - design.minimum_exposure
     share = above / above.sum() if float(above.sum()) > 0 else torch.full_like(above, 1 / len(above))
     exposures.copy_(design.minimum_exposure + share * spare)
-    if design.drive_bits is None:
-        shown, _ = shown_design(task, parameters.levels, exposures)
-        bright = torch.from_numpy(task.leds.bright_field(task.objective_na)).to(shown.device)
-        open_field = (task.measurement.weights(shown, exposures) * bright).sum(1)
+    if not design.limits_levels:
+        bright = torch.from_numpy(task.leds.bright_field(task.objective_na)).to(parameters.levels.device)
+        open_field = (task.measurement.weights(parameters.levels, exposures) * bright).sum(1)
         limit = starts.brightest_open_field(task.experiment.measurement)
         parameters.levels.mul_((limit / open_field.clamp_min(1e-12)).clamp_max(1)[:, None])
     stable = largest_step(task, parameters.levels, parameters.exposures)

@@ -42,7 +42,7 @@ from ptychoui.tasks.fpm.parameters import (
     start_parameters,
 )
 from ptychoui.tasks.fpm.recommendation import recommend
-from ptychoui.tasks.fpm.shown import shown_design
+from ptychoui.tasks.fpm.shown import shown_at_last, shown_design, shown_in_training
 from ptychoui.tasks.fpm.truth import doubts, truth_shown
 from ptychoui.training.devices import pick_device
 from ptychoui.training.events import picture
@@ -142,7 +142,8 @@ class FpmTask:
         True Poisson noise; while ``training`` its normal approximation, which has a derivative.
         """
         model = self.measurement
-        levels, exposures = shown_design(self, parameters.levels, parameters.exposures)
+        shown = shown_in_training if training else shown_at_last
+        levels, exposures = shown(self, parameters)
         recorded = model.record(batch.intensities, levels, exposures, generator, not training)
         amplitude = model.amplitude(recorded)
         rows = self.experiment.design.bright_field_rows

@@ -67,11 +67,11 @@ def test_every_way_is_judged_for_every_seed_and_written_after_each(watched: Watc
     assert watched.result["seeds"] == [0, 1] and len(table(watched.result).splitlines()) == 2 + 4
 
 
-def test_all_have_equal_frames_and_equal_total_exposure_and_show_whole_codes(watched: Watched) -> None:
+def test_all_have_equal_frames_and_no_more_than_the_total_exposure_and_show_whole_codes(watched: Watched) -> None:
     for design, _ in watched.judged:
         bits = design.task.experiment.design.drive_bits
         assert design.levels.shape == (2, 9)
-        assert float(design.exposures.sum()) == pytest.approx(2.0)
+        assert float(design.exposures.sum()) <= 2.0 + 1e-5
         if bits is not None:
             codes = design.levels * (2**bits - 1)
             assert float((codes - codes.round()).abs().max()) < 1e-5
@@ -85,14 +85,16 @@ def test_each_learned_design_keeps_its_own_network(watched: Watched) -> None:
 
 
 def test_rounding_is_that_of_the_export_and_corrects_the_exposures() -> None:
-    """Frame times after it keep to the proportions that the export asks for, where no row saturates."""
+    """Frame times after it are those that the export asks for, shortened alike where they would exceed the total."""
     task = levels.with_bits(problem(measurement={"photons_per_led": 1e3}), 1)
     latent = np.where(task.mask.numpy(), np.random.default_rng(3).random((2, 9)), 0)
-    found = rounded(task, torch.from_numpy(latent), torch.tensor([1.0, 1.0], dtype=torch.float64))
     coded = quantise(latent, 1)
-    assert np.array_equal(found.levels.numpy(), coded.levels)
-    expected = 2 * coded.exposure_scale / coded.exposure_scale.sum()
-    assert found.exposures.numpy() == pytest.approx(expected)
+    for asked in (np.array([1.0, 1.0]), np.array([1.0, 1.0]) * 2.5 / coded.exposure_scale.sum()):
+        found = rounded(task, torch.from_numpy(latent), torch.from_numpy(asked))
+        assert np.array_equal(found.levels.numpy(), coded.levels)
+        expected = asked * coded.exposure_scale
+        assert found.exposures.numpy() == pytest.approx(expected * min(1, 2 / expected.sum()))
+    assert expected.sum() > 2
     with pytest.raises(SettingsError, match="to how many bits"):
         rounded(problem(), torch.from_numpy(latent), torch.ones(2))
     begun = start_parameters(task)
