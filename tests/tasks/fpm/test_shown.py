@@ -112,6 +112,17 @@ def test_levels_get_the_derivative_of_differences_in_what_is_shown(
         assert (slope == 0) == (limited and row == 0), "a longer frame is of no use to a row at its limit"
 
 
+def test_what_is_shown_is_whole_to_the_last_bit() -> None:
+    task = few_bits(design={"drive_bits": 3})
+    ladder = (torch.arange(8, dtype=torch.float64) / 7).float()
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(30):
+        # Far below half a code: the brightest LED of a row is moved a long way.
+        levels = 0.03 * torch.rand(2, 9, generator=generator)
+        shown, _ = shown_design(task, levels, torch.ones(2))
+        assert bool(torch.isin(shown, ladder).all()) and int((shown > 0).sum()) == 2
+
+
 def test_double_precision_measures_with_the_same_codes() -> None:
     task = few_bits(design={"drive_bits": 3})
     levels = np.random.default_rng(2).random((2, 9)).astype(np.float32) * task.mask.numpy()
