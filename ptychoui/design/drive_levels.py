@@ -56,10 +56,11 @@ def shown_levels(
     if design.drive_bits is not None:
         top = 2**design.drive_bits - 1
         shown = np.floor(levels * top + 0.5) / top
-        for row in np.flatnonzero(mask.any(1) & ~shown.any(1)):
-            shown[row, next(led for led in order[row] if mask[row, led])] = 1 / top
     if design.maximum_lit is not None:
         np.put_along_axis(shown, order[:, design.maximum_lit :], 0.0, axis=1)
+    if design.drive_bits is not None:
+        for row in np.flatnonzero(mask.any(1) & ~shown.any(1)):
+            shown[row, next(led for led in order[row] if mask[row, led])] = 1 / (2**design.drive_bits - 1)
     most = brightest / design.minimum_exposure
     for row in np.flatnonzero((shown * open_light).sum(1) > most):
         ranked = [led for led in order[row] if shown[row, led] * open_light[led] > 0]

@@ -67,8 +67,9 @@ def test_no_row_goes_dark_and_no_row_lights_beyond_its_band() -> None:
     found = shown_levels(np.where(mask, levels, 0), mask, Design(drive_bits=3), DARK, 2.0)
     assert np.flatnonzero(found[0]).tolist() == [7] and found[0, 7] == 1 / 7
     assert np.count_nonzero(found[1]) == 1 and found[1, 12:15].any()
-    nothing = shown_levels(np.zeros((1, LEDS)), mask[1:], Design(drive_bits=1), DARK, 2.0)
-    assert np.count_nonzero(nothing) == 1 and nothing[0, 12:15].any()
+    for lit in (None, 1):
+        nothing = shown_levels(np.zeros((1, LEDS)), mask[1:], Design(drive_bits=1, maximum_lit=lit), DARK, 2.0)
+        assert np.count_nonzero(nothing) == 1 and nothing[0, 12:15].any()
     beyond = shown_levels(np.ones((1, LEDS)), mask[1:], Design(drive_bits=1), DARK, 2.0)
     assert np.flatnonzero(beyond).tolist() == [12, 13, 14]
 
