@@ -22,8 +22,8 @@ and of training objects) that was best:
     ====================================  ===============  ===============
 
 Random rounding, and starts half way between on and off, did better than rounding from the first step and worse than
-hardening (two seeds from hybrid, while short frames still gave their time to other rows). ``ptychoui bench levels``
-compares with levels of any value that are rounded in the end.
+hardening (two seeds from hybrid, while short frames still gave their time to other rows). With levels of any value that
+are rounded in the end it is about even over five seeds of 60 steps: ``ptychoui bench levels``, docs/benchmarks.md.
 
 The rounding lies before the network, so the engine's check of products looks at the network with the shown design as
 its input. It is done in double precision whatever the run computes in, so that the check in double precision measures
