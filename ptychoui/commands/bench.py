@@ -28,6 +28,7 @@ def add_commands(commands: Any) -> None:
     kinds = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True)
     _add_engine(kinds)
     _add_design(kinds)
+    _add_levels(kinds)
     _add_greedy(kinds)
     _add_depth(kinds)
     _add_memory(kinds)
@@ -127,6 +128,35 @@ def _design(arguments: argparse.Namespace) -> int:
 
         plot(result, Path(arguments.plot))
     return show(arguments, result, comparison.table)
+
+
+def _add_levels(kinds: Any) -> None:
+    parser = kinds.add_parser("levels", help="patterns of few bits learned as they are shown, or rounded afterwards")
+    parser.add_argument("experiment", metavar="EXPERIMENT.toml")
+    add_data(parser)
+    parser.add_argument("--bits", type=whole(1), nargs="+", default=[1, 3], help="of a drive level; 1 is on or off")
+    parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument("--start", choices=("hybrid", "random_partition", "singles", "dense_random"), default="hybrid")
+    parser.add_argument("--unrolls", type=whole(1), default=20, help="of the network, which has the smooth prior")
+    parser.add_argument("--objects", type=whole(1), default=6, help="held-out objects that are judged")
+    add_threads(parser)
+    parser.add_argument("--steps", type=whole(0), help="number of optimiser steps")
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
+    add_json(parser)
+    parser.set_defaults(run=_levels)
+
+
+def _levels(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.design import levels
+    from ptychoui.settings import for_microscopes, load_experiment
+
+    experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
+    output = Path(arguments.output) if arguments.output else None
+    use_threads(arguments)
+    experiment = levels.learning(experiment, arguments.unrolls, arguments.start)
+    seeds = range(arguments.seeds)
+    result = levels.run(experiment, arguments.bits, seeds, arguments.objects, say, output)
+    return show(arguments, result, levels.table)
 
 
 def _add_greedy(kinds: Any) -> None:

@@ -246,6 +246,11 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
     changes: dict[str, Any] = {"training": training, "engine": engine}
     if getattr(arguments, "seed", None) is not None:
         changes["seed"] = arguments.seed
+    limits = {name: getattr(arguments, name, None) for name in ("drive_bits", "maximum_lit")}
+    if limits := {name: value for name, value in limits.items() if value is not None}:
+        from ptychoui.settings import for_microscopes
+
+        changes["design"] = for_microscopes(experiment).design.replace(**limits)
     experiment = experiment.replace(**changes)
     if arguments.data or arguments.geometry:
         from ptychoui.training.task import on_other_data

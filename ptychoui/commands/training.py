@@ -60,6 +60,12 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=whole(0))
+    parser.add_argument(
+        "--drive-bits", type=whole(1), metavar="N", help="learn levels of so many bits; 1 is on or off (default: any)"
+    )
+    parser.add_argument(
+        "--maximum-lit", type=whole(1), metavar="K", help="most LEDs that may shine in one pattern (default: all)"
+    )
     add_threads(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     parser.add_argument("--report", action="store_true", help="write figures and report.html into the run folder")

@@ -2,7 +2,8 @@
 
 Rows come in two bands: the first ``bright_field_rows`` light bright-field LEDs only, the others dark-field LEDs only.
 Within a row the brightest LED runs at full level, because a camera needs light and an LED cannot give more; `dimmed`
-then lowers the rows that would saturate the camera.
+then lowers the rows that would saturate the camera. Where the array cannot show every level, `drive_levels` says what
+it shows of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.design.drive_levels import longest_frames, shown_levels
 from ptychoui.errors import SettingsError
 from ptychoui.optics.geometry.led_array import LedArray
 from ptychoui.settings import Design, Measurement
@@ -57,15 +59,44 @@ def brightest_open_field(measurement: Measurement) -> float:
 
 
 def dimmed(
-    levels: FloatArray, exposures: FloatArray, leds: LedArray, objective_na: float, measurement: Measurement
+    levels: FloatArray,
+    exposures: FloatArray,
+    leds: LedArray,
+    objective_na: float,
+    measurement: Measurement,
+    design: Design | None = None,
 ) -> FloatArray:
     """Dim the rows that would saturate the camera where there is no object.
 
-    Only bright-field LEDs count: dark-field LEDs send no direct light. (M, L) levels in and out.
+    Only bright-field LEDs count: dark-field LEDs send no direct light. (M, L) levels in and out. Of a ``design`` that
+    limits what is shown nothing is dimmed, for its frames are shortened instead: see `drive_levels`.
     """
+    if design is not None and design.limits_levels:
+        return levels
     open_field = exposures * (levels * leds.gain * leds.bright_field(objective_na)).sum(1)
     limit = brightest_open_field(measurement)
     return np.asarray(levels * np.minimum(1, limit / np.maximum(open_field, 1e-12))[:, None])
+
+
+def shown_design(
+    levels: FloatArray,
+    exposures: FloatArray,
+    design: Design,
+    measurement: Measurement,
+    leds: LedArray,
+    objective_na: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Levels (M, L) that an experiment's LED array shows, and frame times (M,), of any: see `drive_levels`.
+
+    Rows without light get an LED of their band; levels beyond their band, as other designs have them, are shown, too.
+    """
+    if not design.limits_levels:
+        return levels, exposures
+    mask = band_masks(design, leds, objective_na) | (levels > 0)
+    light, brightest = leds.gain * leds.bright_field(objective_na), brightest_open_field(measurement)
+    shown = shown_levels(levels, mask, design, light, brightest)
+    longest = longest_frames(shown, light, brightest, design.minimum_exposure)
+    return shown, np.minimum(exposures, longest)
 
 
 def dense_random(design: Design, leds: LedArray, objective_na: float, rng: np.random.Generator) -> FloatArray:
@@ -172,12 +203,15 @@ def start_exposures(design: Design) -> FloatArray:
 def start_design(
     design: Design, measurement: Measurement, leds: LedArray, objective_na: float, seed: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Levels (M, L) and exposures (M,) of an experiment's start: drawn from its seed, no row saturated."""
+    """Levels (M, L) and exposures (M,) of an experiment's start: drawn from its seed, no row saturated.
+
+    Where the design limits what the array can show they are what is learned, not yet `shown_design`.
+    """
     levels = STARTS[UNTIL_CHOSEN if design.start == "best" else design.start](
         design, leds, objective_na, np.random.default_rng(seed)
     )
     exposures = start_exposures(design)
-    return dimmed(levels, exposures, leds, objective_na, measurement), exposures
+    return dimmed(levels, exposures, leds, objective_na, measurement, design), exposures
 
 
 def _band_rows(design: Design) -> list[list[int]]:

@@ -12,6 +12,7 @@ from ptychoui.data.dataset import array_sha256
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import SettingsError
 from ptychoui.export.quantise import Quantised, quantise
+from ptychoui.words import counted
 
 LARGEST_LED_NUMBER = 32767
 
@@ -70,6 +71,12 @@ def quantisation_notes(patterns: PatternSet, coded: Quantised) -> list[str]:
     """What quantising cost, as sentences."""
     worst = int(np.argmax(coded.relative_error))
     notes = []
+    learned_for = _drive_bits(patterns)
+    if learned_for is not None and learned_for != coded.bits:
+        notes.append(
+            f"the patterns were learned for levels of {counted(learned_for, 'bit')}, and are written with "
+            f"{coded.bits}: {counted(learned_for, 'bit')} show exactly what was learned"
+        )
     if coded.relative_error[worst] > 1e-12:
         notes.append(
             f"quantised to {coded.bits} {'bit' if coded.bits == 1 else 'bits'}: the levels change by up to "
@@ -81,6 +88,14 @@ def quantisation_notes(patterns: PatternSet, coded: Quantised) -> list[str]:
             f"exposures are multiplied by {scale.min():.3g} to {scale.max():.3g}, which keeps each pattern's light"
         )
     return notes
+
+
+def _drive_bits(patterns: PatternSet) -> int | None:
+    """Bits of a level that patterns were learned for; None where any level was, or the record does not say."""
+    experiment = patterns.record.get("experiment")
+    design = experiment.get("design") if isinstance(experiment, dict) else None
+    bits = design.get("drive_bits") if isinstance(design, dict) else None
+    return bits if isinstance(bits, int) else None
 
 
 def check_led_numbers(patterns: PatternSet) -> None:

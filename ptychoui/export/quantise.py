@@ -11,6 +11,8 @@ from ptychoui.errors import SettingsError
 
 MAXIMUM_BITS = 16
 SCALE_TRIALS = 257
+WHOLE = 1e-6
+"""Distance from a whole code, in codes, below which a level is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,8 @@ def quantise(levels: ArrayLike, bits: int, minimum_code: int = 0) -> Quantised:
     Every row is rounded on its own: among all roundings ``q = round(level / scale)`` the one is taken that
     minimises ``|level - s q|`` under ``s sum(q) = sum(level)``. So the row keeps its light, and ``s``, in
     units of the largest code, is a correction of the exposure. For one bit every threshold is tried, so the
-    result is the best of all LED subsets that treat equal levels alike; for more bits a fine set of scales.
+    result is the best of all LED subsets that treat equal levels alike; for more bits a fine set of scales. A row of
+    whole codes, as learned with ``design.drive_bits``, stays as it is.
 
     Parameters
     ----------
@@ -75,6 +78,10 @@ def quantise(levels: ArrayLike, bits: int, minimum_code: int = 0) -> Quantised:
     scale, error = np.ones(len(values)), np.zeros(len(values))
     for row, level in enumerate(values):
         if not level.any():
+            continue
+        whole = np.rint(level * top)
+        if np.abs(level * top - whole).max() < WHOLE and whole[whole > 0].min(initial=top) >= minimum_code:
+            codes[row] = whole.astype(np.int64)
             continue
         trials = _thresholds(level) if bits == 1 else _roundings(level, top, max(minimum_code, 1))
         codes[row], scale[row], error[row] = _best(level, trials, top)

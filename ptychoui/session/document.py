@@ -168,7 +168,8 @@ class Document(Undoable):
             levels = start
         if exposures is None or exposures.shape != shape[:1]:
             exposures = equal
-        return levels, exposures
+        na = geometry.microscope.objective_na
+        return starts.shown_design(levels, exposures, settings, experiment.measurement, leds, na)
 
     @property
     def changed_design(self) -> tuple[FloatArray | None, FloatArray | None]:

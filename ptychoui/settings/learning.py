@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ptychoui.errors import SettingsError
 from ptychoui.settings.base import QUIET, Settings
+from ptychoui.words import counted
 
 
 class Measurement(Settings):
@@ -50,6 +51,20 @@ class Design(Settings):
     learn_exposure: bool = Field(False, description="learn how the total exposure is divided")
     minimum_exposure: float = Field(0.05, gt=0, le=1, description="shortest frame time, in units of one frame")
     guard_na: float = Field(0.0, ge=0, le=0.5, description="LEDs this close to the objective NA stay dark")
+    drive_bits: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="bits of an LED's drive level; 1 is on or off (left out: any level)",
+        json_schema_extra=QUIET,
+    )
+    maximum_lit: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="most LEDs that may shine in one pattern (left out: all)",
+        json_schema_extra=QUIET,
+    )
 
     @model_validator(mode="after")
     def _some_rows(self) -> Self:
@@ -61,6 +76,17 @@ class Design(Settings):
     def rows(self) -> int:
         """Number of measurements."""
         return self.bright_field_rows + self.dark_field_rows
+
+    @property
+    def limits_levels(self) -> bool:
+        """True if the array cannot show every pattern of levels in [0, 1]."""
+        return self.drive_bits is not None or self.maximum_lit is not None
+
+    @property
+    def limits(self) -> str:
+        """What the array can show, to stand behind a sentence; nothing where that is everything."""
+        bits = "" if self.drive_bits is None else f", levels of {counted(self.drive_bits, 'bit')}"
+        return bits + ("" if self.maximum_lit is None else f", at most {self.maximum_lit} lit in a pattern")
 
 
 class Network(Settings):

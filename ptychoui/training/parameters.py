@@ -20,12 +20,18 @@ class ParameterSet:
     per_unroll
         Names of those that hold one element for each unroll along their first axis and are inputs of the network
         themselves: greedy modules may learn their own part of them.
+
+    Attributes
+    ----------
+    progress
+        Share of the run that is done, 0 to 1, where what is learned from depends on it; the trainer sets it.
     """
 
     def __init__(
         self, tensors: Mapping[str, Tensor], rates: Mapping[str, float], per_unroll: frozenset[str] = frozenset()
     ) -> None:
         self.tensors, self.rates, self.per_unroll = dict(tensors), dict(rates), per_unroll
+        self.progress = 0.0
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
@@ -41,7 +47,9 @@ class ParameterSet:
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Self:
         """The same set with other tensors in the place of its own; their shapes are not looked at."""
-        return type(self)(tensors, self.rates, self.per_unroll)
+        made = type(self)(tensors, self.rates, self.per_unroll)
+        made.progress = self.progress
+        return made
 
     def leaves(self) -> Self:
         """Copies that derivatives are taken in, where they are learned."""

@@ -205,6 +205,7 @@ class Trainer(Generic[T]):
         training = self.task.experiment.training
         batch = min(training.batch, len(self.task.training))
         self._before_batch = self.order.bit_generator.state, self.generator.get_state()
+        self.parameters.progress = self.progress()
         began = time.monotonic()
         places = self.order.choice(len(self.task.training), batch, replace=False)
         noise = self.generator.get_state()

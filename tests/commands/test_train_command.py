@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -16,7 +17,7 @@ from training.small import GEOMETRY, experiment, experiment_on_disk, same_state
 
 from ptychoui import cli
 from ptychoui.paths import sample_data
-from ptychoui.settings import Geometry, load_experiment, to_toml
+from ptychoui.settings import FpmExperiment, Geometry, load_experiment, to_toml
 from ptychoui.training.evaluation import load_run
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer
@@ -467,3 +468,19 @@ def test_an_experiment_beside_resume_is_not_ignored(refused: Call, works: Call, 
 def test_a_setting_named_self(refused: Call, tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text("self = 1\n", encoding="utf-8")
     assert "self" in refused("train", tmp_path / "e.toml", "-o", tmp_path / "run")
+
+
+def test_patterns_of_few_bits_and_few_leds(works: Call, refused: Call, small: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    works("train", small, "-o", run, "--steps", 1, "--drive-bits", 3, "--maximum-lit", 2)
+    stored = RunFolder.open(run, lock=False).experiment()
+    assert isinstance(stored, FpmExperiment)
+    assert (stored.design.drive_bits, stored.design.maximum_lit) == (3, 2)
+    said = works("export", run, "--to", "json", "--bits", 1, "-o", tmp_path / "p.json", "--json")["notes"]
+    assert "levels of 3 bits" in said[0] and any("with 1-bit levels" in note for note in said)
+    kept = json.loads((tmp_path / "p.json").read_text())["patterns"]
+    assert all(0 < np.count_nonzero(row["levels"]) <= 2 for row in kept)
+    assert all(np.allclose(7 * np.array(row["levels"]), np.round(7 * np.array(row["levels"]))) for row in kept)
+    assert "drive_bits" in refused("train", small, "--drive-bits", 17, "-o", tmp_path / "no")
+    assert "--maximum-lit: 0 is below 1" in refused("train", small, "--maximum-lit", 0)
+    assert "design.drive_bits is 1" in refused("train", "--resume", "-o", run, "--drive-bits", 1, started=True)

@@ -49,6 +49,10 @@ def test_exact_patterns_stay_exact() -> None:
     eight = quantise(np.arange(256)[None] / 255, 8)
     assert eight.codes.tolist() == [list(range(256))]
     assert eight.exposure_scale[0] == pytest.approx(1)
+    learned = quantise(np.array([[0, 1, 2], [0, 3, 0]]) / 7, 3)
+    assert learned.codes.tolist() == [[0, 1, 2], [0, 3, 0]] and learned.exposure_scale.tolist() == [1, 1]
+    dead = quantise(np.array([[0, 1, 7]]) / 7, 3, minimum_code=2)
+    assert 1 not in dead.codes
 
 
 def test_dead_zone() -> None:

@@ -127,6 +127,8 @@ EVERY_FIELD = FpmExperiment(
         learn_exposure=True,
         minimum_exposure=0.1,
         guard_na=0.01,
+        drive_bits=3,
+        maximum_lit=12,
     ),
     network=Network(
         update="gradient",

@@ -35,6 +35,8 @@ SETTLED: dict[str, dict[str, Any]] = {
     "measurement.noise": {"measurement": {"noise": "none"}},
     "design.dark_field_rows": {"design": {"dark_field_rows": 2}},
     "design.learn_exposure": {"design": {"learn_exposure": False}},
+    "design.drive_bits": {"design": {"drive_bits": 1}},
+    "design.maximum_lit": {"design": {"maximum_lit": 2}},
     "network.unrolls": {"network": {"unrolls": 4}},
     "network.step": {"network": {"step": 0.1}},
     "network.learn_step": {"network": {"learn_step": False}},

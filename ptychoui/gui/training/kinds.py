@@ -34,6 +34,8 @@ FPM_FIELDS = (
         ),
     ),
     Field(name="design.learn_exposure", label="Learn exposures", kind="bool"),
+    Field(name="design.drive_bits", label="Bits per level", automatic=True, integers=True, empty="any level"),
+    Field(name="design.maximum_lit", label="Most LEDs lit", automatic=True, integers=True, empty="all"),
     Field(name="training.compare", label="Compare in the end", kind="bool"),
     Field(
         name="training.loss",

@@ -14,6 +14,7 @@ from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError
 from ptychoui.settings import Design
+from ptychoui.tasks.fpm.shown import shown_design
 from ptychoui.training.verdict import LEARNED
 from ptychoui.words import counted
 
@@ -45,7 +46,7 @@ class Contender:
     Attributes
     ----------
     levels, exposures
-        (M, LED) and (M,).
+        (M, LED) and (M,), as the LED array shows them.
     called
         What people call it, where it is none of `TITLES`.
     """
@@ -72,7 +73,8 @@ def contender(
 ) -> Contender:
     """Levels (M, LED) with a total exposure; the mask allows every LED.
 
-    Rows that light the bright field come first, and rows that would saturate the camera are dimmed.
+    Rows that light the bright field come first, and rows that would saturate the camera are dimmed. Levels are
+    shown in as many bits as those that are learned, and as many LEDs shine at most.
 
     Parameters
     ----------
@@ -94,15 +96,15 @@ def contender(
         total_exposure=total,
         minimum_exposure=min(experiment.design.minimum_exposure, float(exposures.min())),
     )
-    dimmed = starts.dimmed(levels[order], exposures, leds, na, experiment.measurement)
+    dimmed = starts.dimmed(levels[order], exposures, leds, na, experiment.measurement, design)
     everywhere = torch.ones(dimmed.shape, dtype=torch.bool, device=task.device)
-    return Contender(
-        name=name,
-        task=replace(task, experiment=experiment.replace(design=design), mask=everywhere),
-        levels=torch.from_numpy(dimmed).to(task.device, task.dtype),
-        exposures=torch.from_numpy(exposures).to(task.device, task.dtype),
-        called=called,
+    own = replace(task, experiment=experiment.replace(design=design), mask=everywhere)
+    shown, times = shown_design(
+        own,
+        torch.from_numpy(dimmed).to(task.device, task.dtype),
+        torch.from_numpy(exposures).to(task.device, task.dtype),
     )
+    return Contender(name=name, task=own, levels=shown, exposures=times, called=called)
 
 
 def given_design(task: FpmTask, patterns: PatternSet, name: str) -> Contender:
@@ -136,8 +138,9 @@ def given_design(task: FpmTask, patterns: PatternSet, name: str) -> Contender:
 
 
 def learned_design(task: FpmTask, parameters: DesignParameters) -> Contender:
-    """The present patterns of a run, in the bands of its experiment."""
-    return Contender(name=LEARNED, task=task, levels=parameters.levels, exposures=parameters.exposures)
+    """The present patterns of a run, as they are shown, in the bands of its experiment."""
+    levels, exposures = shown_design(task, parameters.levels, parameters.exposures)
+    return Contender(name=LEARNED, task=task, levels=levels, exposures=exposures)
 
 
 def known_design(task: FpmTask, name: str) -> Contender:

@@ -90,7 +90,7 @@ def _guard_na(leds: LedArray, objective_na: float) -> float:
     An LED that a small shift takes from the bright to the dark field makes another design of a pattern. No band where
     it would leave less than half of the bright-field LEDs.
     """
-    place = leds.illumination_na[leds.radius_na < 2 * objective_na]  # where the band will lie
+    place = leds.illumination_na[leds.bright_field(objective_na)]
     if len(place) < 2:
         return 0.0
     apart = np.hypot(*(place[:, None] - place[None]).transpose(2, 0, 1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ptychoui.design import starts
+from ptychoui.tasks.fpm.shown import shown_design
 from ptychoui.training.parameters import ParameterSet
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class DesignParameters(ParameterSet):
 
     @property
     def levels(self) -> Tensor:
-        """(M, LED) drive levels in [0, 1]."""
+        """(M, LED) drive levels in [0, 1]; `shown.shown_design` says what shines of them."""
         return self["levels"]
 
     @property
@@ -93,7 +94,8 @@ def project_(parameters: DesignParameters, task: FpmTask) -> None:
     """Bring parameters back to what hardware can show, in place.
 
     Levels lie in [0, 1] on the row's band, and rows that would saturate the camera are dimmed; exposures are at least
-    the minimum and add up to the total; steps stay within four fifths of what is stable for these levels.
+    the minimum and add up to the total; steps stay within four fifths of what is stable for these levels. Where the
+    array cannot show every level nothing is dimmed: frames are shortened when it is shown, see `drive_levels`.
     """
     design = task.experiment.design
     parameters.levels.clamp_(0, 1).mul_(task.mask)
@@ -103,10 +105,11 @@ def project_(parameters: DesignParameters, task: FpmTask) -> None:
     above = exposures - design.minimum_exposure
     share = above / above.sum() if float(above.sum()) > 0 else torch.full_like(above, 1 / len(above))
     exposures.copy_(design.minimum_exposure + share * spare)
-    bright = torch.from_numpy(task.leds.bright_field(task.objective_na)).to(parameters.levels.device)
-    open_field = (task.measurement.weights(parameters.levels, exposures) * bright).sum(1)
-    limit = starts.brightest_open_field(task.experiment.measurement)
-    parameters.levels.mul_((limit / open_field.clamp_min(1e-12)).clamp_max(1)[:, None])
+    if not design.limits_levels:
+        bright = torch.from_numpy(task.leds.bright_field(task.objective_na)).to(parameters.levels.device)
+        open_field = (task.measurement.weights(parameters.levels, exposures) * bright).sum(1)
+        limit = starts.brightest_open_field(task.experiment.measurement)
+        parameters.levels.mul_((limit / open_field.clamp_min(1e-12)).clamp_max(1)[:, None])
     stable = largest_step(task, parameters.levels, parameters.exposures)
     parameters.step.clamp_(min=1e-6, max=0.8 * stable)
     if parameters.momentum is not None:
@@ -114,7 +117,7 @@ def project_(parameters: DesignParameters, task: FpmTask) -> None:
 
 
 def largest_step(task: FpmTask, levels: Tensor, exposures: Tensor) -> float:
-    """Largest stable step size of a design of levels (M, LED) and exposures (M,).
+    """Largest stable step size of what shines of a design of levels (M, LED) and exposures (M,).
 
     Times the curvature it is 2 for plain steps, 2 (1 + beta) for heavy ball and 2 (1 + beta) / (1 + 2 beta) for
     Nesterov's.
@@ -125,5 +128,5 @@ def largest_step(task: FpmTask, levels: Tensor, exposures: Tensor) -> float:
     reach["learned_momentum"] = 2.0  # whatever the momenta become
     if network.prior == "smooth":
         return reach[network.update]  # steps are scaled to a curvature of at most one
-    weights = task.measurement.weights(levels * task.mask, exposures)
+    weights = task.measurement.weights(*shown_design(task, levels, exposures))
     return reach[network.update] / max(task.physics.curvature_bound(weights), 1e-12)

@@ -21,11 +21,12 @@ def rescored(
 ) -> dict[str, float]:
     """Scores of another design, such as the quantised one, on a run's held-out objects.
 
-    ``levels`` (M, LED), ``exposures`` (M,).
+    ``levels`` (M, LED), ``exposures`` (M,): shown as they are, whatever the run's own levels are limited to.
     """
     task = trainer.task
     assert isinstance(task, FpmTask)
-    everywhere = replace(task, mask=torch.ones_like(task.mask))
+    design = task.experiment.design.replace(drive_bits=None, maximum_lit=None)
+    everywhere = replace(task, mask=torch.ones_like(task.mask), experiment=task.experiment.replace(design=design))
     like = trainer.parameters
     assert isinstance(like, DesignParameters)
     other = task.with_design(levels, exposures, like)

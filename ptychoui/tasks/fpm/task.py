@@ -41,6 +41,7 @@ from ptychoui.tasks.fpm.parameters import (
     start_parameters,
 )
 from ptychoui.tasks.fpm.recommendation import recommend
+from ptychoui.tasks.fpm.shown import shown_at_last, shown_design, shown_in_training
 from ptychoui.tasks.fpm.sources import find_dataset, image_overrides
 from ptychoui.tasks.fpm.training_nuisances import perturbed
 from ptychoui.tasks.fpm.truth import doubts, truth_shown
@@ -140,7 +141,8 @@ class FpmTask:
         for them nuisances that the network does not know: see `training_nuisances`.
         """
         model = self.measurement
-        levels, exposures = parameters.levels * self.mask, parameters.exposures
+        shown = shown_in_training if training else shown_at_last
+        levels, exposures = shown(self, parameters)
         camera, images = model, batch.intensities
         if training and generator is not None and model.settings.nuisances:
             camera, images = perturbed(model, images, generator)
@@ -219,7 +221,7 @@ class FpmTask:
             warnings.append(
                 f"the step size {step:g} is above the stable {stable:.2g} of this design: try {0.4 * stable:.2g}"
             )
-        return Preflight(summary=judged.line(), warnings=tuple(warnings))
+        return Preflight(summary=judged.line() + self.experiment.design.limits, warnings=tuple(warnings))
 
     def shown_first(self, step: int) -> TruthShown | None:
         """What a measured stack is learned from."""
@@ -244,9 +246,10 @@ class FpmTask:
         )
 
     def design_arrays(self, parameters: DesignParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Levels (M, LED) and exposures (M,) as they are now."""
-        levels = (parameters.levels * self.mask).detach().cpu().numpy().astype(np.float64)
-        return levels, parameters.exposures.detach().cpu().numpy().astype(np.float64)
+        """Levels (M, LED) that shine and exposures (M,) as they are now, in double precision: whole codes are exact."""
+        now = parameters.double()
+        levels, exposures = shown_design(self, now.levels, now.exposures)
+        return levels.cpu().numpy(), exposures.cpu().numpy()
 
     def result(self, parameters: DesignParameters, step: int) -> PatternSet:
         """The present design with everything that hardware and a reader of the file need."""
@@ -286,7 +289,7 @@ class FpmTask:
         """Patterns and network."""
         network = self.experiment.network
         return {
-            "patterns": f"{len(self.mask)} on {len(self.leds)} LEDs",
+            "patterns": f"{len(self.mask)} on {len(self.leds)} LEDs{self.experiment.design.limits}",
             "network": f"{network.unrolls} unrolls, step {network.step:g}, momentum {network.momentum}",
         }
 

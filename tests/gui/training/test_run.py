@@ -176,3 +176,21 @@ def _small_demo() -> Any:
         network=demo.network.replace(unrolls=2),
         training=demo.training.replace(steps=2, batch=1, margin_px=2),
     )
+
+
+def test_what_the_array_can_show_is_entered_and_shown(window: MainWindow, qtbot: Any, stepwise: StepwiseRun) -> None:
+    form = window.panels.run.form
+    bits, lit = form.editor("design.drive_bits"), form.editor("design.maximum_lit")
+    assert (bits.text(), lit.text()) == ("any level", "all")  # type: ignore[attr-defined]
+    assert "on or off" in bits.toolTip() and "may shine in one pattern" in lit.toolTip()
+    bits.setValue(1)  # type: ignore[attr-defined]
+    lit.setValue(3)  # type: ignore[attr-defined]
+    settings = window.document.fpm
+    assert settings is not None and (settings.design.drive_bits, settings.design.maximum_lit) == (1, 3)
+    shown = window.document.design()
+    assert shown is not None and set(np.unique(shown[0])) == {0.0, 1.0} and (shown[0] > 0).sum(1).max() <= 3
+    bits.setValue(17)  # type: ignore[attr-defined]
+    assert "16" in form.error("design.drive_bits")
+    bits.setValue(0)  # type: ignore[attr-defined]
+    settings = window.document.fpm
+    assert settings is not None and settings.design.drive_bits is None
