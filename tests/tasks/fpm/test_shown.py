@@ -178,7 +178,8 @@ def test_a_row_that_would_saturate_has_a_shorter_frame_and_keeps_its_pattern(bit
     light = levels[0] * task.leds.gain * task.leds.bright_field(task.objective_na)
     assert exposures[0] * light.sum() == pytest.approx(2.0, rel=1e-6)  # four fifths of the full well: two LEDs
     assert exposures[1] == 1.0, "what is left of its time is not given away"
-    assert task.preflight(begun, lambda: None).warnings == (), "no row saturates"
+    warnings = task.preflight(begun, lambda: None).warnings
+    assert not any("saturat" in warning for warning in warnings)
     again = parameters_of(task, levels, tuple(exposures))
     assert np.allclose(task.design_arrays(again)[1], exposures, rtol=1e-6), "what is shown stays as it is"
 
