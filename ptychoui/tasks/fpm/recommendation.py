@@ -20,7 +20,7 @@ JUDGED = 8
 TUNING = 4
 """Training tiles that choose the network's settings for each known design."""
 
-SHARE_OF_STEPS = 0.25
+SHARE_OF_STEPS = 0.125
 """How long those settings are learned for a known design, from the best of what is there, over the run's steps."""
 
 TO_THE_SOLVER = 2
