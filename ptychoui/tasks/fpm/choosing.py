@@ -25,7 +25,7 @@ FINALISTS = 2
 SHARE_OF_STEPS = 0.05
 """How long, as a share of the run's steps."""
 
-JUDGED = 4
+JUDGED = 3
 """Training tiles that are kept for judging starts; the short learning does not see them."""
 
 
