@@ -135,7 +135,7 @@ def test_a_process_that_is_ended_keeps_the_passes_it_has_done(stack: Path, tmp_p
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_calibration_that_is_ended_says_what_is_lost(tmp_path: Path, number: int) -> None:
     words = ["calibrate", sample_data() / "stack.ome.tif", "--orientation", "-o", tmp_path / "g.toml"]
-    code, out, err = ended(words, number, b"layout 1 of 8")
+    code, out, err = ended(words, number, b"orientation 1 of 8")
     assert code == 2 and out == "" and "Traceback" not in err
     lost = "ptychoui: stopped: g.toml was not written, the work so far is lost - start it again"
     assert err.splitlines()[-1] == lost

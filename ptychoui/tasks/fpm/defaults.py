@@ -1,4 +1,4 @@
-"""Settings for data that come without an experiment. No torch: the window asks, too."""
+"""Settings for data that come without an experiment. No torch, and no readers of files: the window asks, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.optics.geometry.microscope import good_padding
 from ptychoui.optics.quality.bright_field import image_means
 from ptychoui.settings import FpmExperiment, Geometry
-from ptychoui.tasks.fpm.sources import find_dataset
 
 TILES = ((32, 8), (24, 8), (16, 4), (8, 2))
 """Edges of tiles and borders around them, in camera pixels, the one to be wished for first."""
@@ -39,6 +38,8 @@ def fitted(experiment: FpmExperiment) -> FpmExperiment:
     PtychouiError
         If the data cannot be opened, or do not say enough about the microscope.
     """
+    from ptychoui.tasks.fpm.sources import find_dataset  # with the libraries for files: the window starts without them
+
     dataset, geometry = find_dataset(experiment)
     if geometry is not None and isinstance(dataset, ImageStack):
         geometry = _of_seen_leds(dataset, geometry)
@@ -88,7 +89,7 @@ def _guard_na(leds: LedArray, objective_na: float) -> float:
     """How close to the objective's NA LEDs stay dark, so that the array may stand a little aside.
 
     An LED that a small shift takes from the bright to the dark field makes another design of a pattern. No band where
-    it would leave less than half of the bright-field LEDs.
+    it would leave less than half of the LEDs of either field.
     """
     place = leds.illumination_na[leds.bright_field(objective_na)]
     if len(place) < 2:
@@ -96,9 +97,10 @@ def _guard_na(leds: LedArray, objective_na: float) -> float:
     apart = np.hypot(*(place[:, None] - place[None]).transpose(2, 0, 1))
     np.fill_diagonal(apart, np.inf)
     guard = float(np.floor(1e4 * GUARD_PITCH * np.median(apart.min(1))) / 1e4)
-    bright = leds.bright_field(objective_na)
-    kept = (leds.radius_na < objective_na - guard).sum()
-    return guard if 2 * kept >= bright.sum() and guard <= 0.5 else 0.0
+    bright, outside = leds.bright_field(objective_na), leds.radius_na >= objective_na + guard
+    inside = leds.radius_na < objective_na - guard
+    enough = 2 * inside.sum() >= bright.sum() and 2 * outside.sum() >= (~bright).sum()
+    return guard if enough and guard <= 0.5 else 0.0
 
 
 def _of_seen_leds(stack: ImageStack, geometry: Geometry) -> Geometry:

@@ -38,6 +38,13 @@ def test_where_little_would_be_left_there_is_no_band() -> None:
     geometry = load_geometry("uconn_bloodsmear")
     four = geometry.replace(microscope=geometry.microscope.replace(objective_na=0.046))
     assert suited(blank_experiment(), stack_of(four), four).design.guard_na == 0
+    # All dark-field LEDs at the edge: the band would leave none.
+    near = geometry.replace(
+        array=geometry.array.replace(max_illumination_na=0.098),
+        microscope=geometry.microscope.replace(objective_na=0.096),
+    )
+    assert (led_array(near.array).radius_na >= 0.096).any()
+    assert suited(blank_experiment(), stack_of(near), near).design.guard_na == 0
 
 
 def test_known_objects_are_compared_as_they_are() -> None:
