@@ -42,6 +42,14 @@ def add_commands(commands: Any) -> None:
     _add_doctor(commands)
 
 
+def _check_plot(arguments: argparse.Namespace) -> None:
+    """Refuse a figure that could not be written before the hours whose result it is to show."""
+    from ptychoui.data.files import check_target
+
+    if arguments.plot:
+        check_target(arguments.plot)
+
+
 def _add_engine(kinds: Any) -> None:
     parser = kinds.add_parser("engine", help="time, memory and gradient error of every strategy")
     parser.add_argument("--unrolls", type=whole(1), nargs="+", default=[10, 100])
@@ -65,6 +73,7 @@ def _add_engine(kinds: Any) -> None:
 def _engine(arguments: argparse.Namespace) -> int:
     from ptychoui.bench.engine import strategies
 
+    _check_plot(arguments)
     use_threads(arguments)
     result = strategies.run(
         arguments.unrolls,
@@ -112,6 +121,7 @@ def _design(arguments: argparse.Namespace) -> int:
     from ptychoui.export.json_file import load_patterns
     from ptychoui.settings import for_microscopes, load_experiment
 
+    _check_plot(arguments)
     use_threads(arguments)
     given = [load_patterns(path) for path in arguments.patterns]
     if arguments.experiment is not None:
@@ -184,6 +194,7 @@ def _greedy(arguments: argparse.Namespace) -> int:
     from ptychoui.bench.engine import greedy
     from ptychoui.settings import for_microscopes, load_experiment
 
+    _check_plot(arguments)
     result = greedy.run(
         arguments.unrolls,
         arguments.size,

@@ -330,6 +330,8 @@ def test_a_result_that_cannot_be_written_is_noticed_at_once(tmp_path: Path, inst
     assert isinstance(some, FpmExperiment)
     with pytest.raises(SettingsError, match="there is no folder"):
         comparison.run(some, (), [0], QUICK, lambda _text: None, tmp_path / "no" / "r.json")
+    path = experiment_on_disk(tmp_path)
+    assert cli.main(["bench", "design", str(path), "--seeds", "1", "--plot", str(tmp_path / "no" / "p.png")]) == 2
     assert not instant
 
 
