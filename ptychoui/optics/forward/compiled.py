@@ -8,6 +8,9 @@ of sums over LEDs do, whose chunks grow with it.
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from math import factorial
@@ -283,23 +286,72 @@ def show_progress(done: int, total: int) -> None:
 def prepare(dtype: str, tell: Callable[[int, int], None] = lambda _done, _total: None) -> None:
     """Compile all loops for fields of ``complex64`` or ``complex128``, or load them from the disk.
 
-    What lies on the disk may have been damaged by a power cut: then it is thrown away and made again. ``tell`` hears
-    how many loops are there, of how many.
+    Where nothing lies on the disk a second process compiles half of them, if there is a second processor. What lies
+    there may have been damaged by a power cut: then it is thrown away and made again. ``tell`` hears how many loops are
+    there, of how many.
     """
     choose_threads(0)
+    beside = None if compiled_before() or processors() < 2 else _compiling_beside(dtype)
     try:
-        _run_all(np.dtype(dtype), tell)
+        _run_all(np.dtype(dtype), tell, beside)
     except Exception:
         for loop in _LOOPS:
             loop.recompile()
         _run_all(np.dtype(dtype), tell)
 
 
-def _run_all(dtype: np.dtype[Any], tell: Callable[[int, int], None]) -> None:
+def prepare_second_half(dtype: str) -> None:
+    """Compile those loops that `prepare` leaves to a second process."""
+    choose_threads(0)
+    for loop, given in _calls(np.dtype(dtype))[FIRST_HALF:]:
+        loop(*given)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _compiling_beside(dtype: str) -> subprocess.Popen[bytes] | None:
+    """A process that compiles the second half onto the disk, or None where none can be started."""
+    if getattr(gather, "_cache", None) is None or getattr(sys, "frozen", False):
+        return None
+    words = [sys.executable, "-c", f"from {__name__} import prepare_second_half; prepare_second_half({dtype!r})"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    quiet = subprocess.DEVNULL
+    try:
+        return subprocess.Popen(words, env=environment, stdin=quiet, stdout=quiet, stderr=quiet)
+    except OSError:
+        return None
+
+
+FIRST_HALF = 5
+"""So many loops take as long to compile as the others with the start of a process."""
+
+
+def _run_all(
+    dtype: np.dtype[Any], tell: Callable[[int, int], None], beside: subprocess.Popen[bytes] | None = None
+) -> None:
+    calls = _calls(dtype)
+    try:
+        for done, (loop, given) in enumerate(calls):
+            tell(done, len(calls))
+            if beside is not None and done == FIRST_HALF:
+                beside.wait()  # however it ended: what it has not left on the disk is compiled here
+            loop(*given)
+    finally:
+        if beside is not None:
+            beside.kill()
+            beside.wait()
+    tell(len(calls), len(calls))
+
+
+def _calls(dtype: np.dtype[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Every loop with the smallest arrays it can be given; the first `FIRST_HALF` take longest."""
     one = np.zeros((1, 1, 1), dtype)
     place = np.zeros(1, np.int64)
     pairs, image = np.zeros((1, 2), one.real.dtype), np.zeros((1, 1), one.real.dtype)
-    calls: list[tuple[Any, tuple[Any, ...]]] = [
+    return [
         (gather, (one[0], place, place, one, one.copy())),
         (scatter, (one, place, place, one, one[0].copy())),
         (pupils, (np.zeros((1, 2)), 1.0, 1.0, 0.0, np.zeros((1, 1)), pairs[None])),
@@ -312,7 +364,3 @@ def _run_all(dtype: np.dtype[Any], tell: Callable[[int, int], None]) -> None:
         (residual, (image, image[0], image, image[0, 0], image, image)),
         (residual_change, (image, image, image, image[0, 0], image)),
     ]
-    for done, (loop, given) in enumerate(calls):
-        tell(done, len(calls))
-        loop(*given)
-    tell(len(calls), len(calls))

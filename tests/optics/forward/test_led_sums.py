@@ -153,12 +153,12 @@ def test_damaged_loops_on_the_disk_are_made_again(tmp_path: Path) -> None:
 import numpy as np
 from ptychoui.optics.forward import compiled
 
-def two(dtype, _tell):
+def two(dtype):
     pairs, image = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
-    compiled.square(pairs, image)
-    compiled.scale(pairs, image, pairs)
+    return [(compiled.square, (pairs, image)), (compiled.scale, (pairs, image, pairs))]
 
-compiled._run_all, compiled._LOOPS = two, (compiled.square, compiled.scale)
+compiled._calls, compiled._LOOPS = two, (compiled.square, compiled.scale)
+compiled._compiling_beside = lambda dtype: None
 compiled.prepare("complex64")
 print(all(len(loop.signatures) == 1 for loop in compiled._LOOPS))
 """
@@ -172,6 +172,37 @@ print(all(len(loop.signatures) == 1 for loop in compiled._LOOPS))
         assert files
         for path in files:
             os.truncate(path, 40)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_loops_that_a_second_process_compiles_are_loaded_from_the_disk(ended: bool, tmp_path: Path) -> None:
+    """Two loops stand for all; what the second process leaves undone when it dies is compiled by the first."""
+    program = f"""
+import subprocess, sys
+import numpy as np
+from ptychoui.optics.forward import compiled
+
+pairs, image = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
+compiled._calls = lambda dtype: [(compiled.square, (pairs, image)), (compiled.scale, (pairs, image, pairs))]
+compiled.FIRST_HALF = 1
+if sys.argv[1] == "beside":
+    compiled.prepare_second_half("complex64")
+    print(len(compiled.square.signatures), len(compiled.scale.signatures))
+    sys.exit()
+
+def beside(dtype):
+    return subprocess.Popen([sys.executable, "-c", sys.argv[2], "beside"], stdout=subprocess.DEVNULL)
+
+compiled._compiling_beside, compiled.processors = beside, lambda: 2
+sys.argv[2] = {"open(sys.argv[3]).read()" if ended else "'raise SystemExit(1)'"}
+compiled.prepare("complex64")
+print(sum(compiled.square.stats.cache_hits.values()), sum(compiled.scale.stats.cache_hits.values()))
+"""
+    (tmp_path / "program.py").write_text(program)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    words = [sys.executable, "-c", program, "first", "", str(tmp_path / "program.py")]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["0", "1" if ended else "0"], done.stderr
 
 
 def test_preparing_covers_every_loop_that_a_pass_calls(windows: PupilWindows) -> None:
