@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +27,44 @@ class LinearOperator(Protocol):
 
     def norm_squared(self) -> float | None:
         """An upper bound of ||A||^2, the largest eigenvalue of A^H A, or None where none is known."""
+        ...
+
+
+class NormalEquations(Protocol):
+    """Weighted normal equations A^H W A of a batch, as `LeastSquares` solves them."""
+
+    def normal(self, x: Tensor) -> Tensor:
+        """A^H W A x, of x's shape (B, ...)."""
+        ...
+
+    def towards(self, x: Tensor, measured: Tensor) -> Tensor:
+        """A^H W (y - A x), of x's shape (B, ...)."""
+        ...
+
+    def norm_squared(self) -> float | None:
+        """An upper bound of the largest eigenvalue of A^H W A, or None where none is known."""
+        ...
+
+    def add_derivatives(self, s: Tensor, z: Callable[[], Tensor], inputs: Inputs, into: Gradients) -> None:
+        """Add the derivatives of Re<s, A^H W (y - A z)> in the inputs that ``into`` names, y among them.
+
+        ``s`` and what ``z`` gives, which may take a solve, are (B, ...).
+        """
+        ...
+
+
+@runtime_checkable
+class OperatorOfInputs(Protocol):
+    """A measurement that is made of the layers' inputs: another one for every example, with derivatives in them."""
+
+    def at(self, x: Tensor, inputs: Inputs) -> NormalEquations:
+        """The normal equations for a batch x, (B, ...).
+
+        Raises
+        ------
+        EngineError
+            If an input is missing or does not fit.
+        """
         ...
 
 
@@ -94,7 +133,7 @@ class LeastSquares(Layer):
     Parameters
     ----------
     operator
-        A.
+        A, fixed or made of the inputs.
     index
         Place of this unroll's mu in the input ``mu``.
     tolerance
@@ -105,6 +144,9 @@ class LeastSquares(Layer):
         Name of the input with y, of the shape of A x.
     mu
         Name of the input with mu > 0, one per unroll: the weight of staying at x, in units of ||A||^2.
+    coupled
+        How many of an object's last axes the operator couples, where not all: every plane along the others is then
+        solved on its own, to its own tolerance.
 
     Raises
     ------
@@ -114,12 +156,13 @@ class LeastSquares(Layer):
 
     def __init__(
         self,
-        operator: LinearOperator,
+        operator: LinearOperator | OperatorOfInputs,
         index: int,
         tolerance: float | None = None,
         most_iterations: int = 200,
         measured: str = "measured",
         mu: str = "mu",
+        coupled: int | None = None,
     ) -> None:
         if tolerance is not None and not 0 < tolerance < 1:
             raise SettingsError(f"a tolerance of {tolerance:g} is not between 0 and 1", "use for example 1e-6")
@@ -131,7 +174,7 @@ class LeastSquares(Layer):
         self.kind = f"least squares, operator {id(operator)}"  # another operator may take other memory
         self.operator, self.index = operator, index
         self.tolerance, self.most_iterations = tolerance, most_iterations
-        self.measured, self.mu = measured, mu
+        self.measured, self.mu, self.coupled = measured, mu, coupled
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> _LinearisedSolve:
         """Nothing yet: the increment takes one solve, the pullback another (and the increment, if mu is learned).
@@ -145,16 +188,27 @@ class LeastSquares(Layer):
         """
         if self.measured not in inputs:
             raise EngineError(f"there is no input {self.measured!r}", f"inputs are {', '.join(inputs) or 'none'}")
-        return _LinearisedSolve(self, x, inputs[self.measured], unroll_number(inputs, self.mu, self.index))
+        mu = unroll_number(inputs, self.mu, self.index)
+        return _LinearisedSolve(self, x, inputs, self._at(x, inputs), mu)
+
+    def _at(self, x: Tensor, inputs: Inputs) -> NormalEquations:
+        """The normal equations at these inputs."""
+        return self.operator.at(x, inputs) if isinstance(self.operator, OperatorOfInputs) else _Fixed(self)
+
+    def _largest(self, inputs: Inputs) -> float | None:
+        """An upper bound of ||A||^2."""
+        if isinstance(self.operator, OperatorOfInputs):
+            return self.operator.at(inputs[self.measured][:, 0], inputs).norm_squared()
+        return self.operator.norm_squared()
 
     def contraction_bound(self, inputs: Inputs) -> float | None:
         """||A||^2 / (||A||^2 + mu), from J = -(A^H A + mu)^-1 A^H A."""
-        largest, mu = self.operator.norm_squared(), float(unroll_number(inputs, self.mu, self.index))
+        largest, mu = self._largest(inputs), float(unroll_number(inputs, self.mu, self.index))
         return None if largest is None else largest / (largest + mu)
 
     def inverse_bound(self, inputs: Inputs) -> float | None:
         """(||A||^2 + mu) / mu, the Lipschitz constant of the inverse."""
-        largest, mu = self.operator.norm_squared(), float(unroll_number(inputs, self.mu, self.index))
+        largest, mu = self._largest(inputs), float(unroll_number(inputs, self.mu, self.index))
         return None if largest is None else (largest + mu) / mu
 
     def inverse(self, z: Tensor, inputs: Inputs, work: Scratch) -> Tensor:
@@ -166,12 +220,12 @@ class LeastSquares(Layer):
             If mu is missing or out of range.
         """
         mu = unroll_number(inputs, self.mu, self.index)
-        return z + self.operator.adjoint(self.operator.apply(z) - inputs[self.measured]) / mu
+        return z - self._at(z, inputs).towards(z, inputs[self.measured]) / mu
 
-    def solve(self, b: Tensor, mu: Tensor) -> Tensor:
+    def solve(self, b: Tensor, mu: Tensor, equations: NormalEquations | None = None) -> Tensor:
         """(A^H A + mu)^-1 b by conjugate gradients (Hestenes and Stiefel 1952), from zero.
 
-        (B, N, N) -> (B, N, N).
+        (B, N, N) -> (B, N, N). ``equations`` are those of the inputs, for an operator that is made of them.
 
         Raises
         ------
@@ -181,8 +235,9 @@ class LeastSquares(Layer):
         tolerance = self.tolerance
         if tolerance is None:
             tolerance = 1e-6 if b.dtype in (torch.float32, torch.complex64) else 1e-12
+        equations = _Fixed(self) if equations is None else equations
         s, r, d = torch.zeros_like(b), b.clone(), b.clone()
-        start = rr = _inner(r, r)
+        start = rr = self._inner(r, r)
         for iteration in range(self.most_iterations + 1):
             # Written so that a residual that is not a number is never taken for a small one.
             left = ~(rr <= tolerance**2 * start)
@@ -190,12 +245,12 @@ class LeastSquares(Layer):
                 return s
             if iteration == self.most_iterations:
                 break
-            product = self.operator.adjoint(self.operator.apply(d)) + mu * d
+            product = equations.normal(d) + mu * d
             # Objects that are done do not move: their steps are zero.
-            step = torch.where(left, rr / _inner(d, product), 0.0)
+            step = torch.where(left, rr / self._inner(d, product), 0.0)
             s = s + step * d
             r = r - step * product
-            new = torch.where(left, _inner(r, r), rr)
+            new = torch.where(left, self._inner(r, r), rr)
             d = r + torch.where(left, new / rr, 0.0) * d
             rr = new
         worst = float((rr / start).max().sqrt())
@@ -207,52 +262,75 @@ class LeastSquares(Layer):
             else "the object or the measurement is not finite: use smaller step sizes",
         )
 
+    def _inner(self, a: Tensor, b: Tensor) -> Tensor:
+        """Re<a, b> of everything that is solved on its own: an object, or a plane of it."""
+        return real_inner(a, b, a.ndim - 1 if self.coupled is None else self.coupled)
+
+
+class _Fixed:
+    """The normal equations of an operator that no input changes: A^H A."""
+
+    def __init__(self, layer: LeastSquares) -> None:
+        assert not isinstance(layer.operator, OperatorOfInputs)
+        self._layer, self._operator = layer, layer.operator
+
+    def normal(self, x: Tensor) -> Tensor:
+        return self._operator.adjoint(self._operator.apply(x))
+
+    def towards(self, x: Tensor, measured: Tensor) -> Tensor:
+        predicted = self._operator.apply(x)
+        if predicted.shape != measured.shape:
+            raise EngineError(
+                f"the input {self._layer.measured!r} has shape {tuple(measured.shape)}, "
+                f"the operator predicts {tuple(predicted.shape)}",
+                "give one measurement for each object of the batch",
+            )
+        return self._operator.adjoint(measured - predicted)
+
+    def norm_squared(self) -> float | None:
+        return self._operator.norm_squared()
+
+    def add_derivatives(self, s: Tensor, z: Callable[[], Tensor], inputs: Inputs, into: Gradients) -> None:
+        if self._layer.measured in into:
+            into[self._layer.measured].add_(self._operator.apply(s))
+
 
 class _LinearisedSolve(Linearisation):
-    def __init__(self, layer: LeastSquares, x: Tensor, measured: Tensor, mu: Tensor) -> None:
-        self._layer, self._x, self._measured, self._mu = layer, x, measured, mu
+    def __init__(self, layer: LeastSquares, x: Tensor, inputs: Inputs, equations: NormalEquations, mu: Tensor) -> None:
+        self._layer, self._x, self._inputs, self._equations, self._mu = layer, x, inputs, equations, mu
         self._increment: Tensor | None = None
 
     @property
     def increment(self) -> Tensor:
         if self._increment is None:
-            operator = self._layer.operator
-            predicted = operator.apply(self._x)
-            if predicted.shape != self._measured.shape:
-                raise EngineError(
-                    f"the input {self._layer.measured!r} has shape {tuple(self._measured.shape)}, "
-                    f"the operator predicts {tuple(predicted.shape)}",
-                    "give one measurement for each object of the batch",
-                )
-            towards = operator.adjoint(self._measured - predicted)
+            towards = self._equations.towards(self._x, self._inputs[self._layer.measured])
             if towards.dtype != self._x.dtype:
                 raise EngineError(
                     f"the operator of the layer {self._layer.name!r} turns {_name(self._x)} objects into "
                     f"{_name(towards)} ones",
                     "make the operator, the measurement and the objects in the same precision",
                 )
-            self._increment = self._layer.solve(towards, self._mu)
+            self._increment = self._layer.solve(towards, self._mu, self._equations)
         return self._increment
 
     def pullback(self, cotangent: Tensor, into: Gradients) -> Tensor:
-        layer = self._layer
-        s = layer.solve(cotangent, self._mu)
-        seen = layer.operator.apply(s)
-        if layer.measured in into:
-            into[layer.measured].add_(seen)
+        layer, equations = self._layer, self._equations
+        s = layer.solve(cotangent, self._mu, equations)
+        if any(name in into for name in self._inputs if name != layer.mu):
+            equations.add_derivatives(s, lambda: self._x + self.increment, self._inputs, into)
         if layer.mu in into:
-            into[layer.mu][layer.index].sub_(_inner(s, self.increment).sum())
-        return layer.operator.adjoint(seen).neg()
+            into[layer.mu][layer.index].sub_(real_inner(s, self.increment, s.ndim - 1).sum())
+        return equations.normal(s).neg()
 
 
-def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """Re<a, b> of each object, image or volume: (B, ...) -> (B, 1, ...) real.
+def real_inner(a: Tensor, b: Tensor, axes: int) -> Tensor:
+    """Re<a, b> over the last axes, (B, ...) real; these have length 1.
 
-    Over all axes of an object: where the operator couples slices, steps of single slices would not converge.
+    Over all axes that an operator couples: where it couples slices, steps of single slices would not converge.
     """
     product = a.conj() * b if a.is_complex() else a * b
     real = product.real if product.is_complex() else product
-    return real.sum(tuple(range(1, real.ndim)), keepdim=True)
+    return real.sum(tuple(range(real.ndim - axes, real.ndim)), keepdim=True)
 
 
 def _name(tensor: Tensor) -> str:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import pairwise, product
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d, conv3d, pad
 
 from ptychoui.engine.autograd_layer import AutogradLayer
 from ptychoui.engine.layer import Inputs
 from ptychoui.errors import EngineError, SettingsError
 
+Borders = Literal["circular", "zero", "reflect"]
+"""What convolutions see beyond the borders of an object: its other side, nothing, or its mirror image."""
+
 
 class ResidualCnn(AutogradLayer):
-    """h(x) = W_K r(... r(W_1 x + b_1) ...) + b_K: K circular convolutions with ReLU r between them.
+    """h(x) = W_K r(... r(W_1 x + b_1) ...) + b_K: K convolutions in two or three dimensions with ReLU r between them.
 
     Complex objects are two channels, real ones one. ReLU, because its Lipschitz constant is exactly 1 (that of SiLU
     is 1.1) and its result, which the next convolution keeps anyway, is all that its derivative needs: a smooth
     function would add its argument to the layer's graph.
+
+    Objects of 2-D networks are images, of 3-D ones volumes or series of images. With circular borders the network moves
+    with what it sees; zero and mirrored borders suit objects that end there, such as a slab.
 
     With ``bound`` c every kernel is scaled to operator norm c^(1/K) wherever it is larger, W <- W min(1, t/||W||), so
     that h is c-Lipschitz, proven and not estimated: ||W|| is the exact norm of the circular convolution at this image
@@ -33,13 +39,14 @@ class ResidualCnn(AutogradLayer):
     Norms are found on the CPU in double precision and kept with the layer until the weights change: unrolls that
     share weights should share one layer.
 
-    Inputs: ``{prefix}conv{i}.weight`` (out, in, kernel, kernel) and ``{prefix}conv{i}.bias`` (out,), i from 1 to K;
-    see `initial_weights`. The same prefix in each unroll shares weights, one of its own gives it its own.
+    Inputs: ``{prefix}conv{i}.weight`` (out, in, kernel, kernel), in 3-D (out, in, kernel, kernel, kernel), and
+    ``{prefix}conv{i}.bias`` (out,), i from 1 to K; see `initial_weights`. The same prefix in each unroll shares
+    weights, one of its own gives it its own.
 
     Parameters
     ----------
     size
-        N: objects are (B, N, N).
+        Shape of an object, (row, column) or (slice, row, column); a number N stands for (N, N).
     prefix
         What the names of the weights start with.
     channels
@@ -47,11 +54,13 @@ class ResidualCnn(AutogradLayer):
     convolutions
         K.
     kernel
-        Side of the kernels in pixels, odd and at most N.
+        Side of the kernels in pixels, odd and at most the object's.
     bound
-        c between 0 and 1, or None for weights as they are.
+        c between 0 and 1, or None for weights as they are; square images with circular borders can have one.
     complex_objects
         Whether objects are complex.
+    borders
+        What convolutions see beyond the borders.
 
     Raises
     ------
@@ -61,19 +70,31 @@ class ResidualCnn(AutogradLayer):
 
     def __init__(
         self,
-        size: int,
+        size: int | tuple[int, ...],
         prefix: str = "",
         channels: int = 16,
         convolutions: int = 5,
         kernel: int = 3,
         bound: float | None = None,
         complex_objects: bool = True,
+        borders: Borders = "circular",
     ) -> None:
+        shape = (size, size) if isinstance(size, int) else tuple(size)
+        if len(shape) not in (2, 3):
+            raise SettingsError(
+                f"convolutions in {len(shape)} dimensions are not known", "objects have two or three axes"
+            )
         if bound is not None and not 0 < bound < 1:
             raise SettingsError(f"a contraction bound of {bound:g} is not between 0 and 1", "use for example 0.9")
-        if kernel < 1 or kernel % 2 == 0 or kernel > size:
+        if bound is not None and (borders != "circular" or len(shape) != 2 or shape[0] != shape[1]):
             raise SettingsError(
-                f"kernels of {kernel} pixels do not fit objects of {size}", "use an odd number up to the object's size"
+                f"objects of {' x '.join(map(str, shape))} with {borders} borders can have no contraction bound",
+                "it is known for square images with circular borders",
+            )
+        if kernel < 1 or kernel % 2 == 0 or kernel > min(shape):
+            raise SettingsError(
+                f"kernels of {kernel} pixels do not fit objects of {' x '.join(map(str, shape))}",
+                "use an odd number up to the object's shortest side",
             )
         if channels < 1 or convolutions < 1:
             raise SettingsError(
@@ -81,11 +102,12 @@ class ResidualCnn(AutogradLayer):
                 "use 1 or more of each",
             )
         super().__init__(f"{prefix}residual CNN", self._network, self._lipschitz)
-        self.kind = f"residual CNN, {convolutions} x {channels} channels, kernel {kernel}, bound {bound}"
-        self.size, self.prefix, self.bound, self.complex_objects = size, prefix, bound, complex_objects
+        self.kind = f"residual CNN, {convolutions} x {channels} channels, kernel {kernel}, bound {bound}, {borders}"
+        self.shape, self.prefix, self.bound, self.complex_objects = shape, prefix, bound, complex_objects
+        self.borders = borders
         ends = 2 if complex_objects else 1
         widths = [ends, *[channels] * (convolutions - 1), ends]
-        self._shapes = [(out, into, kernel, kernel) for into, out in pairwise(widths)]
+        self._shapes = [(out, into, *[kernel] * len(shape)) for into, out in pairwise(widths)]
         self._norms: dict[str, tuple[Tensor, KernelNorm]] = {}
 
     @property
@@ -106,7 +128,7 @@ class ResidualCnn(AutogradLayer):
         rectifiers", ICCV 2015, equation 10); the last one is ``last`` times that, so that unrolls start near the
         identity.
 
-        Each kernel is (out, in, kernel, kernel), each bias (out,).
+        Each kernel is (out, in, kernel, kernel), in 3-D (out, in, kernel, kernel, kernel), each bias (out,).
         """
         weights: dict[str, Tensor] = {}
         for index, shape in enumerate(self._shapes):
@@ -148,7 +170,7 @@ class ResidualCnn(AutogradLayer):
         if held is not None and (held[0].dtype, held[0].device) == (weight.dtype, weight.device):
             if torch.equal(held[0], weight):
                 return held[1]
-        self._norms[name] = (weight.clone(), kernel_norm(weight, self.size))
+        self._norms[name] = (weight.clone(), kernel_norm(weight, self.shape[0]))
         return self._norms[name][1]
 
     def _normalised(self, index: int, weight: Tensor) -> Tensor:
@@ -162,25 +184,31 @@ class ResidualCnn(AutogradLayer):
         return weight * (target / (norm.value + change))
 
     def _network(self, x: Tensor, inputs: Inputs) -> Tensor:
-        if x.shape[1:] != (self.size, self.size) or x.is_complex() != self.complex_objects:
+        if x.shape[1:] != self.shape or x.is_complex() != self.complex_objects:
             kind = "complex" if x.is_complex() else "real"
             raise EngineError(
                 f"the layer {self.name!r} was given {kind} objects of shape {tuple(x.shape)}",
-                f"give it {'complex' if self.complex_objects else 'real'} ones, (batch, {self.size}, {self.size})",
+                f"give it {'complex' if self.complex_objects else 'real'} ones, "
+                f"(batch, {', '.join(map(str, self.shape))})",
             )
+        convolve = conv2d if len(self.shape) == 2 else conv3d
         channels = torch.view_as_real(x).movedim(-1, 1) if self.complex_objects else x[:, None]
         for index, shape in enumerate(self._shapes):
             weight, bias = self._weight(index, inputs), self._weight(index, inputs, "bias")
             if index:
                 channels = channels.relu()
-            if reach := shape[-1] // 2:
+            reach = shape[-1] // 2
+            if reach and self.borders == "circular":
                 channels = _CircularPad.apply(channels, reach)  # type: ignore[no-untyped-call]
-            channels = conv2d(channels, self._normalised(index, weight), bias)
+            elif reach and self.borders == "reflect":
+                channels = pad(channels, [reach] * (2 * len(self.shape)), mode="reflect")
+            beyond = reach if self.borders == "zero" else 0
+            channels = convolve(channels, self._normalised(index, weight), bias, padding=beyond)
         return torch.view_as_complex(channels.movedim(1, -1).contiguous()) if self.complex_objects else channels[:, 0]
 
 
 class _CircularPad(torch.autograd.Function):
-    """Circular padding by ``reach`` pixels on all sides of (B, C, N, N), N at least 2 reach + 1.
+    """Circular padding by ``reach`` pixels on all sides of (B, C, *space), every side at least 2 reach + 1.
 
     Torch differentiates its own circular padding slice by slice, through full-size arrays of zeros: a third of the
     time of a layer's pullback on a CPU.
@@ -189,20 +217,25 @@ class _CircularPad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, channels: Tensor, reach: int) -> Tensor:
         ctx.reach = reach
-        return pad(channels, (reach, reach, reach, reach), mode="circular")
+        return pad(channels, [reach] * (2 * (channels.ndim - 2)), mode="circular")
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None]:
         """What was copied to the border is added to where it came from."""
         r = ctx.reach
-        inner = cotangent[..., r:-r, r:-r].clone(memory_format=torch.contiguous_format)
+        axes = cotangent.ndim - 2
+        inner = cotangent[_last([slice(r, -r)] * axes)].clone(memory_format=torch.contiguous_format)
         # (where in the object, where in the border) along an axis
         middle, ends = (slice(None), slice(r, -r)), ((slice(-r, None), slice(r)), (slice(r), slice(-r, None)))
-        for row, from_row in (middle, *ends):
-            for column, from_column in (middle, *ends):
-                if (row, column) != (middle[0], middle[0]):
-                    inner[..., row, column] += cotangent[..., from_row, from_column]
+        for along in product((middle, *ends), repeat=axes):
+            if any(part is not middle for part in along):
+                inner[_last([to for to, _ in along])] += cotangent[_last([come for _, come in along])]
         return inner, None
+
+
+def _last(parts: list[slice]) -> Any:
+    """An index of parts along the last axes."""
+    return (..., *parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ptychoui.engine.composite import Composite
 from ptychoui.network.least_squares import LeastSquares, MaskedFourier
 from ptychoui.network.proximal import TotalVariationProximal, WaveletProximal
 from ptychoui.network.residual_cnn import ResidualCnn
+from ptychoui.network.sense_consistency import SenseOperator
 from ptychoui.network.smoothed import SmoothedUnroll
 
 BATCH = 2
@@ -311,3 +312,54 @@ LAYER_PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "smoothed gradient": smoothed,
 }
 """By name: the number of unrolls -> the problem. All inputs are used by every depth."""
+
+
+# Multi-coil k-space -----------------------------------------------------------------------------------
+
+
+def fourier_matrix(space: tuple[int, ...], transformed: int) -> Tensor:
+    """The unitary transform over the last axes as a matrix, from its definition."""
+    matrix = np.ones((1, 1), dtype=complex)
+    for axis, size in enumerate(space):
+        wave = np.exp(-2j * np.pi * np.outer(np.arange(size), np.arange(size)) / size) / np.sqrt(size)
+        matrix = np.kron(matrix, wave if axis >= len(space) - transformed else np.eye(size))
+    return torch.from_numpy(matrix)
+
+
+def sense_inputs(space: tuple[int, ...], unrolls: int, coils: int = 2, mu: float = 0.5) -> dict[str, Tensor]:
+    """Maps, weights between 0 and 1, some of them 0, and k-space of every example."""
+    rng = np.random.default_rng(31)
+    weights = rng.random((BATCH, *space)) * (rng.random((BATCH, *space)) < 0.7)
+    return {
+        "maps": 0.7 * draw(32, BATCH, coils, *space),
+        "sampling": torch.from_numpy(weights),
+        "k_space": draw(33, BATCH, coils, *space),
+        "mu": numbers(unrolls, mu),
+    }
+
+
+def sense_problem(space: tuple[int, ...], transformed: int, unrolls: int = 2, **changes: Any) -> Problem:
+    fourier, size = fourier_matrix(space, transformed), int(np.prod(space))
+
+    def independent(x: Tensor, given: dict[str, Tensor], index: int) -> Tensor:
+        moved = []
+        for example in range(len(x)):
+            maps, weights = given["maps"][example], given["sampling"][example].expand(space).reshape(-1)
+            normal = given["mu"][index] * torch.eye(size, dtype=x.dtype)
+            target = given["mu"][index] * x[example].reshape(-1)
+            for coil, y in zip(maps, given["k_space"][example], strict=True):
+                seen = fourier * coil.expand(space).reshape(-1)
+                normal = normal + seen.mH @ (weights[:, None] * seen)
+                target = target + seen.mH @ (weights * y.reshape(-1))
+            moved.append(torch.linalg.solve(normal, target).reshape(space) - x[example])
+        return torch.stack(moved)
+
+    inputs = sense_inputs(space, unrolls) | changes
+    coupled = transformed if len(space) > transformed else None
+    return Problem(
+        layer=lambda index: LeastSquares(SenseOperator(transformed), index, measured="k_space", coupled=coupled),
+        x=draw(34, BATCH, *space),
+        inputs=inputs,
+        cotangent=draw(35, BATCH, *space),
+        independent=independent,
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from engine.chains import Problem
@@ -14,6 +17,7 @@ from network.layer_checks import (
 )
 from network.layer_problems import cnn_normalised, cnn_plain, dense_norm, draw, plain_cnn, weights
 from optics.setups import figure, relative
+from scipy.ndimage import correlate
 from torch.nn.functional import pad
 
 from ptychoui.engine.scratch import Scratch
@@ -235,3 +239,49 @@ def test_networks_that_cannot_be_are_refused() -> None:
         assert error.value.hint
     with pytest.raises(EngineError, match=name):
         layer.contraction_bound({n: v for n, v in inputs.items() if n != name})
+
+
+@pytest.mark.parametrize("borders", ["circular", "zero", "reflect"])
+@pytest.mark.parametrize("space", [(5, 7), (4, 5, 6)])
+def test_any_shape_and_border_is_its_definition_and_has_its_derivatives(borders: Any, space: tuple[int, ...]) -> None:
+    """Against SciPy's correlation, which names the same borders otherwise, and against differences."""
+    layer = ResidualCnn(space, "", channels=3, convolutions=3, borders=borders)
+    assert layer.input_shapes["conv2.weight"] == (3, 3, *[3] * len(space))
+    weights = layer.initial_weights(torch.Generator().manual_seed(1), torch.float64, last=1.0)
+    weights = {name: w + 0.1 * draw(7, *w.shape, dtype=torch.float64) for name, w in weights.items()}
+    x = draw(1, 2, *space)
+    mode = {"circular": "wrap", "zero": "constant", "reflect": "mirror"}[borders]
+    for example, found in zip(x, layer.increment(x, weights, Scratch()), strict=True):
+        channels = np.stack([example.real.numpy(), example.imag.numpy()])
+        for index in range(3):
+            kernels, bias = weights[f"conv{index + 1}.weight"].numpy(), weights[f"conv{index + 1}.bias"].numpy()
+            channels = np.maximum(channels, 0) if index else channels
+            channels = np.stack([
+                b + sum(correlate(image, k, mode=mode, cval=0.0) for image, k in zip(channels, row, strict=True))
+                for row, b in zip(kernels, bias, strict=True)
+            ])  # fmt: skip
+        assert np.allclose(found.numpy(), channels[0] + 1j * channels[1], atol=1e-12)
+    cotangent = draw(3, *x.shape)
+    into = {name: torch.zeros_like(w) for name, w in weights.items()}
+    product = layer.linearise(x, weights, Scratch(), Scratch()).pullback(cotangent, into)
+
+    def value(x: torch.Tensor, given: dict[str, torch.Tensor]) -> float:
+        return float((cotangent.conj() * layer.increment(x, given, Scratch())).real.sum())
+
+    step = 1e-7 * draw(4, *x.shape)
+    slope = value(x + step, weights) - value(x - step, weights)
+    assert 2 * float((product.conj() * step).real.sum()) == pytest.approx(slope, rel=1e-6)
+    for name, w in weights.items():
+        step = 1e-7 * draw(5, *w.shape, dtype=torch.float64)
+        slope = value(x, weights | {name: w + step}) - value(x, weights | {name: w - step})
+        assert 2 * float((into[name] * step).sum()) == pytest.approx(slope, rel=1e-6), name
+
+
+@pytest.mark.parametrize("keywords", [
+    {"size": (8, 9), "bound": 0.9}, {"size": (8, 8), "bound": 0.9, "borders": "zero"}, {"size": (8,)},
+    {"size": (8, 8, 8, 8)}, {"size": (2, 8, 8)},
+])  # fmt: skip
+def test_shapes_that_cannot_be_are_refused(keywords: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as error:
+        ResidualCnn(**keywords)
+    assert error.value.hint
