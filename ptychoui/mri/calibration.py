@@ -73,8 +73,8 @@ class Calibration:
     Attributes
     ----------
     k_space
-        Of shape (coil, plane, *transformed), complex64, zero frequency first: the readout of a slab is the plane, of other
-        acquisitions there is one. Cine is averaged over the frames that measured a sample. Samples outside the
+        Of shape (coil, plane, *transformed), complex64, zero frequency first: the readout of a slab is the plane, of
+        other acquisitions there is one. Cine is averaged over the frames that measured a sample. Samples outside the
         calibration region are still there.
     size
         Edges of the calibration region, see `calibration_size`.
