@@ -24,8 +24,8 @@ DEFINITIONS = {
     ),
     "ssim": (
         f"structural similarity (Wang et al. 2004) of |x| and |t|, plane by plane of the last two axes, uniform "
-        f"windows of {WINDOW_PX} x {WINDOW_PX} pixels, K1 = 0.01, K2 = 0.03, data range = max |t| over the whole true volume; "
-        "mean over the pixels of the support"
+        f"windows of {WINDOW_PX} x {WINDOW_PX} pixels, K1 = 0.01, K2 = 0.03, data range = max |t| over the whole true "
+        "volume; mean over the pixels of the support"
     ),
 }
 """What each number of `scores` is."""
