@@ -195,9 +195,7 @@ def test_the_best_strength_is_chosen() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_whole_lines_are_left_out_where_lines_were_measured(seed: int) -> None:
     data = made(noise=0.02, every=1, centre=6)
-    mask = np.zeros((32, 28), bool)
-    mask[RNG.permutation(32)[:26]] = True
-    mask[[0, 1, 2, -1, -2, -3]] = True
+    mask = lines((32, 28), 6, 2)
     problem = dataclasses.replace(problems(data, 0)[0], sampled=mask)
     fitted, left_out = split_samples(problem, share=0.5, seed=seed)
     whole = np.broadcast_to(fitted.sampled, mask.shape)
