@@ -41,6 +41,7 @@ class Composite(Layer):
         self.name = " + ".join(layer.name for layer in self.layers) if name is None else name
         self.kind = " + ".join(f"{type(layer).__name__} {layer.kind or layer.name}" for layer in self.layers)
         self.invertible = all(layer.invertible for layer in self.layers)
+        self.kinked = any(layer.kinked for layer in self.layers)
         efforts = [layer.effort for layer in self.layers]
         self.effort = Effort(*(sum(getattr(effort, kind.name) for effort in efforts) for kind in fields(Effort)))
 

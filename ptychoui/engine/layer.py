@@ -88,6 +88,9 @@ class Layer(ABC):
     effort: Effort = Effort()
     """By default that of a layer with a graph: a backward pass takes twice the time of a forward pass."""
 
+    kinked: bool = False
+    """True if h has kinks all over, as ReLU gives it: differences then need short steps to show its derivative."""
+
     invertible: bool = True
     """False where x + h(x) = z may have no or many solutions: then nothing is tried."""
 

@@ -32,7 +32,7 @@ class LearnedMomentum(Layer):
     def __init__(self, layer: Layer, index: int) -> None:
         self.name = f"{layer.name} with learned momentum"
         self.kind = f"{type(layer).__name__} {layer.kind or layer.name}"
-        self.effort = layer.effort
+        self.effort, self.kinked = layer.effort, layer.kinked
         self._layer, self._index = layer, index
 
     def linearise(self, x: Tensor, inputs: Inputs, keep: Scratch, work: Scratch) -> Linearisation:

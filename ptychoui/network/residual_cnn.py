@@ -68,6 +68,8 @@ class ResidualCnn(AutogradLayer):
         If a number is out of range.
     """
 
+    kinked = True
+
     def __init__(
         self,
         size: int | tuple[int, ...],

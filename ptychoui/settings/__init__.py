@@ -6,6 +6,7 @@ from ptychoui.settings.experiment import SCHEMA_VERSION, Experiment, FpmExperime
 from ptychoui.settings.files import experiment_of, load_experiment, load_geometry, migrate, read_toml, to_toml
 from ptychoui.settings.kinds import KINDS, Kind, Metric, kind_of, register
 from ptychoui.settings.learning import Design, Engine, FpmTraining, Measurement, Network, Segment, Training
+from ptychoui.settings.mri import KSpaceSource, MriExperiment, MriTraining, MultiCoilNetwork, Sampling
 from ptychoui.settings.optics import Array, Geometry, Microscope, Pose
 
 __all__ = [
@@ -20,13 +21,18 @@ __all__ = [
     "FpmTraining",
     "Geometry",
     "Images",
+    "KSpaceSource",
     "Kind",
     "Measurement",
     "Metric",
     "Microscope",
+    "MriExperiment",
+    "MriTraining",
+    "MultiCoilNetwork",
     "Network",
     "Pose",
     "Reconstruct",
+    "Sampling",
     "Segment",
     "Settings",
     "Training",

@@ -8,6 +8,7 @@ from typing import Any
 
 from ptychoui.errors import SettingsError
 from ptychoui.settings.experiment import Experiment, FpmExperiment
+from ptychoui.settings.mri import MriExperiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +101,19 @@ register(
             Metric("phase_error_rad", "phase error", "rad"),
         ),
         module="ptychoui.tasks.fpm.task",
+    )
+)
+
+register(
+    Kind(
+        name="mri",
+        title="Multi-channel MRI",
+        settings=MriExperiment,
+        metrics=(
+            Metric("nrmse", "error", worthless=1.0),
+            Metric("psnr_db", "peak signal to noise", "dB"),
+            Metric("ssim", "structural similarity"),
+        ),
+        module="ptychoui.tasks.mri.task",
     )
 )

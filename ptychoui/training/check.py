@@ -18,7 +18,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from ptychoui.engine.check import ALLOWED, deviations, off_kinks, vjps_of
+from ptychoui.engine.check import ALLOWED, allowed_deviation, deviations, off_kinks, vjps_of
 from ptychoui.engine.planner import Option
 from ptychoui.engine.strategy import Callback, Strategy, go_on
 from ptychoui.errors import CertificateError
@@ -65,8 +65,8 @@ def check_vjps(
     Raises
     ------
     CertificateError
-        If an input's derivative deviates from differences by more than `ALLOWED`, or in the precision of the run by
-        more than `SINGLE_TOLERANCE` from that in double precision.
+        If an input's derivative deviates from differences by more than `allowed_deviation`, or in the precision of the
+        run by more than `SINGLE_TOLERANCE` from that in double precision.
     """
     engine = task.experiment.engine
     network, inputs, x = _measured(double, method, parameters.double(), examples.double())
@@ -76,8 +76,9 @@ def check_vjps(
     vjps = vjps_of(network.chain, x, inputs, cotangent, tuple(inputs), _strategy(method, engine, DRIFT), callback)
     names = list(vjps.of)
     among = names if turn is None else [names[turn % len(names)]]
-    found = deviations(network.chain, x, inputs, cotangent, vjps, generator, ALLOWED, among, callback)
-    _refuse({name: each.relative for name, each in found.items()}, "differences", ALLOWED)
+    allowed = allowed_deviation(network.chain)
+    found = deviations(network.chain, x, inputs, cotangent, vjps, generator, allowed, among, callback)
+    _refuse({name: each.relative for name, each in found.items()}, "differences", allowed)
     if task.dtype != torch.float64:
         network, inputs, x = _measured(task, method, parameters, examples)
         x = x if moved is None else moved.to(x)

@@ -59,4 +59,5 @@ def evaluate_run(path: str | Path, data: str | None = None, geometry: str | None
 
 def mean_scores(experiment: Experiment, found: dict[str, Tensor]) -> dict[str, float]:
     """Mean over the examples of each metric of a kind, the one that decides first; scores are (B,) each."""
-    return {metric.name: float(found[metric.name].mean()) for metric in kind_of(experiment.kind).metrics}
+    metrics = kind_of(experiment.kind).metrics
+    return {metric.name: float(found[metric.name].mean()) for metric in metrics if metric.name in found}

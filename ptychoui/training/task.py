@@ -154,7 +154,10 @@ class Task(Protocol[E, P]):
         """Loss of each reconstruction, (B,), differentiable."""
 
     def scores(self, output: Tensor, batch: E) -> dict[str, Tensor]:
-        """Scores of each reconstruction, (B,) each, by the names of the kind's metrics, and its ``loss``."""
+        """Scores of each reconstruction, (B,) each, by the names of the kind's metrics, and its ``loss``.
+
+        The metric that decides is always there; others may be missing where they have no meaning.
+        """
 
     def project_(self, parameters: P) -> None:
         """Bring parameters back to what can be realised, in place."""

@@ -298,7 +298,7 @@ class Trainer(Generic[T]):
         self.control.now("scoring held-out examples")
         found = evaluate(self.task, self.network, self.parameters, self.task.held_out, callback=self._callback)
         metrics = kind_of(self.task.experiment.kind).metrics
-        scores = {metric.name: float(found[metric.name].mean()) for metric in metrics}
+        scores = {metric.name: float(found[metric.name].mean()) for metric in metrics if metric.name in found}
         validated = Validated(step=self.step, loss=float(found["loss"].mean()), scores=scores)
         self._note(kind="validated", loss=validated.loss, **scores)
         return validated

@@ -87,7 +87,7 @@ def test_its_file_is_read_by_its_kind(tmp_path: Path) -> None:
     KINDS["deconvolution"] = deconvolution.KIND
 
 
-@pytest.mark.parametrize("kind", ['"mri"', "3", '["fpm"]', "{ name = 'fpm' }", "true"])
+@pytest.mark.parametrize("kind", ['"ct"', "3", '["fpm"]', "{ name = 'fpm' }", "true"])
 def test_a_kind_that_is_none_is_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     path.write_text(f"kind = {kind}\n", encoding="utf-8")
