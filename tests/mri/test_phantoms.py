@@ -122,6 +122,7 @@ def test_a_cine_changes_smoothly_and_comes_back(family: str) -> None:
     widest = np.linalg.norm(frames - frames[0], axis=(1, 2)).max()
     assert steps.max() < 0.4 * widest  # the step from the last frame to the first is among them
     assert steps.max() < 4 * np.median(steps)
+    assert steps.min() > 1e-4 * widest  # no frame comes twice
     assert widest > 0.02 * np.linalg.norm(frames[0])
     phases = np.angle(drawn.image[:, 30, 30])
     assert np.ptp(phases[np.abs(drawn.image[:, 30, 30]) > 0.05]) < 1e-3
