@@ -1,0 +1,236 @@
+"""Coil sensitivities from the calibration region, by ESPIRiT, and how much of that region they explain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.kspace import KSpaceSet, to_centred
+from ptychoui.errors import DataError, SettingsError
+from ptychoui.mri.calibration import Calibration, calibration_of
+
+DOUBTFUL = 0.3
+"""Maps that leave a larger share of the calibration signal unexplained deserve a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EspiritSettings:
+    """What ESPIRiT can be told.
+
+    Attributes
+    ----------
+    crop
+        Maps are zero where the largest eigenvalue is below it, 0 to 1: higher leaves less background, too high cuts
+        into the object.
+    kernel_width
+        Edge of the kernels in samples of k-space.
+    threshold
+        Singular values below this share of the largest are taken for noise.
+    calibration_width
+        Longest edge of the calibration region that is used, in samples.
+    iterations
+        Of the power method.
+
+    Raises
+    ------
+    SettingsError
+        If a value is outside its range.
+    """
+
+    crop: float = 0.95
+    kernel_width: int = 6
+    threshold: float = 0.02
+    calibration_width: int = 24
+    iterations: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "threshold"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"ESPIRiT's {name} is {getattr(self, name)}", "choose a number from 0 to below 1")
+        for name, lowest in (("kernel_width", 2), ("calibration_width", 2 * self.kernel_width), ("iterations", 1)):
+            if getattr(self, name) < lowest:
+                raise SettingsError(
+                    f"ESPIRiT's {name.replace('_', ' ')} is {getattr(self, name)}", f"choose {lowest} or more"
+                )
+
+    @property
+    def smallest(self) -> int:
+        """Shortest edge of a calibration region from which kernels can be told, in samples."""
+        return 2 * self.kernel_width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoilMaps:
+    """Coil sensitivities and how far to trust them.
+
+    Attributes
+    ----------
+    maps
+        (example, coil, *space) complex64; sum over the coils of |S|^2 is 1 inside the object and 0 outside. The frame
+        axis of cine has length 1.
+    residual
+        (example,) ||c - S S^H c|| / ||c|| of the images c of the calibration region: 0 where the maps explain all of
+        it. Signal where the maps are zero counts as not explained.
+    covered
+        (example,) share of the pixels where the maps are not zero.
+    width
+        (example,) edge of the calibration region that was used, in samples.
+    """
+
+    maps: NDArray[np.complex64]
+    residual: tuple[float, ...]
+    covered: tuple[float, ...]
+    width: tuple[int, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on maps that explain too little."""
+        worst = max(self.residual)
+        if worst <= DOUBTFUL:
+            return ()
+        return (
+            f"the coil maps leave {100 * worst:.0f} % of the calibration signal unexplained (example "
+            f"{self.residual.index(worst)}): lower the crop, or try another kernel width or threshold",
+        )
+
+
+def estimate_maps(
+    data: KSpaceSet, settings: EspiritSettings | None = None, callback: Callable[[], None] | None = None
+) -> CoilMaps:
+    """Find coil sensitivities by ESPIRiT (Uecker et al. 2014, doi:10.1002/mrm.24751), as sigpy computes it.
+
+    A slab gets its maps readout by readout, cine one map of all its frames, averaged over time. The maps' phase is
+    relative to the combination of coils that holds most of the calibration signal, not to a single coil, which may see
+    nothing of a part of the object.
+
+    Parameters
+    ----------
+    data
+        Examples of k-space, (example, coil, *space); maps that it has are not looked at.
+    settings
+        Crop, kernel width and threshold; the defaults of `EspiritSettings` where None.
+    callback
+        Is called before every plane, and may raise to stop.
+
+    Raises
+    ------
+    DataError
+        If there is no calibration region, it is too small or zero, a coil measured only zeros, or the crop leaves
+        nothing of the maps.
+    """
+    settings = settings or EspiritSettings()
+    maps, residual, covered, widths = [], [], [], []
+    for place in range(len(data)):
+        found = calibration_of(data, place, settings.smallest)
+        width = min(*found.size, settings.calibration_width)
+        reference = _reference(found)
+        energy = np.linalg.norm(found.block.reshape(len(found.k_space), found.k_space.shape[1], -1), axis=(0, 2))
+        planes = []
+        for plane in range(found.k_space.shape[1]):
+            if callback is not None:
+                callback()
+            # ESPIRiT takes pure noise for signal of full strength: planes beside the object have no maps.
+            if energy[plane] < max(settings.threshold * energy.max(), 1e-30):
+                planes.append(np.zeros_like(found.k_space[:, plane]))
+            else:
+                planes.append(_turned(espirit(found.k_space[:, plane], width, settings), reference))
+        stacked = np.stack(planes, axis=1)
+        share = float((np.abs(stacked).max(axis=0) > 0).mean())
+        if share == 0:
+            raise DataError(
+                f"ESPIRiT with a crop of {settings.crop:g} leaves no coil map of example {place}",
+                "choose a lower crop, or another kernel width",
+            )
+        residual.append(unexplained(found, stacked))
+        covered.append(share)
+        widths.append(width)
+        maps.append(stacked if data.acquisition in ("slab", "cine") else stacked[:, 0])
+    return CoilMaps(maps=np.stack(maps), residual=tuple(residual), covered=tuple(covered), width=tuple(widths))
+
+
+def with_maps(
+    data: KSpaceSet, settings: EspiritSettings | None = None, callback: Callable[[], None] | None = None
+) -> tuple[KSpaceSet, CoilMaps]:
+    """The same examples with maps from `estimate_maps` instead of any that they had, (example, coil, *space).
+
+    Raises
+    ------
+    DataError
+        As `estimate_maps`.
+    """
+    found = estimate_maps(data, settings, callback)
+    return replace(data, maps=found.maps), found
+
+
+def espirit(k_space: NDArray[np.complex64], width: int, settings: EspiritSettings) -> NDArray[np.complex64]:
+    """Maps of one plane or volume; their common phase is open at every pixel.
+
+    Parameters
+    ----------
+    k_space
+        Of shape (coil, *transformed), complex64, zero frequency first, the calibration region sampled whole.
+    width
+        Edge of that region in samples, the same along every axis.
+    settings
+        Crop, kernel width, threshold and iterations.
+
+    Returns
+    -------
+    ndarray
+        (coil, *space) complex64, sum over coils of |S|^2 1 or 0.
+    """
+    from sigpy.mri.app import EspiritCalib
+
+    with isolated_random():
+        app = EspiritCalib(
+            to_centred(k_space, k_space.ndim - 1),
+            calib_width=width,
+            thresh=settings.threshold,
+            kernel_width=settings.kernel_width,
+            crop=settings.crop,
+            max_iter=settings.iterations,
+            show_pbar=False,
+        )
+        # Step by step: its own end divides by the first coil's magnitude, which may be zero.
+        while not app.alg.done():
+            app.alg.update()
+        maps, largest = app.mps.T[0], np.real(app.alg.max_eig.T[0])
+    length = np.linalg.norm(maps, axis=0)
+    inside = (largest > settings.crop) & (length > 0) & np.isfinite(length)
+    return np.where(inside, maps / np.where(inside, length, 1), 0).astype(np.complex64)
+
+
+def unexplained(calibration: Calibration, maps: NDArray[np.complex64]) -> float:
+    """||c - S S^H c|| / ||c|| of the images c of the calibration region under maps S of shape (coil, plane, *space)."""
+    images = calibration.images()
+    kept = maps * (maps.conj() * images).sum(axis=0)
+    return float(np.linalg.norm(images - kept) / np.linalg.norm(images))
+
+
+def _reference(calibration: Calibration) -> NDArray[np.complex64]:
+    """(coil,) the combination of coils that holds most of the calibration signal."""
+    samples = calibration.block.reshape(len(calibration.k_space), -1)
+    _, vectors = np.linalg.eigh(samples @ samples.conj().T)
+    return np.asarray(vectors[:, -1], dtype=np.complex64)
+
+
+def _turned(maps: NDArray[np.complex64], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Maps (coil, *space) whose combination by the reference (coil,) is real and not negative."""
+    seen = np.tensordot(reference.conj(), maps, axes=1)
+    size = np.abs(seen)
+    return (maps * np.where(size > 0, seen.conj() / np.where(size > 0, size, 1), 1)).astype(np.complex64)
+
+
+@contextlib.contextmanager
+def isolated_random(seed: int = 0) -> Iterator[None]:
+    """Libraries that draw from NumPy's global generator draw the same every time, and nobody else notices."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
