@@ -127,7 +127,7 @@ def estimate_maps(
     for place in range(len(data)):
         found = calibration_of(data, place, settings.smallest)
         width = min(*found.size, settings.calibration_width)
-        reference = _reference(found)
+        reference = phase_reference(found.block)
         energy = np.linalg.norm(found.block.reshape(len(found.k_space), found.k_space.shape[1], -1), axis=(0, 2))
         planes = []
         for plane in range(found.k_space.shape[1]):
@@ -137,7 +137,7 @@ def estimate_maps(
             if energy[plane] < max(settings.threshold * energy.max(), 1e-30):
                 planes.append(np.zeros_like(found.k_space[:, plane]))
             else:
-                planes.append(_turned(espirit(found.k_space[:, plane], width, settings), reference))
+                planes.append(in_phase(espirit(found.k_space[:, plane], width, settings), reference))
         stacked = np.stack(planes, axis=1)
         share = float((np.abs(stacked).max(axis=0) > 0).mean())
         if share == 0:
@@ -211,14 +211,29 @@ def unexplained(calibration: Calibration, maps: NDArray[np.complex64]) -> float:
     return float(np.linalg.norm(images - kept) / np.linalg.norm(images))
 
 
-def _reference(calibration: Calibration) -> NDArray[np.complex64]:
-    """(coil,) the combination of coils that holds most of the calibration signal."""
-    samples = calibration.block.reshape(len(calibration.k_space), -1)
-    _, vectors = np.linalg.eigh(samples @ samples.conj().T)
-    return np.asarray(vectors[:, -1], dtype=np.complex64)
+def phase_reference(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """The combination of coils that holds most of the signal: that in which maps get the phase 0.
+
+    An image and its maps share a phase that no measurement can tell apart. All maps of the program, estimated or
+    simulated, choose it so, and their images can be compared without a fit.
+
+    Parameters
+    ----------
+    samples
+        (coil, ...) from the middle of k-space.
+
+    Returns
+    -------
+    ndarray
+        (coil,) complex64 of length 1, its first weight real and not negative.
+    """
+    flat = samples.reshape(len(samples), -1)
+    _, vectors = np.linalg.eigh(flat @ flat.conj().T)
+    largest = vectors[:, -1]
+    return np.asarray(largest * np.exp(-1j * np.angle(largest[0])), dtype=np.complex64)
 
 
-def _turned(maps: NDArray[np.complex64], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def in_phase(maps: NDArray[np.complex64], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Maps (coil, *space) whose combination by the reference (coil,) is real and not negative."""
     seen = np.tensordot(reference.conj(), maps, axes=1)
     size = np.abs(seen)
