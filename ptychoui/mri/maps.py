@@ -211,7 +211,7 @@ def unexplained(calibration: Calibration, maps: NDArray[np.complex64]) -> float:
     return float(np.linalg.norm(images - kept) / np.linalg.norm(images))
 
 
-def phase_reference(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def phase_reference(samples: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
     """The combination of coils that holds most of the signal: that in which maps get the phase 0.
 
     An image and its maps share a phase that no measurement can tell apart. All maps of the program, estimated or
@@ -233,7 +233,7 @@ def phase_reference(samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
     return np.asarray(largest * np.exp(-1j * np.angle(largest[0])), dtype=np.complex64)
 
 
-def in_phase(maps: NDArray[np.complex64], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def in_phase(maps: NDArray[np.complexfloating], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Maps (coil, *space) whose combination by the reference (coil,) is real and not negative."""
     seen = np.tensordot(reference.conj(), maps, axes=1)
     size = np.abs(seen)

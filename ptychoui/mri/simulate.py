@@ -130,15 +130,14 @@ def simulate(
         )
     if noise_std is None:
         assert snr_db is not None
-        power = sum(float(np.sum(np.abs(one.truth[one.support]) ** 2)) for one in measured)
-        inside = sum(int(one.support.sum()) for one in measured)
-        noise_std = float(np.sqrt(power / inside / 2) * 10 ** (-snr_db / 20))
+        power = _power(np.concatenate([one.truth[one.support] for one in measured]))
+        noise_std = float(f"{np.sqrt(power / 2) * 10 ** (-snr_db / 20):.6g}")  # a number that can be stated whole
     k_space = np.empty((count, coils, *space), np.complex64)
     for number, (one, (_, seed)) in enumerate(zip(measured, seeds, strict=True)):
         k_space[number] = one.k_space
         if noise_std:
             noise = draw_noise(noise_std**2 * one.covariance, space, np.random.default_rng(seed))
-            k_space[number] += mix_coils(one.white, noise)
+            k_space[number] += mix_coils(one.white, noise).astype(np.complex64)
     truth = np.stack([one.truth for one in measured])
     support = np.stack([one.support for one in measured])
     return KSpaceSet(
@@ -175,7 +174,7 @@ def _measure(
     array = draw_coils(coils, generator)
     covariance = draw_covariance(coils, mean_correlation, generator)
     white = whitening(estimate_covariance(draw_noise(covariance, (NOISE_READINGS,), generator)))
-    k_space = np.empty((coils, *space), np.complex64)
+    k_space = np.empty((coils, *space), complex)
     received = []
     for coil in range(coils):
         field = sensitivity(array, coil, phantom.grid)
@@ -185,15 +184,15 @@ def _measure(
         for axis in range(-axes, 0):  # the first of every few places is a pixel of the matrix
             field = np.take(field, range(0, field.shape[axis], oversampling), axis=axis)
         received.append(field)
-    maps = mix_coils(white, np.stack(received))
-    maps = maps[:, None] if acquisition == "cine" else maps
-    size = np.sqrt(np.sum(np.abs(maps) ** 2, axis=0))
+    mixed = mix_coils(white, np.stack(received))
+    mixed = mixed[:, None] if acquisition == "cine" else mixed
+    size = np.sqrt(np.sum(np.abs(mixed) ** 2, axis=0))
     support = _support(phantom.support, space, axes)
     brightness = float(np.broadcast_to(size, space)[support].mean())
     k_space = mix_coils(white / brightness, k_space)
-    maps = in_phase(maps / size, phase_reference(_middle(acquisition, k_space)))
+    maps = in_phase(mixed / size, phase_reference(_middle(acquisition, k_space)))
     return _Measured(
-        k_space=k_space,
+        k_space=k_space.astype(np.complex64),
         maps=maps,
         truth=coil_combined(acquisition, k_space, maps),
         support=support,
@@ -202,7 +201,7 @@ def _measure(
     )
 
 
-def _middle(acquisition: Acquisition, k_space: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def _middle(acquisition: Acquisition, k_space: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """(coil, ...) the lowest frequencies alone; of a cine, their mean over time."""
     for axis in range(-TRANSFORMED[acquisition], 0):
         size = k_space.shape[axis]
@@ -212,7 +211,7 @@ def _middle(acquisition: Acquisition, k_space: NDArray[np.complex64]) -> NDArray
 
 def _support(fine: NDArray[np.bool_], space: tuple[int, ...], axes: int) -> NDArray[np.bool_]:
     """Where the band-limited picture of a fine support is nearer to 1 than to 0, (*space)."""
-    low = measured_k_space(fine.astype(np.complex64), space[-axes:], axes)
+    low = measured_k_space(fine.astype(complex), space[-axes:], axes)
     return np.asarray(fft.ifftn(low, axes=tuple(range(-axes, 0)), norm="ortho").real > 0.5)
 
 
@@ -225,10 +224,9 @@ def _facts(
     mean_correlation: float,
 ) -> Iterator[Fact]:
     source = "the simulation"
-    power = float(np.mean(np.abs(truth[support]) ** 2))
     yield Fact(name="family of objects", value=family, source=source)
     if noise_std:
-        snr_db = 10 * float(np.log10(power / (2 * noise_std**2)))
+        snr_db = round(10 * float(np.log10(_power(truth[support]) / (2 * noise_std**2))), 3)
         yield Fact(name="signal-to-noise ratio", value=snr_db, unit="dB", source=f"{source}: {SNR_MEANING}")
     yield Fact(name="noise per part of a sample", value=noise_std, unit="units of k-space", source=source)
     yield Fact(name="grid of the object", value=oversampling, unit="times finer than the matrix", source=source)
@@ -239,6 +237,10 @@ def _facts(
         value="all noise-free samples, combined with the true coils of unit sum of squares",
         source=source,
     )
+
+
+def _power(values: NDArray[np.complex64]) -> float:
+    return float(np.mean(np.abs(values.astype(complex)) ** 2))
 
 
 def _check(

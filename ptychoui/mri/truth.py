@@ -11,13 +11,13 @@ from scipy import fft
 from ptychoui.data.kspace import SPACE_AXES, TRANSFORMED, Acquisition
 
 
-def measured_k_space(image: NDArray[np.complex64], space: tuple[int, ...], axes: int) -> NDArray[np.complex64]:
+def measured_k_space(image: NDArray[np.complexfloating], space: tuple[int, ...], axes: int) -> NDArray[np.complex128]:
     """What k-space of a smaller matrix holds of a fine image.
 
     Parameters
     ----------
     image
-        (..., row, column) complex64, or (..., plane, row, column), whose last ``axes`` are transformed.
+        (..., row, column) complex, or (..., plane, row, column), whose last ``axes`` are transformed.
     space
         Matrix along the transformed axes, none longer than the image.
     axes
@@ -35,12 +35,12 @@ def measured_k_space(image: NDArray[np.complex64], space: tuple[int, ...], axes:
         spectrum = fft.fft(found, axis=axis)
         # The lowest ``size`` frequencies, -size // 2 first, in the order that the shorter transform has.
         kept = np.fft.ifftshift(np.arange(-(size // 2), size - size // 2))
-        found = np.take(spectrum, kept, axis=axis) * np.float32(np.sqrt(size) / fine)
+        found = np.take(spectrum, kept, axis=axis) * (np.sqrt(size) / fine)
     return found
 
 
 def coil_combined(
-    acquisition: Acquisition, k_space: NDArray[np.complex64], maps: NDArray[np.complex64]
+    acquisition: Acquisition, k_space: NDArray[np.complexfloating], maps: NDArray[np.complexfloating]
 ) -> NDArray[np.complex64]:
     """Image of fully sampled k-space by SENSE, where the sum of squares of the maps is 1.
 
@@ -58,7 +58,7 @@ def coil_combined(
         (..., row, column) complex64, or with frames or planes.
     """
     axes = tuple(range(-TRANSFORMED[acquisition], 0))
-    images: NDArray[np.complex64] = fft.ifftn(k_space, axes=axes, norm="ortho")
+    images: NDArray[np.complexfloating] = fft.ifftn(k_space, axes=axes, norm="ortho")
     return np.asarray(np.sum(np.conj(maps) * images, axis=-1 - len(SPACE_AXES[acquisition])), np.complex64)
 
 
