@@ -155,7 +155,10 @@ def estimate_maps(
 def with_maps(
     data: KSpaceSet, settings: EspiritSettings | None = None, callback: Callable[[], None] | None = None
 ) -> tuple[KSpaceSet, CoilMaps]:
-    """The same examples with maps from `estimate_maps` instead of any that they had, (example, coil, *space).
+    """The same examples with maps from `estimate_maps` instead of any that they had, of shape (example, coil, *space).
+
+    A true image that belonged to other maps is turned into that of the new ones, see `truth_under`. One without maps
+    stays as it is: only its magnitude means something then.
 
     Raises
     ------
@@ -163,7 +166,33 @@ def with_maps(
         As `estimate_maps`.
     """
     found = estimate_maps(data, settings, callback)
-    return replace(data, maps=found.maps), found
+    truth = data.truth
+    if truth is not None and data.maps is not None:
+        truth = truth_under(found.maps, data.maps, truth)
+    return replace(data, maps=found.maps, truth=truth), found
+
+
+def truth_under(
+    maps: NDArray[np.complex64], true_maps: NDArray[np.complex64], truth: NDArray[np.complex64]
+) -> NDArray[np.complex64]:
+    """The true image as other maps show it: k-space tells S x, and maps S e^(i phi) with x e^(-i phi) are as good.
+
+    x ||S|| with the phase that S_new^H S x has; where the new maps are zero, with its own, so that pixels that they
+    leave out still count.
+
+    Parameters
+    ----------
+    maps
+        The new maps, of shape (example, coil, *space), with a sum of squares of 1.
+    true_maps
+        Those that the truth belongs to, of that shape.
+    truth
+        Of shape (example, *space).
+    """
+    seen = (maps.conj() * true_maps).sum(axis=1)
+    size = np.abs(seen)
+    phase = np.where(size > 0, seen / np.where(size > 0, size, 1), 1)
+    return np.asarray(truth * np.linalg.norm(true_maps, axis=1) * phase, dtype=np.complex64)
 
 
 def espirit(k_space: NDArray[np.complex64], width: int, settings: EspiritSettings) -> NDArray[np.complex64]:
