@@ -1,4 +1,4 @@
-"""Receive coils around an object: what they see of it, the noise they share, and how both are made white.
+"""Receive coils around an object: what they see of it, and the noise they share.
 
 A coil is a loop of wire. What it receives from a place is, by reciprocity (Hoult and Richards 1976, "The
 signal-to-noise ratio of the nuclear magnetic resonance experiment"), the transverse field that a unit current in it
@@ -201,7 +201,7 @@ def draw_noise(
     Parameters
     ----------
     covariance
-        (coil, coil) of real and of imaginary parts: E[n n^H] / 2.
+        (coil, coil), E[n n^H]: real and imaginary part have half of it each.
     shape
         Of the noise of one coil.
     generator
@@ -213,44 +213,7 @@ def draw_noise(
         (coil, *shape) complex.
     """
     white = generator.standard_normal((len(covariance), *shape, 2)).view(complex)[..., 0]
-    return np.asarray(np.tensordot(np.linalg.cholesky(covariance), white, axes=1))
-
-
-def estimate_covariance(noise: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
-    """(coil, coil) covariance of real and of imaginary parts of measured (coil, ...) noise."""
-    flat = noise.reshape(len(noise), -1).astype(complex)
-    return np.asarray(flat @ flat.conj().T / (2 * flat.shape[1]))
-
-
-def whitening(covariance: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """The matrix that makes coils whose noise has a covariance independent, with standard deviation 1 (of each part).
-
-    It is the inverse of the lower Cholesky factor (Pruessmann 2001, "Advances in sensitivity encoding with arbitrary
-    k-space trajectories"), so that the first coil stays itself but for a factor.
-
-    Parameters
-    ----------
-    covariance
-        (coil, coil) Hermitian, positive definite.
-
-    Returns
-    -------
-    ndarray
-        (coil, coil) lower triangular.
-
-    Raises
-    ------
-    SettingsError
-        If the covariance is not positive definite.
-    """
-    try:
-        factor = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        raise SettingsError(
-            f"a noise covariance of {len(covariance)} coils is not positive definite",
-            "measure more noise readings than there are coils, and leave out coils that are dead",
-        ) from None
-    return np.asarray(np.linalg.inv(factor))
+    return np.asarray(np.tensordot(np.linalg.cholesky(covariance / 2), white, axes=1))
 
 
 def mix_coils(matrix: NDArray[np.complex128], coils: NDArray[np.complexfloating]) -> NDArray[np.complex128]:

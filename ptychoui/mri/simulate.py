@@ -23,14 +23,13 @@ from scipy import fft
 from ptychoui.data.dataset import Fact, Provenance, array_sha256
 from ptychoui.data.kspace import SPACE_AXES, TRANSFORMED, Acquisition, KSpaceSet
 from ptychoui.errors import SettingsError
+from ptychoui.mri.channels import noise_covariance, whitening
 from ptychoui.mri.coils import (
     draw_coils,
     draw_covariance,
     draw_noise,
-    estimate_covariance,
     mix_coils,
     sensitivity,
-    whitening,
 )
 from ptychoui.mri.frequencies import central
 from ptychoui.mri.maps import in_phase, phase_reference
@@ -86,7 +85,7 @@ def simulate(
     maps and image share is chosen by `ptychoui.mri.maps.phase_reference`, as it is for estimated maps, so that images
     and truth can be compared as they are. Phases then differ by what noise and the size of the calibration region do
     to that reference, 0.2 % to 1.7 % of the image in complex error (128 x 116, 8 coils, 25 dB, 12 or 20 calibration
-    lines); `ptychoui.mri.truth.truth_in_phase_of` leaves less than 0.1 % of that.
+    lines); with the true maps, `ptychoui.mri.maps.truth_under` leaves less than 0.1 % of that.
 
     Parameters
     ----------
@@ -136,7 +135,7 @@ def simulate(
     for number, (one, (_, seed)) in enumerate(zip(measured, seeds, strict=True)):
         k_space[number] = one.k_space
         if noise_std:
-            noise = draw_noise(noise_std**2 * one.covariance, space, np.random.default_rng(seed))
+            noise = noise_std * draw_noise(one.covariance, space, np.random.default_rng(seed))
             k_space[number] += mix_coils(one.white, noise).astype(np.complex64)
     truth = np.stack([one.truth for one in measured])
     support = np.stack([one.support for one in measured])
@@ -173,7 +172,7 @@ def _measure(
     phantom = draw_phantom(family, acquisition, fine, generator)
     array = draw_coils(coils, generator)
     covariance = draw_covariance(coils, mean_correlation, generator)
-    white = whitening(estimate_covariance(draw_noise(covariance, (NOISE_READINGS,), generator)))
+    white = whitening(noise_covariance(draw_noise(covariance, (NOISE_READINGS,), generator)))
     k_space = np.empty((coils, *space), complex)
     received = []
     for coil in range(coils):

@@ -60,25 +60,3 @@ def coil_combined(
     axes = tuple(range(-TRANSFORMED[acquisition], 0))
     images: NDArray[np.complexfloating] = fft.ifftn(k_space, axes=axes, norm="ortho")
     return np.asarray(np.sum(np.conj(maps) * images, axis=-1 - len(SPACE_AXES[acquisition])), np.complex64)
-
-
-def truth_in_phase_of(
-    maps: NDArray[np.complex64], truth: NDArray[np.complex64], true_maps: NDArray[np.complex64]
-) -> NDArray[np.complex64]:
-    """The truth as it is seen with other maps: their phase relative to the true maps, pixel by pixel, is taken over.
-
-    Parameters
-    ----------
-    maps, true_maps
-        (example, coil, *space) each, the true ones from `simulate` with ``with_maps``; a frame axis may have length 1.
-    truth
-        (example, *space).
-
-    Returns
-    -------
-    ndarray
-        (example, *space) complex64, of the truth's magnitude; where maps are 0 it is the truth.
-    """
-    seen = np.sum(np.conj(maps) * true_maps, axis=1)
-    size = np.abs(seen)
-    return np.asarray(truth * np.where(size > 0, seen / np.where(size > 0, size, 1), 1), np.complex64)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from scipy.special import j1
 
 from ptychoui.data.kspace import KSpaceSet
-from ptychoui.errors import SettingsError
+from ptychoui.errors import DataError, SettingsError
 from ptychoui.mri.grids import plane_grid, volume_grid
-from ptychoui.mri.maps import estimate_maps
+from ptychoui.mri.maps import estimate_maps, truth_under
 from ptychoui.mri.phantoms import Phantom
+from ptychoui.mri.sampling import with_sampling
 from ptychoui.mri.simulate import simulate
-from ptychoui.mri.truth import coil_combined, measured_k_space, truth_in_phase_of
+from ptychoui.mri.truth import coil_combined, measured_k_space
 
 
 def fresh(seed: int = 0) -> np.random.Generator:
@@ -231,20 +230,9 @@ def test_estimated_maps_show_the_truth_in_phase_and_brightness(
 
     # Noise is 0.018; what is left is the estimate's own error, and neither a phase nor a scale is fitted.
     assert error(made.truth) < 0.06
-    turned = truth_in_phase_of(maps, made.truth, made.maps)
+    turned = truth_under(maps, made.maps, made.truth)
     assert error(turned) <= error(made.truth)
     assert np.allclose(np.abs(turned), np.abs(made.truth), atol=1e-5)
-
-
-def test_the_truth_follows_a_phase_of_the_maps() -> None:
-    made = small(13, count=1, noise_std=0.0, with_maps=True)
-    assert made.truth is not None
-    assert made.maps is not None
-    phase = np.exp(1j * fresh(14).normal(size=(1, 40, 36))).astype(np.complex64)
-    other = made.maps * phase[:, None]
-    expected = np.sum(other.conj() * np.fft.ifft2(made.k_space, norm="ortho"), axis=1)
-    assert np.allclose(truth_in_phase_of(other, made.truth, made.maps), expected, atol=1e-5)
-    assert np.array_equal(truth_in_phase_of(0 * other, made.truth, made.maps), made.truth)
 
 
 @pytest.mark.parametrize(
@@ -268,10 +256,23 @@ def test_impossible_values_are_refused_in_a_sentence(changes: dict[str, object],
     assert caught.value.hint
 
 
-def test_a_simulation_is_a_set_that_sampling_can_be_laid_on() -> None:
-    from ptychoui.mri.sampling import draw_mask
-
-    made = small(11)
-    mask = draw_mask("variable_density", "2d", made.space, 4, 6, fresh())[None].repeat(2, axis=0)
-    cut = dataclasses.replace(made, k_space=made.k_space * mask[:, None], sampled=mask)
-    assert cut.net_acceleration == 4
+@pytest.mark.parametrize(
+    ("name", "acquisition", "family", "space"),
+    [
+        ("variable_density", "2d", "brain", (40, 36)),
+        ("poisson_disc", "3d", "bars", (4, 24, 20)),
+        ("equispaced", "cine", "heart", (3, 40, 20)),
+    ],
+)
+def test_sampling_is_laid_on_a_simulation(name: str, acquisition: str, family: str, space: tuple[int, ...]) -> None:
+    made = small(11, acquisition=acquisition, family=family, space=space, coils=2)
+    cut = with_sampling(made, name, 4, 4, fresh())
+    assert cut.net_acceleration == pytest.approx(4, rel=0.1)
+    measured = np.broadcast_to(cut.sampled[:, None], made.k_space.shape)
+    assert np.array_equal(cut.k_space[measured], made.k_space[measured])
+    assert not cut.k_space[~measured].any()
+    assert not np.array_equal(cut.sampled[0], cut.sampled[1])
+    assert cut.truth is made.truth
+    assert np.array_equal(cut.sampled, with_sampling(made, name, 4, 4, fresh()).sampled)
+    with pytest.raises(DataError, match="not fully sampled"):
+        with_sampling(cut, name, 4, 4, fresh())
