@@ -86,7 +86,7 @@ def takes_over(arguments: argparse.Namespace) -> bool:
     """
     from ptychoui.data.formats.open_kspace import is_kspace, open_kspace
 
-    if is_kspace(arguments.file):
+    if is_kspace(arguments.file, any_array=True):
         return True
     given = _given(arguments, OF_KSPACE)
     if not given:

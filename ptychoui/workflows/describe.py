@@ -41,7 +41,7 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
         return describe_reconstruction(path)
     if is_kspace_reconstruction(path):
         return describe_kspace_reconstruction(path)
-    if is_kspace(path):
+    if is_kspace(path, any_array=True):
         if geometry_path or leds:
             raise SettingsError(f"{path} is k-space, which has no LEDs", "leave --geometry and --leds out")
         return describe_kspace(path)

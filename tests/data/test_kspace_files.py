@@ -468,6 +468,10 @@ def test_what_is_no_k_space(tmp_path: Path) -> None:
         assert is_kspace(sample) == (".kspace." in sample.name)
     fastmri(tmp_path / "f.h5")
     assert is_kspace(tmp_path / "f.h5")
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert not is_kspace(tmp_path / "a.npy") and is_kspace(tmp_path / "a.npy", any_array=True)
+    np.save(tmp_path / "a.npy", draw(3))
+    assert is_kspace(tmp_path / "a.npy")
 
 
 def test_the_measured_slice(shared_data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
@@ -13,10 +14,11 @@ from ptychoui.data.formats.kspace_mel import read_mel, splits
 from ptychoui.data.formats.kspace_meld import NAMES, read_meld
 from ptychoui.data.formats.kspace_native import is_native_kspace, read_native_kspace
 from ptychoui.data.formats.kspace_npy import read_npy_kspace
-from ptychoui.data.formats.npy import MAGIC
+from ptychoui.data.formats.npy import LONGEST_HEADER, MAGIC
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError
 
+COMPLEX = re.compile(rb"'descr':\s*'[<>|=]c(?:8|16)'")
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 LAYOUTS = (
     "ptychoui's own HDF5 of k-space, fastMRI HDF5, HDF5 of imgs, maps and masks (MELD), folders of slices (MEL), "
@@ -87,8 +89,17 @@ def open_kspace(path: str | Path, seed: int = 0, noise_std: float = 0.0) -> KSpa
     )
 
 
-def is_kspace(path: str | Path) -> bool:
-    """Whether a file or folder is of a layout of k-space; anything that cannot be read is not."""
+def is_kspace(path: str | Path, any_array: bool = False) -> bool:
+    """Whether a file or folder is of a layout of k-space; anything that cannot be read is not.
+
+    Parameters
+    ----------
+    path
+        A file, a folder or FOLDER::SPLIT.
+    any_array
+        Count every .npy file, not only those of complex numbers: no other layout of this program is one, and the reader
+        says best what is wrong with it.
+    """
     path = Path(path)
     if not _there(path):
         name, mark, _ = path.name.rpartition("::")
@@ -98,7 +109,9 @@ def is_kspace(path: str | Path) -> bool:
     try:
         with path.open("rb") as file:
             start = file.read(len(HDF5_MAGIC))
-        return start.startswith(MAGIC) or (start == HDF5_MAGIC and _kind(path)[0] != "")
+            if start.startswith(MAGIC):
+                return any_array or COMPLEX.search(file.read(LONGEST_HEADER)) is not None
+        return start == HDF5_MAGIC and _kind(path)[0] != ""
     except (OSError, DataError):
         return False
 
