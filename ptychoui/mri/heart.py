@@ -88,10 +88,10 @@ def _chest(grid: Grid, centre: NDArray[np.float64], generator: np.random.Generat
     edge = 1.5 * grid.pixel
     y, x = grid.y[0], grid.x[0]
     half_y, half_x = -float(grid.y.min()), -float(grid.x.min())
-    tall, wide = generator.uniform(0.68, 0.78) * half_y, generator.uniform(0.86, 0.93) * half_x
+    tall, wide = generator.uniform(0.68, 0.78) * half_y, generator.uniform(0.82, 0.89) * half_x
     power = 2.6  # a chest is broader than an ellipse
     root = ((np.abs(y) / tall) ** power + (np.abs(x) / wide) ** power + 1e-9) ** (1 / power)
-    chest = (1 - root) * min(tall, wide) + 0.015 * noise(grid, 0.2, generator)[0]
+    chest = (1 - root) * min(tall, wide) + 0.012 * noise(grid, 0.2, generator)[0]
     blood, fat, muscle, lung = 0.95, generator.uniform(0.85, 1.1), generator.uniform(0.3, 0.4), 0.08
     layer = generator.uniform(0.05, 0.09) * (1 + 0.25 * noise(grid, 0.2, generator)[0])
     image = fat * inside(chest, edge)

@@ -89,7 +89,7 @@ def vessels(grid: Grid, generator: np.random.Generator) -> Drawn:
     Magnitude and support.
     """
     half = np.array([0.8, -float(grid.y.min()), -float(grid.x.min())])
-    size = half * np.array([1.6, *generator.uniform(0.8, 0.9, 2)])
+    size = half * np.array([1.6, *generator.uniform(0.78, 0.86, 2)])
     body = _ellipsoid(grid, np.zeros(3), size, 0.0) + 0.02 * noise(grid, 0.25, generator)
     values = inside(body, 3 * grid.pixel) * (0.16 + 0.03 * noise(grid, 0.08, generator))
     values *= 1 + 0.08 * noise(grid, 0.008, generator)
