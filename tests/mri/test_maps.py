@@ -96,6 +96,13 @@ def test_cine_uses_what_all_frames_measured_together() -> None:
     assert calibration_size(data.sampled[0], SPACES["cine"][1:])[0] < 12
     found = calibration_of(data, 0)
     assert found.size == (13, 28) and found.k_space.shape == (4, 1, 32, 28)
+    # A sample is averaged over the frames that measured it, not over all.
+    held = data.sampled[0]
+    some = np.argwhere((held.sum(axis=0) > 0) & (held.sum(axis=0) < 4))
+    assert len(some) > 10
+    for row, column in some[::7]:
+        seen = [data.k_space[0, :, frame, row, column] for frame in range(4) if held[frame, row, column]]
+        assert np.allclose(found.k_space[:, 0, row, column], np.mean(seen, axis=0), atol=1e-6)
     whole = made("cine", every=1)
     mean = whole.k_space[0].mean(axis=1)
     assert whole.sampled[0, 0].all() and whole.sampled[0, 2].all()
