@@ -8,7 +8,12 @@ from pathlib import Path
 
 from ptychoui.errors import SettingsError
 
-SAMPLES = {"sample:objects": "objects.h5", "sample:stack": "stack.ome.tif"}
+SAMPLES = {
+    "sample:objects": "objects.h5",
+    "sample:stack": "stack.ome.tif",
+    "sample:heads": "heads.kspace.h5",
+    "sample:heart": "heart.kspace.h5",
+}
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -35,7 +40,7 @@ def shipped(name: str | Path, folder: str) -> Path:
 
 
 def data_file(path: str) -> Path:
-    """File behind a data path; ``sample:objects`` and ``sample:stack`` are the project's own."""
+    """File behind a data path; ``sample:objects`` and others of `SAMPLES` are the project's own."""
     if not path.startswith("sample:"):
         return Path(path)
     if path not in SAMPLES:

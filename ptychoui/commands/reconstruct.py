@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptychoui.commands import kspace
 from ptychoui.commands.options import (
     add_json,
     add_threads,
@@ -46,8 +47,8 @@ NAMED_LEDS = 6
 
 def add_commands(commands: Any) -> None:
     """Add the command, with its words, to the parser of ``ptychoui``."""
-    parser = commands.add_parser("reconstruct", help="make an object, a pupil and the LEDs' brightness of a stack")
-    parser.add_argument("file", metavar="STACK")
+    parser = commands.add_parser("reconstruct", help="make an object and a pupil of a stack, or images of k-space")
+    parser.add_argument("file", metavar="FILE", help="an LED stack, or multi-channel k-space")
     parser.add_argument("-o", "--output", required=True, metavar="RESULT.h5")
     parser.add_argument("--geometry", metavar="G.toml", help="of stacks that carry none, or to correct theirs")
     parser.add_argument(
@@ -88,7 +89,8 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: cpu)")
     add_threads(parser)
-    parser.add_argument("--figures", metavar="FOLDER", help="write PNGs of object, pupil and LEDs")
+    parser.add_argument("--figures", metavar="FOLDER", help="write PNGs of object, pupil and LEDs, or of the images")
+    kspace.add_options(parser)
     add_json(parser)
     parser.set_defaults(run=_reconstruct)
 
@@ -96,6 +98,8 @@ def add_commands(commands: Any) -> None:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     from ptychoui.data.results import save_reconstruction
 
+    if kspace.takes_over(arguments):
+        return kspace.run_kspace(arguments)
     geometry, patterns = arguments.geometry, [arguments.patterns]
     check_output(arguments.output, arguments.file, geometry=geometry, others=patterns, figures=arguments.figures)
     with if_stopped(lambda: _lost(arguments)):

@@ -32,7 +32,7 @@ def brain(grid: Grid, generator: np.random.Generator) -> tuple[Reals, NDArray[np
 
     Returns
     -------
-    Magnitude, (planes, rows, columns) float32 of order 1, and where the head is, of the same shape.
+    Magnitude, (planes, rows, columns) of order 1, and where the head is, of the same shape.
     """
     head = _Head.drawn(grid, generator)
     edge = 1.5 * grid.pixel
@@ -51,7 +51,7 @@ def brain(grid: Grid, generator: np.random.Generator) -> tuple[Reals, NDArray[np
         values += inside(distance, softness) * (signal["lesion"] - values)
     texture = 0.025 * noise(grid, 0.006, generator) + 0.03 * noise(grid, 0.03, generator)
     values *= 1 + texture
-    return np.maximum(values, 0).astype(np.float32), np.asarray(depth > 0)
+    return np.maximum(values, 0), np.asarray(depth > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,8 @@ class _Head:
         depth = (1 - quadric) / steep + 0.012 * noise(grid, 0.22, generator)
         scalp = generator.uniform(0.045, 0.07) * (1 + 0.25 * noise(grid, 0.3, generator))
         return cls(
-            depth=depth.astype(np.float32),
-            scalp=np.clip(scalp, 0.025, 0.1).astype(np.float32),
+            depth=depth,
+            scalp=np.clip(scalp, 0.025, 0.1),
             skull=generator.uniform(0.05, 0.07),
             long=long,
             short=short,
@@ -91,7 +91,7 @@ class _Head:
 
 def _turned(grid: Grid, turn: float) -> tuple[Reals, Reals]:
     """Coordinates along the head, backwards, and across it."""
-    c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    c, s = np.cos(turn), np.sin(turn)
     return c * grid.y + s * grid.x, c * grid.x - s * grid.y
 
 
@@ -119,16 +119,16 @@ def _tissue(grid: Grid, head: _Head, depth: Reals, generator: np.random.Generato
         c, s = np.cos(tilt), np.sin(tilt)
         body = 1 - np.hypot((c * away + s * side) / long, (c * side - s * away) / short)
         lifted = np.maximum(0, np.abs(grid.z) - 0.25)
-        painted.append(("nuclei", ((body - 3 * lifted) * short * head.short).astype(np.float32)))
+        painted.append(("nuclei", ((body - 3 * lifted) * short * head.short)))
     return [*painted, ("fluid", ventricles)]
 
 
 def _ventricles(u: Reals, v: Reals, grid: Grid, size: float, generator: np.random.Generator) -> Reals:
     """Two horns to the front, two to the back and a slit between them."""
-    shrink = np.clip(1 - 1.2 * np.abs(grid.z - 0.1), 0.05, 1).astype(np.float32) * np.float32(size)
+    shrink = np.clip(1 - 1.2 * np.abs(grid.z - 0.1), 0.05, 1) * size
     uneven = 1 + generator.normal(0, 0.08) * np.sign(v)
     side = np.abs(v) / uneven
-    best = np.full(np.broadcast_shapes(u.shape, grid.z.shape), -1, np.float32)
+    best = np.full(np.broadcast_shapes(u.shape, grid.z.shape), -1)
     for row, column, long, short, tilt, bend in (
         (-0.22, 0.11, 0.15, 0.045, -0.30, -1.8),
         (0.24, 0.24, 0.19, 0.050, 0.50, -1.2),
@@ -140,7 +140,7 @@ def _ventricles(u: Reals, v: Reals, grid: Grid, size: float, generator: np.rando
         c, s = np.cos(tilt), np.sin(tilt)
         body = 1 - np.hypot((c * away + s * across) / (long * shrink), (c * across - s * away) / (short * shrink))
         best = np.maximum(best, body * short * shrink)
-    return best.astype(np.float32)
+    return best
 
 
 def _lesions(grid: Grid, depth: Reals, generator: np.random.Generator) -> list[tuple[Reals, float]]:
@@ -152,9 +152,7 @@ def _lesions(grid: Grid, depth: Reals, generator: np.random.Generator) -> list[t
         size = np.exp(generator.uniform(np.log(0.015), np.log(0.09)))
         ragged = 1 + 0.2 * noise(grid, 0.04, generator)
         away = np.sqrt((grid.y - row) ** 2 + (grid.x - column) ** 2 + (grid.z - plane) ** 2)
-        spots.append(
-            (np.minimum(size * ragged - away, depth - 0.03).astype(np.float32), generator.uniform(0.012, 0.05))
-        )
+        spots.append((np.minimum(size * ragged - away, depth - 0.03), generator.uniform(0.012, 0.05)))
     return spots
 
 
@@ -163,4 +161,4 @@ def _contrast(generator: np.random.Generator) -> Reals:
     first, second = generator.choice(len(CONTRASTS), 2, replace=False)
     table = np.array([*CONTRASTS.values()])
     mixed = table[first] + generator.uniform(0, 0.15) * (table[second] - table[first])
-    return np.asarray(mixed * generator.uniform(0.95, 1.05, len(TISSUES)), np.float32)
+    return np.asarray(mixed * generator.uniform(0.95, 1.05, len(TISSUES)))

@@ -61,8 +61,8 @@ def noise_covariance(noise: NDArray[np.complexfloating]) -> NDArray[np.complex12
 def whitened(data: KSpaceSet, covariance: NDArray[np.complexfloating]) -> KSpaceSet:
     """Mix the coils so that their noise is independent, with a deviation of 1 in real and in imaginary part.
 
-    With the covariance L L^H (Cholesky) of complex noise, k-space and maps are multiplied by sqrt(2) L^-1, so that
-    y = W F (S x) + noise holds with the same image x (Pruessmann et al. 2001, doi:10.1002/mrm.1241).
+    K-space and maps are multiplied by the matrix of `whitening`, so that y = W F (S x) + noise holds with the same
+    image x.
 
     Parameters
     ----------
@@ -82,6 +82,33 @@ def whitened(data: KSpaceSet, covariance: NDArray[np.complexfloating]) -> KSpace
             f"a noise covariance of shape {covariance.shape} does not fit {counted(data.coils, 'coil')}",
             "measure noise and k-space with the same coils",
         )
+    mixed = whitening(covariance)
+    maps = data.maps if data.maps is None else _mixed(mixed, data.maps)
+    return replace(data, k_space=_mixed(mixed, data.k_space), maps=maps, noise_std=1.0)
+
+
+def whitening(covariance: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
+    """The matrix that makes the coils' noise independent, with a deviation of 1 in real and in imaginary part.
+
+    With the covariance L L^H (Cholesky) of complex noise it is sqrt(2) L^-1 (Pruessmann et al. 2001,
+    doi:10.1002/mrm.1241).
+
+    Parameters
+    ----------
+    covariance
+        (coil, coil) as `noise_covariance` gives it.
+
+    Returns
+    -------
+    ndarray
+        (coil, coil) complex128, lower triangular.
+
+    Raises
+    ------
+    DataError
+        If the covariance is not Hermitian or not positive definite.
+    """
+    covariance = np.asarray(covariance, dtype=np.complex128)
     largest = float(np.abs(covariance).max())
     if not (math.isfinite(largest) and np.allclose(covariance, covariance.conj().T, atol=1e-6 * largest)):
         raise DataError("a noise covariance is not Hermitian", "make it of noise samples, by noise_covariance")
@@ -92,9 +119,7 @@ def whitened(data: KSpaceSet, covariance: NDArray[np.complexfloating]) -> KSpace
             "the noise covariance is not positive definite: some coils are combinations of others",
             "give more noise samples, or compress the coils first",
         ) from None
-    mixed = np.sqrt(2) * np.linalg.inv(lower)
-    maps = data.maps if data.maps is None else _mixed(mixed, data.maps)
-    return replace(data, k_space=_mixed(mixed, data.k_space), maps=maps, noise_std=1.0)
+    return np.asarray(np.sqrt(2) * np.linalg.inv(lower))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

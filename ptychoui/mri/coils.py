@@ -1,4 +1,4 @@
-"""Receive coils around an object: what they see of it, the noise they share, and how both are made white.
+"""Receive coils around an object: what they see of it, and the noise they share.
 
 A coil is a loop of wire. What it receives from a place is, by reciprocity (Hoult and Richards 1976, "The
 signal-to-noise ratio of the nuclear magnetic resonance experiment"), the transverse field that a unit current in it
@@ -88,7 +88,7 @@ def draw_coils(count: int, generator: np.random.Generator) -> CoilArray:
     )
 
 
-def sensitivity(array: CoilArray, coil: int, grid: Grid) -> NDArray[np.complex64]:
+def sensitivity(array: CoilArray, coil: int, grid: Grid) -> NDArray[np.complex128]:
     """What one coil receives of a unit object.
 
     The field of the wire, by Biot and Savart, is computed at Chebyshev nodes and interpolated by their polynomial.
@@ -103,7 +103,7 @@ def sensitivity(array: CoilArray, coil: int, grid: Grid) -> NDArray[np.complex64
     Returns
     -------
     ndarray
-        (planes, rows, columns) complex64, about 1 before the middle of the loop.
+        (planes, rows, columns) complex, about 1 before the middle of the loop.
     """
     nodes, weights = zip(*(_chebyshev(axis.ravel().astype(float)) for axis in (grid.z, grid.y, grid.x)), strict=True)
     places = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1)
@@ -111,7 +111,7 @@ def sensitivity(array: CoilArray, coil: int, grid: Grid) -> NDArray[np.complex64
     received = (field[..., 1] - 1j * field[..., 2]) * np.exp(1j * array.phases[coil])
     for weight in weights:  # one axis after the other, each moved to the end
         received = np.tensordot(received, weight, axes=(0, 1))
-    return np.asarray(received, np.complex64)
+    return np.asarray(received, complex)
 
 
 def wire_field(array: CoilArray, coil: int, places: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,13 +195,13 @@ def draw_covariance(coils: int, mean_correlation: float, generator: np.random.Ge
 
 def draw_noise(
     covariance: NDArray[np.complex128], shape: tuple[int, ...], generator: np.random.Generator
-) -> NDArray[np.complex64]:
+) -> NDArray[np.complex128]:
     """Complex Gaussian noise that coils share.
 
     Parameters
     ----------
     covariance
-        (coil, coil) of real and of imaginary parts: E[n n^H] / 2.
+        (coil, coil), E[n n^H]: real and imaginary part have half of it each.
     shape
         Of the noise of one coil.
     generator
@@ -210,49 +210,12 @@ def draw_noise(
     Returns
     -------
     ndarray
-        (coil, *shape) complex64.
+        (coil, *shape) complex.
     """
-    white = generator.standard_normal((len(covariance), *shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
-    return np.tensordot(np.linalg.cholesky(covariance).astype(np.complex64), white, axes=1)
+    white = generator.standard_normal((len(covariance), *shape, 2)).view(complex)[..., 0]
+    return np.asarray(np.tensordot(np.linalg.cholesky(covariance / 2), white, axes=1))
 
 
-def estimate_covariance(noise: NDArray[np.complex64]) -> NDArray[np.complex128]:
-    """(coil, coil) covariance of real and of imaginary parts of measured (coil, ...) noise."""
-    flat = noise.reshape(len(noise), -1).astype(complex)
-    return np.asarray(flat @ flat.conj().T / (2 * flat.shape[1]))
-
-
-def whitening(covariance: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """The matrix that makes coils whose noise has a covariance independent, with standard deviation 1 (of each part).
-
-    It is the inverse of the lower Cholesky factor (Pruessmann 2001, "Advances in sensitivity encoding with arbitrary
-    k-space trajectories"), so that the first coil stays itself but for a factor.
-
-    Parameters
-    ----------
-    covariance
-        (coil, coil) Hermitian, positive definite.
-
-    Returns
-    -------
-    ndarray
-        (coil, coil) lower triangular.
-
-    Raises
-    ------
-    SettingsError
-        If the covariance is not positive definite.
-    """
-    try:
-        factor = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        raise SettingsError(
-            f"a noise covariance of {len(covariance)} coils is not positive definite",
-            "measure more noise readings than there are coils, and leave out coils that are dead",
-        ) from None
-    return np.asarray(np.linalg.inv(factor))
-
-
-def mix_coils(matrix: NDArray[np.complex128], coils: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def mix_coils(matrix: NDArray[np.complex128], coils: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
     """Apply a (coil, coil) matrix such as a whitening to data or maps, (coil, ...); they keep their shape."""
-    return np.tensordot(matrix.astype(np.complex64), coils, axes=1)
+    return np.asarray(np.tensordot(matrix, coils, axes=1))

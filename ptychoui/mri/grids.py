@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Reals = NDArray[np.floating[Any]]
-"""Real values; float32 where a grid is fine."""
+Reals = NDArray[np.float64]
+"""Real values; in double precision, so that a seed gives the same object to rounding on every processor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +22,7 @@ class Grid:
     Attributes
     ----------
     z, y, x
-        (planes, 1, 1), (1, rows, 1) and (1, 1, columns) float32.
+        (planes, 1, 1), (1, rows, 1) and (1, 1, columns).
     pixel
         Length of a pixel along a row.
     """
@@ -61,21 +60,17 @@ def plane_grid(shape: tuple[int, int], half: tuple[float, float], level: float =
     A grid of shape (1, rows, columns).
     """
     y, x = (_places(size, length) for size, length in zip(shape, half, strict=True))
-    return Grid(
-        z=np.full((1, 1, 1), level, np.float32), y=y[None, :, None], x=x[None, None, :], pixel=2 * half[1] / shape[1]
-    )
+    return Grid(z=np.full((1, 1, 1), level), y=y[None, :, None], x=x[None, None, :], pixel=2 * half[1] / shape[1])
 
 
 def volume_grid(shape: tuple[int, int, int], half: tuple[float, float, float], level: float = 0.0) -> Grid:
     """Planes of shape (planes, rows, columns) over a field of twice ``half`` along each axis, around z = level."""
     z, y, x = (_places(size, length) for size, length in zip(shape, half, strict=True))
-    return Grid(
-        z=np.float32(level) + z[:, None, None], y=y[None, :, None], x=x[None, None, :], pixel=2 * half[2] / shape[2]
-    )
+    return Grid(z=level + z[:, None, None], y=y[None, :, None], x=x[None, None, :], pixel=2 * half[2] / shape[2])
 
 
 def _places(size: int, half: float) -> Reals:
-    return np.asarray(half * (2 * np.arange(size) / size - 1), np.float32)
+    return np.asarray(half * (2 * np.arange(size) / size - 1))
 
 
 def noise(grid: Grid, scale: float, generator: np.random.Generator) -> Reals:
@@ -93,18 +88,18 @@ def noise(grid: Grid, scale: float, generator: np.random.Generator) -> Reals:
     Returns
     -------
     ndarray
-        (planes, rows, columns) float32.
+        (planes, rows, columns).
     """
-    spectrum = np.fft.rfftn(generator.standard_normal(grid.shape, dtype=np.float32))
+    spectrum = np.fft.rfftn(generator.standard_normal(grid.shape))
     lengths = [*(np.fft.fftfreq(n) for n in grid.shape[:2]), np.fft.rfftfreq(grid.shape[2])]
     for axis, (frequencies, spacing) in enumerate(zip(lengths, grid.spacing, strict=True)):
         if grid.shape[axis] > 1:
             spectrum *= np.exp(-2 * (np.pi * scale * frequencies / spacing) ** 2).reshape(
                 [-1 if other == axis else 1 for other in range(3)]
             )
-    smooth: Reals = np.fft.irfftn(spectrum, grid.shape, axes=(0, 1, 2)).astype(np.float32)
+    smooth: Reals = np.fft.irfftn(spectrum, grid.shape, axes=(0, 1, 2))
     smooth -= smooth.mean()
-    return np.asarray(smooth / np.maximum(smooth.std(), np.float32(1e-12)))
+    return np.asarray(smooth / np.maximum(smooth.std(), 1e-12))
 
 
 def inside(distance: Reals, width: float) -> Reals:
@@ -112,7 +107,7 @@ def inside(distance: Reals, width: float) -> Reals:
 
     The cubic 3 t^2 - 2 t^3 has no kink, so that fine grids hold the edge without steps.
     """
-    t = np.clip(distance / np.float32(width) + np.float32(0.5), 0, 1)
+    t = np.clip(distance / width + 0.5, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
@@ -121,4 +116,4 @@ def level_distance(values: Reals, grid: Grid) -> Reals:
     axes = [axis for axis in range(3) if grid.shape[axis] > 1]
     slopes = np.gradient(values, *(grid.spacing[axis] for axis in axes), axis=axes)
     steep = np.sqrt(sum(np.square(slope) for slope in (slopes if len(axes) > 1 else [slopes])))
-    return np.asarray(values / np.maximum(steep, 0.3 * steep.mean()), np.float32)
+    return np.asarray(values / np.maximum(steep, 0.3 * steep.mean()))

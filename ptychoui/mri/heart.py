@@ -38,7 +38,7 @@ def heart(grid: Grid, frames: int, generator: np.random.Generator) -> tuple[Real
 
     Returns
     -------
-    Magnitude, (frames, rows, columns) float32 of order 1, and where the chest is, of the same shape.
+    Magnitude, (frames, rows, columns) of order 1, and where the chest is, of the same shape.
     """
     edge = 1.5 * grid.pixel
     y, x = grid.y[0], grid.x[0]
@@ -52,7 +52,7 @@ def heart(grid: Grid, frames: int, generator: np.random.Generator) -> tuple[Real
     lumps = [(generator.uniform(0, 2 * math.pi), generator.uniform(0.1, 0.16)) for _ in range(2)]
     grain = noise(grid, 0.02, generator)[0]
     squeezed = contraction(np.arange(frames) / frames + generator.random())
-    values = np.empty((frames, *grid.shape[1:]), np.float32)
+    values = np.empty((frames, *grid.shape[1:]))
     for frame, amount in enumerate(squeezed):
         hole = inner * (1 - strength * amount)
         # The muscle keeps its area in the slice but for a tenth, which moves in from above: so the wall thickens.
@@ -70,7 +70,7 @@ def heart(grid: Grid, frames: int, generator: np.random.Generator) -> tuple[Real
             reach = hole - 0.5 * wide * hole
             lump = np.hypot(dy - reach * math.sin(where), dx - reach * math.cos(where)) - wide * inner * 0.9
             pool = np.minimum(pool, lump)
-        image += inside(pool.astype(np.float32), edge) * (blood * (1 + 0.03 * grain) - image)
+        image += inside(pool, edge) * (blood * (1 + 0.03 * grain) - image)
         values[frame] = image
     values *= 1 + 0.02 * noise(grid, 0.008, generator)
     return np.maximum(values, 0), np.broadcast_to(chest > 0, values.shape).copy()
@@ -80,7 +80,7 @@ def _right_chamber(dy: Reals, dx: Reals, outer: float, wall: float, amount: floa
     """Signed distance to the crescent that lies around the left chamber's wall, to its left in the picture."""
     shrink = 1 - 0.22 * amount
     bowl = outer * 1.02 * shrink - np.hypot((dy - 0.02) / 1.12, dx + 0.68 * outer + 0.04 * amount)
-    return np.asarray(np.minimum(bowl, np.hypot(dy, dx) - wall - 0.006), np.float32)
+    return np.asarray(np.minimum(bowl, np.hypot(dy, dx) - wall - 0.006))
 
 
 def _chest(grid: Grid, centre: NDArray[np.float64], generator: np.random.Generator) -> tuple[Reals, Reals, float]:
@@ -88,16 +88,16 @@ def _chest(grid: Grid, centre: NDArray[np.float64], generator: np.random.Generat
     edge = 1.5 * grid.pixel
     y, x = grid.y[0], grid.x[0]
     half_y, half_x = -float(grid.y.min()), -float(grid.x.min())
-    tall, wide = generator.uniform(0.68, 0.78) * half_y, generator.uniform(0.86, 0.93) * half_x
+    tall, wide = generator.uniform(0.68, 0.78) * half_y, generator.uniform(0.82, 0.89) * half_x
     power = 2.6  # a chest is broader than an ellipse
     root = ((np.abs(y) / tall) ** power + (np.abs(x) / wide) ** power + 1e-9) ** (1 / power)
-    chest = (1 - root) * min(tall, wide) + 0.015 * noise(grid, 0.2, generator)[0]
+    chest = (1 - root) * min(tall, wide) + 0.012 * noise(grid, 0.2, generator)[0]
     blood, fat, muscle, lung = 0.95, generator.uniform(0.85, 1.1), generator.uniform(0.3, 0.4), 0.08
     layer = generator.uniform(0.05, 0.09) * (1 + 0.25 * noise(grid, 0.2, generator)[0])
     image = fat * inside(chest, edge)
     image += inside(chest - layer, edge) * (muscle - image)
     ribs = np.sin(generator.uniform(9, 13) * np.arctan2(y, x)) * 0.03 - np.abs(chest - layer - 0.05) + 0.005
-    image += inside(ribs.astype(np.float32), edge) * (0.6 - image)
+    image += inside(ribs, edge) * (0.6 - image)
     hollow = chest - layer - 0.1
     bump = 0.02 * noise(grid, 0.1, generator)[0]
     away = np.hypot(y - centre[0], (x - centre[1] + 0.08) / 1.15)
@@ -105,19 +105,19 @@ def _chest(grid: Grid, centre: NDArray[np.float64], generator: np.random.Generat
     # The middle of the chest is no lung: it holds the great vessels behind the heart.
     lungs = np.minimum(lungs, np.abs(x + 0.04) + 0.25 * np.maximum(0, -y) - 0.14 + bump)
     branches = 0.12 * inside(np.abs(noise(grid, 0.022, generator)[0]) - 1.5, 0.6)
-    image += inside(lungs.astype(np.float32), 2 * edge) * (lung + branches - image)
+    image += inside(lungs, 2 * edge) * (lung + branches - image)
     fatty = np.minimum(np.minimum(0.38 - away, hollow), chest) + bump
-    image += inside(fatty.astype(np.float32), 2 * edge) * (0.62 * fat - image)
+    image += inside(fatty, 2 * edge) * (0.62 * fat - image)
     liver = np.minimum(hollow + 0.03, y - 0.32 * half_y - 0.25 * x + bump)
     liver = np.minimum(liver, 0.25 - x)
     spotted = generator.uniform(0.42, 0.55) * (1 + 0.08 * noise(grid, 0.015, generator)[0])
-    image += inside(liver.astype(np.float32), 2 * edge) * (spotted - image)
+    image += inside(liver, 2 * edge) * (spotted - image)
     for row, column, radius, signal in (
         (0.62 * tall, 0.0, 0.13, 0.45),
         (0.62 * tall, 0.0, 0.045, 0.9),
         (0.46 * tall, 0.17, 0.07, blood),
     ):
         disc = radius - np.hypot(y - row, x - column + 0.02)
-        image += inside(disc.astype(np.float32), edge) * (signal - image)
+        image += inside(disc, edge) * (signal - image)
     image *= 1 + 0.05 * noise(grid, 0.05, generator)[0]
-    return chest.astype(np.float32), image.astype(np.float32), blood
+    return chest, image, blood

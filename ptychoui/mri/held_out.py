@@ -17,6 +17,10 @@ SHARE = 0.1
 FEWEST = 4
 """So many samples (or lines) are left out at least; where there are not three times as many, no choice is made."""
 
+SLACK = 0.02
+"""A weaker prior is taken where it predicts as well up to this share of the error: every prior also pulls at what was
+measured, which samples that are left out do not show."""
+
 
 def split_samples(problem: Problem, share: float = SHARE, seed: int = 0) -> tuple[Problem, NDArray[np.bool_]]:
     """Leave a share of the samples outside the calibration region out of the fit.
@@ -71,7 +75,9 @@ def split_samples(problem: Problem, share: float = SHARE, seed: int = 0) -> tupl
 def strength_by_samples(
     method: str, problem: Problem, seed: int = 0, callback: Callable[[], None] | None = None
 ) -> Tuned:
-    """The strength of the method's grid that predicts samples best that it has not seen, by relative error.
+    """The strength of the method's grid that predicts samples that it has not seen, by relative error.
+
+    The weakest is taken of those that predict them best, up to `SLACK`.
 
     Parameters
     ----------
@@ -101,4 +107,7 @@ def strength_by_samples(
         image = chosen.solve(fitted, strength, chosen.iterations, callback)
         error = np.linalg.norm(fitted.predicted(image)[:, left_out] - kept) / np.linalg.norm(kept)
         found.append((strength, float(error)))
-    return Tuned(method=method, strength=min(found, key=lambda pair: pair[1])[0], scores=tuple(found))
+    enough = (1 + SLACK) * min(error for _, error in found)
+    return Tuned(
+        method=method, strength=next(strength for strength, error in found if error <= enough), scores=tuple(found)
+    )

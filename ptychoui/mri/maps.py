@@ -127,7 +127,7 @@ def estimate_maps(
     for place in range(len(data)):
         found = calibration_of(data, place, settings.smallest)
         width = min(*found.size, settings.calibration_width)
-        reference = _reference(found)
+        reference = phase_reference(found.block)
         energy = np.linalg.norm(found.block.reshape(len(found.k_space), found.k_space.shape[1], -1), axis=(0, 2))
         planes = []
         for plane in range(found.k_space.shape[1]):
@@ -137,7 +137,7 @@ def estimate_maps(
             if energy[plane] < max(settings.threshold * energy.max(), 1e-30):
                 planes.append(np.zeros_like(found.k_space[:, plane]))
             else:
-                planes.append(_turned(espirit(found.k_space[:, plane], width, settings), reference))
+                planes.append(in_phase(espirit(found.k_space[:, plane], width, settings), reference))
         stacked = np.stack(planes, axis=1)
         share = float((np.abs(stacked).max(axis=0) > 0).mean())
         if share == 0:
@@ -155,7 +155,10 @@ def estimate_maps(
 def with_maps(
     data: KSpaceSet, settings: EspiritSettings | None = None, callback: Callable[[], None] | None = None
 ) -> tuple[KSpaceSet, CoilMaps]:
-    """The same examples with maps from `estimate_maps` instead of any that they had, (example, coil, *space).
+    """The same examples with maps from `estimate_maps` instead of any that they had, of shape (example, coil, *space).
+
+    A true image that belonged to other maps is turned into that of the new ones, see `truth_under`. One without maps
+    stays as it is: only its magnitude means something then.
 
     Raises
     ------
@@ -163,7 +166,33 @@ def with_maps(
         As `estimate_maps`.
     """
     found = estimate_maps(data, settings, callback)
-    return replace(data, maps=found.maps), found
+    truth = data.truth
+    if truth is not None and data.maps is not None:
+        truth = truth_under(found.maps, data.maps, truth)
+    return replace(data, maps=found.maps, truth=truth), found
+
+
+def truth_under(
+    maps: NDArray[np.complex64], true_maps: NDArray[np.complex64], truth: NDArray[np.complex64]
+) -> NDArray[np.complex64]:
+    """The true image as other maps show it: k-space tells S x, and maps S e^(i phi) with x e^(-i phi) are as good.
+
+    x ||S|| with the phase that S_new^H S x has; where the new maps are zero, with its own, so that pixels that they
+    leave out still count.
+
+    Parameters
+    ----------
+    maps
+        The new maps, of shape (example, coil, *space), with a sum of squares of 1.
+    true_maps
+        Those that the truth belongs to, of that shape.
+    truth
+        Of shape (example, *space).
+    """
+    seen = (maps.conj() * true_maps).sum(axis=1)
+    size = np.abs(seen)
+    phase = np.where(size > 0, seen / np.where(size > 0, size, 1), 1)
+    return np.asarray(truth * np.linalg.norm(true_maps, axis=1) * phase, dtype=np.complex64)
 
 
 def espirit(k_space: NDArray[np.complex64], width: int, settings: EspiritSettings) -> NDArray[np.complex64]:
@@ -211,14 +240,29 @@ def unexplained(calibration: Calibration, maps: NDArray[np.complex64]) -> float:
     return float(np.linalg.norm(images - kept) / np.linalg.norm(images))
 
 
-def _reference(calibration: Calibration) -> NDArray[np.complex64]:
-    """(coil,) the combination of coils that holds most of the calibration signal."""
-    samples = calibration.block.reshape(len(calibration.k_space), -1)
-    _, vectors = np.linalg.eigh(samples @ samples.conj().T)
-    return np.asarray(vectors[:, -1], dtype=np.complex64)
+def phase_reference(samples: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
+    """The combination of coils that holds most of the signal: that in which maps get the phase 0.
+
+    An image and its maps share a phase that no measurement can tell apart. All maps of the program, estimated or
+    simulated, choose it so, and their images can be compared without a fit.
+
+    Parameters
+    ----------
+    samples
+        (coil, ...) from the middle of k-space.
+
+    Returns
+    -------
+    ndarray
+        (coil,) complex64 of length 1, its first weight real and not negative.
+    """
+    flat = samples.reshape(len(samples), -1)
+    _, vectors = np.linalg.eigh(flat @ flat.conj().T)
+    largest = vectors[:, -1]
+    return np.asarray(largest * np.exp(-1j * np.angle(largest[0])), dtype=np.complex64)
 
 
-def _turned(maps: NDArray[np.complex64], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def in_phase(maps: NDArray[np.complexfloating], reference: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Maps (coil, *space) whose combination by the reference (coil,) is real and not negative."""
     seen = np.tensordot(reference.conj(), maps, axes=1)
     size = np.abs(seen)

@@ -45,14 +45,14 @@ class Phantom:
     Attributes
     ----------
     image
-        Complex64 of order 1 with the axes of `SPACE_AXES`.
+        Complex, of order 1 with the axes of `SPACE_AXES`.
     support
         Bool of the same shape: where the object is.
     grid
         Places of its pixels; frames share those of one plane.
     """
 
-    image: NDArray[np.complex64]
+    image: NDArray[np.complex128]
     support: NDArray[np.bool_]
     grid: Grid
 
@@ -100,8 +100,8 @@ def draw_phantom(
             values, support = pulsating(values[0], support[0], grid, shape[0], generator)
     if acquisition == "3d":
         values = values * _excitation(shape[0])[:, None, None]
-    image = values * np.exp(1j * _phase(grid, generator)).astype(np.complex64)
-    return Phantom(image=image.reshape(shape).astype(np.complex64), support=support.reshape(shape), grid=grid)
+    image = values * np.exp(1j * _phase(grid, generator))
+    return Phantom(image=image.reshape(shape), support=support.reshape(shape), grid=grid)
 
 
 def pulsating(
@@ -127,7 +127,7 @@ def pulsating(
     y, x = grid.y[0], grid.x[0]
     inner = np.argwhere(ndimage.binary_erosion(support, iterations=max(1, round(0.25 / grid.pixel))))
     inner = inner if len(inner) else np.argwhere(support)
-    down, right = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
+    down, right = np.zeros(image.shape), np.zeros(image.shape)
     for _ in range(generator.integers(2, 4)):
         row, column = inner[generator.integers(len(inner))]
         dy, dx = y - y[row, 0], x - x[0, column]
@@ -136,13 +136,13 @@ def pulsating(
         pull = generator.uniform(0.3, 0.5) * np.exp(-(dy**2 + dx**2) / (2 * wide**2))
         down, right = down + pull * dy, right + pull * dx
     smooth = ndimage.spline_filter(image)
-    rows, columns = np.indices(image.shape, dtype=np.float32)
-    values = np.empty((frames, *image.shape), np.float32)
+    rows, columns = np.indices(image.shape, dtype=float)
+    values = np.empty((frames, *image.shape))
     covered = np.empty(values.shape, bool)
     for frame, amount in enumerate(contraction(np.arange(frames) / frames + generator.random())):
         places = (rows + amount / grid.pixel * down, columns + amount / grid.pixel * right)
         values[frame] = ndimage.map_coordinates(smooth, places, prefilter=False)
-        covered[frame] = ndimage.map_coordinates(support.astype(np.float32), places, order=1) > 0.5
+        covered[frame] = ndimage.map_coordinates(support.astype(float), places, order=1) > 0.5
     return np.maximum(values, 0), covered
 
 
@@ -150,16 +150,16 @@ def _phase(grid: Grid, generator: np.random.Generator) -> Reals:
     """(planes, rows, columns) radians: a constant, a slope and a bend of one or two radians, and smooth noise."""
     slopes = generator.normal(0, 0.8, 3)
     bends = generator.normal(0, 0.6, 3)
-    phase = np.full(grid.shape, generator.uniform(-math.pi, math.pi), np.float32)
+    phase = np.full(grid.shape, generator.uniform(-math.pi, math.pi))
     for axis, slope, bend in zip((grid.z, grid.y, grid.x), slopes, bends, strict=True):
-        phase += np.float32(slope) * axis + np.float32(bend) * axis**2
-    return phase + np.float32(generator.uniform(0.1, 0.4)) * noise(grid, 0.25, generator)
+        phase += slope * axis + bend * axis**2
+    return phase + generator.uniform(0.1, 0.4) * noise(grid, 0.25, generator)
 
 
 def _excitation(planes: int) -> Reals:
     """(planes,) how much each plane of a 3-D slab is excited: 1 in the middle, 0 beyond its ends, without an edge."""
     inward = np.minimum(np.arange(planes) + 0.5, planes - np.arange(planes) - 0.5) / planes
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(1, inward / TAPER)), np.float32)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(1, inward / TAPER)))
 
 
 def _check(family: str, acquisition: Acquisition, shape: tuple[int, ...]) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.kspace import SPACE_AXES, Acquisition
-from ptychoui.errors import SettingsError
+from ptychoui.data.kspace import SPACE_AXES, Acquisition, KSpaceSet
+from ptychoui.errors import DataError, SettingsError
 from ptychoui.mri.frequencies import central as central
 from ptychoui.mri.frequencies import radius, samples_wanted
 from ptychoui.mri.poisson import poisson_disc as poisson_disc
@@ -263,6 +264,41 @@ def draw_mask(
     else:
         mask = poisson_disc((rows, columns), net_acceleration, calibration, generator)
     return mask if acquisition == "2d" else mask[None]
+
+
+def with_sampling(
+    data: KSpaceSet, name: str, net_acceleration: float, calibration: int, generator: np.random.Generator
+) -> KSpaceSet:
+    """Fully sampled examples as they would have been measured with a mask drawn for each of them.
+
+    Parameters
+    ----------
+    data
+        Examples, k-space (example, coil, *space), all of it sampled.
+    name, net_acceleration, calibration, generator
+        As in `draw_mask`.
+
+    Returns
+    -------
+    The same examples, k-space 0 where it is not sampled; maps and true images stay.
+
+    Raises
+    ------
+    SettingsError
+        If the mask's values are refused.
+    DataError
+        If samples are missing already.
+    """
+    if not data.sampled.all():
+        raise DataError(
+            f"k-space is not fully sampled (net acceleration {data.net_acceleration:.3g})",
+            "draw masks for fully sampled examples only, or reconstruct these as they are",
+        )
+    masks = (
+        draw_mask(name, data.acquisition, data.space, net_acceleration, calibration, generator) for _ in data.k_space
+    )
+    sampled = np.stack([*masks])
+    return replace(data, k_space=data.k_space * sampled[:, None], sampled=sampled)
 
 
 def _golden_step(size: int) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ptychoui.mri.grids import Grid, Reals, inside, noise
 
 Drawn = tuple[Reals, NDArray[np.bool_]]
-"""Magnitude, (planes, rows, columns) float32 of order 1, and where the object is, of the same shape."""
+"""Magnitude, (planes, rows, columns) of order 1, and where the object is, of the same shape."""
 
 
 def ellipses(grid: Grid, generator: np.random.Generator) -> Drawn:
@@ -54,7 +54,7 @@ def ellipses(grid: Grid, generator: np.random.Generator) -> Drawn:
             weight *= 1 + 0.6 * np.sin(2 * math.pi / period * along)
         values += weight
     values *= 1 + 0.03 * noise(grid, 0.01, generator)
-    return np.clip(values, 0.02 * (body > 0), 1.6).astype(np.float32), np.asarray(body > 0)
+    return np.clip(values, 0.02 * (body > 0), 1.6), np.asarray(body > 0)
 
 
 def _level(grid: Grid, generator: np.random.Generator, beyond: float) -> float:
@@ -69,7 +69,7 @@ def _ellipsoid(grid: Grid, centre: NDArray[np.float64], lengths: NDArray[np.floa
     parts = (z / lengths[0], (c * y + s * x) / lengths[1], (c * x - s * y) / lengths[2])
     root = np.sqrt(sum(np.square(part) for part in parts) + 1e-6)
     steep = np.sqrt(sum(np.square(part / length) for part, length in zip(parts, lengths, strict=True)) + 1e-6) / root
-    return np.asarray((1 - root) / steep, np.float32)
+    return np.asarray((1 - root) / steep)
 
 
 def vessels(grid: Grid, generator: np.random.Generator) -> Drawn:
@@ -89,11 +89,11 @@ def vessels(grid: Grid, generator: np.random.Generator) -> Drawn:
     Magnitude and support.
     """
     half = np.array([0.8, -float(grid.y.min()), -float(grid.x.min())])
-    size = half * np.array([1.6, *generator.uniform(0.8, 0.9, 2)])
+    size = half * np.array([1.6, *generator.uniform(0.78, 0.86, 2)])
     body = _ellipsoid(grid, np.zeros(3), size, 0.0) + 0.02 * noise(grid, 0.25, generator)
     values = inside(body, 3 * grid.pixel) * (0.16 + 0.03 * noise(grid, 0.08, generator))
     values *= 1 + 0.08 * noise(grid, 0.008, generator)
-    fill = np.zeros(grid.shape, np.float32)
+    fill = np.zeros(grid.shape)
     for _ in range(generator.integers(5, 9) * (1 if len(grid.z) == 1 else 3)):
         angle = generator.uniform(0, 2 * math.pi)
         start = 0.9 * size * np.array([0, math.sin(angle), math.cos(angle)])
@@ -102,7 +102,7 @@ def vessels(grid: Grid, generator: np.random.Generator) -> Drawn:
         _branch(grid, fill, start, inward, generator.uniform(0.018, 0.036), size, generator)
     flow = generator.uniform(0.85, 1.1) * (1 + 0.08 * noise(grid, 0.05, generator))
     values += fill * (flow - values) * inside(body, 3 * grid.pixel)
-    return np.maximum(values, 0).astype(np.float32), np.asarray(body > 0)
+    return np.maximum(values, 0), np.asarray(body > 0)
 
 
 def _branch(
@@ -145,10 +145,10 @@ def _stamp(grid: Grid, fill: Reals, centre: NDArray[np.float64], radius: float) 
             continue
         first, last = np.searchsorted(flat, [middle - radius - edge, middle + radius + edge])
         part.append(slice(int(first), int(last)))
-    z = (grid.z[part[0]] - np.float32(centre[0])) if len(grid.z) > 1 else np.float32(0)
-    y, x = grid.y[:, part[1]] - np.float32(centre[1]), grid.x[:, :, part[2]] - np.float32(centre[2])
+    z = (grid.z[part[0]] - centre[0]) if len(grid.z) > 1 else 0.0
+    y, x = grid.y[:, part[1]] - centre[1], grid.x[:, :, part[2]] - centre[2]
     place = (part[0], part[1], part[2])
-    fill[place] = np.maximum(fill[place], inside(np.float32(radius) - np.sqrt(z * z + y * y + x * x), edge))
+    fill[place] = np.maximum(fill[place], inside(radius - np.sqrt(z * z + y * y + x * x), edge))
 
 
 def bars(grid: Grid, generator: np.random.Generator) -> Drawn:
@@ -181,7 +181,7 @@ def bars(grid: Grid, generator: np.random.Generator) -> Drawn:
             distance = _insert(a, b, 0.42 * cell, generator)
             values += inside(distance, edge) * inside(bottle - 0.03, edge) * (generator.uniform(0, 1.3) - values)
     values *= 1 + 0.02 * noise(grid, 0.02, generator)
-    return np.maximum(values, 0).astype(np.float32), np.asarray(bottle > 0)
+    return np.maximum(values, 0), np.asarray(bottle > 0)
 
 
 def _insert(a: Reals, b: Reals, size: float, generator: np.random.Generator) -> Reals:
@@ -203,4 +203,4 @@ def _insert(a: Reals, b: Reals, size: float, generator: np.random.Generator) -> 
         shape = np.minimum(b + size, (size - b) * generator.uniform(0.1, 0.5) - np.abs(a))
     else:  # rings
         shape = np.sin(2 * math.pi * np.hypot(a, b) / period) * period / (2 * math.pi)
-    return np.asarray(np.minimum(shape, box), np.float32)
+    return np.asarray(np.minimum(shape, box))

@@ -10,13 +10,16 @@ from ptychoui.data.dataset import Fact, ImageStack, TrainingSet
 from ptychoui.data.formats.geometry_file import GivenGeometry, read_geometry
 from ptychoui.data.formats.missing_settings import WORDS, lines_for
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.formats.open_kspace import is_kspace
+from ptychoui.data.kspace_results import describe_kspace_reconstruction, is_kspace_reconstruction
 from ptychoui.data.results import describe_reconstruction, is_reconstruction
-from ptychoui.errors import LedTableError, NoGeometryError
+from ptychoui.errors import LedTableError, NoGeometryError, SettingsError
 from ptychoui.optics.geometry.derived import derived_numbers, field_of_leds
 from ptychoui.optics.geometry.led_array import led_array, limit_notes
 from ptychoui.optics.quality.bright_field import stack_findings
 from ptychoui.settings import Geometry
 from ptychoui.words import counted
+from ptychoui.workflows.describe_kspace import KIND, RESULT, describe_kspace, kspace_lines, result_lines
 
 UNKNOWN = "stack without a whole geometry"
 TABLE = "table of LED positions"
@@ -31,9 +34,17 @@ def describe(path: str, geometry_path: str | None, leds: bool = False) -> dict[s
     ------
     PtychouiError
         If the file or the geometry is damaged or of an unknown layout.
+    SettingsError
+        If a geometry or LEDs are asked for with k-space.
     """
     if is_reconstruction(path):
         return describe_reconstruction(path)
+    if is_kspace_reconstruction(path):
+        return describe_kspace_reconstruction(path)
+    if is_kspace(path, any_array=True):
+        if geometry_path or leds:
+            raise SettingsError(f"{path} is k-space, which has no LEDs", "leave --geometry and --leds out")
+        return describe_kspace(path)
     given = read_geometry(geometry_path, for_data=True) if geometry_path else None
     try:
         dataset = open_dataset(path, given)
@@ -161,6 +172,11 @@ def as_text(values: dict[str, Any]) -> str:
         return f"{values['file']}: {values['layout']}\nnot images; {values['hint']}"
     if values["kind"] == "reconstruction":
         return _reconstruction(values)
+    if values["kind"] == RESULT:
+        return "\n".join([*result_lines(values), *(f"note: {note}" for note in values.get("notes", []))])
+    if values["kind"] == KIND:
+        lines = [*kspace_lines(values), *_facts(values["facts"])]
+        return "\n".join([*lines, *(f"note: {note}" for note in values["notes"])])
     if values["kind"] == UNKNOWN:
         lines = [f"{values['file']}: {values['layout']}, not read yet: its geometry lacks some settings"]
         lines += _facts(values["facts"]) + [f"note: {note}" for note in values["notes"]]

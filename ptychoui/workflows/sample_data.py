@@ -1,13 +1,19 @@
-"""The sample data that the project generates itself: a teaching microscope, its LED stack, objects to learn from."""
+"""The sample data that the project generates itself: a teaching microscope with its stack and objects, k-space."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from ptychoui.data.dataset import array_sha256
+from ptychoui.data.formats.kspace_native import write_kspace
 from ptychoui.data.formats.native import save_hdf5
 from ptychoui.data.formats.tiff import save_stack_tiff
+from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError
+from ptychoui.mri.simulate import simulate
 from ptychoui.optics.forward.simulate import simulate_stack
 from ptychoui.optics.objects import training_objects
 from ptychoui.settings import Geometry, Measurement, Pose
@@ -18,6 +24,8 @@ OBJECTS_PER_SOURCE = 2
 STACK_PX = 96
 SLIDE = "ihc"
 """Source of the stack's object: tissue, fine enough to scatter into the dark field."""
+K_SPACE_DIGITS = 5
+"""Decimals that k-space and true images are rounded to, far below the noise: processors differ in the last bits."""
 
 
 def sample_geometry() -> Geometry:
@@ -38,7 +46,7 @@ def true_geometry() -> Geometry:
 
 
 def write_samples(folder: str | Path, seed: int) -> list[Path]:
-    """Write ``objects.h5`` and ``stack.ome.tif`` with its geometry file; the same seed gives the same arrays.
+    """Write ``objects.h5``, ``stack.ome.tif`` with its geometry file, and k-space; the same seed gives the same arrays.
 
     Returns
     -------
@@ -59,4 +67,25 @@ def write_samples(folder: str | Path, seed: int) -> list[Path]:
     return [
         save_hdf5(folder / "objects.h5", replace(objects, geometry=sample_geometry())),
         save_stack_tiff(folder / "stack.ome.tif", stack),
+        *(write_kspace(folder / name, data) for name, data in sample_kspace(seed).items()),
     ]
+
+
+def sample_kspace(seed: int) -> dict[str, KSpaceSet]:
+    """Fully sampled k-space of six heads, and of a heart over one beat, by the name of the file it goes to.
+
+    The shapes are (example, coil, row, column) and (example, coil, frame, row, column), in units of the images, which
+    have values of order 1; signal-to-noise ratios are 30 and 28 dB as `ptychoui.mri.simulate.SNR_MEANING` has it. Coil
+    maps are left to be estimated.
+    """
+    generator = np.random.default_rng(seed)
+    heads = simulate("2d", "brain", 6, (96, 88), 4, generator, snr_db=30.0)
+    heart = simulate("cine", "heart", 1, (12, 64, 60), 4, generator, snr_db=28.0)
+    return {"heads.kspace.h5": _rounded(heads, seed), "heart.kspace.h5": _rounded(heart, seed)}
+
+
+def _rounded(data: KSpaceSet, seed: int) -> KSpaceSet:
+    k_space = np.round(data.k_space, K_SPACE_DIGITS)
+    truth = None if data.truth is None else np.round(data.truth, K_SPACE_DIGITS)
+    provenance = replace(data.provenance, source=f"simulated, seed {seed}", sha256=array_sha256(k_space))
+    return replace(data, k_space=k_space, truth=truth, provenance=provenance)

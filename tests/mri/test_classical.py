@@ -227,6 +227,19 @@ def test_a_strength_by_samples_is_near_that_by_the_truth() -> None:
     assert chosen.scores[0][0] == grid[0] and len(chosen.scores) == len(grid)
 
 
+def test_the_weakest_of_equal_strengths_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tikhonov's prior shrinks what was measured, too, which samples that are left out do not show."""
+    data = made(noise=0.02, every=1)
+    mask = (RNG.random((32, 28)) < 0.4) | lines((32, 28), 7, 99)
+    problem = problems(dataclasses.replace(data, k_space=data.k_space * mask, sampled=mask[None]), 0)[0]
+    found = strength_by_samples("cg_sense", problem)
+    errors = dict(found.scores)
+    assert errors[found.strength] <= 1.02 * min(errors.values())
+    assert all(errors[weaker] > 1.02 * min(errors.values()) for weaker in errors if weaker < found.strength)
+    monkeypatch.setattr("ptychoui.mri.held_out.SLACK", 1e3)
+    assert strength_by_samples("cg_sense", problem).strength == 0
+
+
 def test_refusals() -> None:
     data = made()
     with pytest.raises(SettingsError, match="no method 'grappa'"):

@@ -13,7 +13,7 @@ from mri.coils import SPACES, made
 from ptychoui.data.kspace import TRANSFORMED, KSpaceSet, from_centred
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.mri.calibration import calibration_of, calibration_size
-from ptychoui.mri.maps import EspiritSettings, estimate_maps, isolated_random, with_maps
+from ptychoui.mri.maps import EspiritSettings, estimate_maps, isolated_random, truth_under, with_maps
 
 SMALL = EspiritSettings(kernel_width=4)
 
@@ -65,6 +65,25 @@ def test_maps_are_those_behind_the_data(acquisition: str) -> None:
     assert found.width[0] == 13
 
 
+@pytest.mark.parametrize("acquisition", SPACES)
+def test_the_truth_under_other_maps_explains_the_same_k_space(acquisition: str) -> None:
+    """y = W F (S x) holds for the new maps and the new truth as well as maps and crop allow."""
+    data = made(acquisition)
+    double = dataclasses.replace(data, maps=2 * data.maps, truth=data.truth / 2)  # type: ignore[operator]
+    for one in (data, double):
+        found, estimate = with_maps(one, EspiritSettings(kernel_width=4, crop=0.5))
+        assert found.truth is not None and data.truth is not None and found.maps is not None
+        assert np.allclose(np.abs(found.truth), np.abs(data.truth), atol=1e-4)
+        predicted = np.fft.fftn(found.maps * found.truth[:, None], axes=data.transformed, norm="ortho")
+        misfit = np.linalg.norm(predicted * data.sampled[:, None] - data.k_space) / np.linalg.norm(data.k_space)
+        assert misfit < 0.02
+        assert np.array_equal(found.truth, truth_under(estimate.maps, one.maps, one.truth))  # type: ignore[arg-type]
+    # Pixels without maps still count.
+    assert np.array_equal(truth_under(0 * data.maps, data.maps, data.truth) != 0, data.truth != 0)  # type: ignore
+    bare = with_maps(dataclasses.replace(data, maps=None), SMALL)[0]
+    assert np.array_equal(bare.truth, data.truth)  # type: ignore[arg-type]
+
+
 def test_the_phase_of_the_maps_is_smooth() -> None:
     maps = estimate_maps(made(noise=0.002), SMALL).maps[0]
     strong = (np.abs(maps[:, 1:]) > 0.3) & (np.abs(maps[:, :-1]) > 0.3)
@@ -77,6 +96,13 @@ def test_cine_uses_what_all_frames_measured_together() -> None:
     assert calibration_size(data.sampled[0], SPACES["cine"][1:])[0] < 12
     found = calibration_of(data, 0)
     assert found.size == (13, 28) and found.k_space.shape == (4, 1, 32, 28)
+    # A sample is averaged over the frames that measured it, not over all.
+    held = data.sampled[0]
+    some = np.argwhere((held.sum(axis=0) > 0) & (held.sum(axis=0) < 4))
+    assert len(some) > 10
+    for row, column in some[::7]:
+        seen = [data.k_space[0, :, frame, row, column] for frame in range(4) if held[frame, row, column]]
+        assert np.allclose(found.k_space[:, 0, row, column], np.mean(seen, axis=0), atol=1e-6)
     whole = made("cine", every=1)
     mean = whole.k_space[0].mean(axis=1)
     assert whole.sampled[0, 0].all() and whole.sampled[0, 2].all()

@@ -10,28 +10,31 @@ import pytest
 from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.files import sha256_file
 from ptychoui.data.formats.open import open_dataset
+from ptychoui.data.formats.open_kspace import open_kspace
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.paths import sample_data
 from ptychoui.workflows.sample_data import OBJECT_PX, STACK_PX, sample_geometry, true_geometry, write_samples
+
+K_SPACE = ("heads.kspace.h5", "heart.kspace.h5")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples") / "new" / "folder"
     names = [path.name for path in write_samples(folder, 3)]
-    assert names == ["objects.h5", "stack.ome.tif"]
+    assert names == ["objects.h5", "stack.ome.tif", *K_SPACE]
     return folder
 
 
 def test_the_same_seed_gives_the_same_bytes(made: Path, tmp_path: Path) -> None:
     write_samples(tmp_path, 3)
-    assert {path.name for path in made.iterdir()} == {"objects.h5", "stack.ome.tif", "stack.geometry.toml"}
+    assert {path.name for path in made.iterdir()} == {"objects.h5", "stack.ome.tif", "stack.geometry.toml", *K_SPACE}
     for path in made.iterdir():
         assert sha256_file(path) == sha256_file(tmp_path / path.name)
 
 
 def test_another_seed_gives_other_noise_and_other_places(made: Path) -> None:
-    for name in ("objects.h5", "stack.ome.tif"):
+    for name in ("objects.h5", "stack.ome.tif", *K_SPACE):
         assert sha256_file(made / name) != sha256_file(sample_data() / name)
 
 
@@ -60,6 +63,21 @@ def test_the_stack_looks_measured(made: Path) -> None:
     assert means[bright].min() > 5 * means[~bright].max()
     counts = found.images * found.unit_counts
     assert not np.array_equal(counts[40], np.full_like(counts[40], counts[40].mean()))
+
+
+@pytest.mark.parametrize(("name", "space"), [(K_SPACE[0], (96, 88)), (K_SPACE[1], (12, 64, 60))])
+def test_the_k_space(made: Path, name: str, space: tuple[int, ...]) -> None:
+    found = open_kspace(made / name)
+    assert found.space == space and found.coils == 4 and found.sampled.all()
+    assert found.maps is None and found.support is not None and found.truth is not None and found.noise_std
+    assert len(found) == len(found.names) == len(set(found.source_of)) == (1 if "heart" in name else 6)
+    assert (made / name).stat().st_size < 2.5e6
+    # Noise alone lies far outside the object, and is of the size stated.
+    images = np.fft.ifftn(found.k_space, axes=found.transformed, norm="ortho")
+    corner = np.concatenate([images[..., :6, :6].ravel(), images[..., -6:, -6:].ravel()])
+    assert np.std(corner.real) == pytest.approx(found.noise_std, rel=0.1)
+    combined = np.sqrt(np.sum(np.abs(images) ** 2, axis=1))[found.support]
+    assert np.corrcoef(combined, np.abs(found.truth[found.support]))[0, 1] > 0.99
 
 
 def test_the_believed_geometry_is_a_little_wrong() -> None:

@@ -1,4 +1,4 @@
-"""One array of real numbers from a .npy file, by an own strict reading of its header: no pickles, no evaluation."""
+"""One array of numbers from a .npy file, by an own strict reading of its header: no pickles, no evaluation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from ptychoui.errors import DataError
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 1024
 HEADER = re.compile(
-    r"\{\s*'descr':\s*'([<>|=])([uif])([1248])',\s*'fortran_order':\s*(True|False),"
+    r"\{\s*'descr':\s*'([<>|=])([uifbc])(1|2|4|8|16)',\s*'fortran_order':\s*(True|False),"
     r"\s*'shape':\s*\(([0-9, ]*)\),?\s*\}\s*\n?"
 )
 
 
-def read_npy(path: Path) -> NDArray[Any]:
-    """Read an array of integers or floats.
+SIZES = {"u": "1248", "i": "1248", "f": "248", "b": "1", "c": ("8", "16")}
+"""Bytes that a number of each kind has."""
+
+
+def read_npy(path: Path, kinds: str = "uif") -> NDArray[Any]:
+    """Read an array of integers or floats, of any shape; of truth values (b) and complex numbers (c) where asked for.
 
     Raises
     ------
@@ -47,7 +51,10 @@ def read_npy(path: Path) -> NDArray[Any]:
         kind = "objects, which are pickled" if "|O" in text else "something else than plain numbers"
         raise DataError(f"{path.name} holds {kind}: not read", "save it as an array of integers or floats")
     order, letter, size, fortran, dimensions = found.groups()
-    if letter == "f" and size == "1":
+    if letter in "bc" and letter not in kinds:
+        kind = "complex numbers" if letter == "c" else "truth values"
+        raise DataError(f"{path.name} holds {kind}: not read", "save it as an array of integers or floats")
+    if size not in SIZES[letter]:
         raise DataError(f"{path.name} holds numbers of an unknown kind: not read", "copy the file again")
     # At most eight numbers of at most nine digits: enough for images, and no room for absurd integers.
     words = [word.strip() for word in dimensions.split(",") if word.strip()]

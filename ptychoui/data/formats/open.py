@@ -21,6 +21,7 @@ from ptychoui.data.formats.matlab_stack import image_name, read_matlab_stack
 from ptychoui.data.formats.matlab_training import read_matlab_training
 from ptychoui.data.formats.micro_manager import metadata_beside
 from ptychoui.data.formats.native import is_native, read_native
+from ptychoui.data.formats.open_kspace import is_kspace
 from ptychoui.data.formats.ptylab import is_ptylab, read_aidukas, read_ptylab, sections
 from ptychoui.data.formats.refusals import refused_file, refused_hdf5, refused_image
 from ptychoui.data.formats.tiff import read_tiff_stack
@@ -75,6 +76,11 @@ def open_dataset(path: str | Path, geometry: GivenGeometry | str | Path = None) 
         is_folder = path.is_dir()
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)[:80]!r} is not a file name: {error}", "check the path") from None
+    if is_kspace(path):
+        raise DataError(
+            f"{path.name} holds multi-channel k-space, not an LED stack or a training set",
+            "ptychoui info says what is in it, ptychoui reconstruct makes images of it",
+        )
     if is_folder:
         with parsing(path, "folder of images"):
             return _open_folder(path, geometry, part)
