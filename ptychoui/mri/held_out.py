@@ -22,6 +22,42 @@ SLACK = 0.02
 measured, which samples that are left out do not show."""
 
 
+def outside_calibration(
+    sampled: NDArray[np.bool_], shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is measured of a plane or volume, and what of it lies outside the calibration region.
+
+    Parameters
+    ----------
+    sampled
+        Bool, of the shape of the space or with axes of length 1.
+    shape
+        Of the space.
+
+    Returns
+    -------
+    tuple
+        Two masks, bool; axes that the first does not depend on have length 1 in both.
+
+    Raises
+    ------
+    DataError
+        If there is no calibration region.
+    """
+    mask = sampled
+    for axis in range(mask.ndim):
+        first = np.take(mask, [0], axis=axis)
+        mask = first if (mask == first).all() else mask
+    size = calibration_size(mask, shape)
+    middle = np.ones(mask.shape, dtype=bool)
+    for axis, (n, edge) in enumerate(zip(shape, size, strict=True)):
+        if mask.shape[axis] > 1:
+            steps = np.rint(np.fft.fftfreq(n) * n)
+            near = (steps >= -(edge // 2)) & (steps < edge - edge // 2)
+            middle &= near.reshape([-1 if a == axis else 1 for a in range(mask.ndim)])
+    return mask, mask & ~middle
+
+
 def split_samples(problem: Problem, share: float = SHARE, seed: int = 0) -> tuple[Problem, NDArray[np.bool_]]:
     """Leave a share of the samples outside the calibration region out of the fit.
 
@@ -47,18 +83,8 @@ def split_samples(problem: Problem, share: float = SHARE, seed: int = 0) -> tupl
         If too few samples lie outside the calibration region.
     """
     shape = problem.k_space.shape[1:]
-    mask = problem.sampled
-    for axis in range(mask.ndim):
-        first = np.take(mask, [0], axis=axis)
-        mask = first if (mask == first).all() else mask
-    size = calibration_size(mask, shape)
-    middle = np.ones(mask.shape, dtype=bool)
-    for axis, (n, edge) in enumerate(zip(shape, size, strict=True)):
-        if mask.shape[axis] > 1:
-            steps = np.rint(np.fft.fftfreq(n) * n)
-            near = (steps >= -(edge // 2)) & (steps < edge - edge // 2)
-            middle &= near.reshape([-1 if a == axis else 1 for a in range(mask.ndim)])
-    places = np.flatnonzero(mask & ~middle)
+    mask, outer = outside_calibration(problem.sampled, shape)
+    places = np.flatnonzero(outer)
     count = max(round(share * len(places)), FEWEST)
     if len(places) < 3 * FEWEST:
         raise DataError(

@@ -12,19 +12,10 @@ from torch import Tensor
 
 from ptychoui.data.dataset import array_sha256
 from ptychoui.data.kspace import KSpaceSet
-from ptychoui.errors import DataError, SettingsError
-from ptychoui.mri.channels import normalised
-from ptychoui.mri.maps import EspiritSettings, estimate_maps
-from ptychoui.mri.phantoms import FAMILIES
-from ptychoui.mri.sampling import PATTERNS, draw_mask
-from ptychoui.mri.simulate import simulate
 from ptychoui.settings import MriExperiment
+from ptychoui.tasks.mri.sources import Tell, draw_masks, file_sets, scaled, simulated_sets, with_maps, with_truth
+from ptychoui.tasks.mri.splits import divided
 from ptychoui.words import counted
-
-Tell = Callable[[str], None]
-
-MAP_ITERATIONS = 30
-"""Power iterations of ESPIRiT: a residual of calibration as after 100, in a third of the time."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +82,7 @@ class KSpaces:
 
     def double(self) -> KSpaces:
         """The same in double precision."""
-        used, source = torch.unique(self.source, return_inverse=True)  # type: ignore[no-untyped-call]
+        used, source = torch.unique(self.source, return_inverse=True)
 
         def real(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.double()
@@ -132,64 +123,6 @@ class Prepared:
     split: tuple[str, ...]
 
 
-def simulated_sets(experiment: MriExperiment, tell: Tell) -> tuple[KSpaceSet, KSpaceSet]:
-    """Fully sampled k-space to learn from and to be scored on, (example, coil, *space): of other seeds or families.
-
-    Raises
-    ------
-    SettingsError
-        If a family is not known, or does not fit the acquisition.
-    """
-    data = experiment.data
-    for family in (data.family, data.held_out_family):
-        if family not in FAMILIES:
-            raise SettingsError(f"phantoms of the family {family!r} are not known", f"families: {', '.join(FAMILIES)}")
-    tell("drawing phantoms and measuring them")
-    seeds = np.random.SeedSequence([experiment.seed, 0x4B]).spawn(2)
-    made = []
-    for family, count, seed in zip(
-        (data.family, data.held_out_family), (data.examples, data.held_out), seeds, strict=True
-    ):
-        generator = np.random.default_rng(seed)
-        made.append(
-            simulate(
-                data.acquisition, family, count, data.size, data.coils, generator, snr_db=data.snr_db, with_maps=True
-            )
-        )
-    return made[0], made[1]
-
-
-def with_maps(
-    data: KSpaceSet, experiment: MriExperiment, tell: Tell, callback: Callable[[], None] | None
-) -> tuple[KSpaceSet, tuple[str, ...]]:
-    """The examples with the maps that a reconstruction may use, and sentences on how they were found.
-
-    Maps are estimated from the calibration region alone, with its noise, whatever else is measured. True images whose
-    true maps are known are turned to the phase of the estimated ones: no measurement can tell the two apart.
-
-    Raises
-    ------
-    DataError
-        If stated maps are asked for and there are none, or a calibration region is missing or too small.
-    """
-    if experiment.data.maps == "stated":
-        if data.maps is None:
-            raise DataError("the k-space comes without coil maps", "set data.maps = 'estimated'")
-        return data, ("coil maps: as the data state them",)
-    tell(f"estimating the coil maps of {counted(len(data), 'example')}")
-    width = experiment.sampling.calibration if experiment.sampling.pattern != "measured" else 24
-    kernel = min(6, width // 2)
-    settings = EspiritSettings(kernel_width=kernel, calibration_width=width, iterations=MAP_ITERATIONS)
-    found = estimate_maps(data, settings, callback)
-    truth = data.truth
-    if truth is not None and data.maps is not None:
-        along = (found.maps.conj() * data.maps).sum(1)
-        size = np.abs(along)
-        truth = truth * np.where(size > 0, along / np.where(size > 0, size, 1), 1).astype(np.complex64)
-    note = f"coil maps by ESPIRiT leave {100 * max(found.residual):.1f} % of the calibration signal unexplained at most"
-    return replace(data, maps=found.maps, truth=truth), (note, *found.warnings)
-
-
 def on_cpu(data: KSpaceSet, sampled: NDArray[np.bool_]) -> KSpaces:
     """Examples, one for each source, with patterns (example, *space) of their own."""
     assert data.maps is not None
@@ -204,30 +137,25 @@ def on_cpu(data: KSpaceSet, sampled: NDArray[np.bool_]) -> KSpaces:
     )
 
 
-def draw_masks(experiment: MriExperiment, data: KSpaceSet, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """A pattern for each example, (example, *space), axes of length 1 where nothing depends on them.
+def by_samples(experiment: MriExperiment, data: KSpaceSet, sampled: NDArray[np.bool_]) -> tuple[KSpaces, KSpaces]:
+    """Examples that learn from divisions of the samples (example, *space), and those that are scored."""
+    settings, transformed = experiment.training, len(data.transformed)
+    rng = np.random.default_rng(np.random.SeedSequence([experiment.seed, 0x4F]))
+    splits = [
+        divided(mask, transformed, settings, rng) for mask in np.broadcast_to(sampled, (len(data), *sampled.shape[1:]))
+    ]
+    shown = on_cpu(data, np.stack([split.all_given for split in splits]))
 
-    Raises
-    ------
-    SettingsError
-        If the pattern is not known or its numbers do not fit.
-    DataError
-        If the data do not hold all samples that patterns choose from.
-    """
-    sampling = experiment.sampling
-    if sampling.pattern == "measured":
-        return np.asarray(data.sampled)
-    if sampling.pattern not in PATTERNS:
-        raise SettingsError(
-            f"the sampling pattern {sampling.pattern!r} is not known", f"patterns: {', '.join(PATTERNS)}, measured"
-        )
-    if not data.sampled.all():
-        raise DataError(
-            f"k-space is sampled at a net acceleration of {data.net_acceleration:.3g} already",
-            "set sampling.pattern = 'measured' and training.supervision = 'samples', or use fully sampled data",
-        )
-    shape = (sampling.pattern, data.acquisition, data.space, sampling.acceleration, sampling.calibration)
-    return np.stack([draw_mask(*shape, generator) for _ in range(len(data))])
+    def real(masks: list[NDArray[np.bool_]]) -> Tensor:
+        return torch.from_numpy(np.stack(masks).astype(np.float32))
+
+    training = replace(
+        shown,
+        source=torch.arange(len(data)).repeat_interleave(settings.splits),
+        sampled=real([mask for split in splits for mask in split.given]),
+        judged=real([mask for split in splits for mask in split.judged]),
+    )
+    return training, replace(shown, judged=real([split.stop for split in splits]))
 
 
 def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] | None) -> Prepared:
@@ -238,11 +166,10 @@ def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] 
     PtychouiError
         If data and settings do not fit each other.
     """
-    seed = np.random.SeedSequence([experiment.seed, 0x4D]).spawn(2)
+    seeds = np.random.SeedSequence([experiment.seed, 0x4D]).spawn(2)
     if experiment.data.path:
-        from ptychoui.tasks.mri.from_files import sets_of_file
-
-        training, held_out, split = sets_of_file(experiment, tell)
+        tell("reading k-space")
+        training, held_out, split = file_sets(experiment)
     else:
         training, held_out = simulated_sets(experiment, tell)
         split = (
@@ -251,11 +178,19 @@ def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] 
         )
     digest = array_sha256(training.k_space, held_out.k_space)
     notes: list[str] = list(training.provenance.notes)
-    parts = []
-    for data, own in zip((training, held_out), seed, strict=True):
-        ready, said = with_maps(normalised(data).data, experiment, tell, callback)
-        notes += [sentence for sentence in said if sentence not in notes]
-        parts.append(on_cpu(ready, draw_masks(experiment, ready, np.random.default_rng(own))))
+
+    def ready(data: KSpaceSet, seed: np.random.SeedSequence) -> tuple[KSpaceSet, NDArray[np.bool_]]:
+        """An example set of order 1 with maps, truth and patterns."""
+        sampled = draw_masks(experiment, data, np.random.default_rng(seed))
+        found, said = with_maps(scaled(data, sampled, experiment), sampled, experiment, tell, callback)
+        found, more = with_truth(found, experiment)
+        notes.extend(sentence for sentence in (*said, *more) if sentence not in notes)
+        return found, sampled
+
+    if experiment.training.supervision == "samples":
+        parts = by_samples(experiment, *ready(training, seeds[0]))
+    else:
+        parts = (on_cpu(*ready(training, seeds[0])), on_cpu(*ready(held_out, seeds[1])))
     return Prepared(
         training=parts[0],
         held_out=parts[1],

@@ -1,0 +1,209 @@
+"""Multi-channel k-space for a task: simulated or from a file, of order 1, with coil maps, a truth and patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptychoui.data.formats.open_kspace import open_kspace
+from ptychoui.data.kspace import KSpaceSet
+from ptychoui.errors import DataError, SettingsError
+from ptychoui.mri.channels import normalised
+from ptychoui.mri.maps import EspiritSettings, estimate_maps
+from ptychoui.mri.phantoms import FAMILIES
+from ptychoui.mri.sampling import PATTERNS, draw_mask
+from ptychoui.mri.simulate import simulate
+from ptychoui.paths import sample_data
+from ptychoui.settings import MriExperiment
+from ptychoui.words import counted
+
+Tell = Callable[[str], None]
+
+MAP_ITERATIONS = 30
+"""Power iterations of ESPIRiT: a residual of calibration as after 100, in a third of the time."""
+
+
+def simulated_sets(experiment: MriExperiment, tell: Tell) -> tuple[KSpaceSet, KSpaceSet]:
+    """Fully sampled k-space to learn from and to be scored on, (example, coil, *space): of other seeds or families.
+
+    Raises
+    ------
+    SettingsError
+        If a family is not known, or does not fit the acquisition.
+    """
+    data = experiment.data
+    for family in (data.family, data.held_out_family):
+        if family not in FAMILIES:
+            raise SettingsError(f"phantoms of the family {family!r} are not known", f"families: {', '.join(FAMILIES)}")
+    tell("drawing phantoms and measuring them")
+    seeds = np.random.SeedSequence([experiment.seed, 0x4B]).spawn(2)
+    made = []
+    for family, count, seed in zip(
+        (data.family, data.held_out_family), (data.examples, data.held_out), seeds, strict=True
+    ):
+        generator = np.random.default_rng(seed)
+        made.append(
+            simulate(
+                data.acquisition, family, count, data.size, data.coils, generator, snr_db=data.snr_db, with_maps=True
+            )
+        )
+    return made[0], made[1]
+
+
+def with_maps(
+    data: KSpaceSet,
+    sampled: NDArray[np.bool_],
+    experiment: MriExperiment,
+    tell: Tell,
+    callback: Callable[[], None] | None,
+) -> tuple[KSpaceSet, tuple[str, ...]]:
+    """The examples with the maps that a reconstruction may use, and sentences on how they were found.
+
+    Maps are estimated from the calibration region of the patterns ``sampled``, (example, *space), with its noise. True images whose
+    true maps are known are turned to the phase of the estimated ones: no measurement can tell the two apart.
+
+    Raises
+    ------
+    DataError
+        If stated maps are asked for and there are none, or a calibration region is missing or too small.
+    """
+    if experiment.data.maps == "stated":
+        if data.maps is None:
+            raise DataError("the k-space comes without coil maps", "set data.maps = 'estimated'")
+        return data, ("coil maps: as the data state them",)
+    tell(f"estimating the coil maps of {counted(len(data), 'example')}")
+    width = experiment.sampling.calibration if experiment.sampling.pattern != "measured" else 24
+    kernel = min(6, width // 2)
+    settings = EspiritSettings(kernel_width=kernel, calibration_width=width, iterations=MAP_ITERATIONS)
+    measured = replace(data, sampled=sampled, k_space=data.k_space * sampled[:, None])
+    found = estimate_maps(measured, settings, callback)
+    truth = data.truth
+    if truth is not None and data.maps is not None:
+        along = np.broadcast_to((found.maps.conj() * data.maps).sum(1), truth.shape)
+        size = np.abs(along)
+        truth = truth * np.where(size > 0, along / np.where(size > 0, size, 1), 1).astype(np.complex64)
+    note = f"coil maps by ESPIRiT leave {100 * max(found.residual):.1f} % of the calibration signal unexplained at most"
+    return replace(data, maps=found.maps, truth=truth), (note, *found.warnings)
+
+
+def file_sets(experiment: MriExperiment) -> tuple[KSpaceSet, KSpaceSet, tuple[str, ...]]:
+    """K-space of the experiment's file to learn from and to be scored on, and how it was divided.
+
+    Examples of one source stay together. Where samples judge, every example is in both sets.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or there is too little in it to hold anything out.
+    """
+    data = open_kspace(k_space_file(experiment.data.path), seed=experiment.seed)
+    if experiment.training.supervision == "samples":
+        return data, data, (f"{counted(len(data), 'example')}, divided by samples of k-space",)
+    sources = list(data.source_of) or list(range(len(data)))
+    order = sorted(set(sources))
+    count = max(1, round(experiment.training.holdout * len(order)))
+    if len(order) <= count:
+        raise DataError(
+            f"{counted(len(order), 'object')} in the file: none is left to learn from",
+            "give k-space of two objects or more, or set training.supervision = 'samples'",
+        )
+    rng = np.random.default_rng(np.random.SeedSequence([experiment.seed, 0x4E]))
+    held = {order[place] for place in rng.choice(len(order), count, replace=False)}
+    parts = [[i for i, source in enumerate(sources) if (source in held) is chosen] for chosen in (False, True)]
+    split = f"{len(order) - count} of {counted(len(order), 'object')} to learn from, {count} held out"
+    return choose(data, parts[0]), choose(data, parts[1]), (split,)
+
+
+def k_space_file(path: str) -> str | Path:
+    """Where k-space is: a path, or the program's own sample of that name (``sample:heads``)."""
+    if not path.startswith("sample:"):
+        return path
+    return sample_data() / f"{path.removeprefix('sample:')}.kspace.h5"
+
+
+def choose(data: KSpaceSet, places: list[int]) -> KSpaceSet:
+    """Some of the examples, (example, coil, *space)."""
+
+    def part(array: Any) -> Any:
+        return None if array is None else array[places]
+
+    return replace(
+        data,
+        k_space=data.k_space[places],
+        sampled=data.sampled[places],
+        maps=part(data.maps),
+        truth=part(data.truth),
+        support=part(data.support),
+        names=tuple(data.names[i] for i in places) if data.names else (),
+        source_of=tuple(data.source_of[i] for i in places) if data.source_of else (),
+    )
+
+
+def with_truth(data: KSpaceSet, experiment: MriExperiment) -> tuple[KSpaceSet, tuple[str, ...]]:
+    """The examples with the images that they are held against, and a sentence where these had to be made.
+
+    Raises
+    ------
+    DataError
+        If there is no truth and k-space does not hold all samples to make one of.
+    """
+    if experiment.training.supervision == "samples" or data.truth is not None:
+        return data, ()
+    assert data.maps is not None
+    if not data.sampled.all():
+        raise DataError(
+            "there are no true images, and k-space is not fully sampled",
+            "set training.supervision = 'samples' to learn from the measured samples alone",
+        )
+    images = np.fft.ifftn(data.k_space, axes=data.transformed, norm="ortho")
+    truth = (images * data.maps.conj()).sum(1).astype(np.complex64)
+    return replace(data, truth=truth), ("true images: all samples, with their noise, combined by the coil maps",)
+
+
+def draw_masks(experiment: MriExperiment, data: KSpaceSet, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """A pattern for each example, (example, *space), axes of length 1 where nothing depends on them.
+
+    Raises
+    ------
+    SettingsError
+        If the pattern is not known or its numbers do not fit.
+    DataError
+        If the data do not hold all samples that patterns choose from.
+    """
+    sampling = experiment.sampling
+    if sampling.pattern == "measured":
+        return np.asarray(data.sampled)
+    if sampling.pattern not in PATTERNS:
+        raise SettingsError(
+            f"the sampling pattern {sampling.pattern!r} is not known", f"patterns: {', '.join(PATTERNS)}, measured"
+        )
+    if not data.sampled.all():
+        raise DataError(
+            f"k-space is sampled at a net acceleration of {data.net_acceleration:.3g} already",
+            "set sampling.pattern = 'measured' and training.supervision = 'samples', or use fully sampled data",
+        )
+    shape = (sampling.pattern, data.acquisition, data.space, sampling.acceleration, sampling.calibration)
+    return np.stack([draw_mask(*shape, generator) for _ in range(len(data))])
+
+
+def scaled(data: KSpaceSet, sampled: NDArray[np.bool_], experiment: MriExperiment) -> KSpaceSet:
+    """The examples with values of order 1: each divided by a scale that its measured calibration region decides.
+
+    Patterns are (example, *space). Where they have no calibration region, all of k-space decides.
+
+    Raises
+    ------
+    DataError
+        If what decides is zero.
+    """
+    shown = data
+    if experiment.sampling.calibration or experiment.sampling.pattern == "measured":
+        shown = replace(data, sampled=sampled, k_space=data.k_space * sampled[:, None])
+    scale = np.asarray(normalised(shown).scale, np.float32).reshape(-1, *[1] * (data.k_space.ndim - 1))
+    truth = None if data.truth is None else data.truth / scale[:, 0]
+    return replace(data, k_space=data.k_space / scale, truth=truth, noise_std=None)

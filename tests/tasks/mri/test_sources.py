@@ -1,0 +1,153 @@
+"""Where k-space for a task comes from: files divided by object or by samples, scales and maps from what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tasks.mri.test_mri_task import experiment
+
+from ptychoui.data.formats.kspace_native import write_kspace
+from ptychoui.data.kspace import KSpaceSet
+from ptychoui.errors import DataError
+from ptychoui.mri.sampling import draw_mask
+from ptychoui.mri.simulate import simulate
+from ptychoui.settings import MriTraining
+from ptychoui.tasks.mri.sources import draw_masks, file_sets, scaled, with_maps, with_truth
+from ptychoui.tasks.mri.splits import divided
+from ptychoui.tasks.mri.task import build_task
+from ptychoui.training.events import Validated
+from ptychoui.training.trainer import Trainer
+
+
+def quiet(_sentence: str) -> None: ...
+
+
+def heads(count: int = 6, **changes: Any) -> KSpaceSet:
+    rng = np.random.default_rng(4)
+    made = simulate("2d", "ellipses", count, (32, 28), 3, rng, snr_db=30.0, with_maps=True)
+    return replace(made, **changes)
+
+
+def of_file(path: Path, **sections: Any) -> Any:
+    return experiment(**{**sections, "data": {"path": str(path), **sections.get("data", {})}})
+
+
+def test_objects_of_a_file_stay_together(tmp_path: Path) -> None:
+    data = heads(6, source_of=(7, 7, 8, 8, 9, 9))
+    write_kspace(tmp_path / "heads.h5", data)
+    settings = of_file(tmp_path / "heads.h5", training={"holdout": 0.34})
+    training, held_out, said = file_sets(settings)
+    assert (len(training), len(held_out)) == (4, 2)
+    assert len(set(held_out.source_of)) == 1 and not set(held_out.source_of) & set(training.source_of)
+    assert "2 of 3 objects" in said[0]
+    write_kspace(tmp_path / "one.h5", heads(2, source_of=(1, 1)))
+    with pytest.raises(DataError, match="none is left to learn from"):
+        file_sets(of_file(tmp_path / "one.h5"))
+
+
+def test_the_scale_is_of_the_measured_calibration_region_alone() -> None:
+    """Samples outside the pattern, and the truth, have no say."""
+    data, settings = heads(2), experiment(sampling={"acceleration": 2.0, "calibration": 8})
+    masks = draw_masks(settings, data, np.random.default_rng(1))
+    found = scaled(data, masks, settings)
+    spoilt = replace(data, k_space=np.where(masks[:, None], data.k_space, 50).astype(np.complex64))
+    again = scaled(spoilt, masks, settings)
+    at = np.broadcast_to(masks[:, None], data.k_space.shape)
+    assert np.array_equal(found.k_space[at], again.k_space[at])
+    assert found.truth is not None and data.truth is not None
+    ratio = found.truth / np.where(data.truth == 0, 1, data.truth)
+    assert np.allclose(ratio[0][data.truth[0] != 0], found.k_space[0, 0, 0, 0] / data.k_space[0, 0, 0, 0], rtol=1e-4)
+
+
+def test_estimated_maps_see_the_calibration_lines_alone() -> None:
+    data = heads(1)
+    settings = experiment(sampling={"acceleration": 2.0, "calibration": 12}, data={"maps": "estimated"})
+    masks = draw_masks(settings, data, np.random.default_rng(2))
+    found, said = with_maps(data, masks, settings, quiet, None)
+    rows = ~masks[0, :, 0]
+    spoilt = data.k_space.copy()
+    spoilt[:, :, rows] = 9
+    again, _ = with_maps(replace(data, k_space=spoilt), masks, settings, quiet, None)
+    assert found.maps is not None and np.array_equal(found.maps, again.maps)  # type: ignore[arg-type]
+    assert "ESPIRiT" in said[0]
+    # Turned to their phase the true images are what fully sampled k-space shows.
+    images = (np.fft.ifft2(data.k_space, norm="ortho") * found.maps.conj()).sum(1)
+    inside = (np.abs(found.maps).sum(1) > 0) & data.support  # type: ignore[operator]
+    assert found.truth is not None
+    apart = np.linalg.norm((images - found.truth)[inside]) / np.linalg.norm(found.truth[inside])
+    assert apart < 0.1
+
+
+def test_a_truth_is_made_of_all_samples_or_refused() -> None:
+    data = replace(heads(2), truth=None)
+    found, said = with_truth(data, experiment())
+    expected = (np.fft.ifft2(data.k_space, norm="ortho") * data.maps.conj()).sum(1)  # type: ignore[union-attr]
+    assert found.truth is not None and np.allclose(found.truth, expected, atol=1e-6) and "all samples" in said[0]
+    with pytest.raises(DataError, match="not fully sampled") as error:
+        with_truth(replace(data, sampled=np.arange(32).reshape(1, 32, 1).repeat(2, 0) % 2 == 0), experiment())
+    assert "samples" in error.value.hint
+
+
+@pytest.mark.parametrize("shape", [(96, 1), (40, 36), (3, 96, 1)])
+def test_divisions_are_disjoint_and_leave_the_middle_alone(shape: tuple[int, ...]) -> None:
+    rng, settings = np.random.default_rng(3), MriTraining(splits=5, test_share=0.2, stop_share=0.15)
+    if shape == (40, 36):
+        mask = draw_mask("poisson_disc", "2d", shape, 3.0, 8, rng)
+    else:
+        lines = [draw_mask("variable_density", "2d", (96, 1), 2.0, 8, rng) for _ in range(3)]
+        mask = lines[0] if len(shape) == 2 else np.stack(lines)
+    split = divided(mask, 2, settings, rng)
+    parts = [split.all_given, split.stop, split.test]
+    assert np.array_equal(sum(part.astype(int) for part in parts), np.broadcast_to(mask, split.stop.shape))
+    middle = np.fft.ifftshift(np.ones(split.stop.shape, bool), axes=(-2, -1))
+    rows = np.rint(np.fft.fftfreq(split.stop.shape[-2]) * split.stop.shape[-2])
+    middle &= ((rows >= -4) & (rows < 4))[:, None]
+    if split.stop.shape[-1] > 1:
+        columns = np.rint(np.fft.fftfreq(split.stop.shape[-1]) * split.stop.shape[-1])
+        middle &= (columns >= -4) & (columns < 4)
+    assert not (middle & (split.stop | split.test)).any()
+    for given, judged in zip(split.given, split.judged, strict=True):
+        assert not (given & judged).any() and np.array_equal(given | judged, split.all_given)
+        assert judged.any() and not (judged & middle).any()
+    assert len({part.tobytes() for part in split.judged}) == 5
+    with pytest.raises(DataError, match="too few"):
+        divided(draw_mask("variable_density", "2d", (16, 1), 2.0, 6, rng), 2, settings, rng)
+
+
+def test_samples_left_out_judge_an_image_without_a_truth(tmp_path: Path) -> None:
+    """The loss against its definition; test samples change nothing; learning lowers the error of stopping samples."""
+    rng = np.random.default_rng(5)
+    mask = draw_mask("poisson_disc", "2d", (32, 28), 2.5, 10, rng)[None]
+    data = heads(1, sampled=mask, truth=None)
+    data = replace(data, k_space=data.k_space * mask[:, None])
+    write_kspace(tmp_path / "slice.h5", data)
+    sections: dict[str, Any] = {
+        "sampling": {"pattern": "measured"},
+        "data": {"maps": "stated"},
+        "training": {"supervision": "samples", "splits": 6, "steps": 40, "validate_every": 20, "learning_rate": 3e-3},
+    }
+    task = build_task(of_file(tmp_path / "slice.h5", **sections))
+    assert len(task.training) == 6 and len(task.held_out) == 1 and task.training.truth is None
+    batch = task.training.pick([2])
+    x = np.random.default_rng(1).normal(size=(1, 32, 28)) + 0j
+    seen = np.fft.fft2(x * batch.maps[0].numpy(), norm="ortho")
+    y, judged = batch.k_space[0].numpy(), batch.judged[0].numpy() > 0  # type: ignore[index]
+    at = np.broadcast_to(judged, y.shape)
+    expected = np.linalg.norm((seen - y)[at]) ** 2 / np.linalg.norm(y[at]) ** 2
+    import torch
+
+    loss = task.loss(torch.from_numpy(x.astype(np.complex64)), batch)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    scores = [event.scores for event in Trainer(task).run() if isinstance(event, Validated)]
+    assert list(scores[0]) == ["nrmse"] and scores[-1]["nrmse"] < scores[0]["nrmse"]
+    tested = mask[0] & ~(task.held_out.sampled[0].numpy() > 0) & ~(task.held_out.judged[0].numpy() > 0)  # type: ignore[index]
+    assert tested.sum() > 10
+    spoilt = replace(data, k_space=np.where(tested, 0.1, data.k_space).astype(np.complex64))
+    write_kspace(tmp_path / "spoilt.h5", spoilt)
+    other = build_task(of_file(tmp_path / "spoilt.h5", **sections))
+    again = [event.scores for event in Trainer(other).run() if isinstance(event, Validated)]
+    assert again == scores
