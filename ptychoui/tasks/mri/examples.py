@@ -106,6 +106,9 @@ class Prepared:
     ----------
     training, held_out
         Examples on the CPU, in single precision.
+    tested
+        (held-out example, *space) real, 1 at the samples that nothing may see before the end; None where the truth is
+        known.
     acquisition, transformed
         Kind of acquisition, and how many of the last axes are Fourier transformed.
     data_sha256
@@ -116,6 +119,7 @@ class Prepared:
 
     training: KSpaces
     held_out: KSpaces
+    tested: Tensor | None
     acquisition: str
     transformed: int
     data_sha256: str
@@ -137,8 +141,10 @@ def on_cpu(data: KSpaceSet, sampled: NDArray[np.bool_]) -> KSpaces:
     )
 
 
-def by_samples(experiment: MriExperiment, data: KSpaceSet, sampled: NDArray[np.bool_]) -> tuple[KSpaces, KSpaces]:
-    """Examples that learn from divisions of the samples (example, *space), and those that are scored."""
+def by_samples(
+    experiment: MriExperiment, data: KSpaceSet, sampled: NDArray[np.bool_]
+) -> tuple[KSpaces, KSpaces, Tensor]:
+    """Examples that learn from divisions of the samples (example, *space), those that are scored, and test samples."""
     settings, transformed = experiment.training, len(data.transformed)
     rng = np.random.default_rng(np.random.SeedSequence([experiment.seed, 0x4F]))
     splits = [
@@ -155,7 +161,8 @@ def by_samples(experiment: MriExperiment, data: KSpaceSet, sampled: NDArray[np.b
         sampled=real([mask for split in splits for mask in split.given]),
         judged=real([mask for split in splits for mask in split.judged]),
     )
-    return training, replace(shown, judged=real([split.stop for split in splits]))
+    held_out = replace(shown, judged=real([split.stop for split in splits]))
+    return training, held_out, real([split.test for split in splits])
 
 
 def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] | None) -> Prepared:
@@ -187,13 +194,15 @@ def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] 
         notes.extend(sentence for sentence in (*said, *more) if sentence not in notes)
         return found, sampled
 
+    parts: tuple[KSpaces, KSpaces, Tensor | None]
     if experiment.training.supervision == "samples":
         parts = by_samples(experiment, *ready(training, seeds[0]))
     else:
-        parts = (on_cpu(*ready(training, seeds[0])), on_cpu(*ready(held_out, seeds[1])))
+        parts = (on_cpu(*ready(training, seeds[0])), on_cpu(*ready(held_out, seeds[1])), None)
     return Prepared(
         training=parts[0],
         held_out=parts[1],
+        tested=parts[2],
         acquisition=training.acquisition,
         transformed=len(training.transformed),
         data_sha256=digest,

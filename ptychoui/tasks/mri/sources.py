@@ -64,8 +64,8 @@ def with_maps(
 ) -> tuple[KSpaceSet, tuple[str, ...]]:
     """The examples with the maps that a reconstruction may use, and sentences on how they were found.
 
-    Maps are estimated from the calibration region of the patterns ``sampled``, (example, *space), with its noise. True images whose
-    true maps are known are turned to the phase of the estimated ones: no measurement can tell the two apart.
+    Maps are estimated from the calibration region of the patterns ``sampled``, (example, *space), with its noise. True
+    images whose true maps are known are turned to the phase of the estimated ones: no measurement can tell them apart.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from ptychoui.settings import Experiment, MriExperiment
 from ptychoui.tasks.mri.events import MriSnapshot, pictures_of
 from ptychoui.tasks.mri.examples import KSpaces, prepare
 from ptychoui.tasks.mri.lines import chosen_lines, first_scores
+from ptychoui.tasks.mri.recommendation import recommend, title_of
 from ptychoui.training.devices import pick_device
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.results import LearnedArrays
@@ -50,6 +51,9 @@ class MriTask:
         (rows,) bool, lines that learned sampling always measures; None where lines are not learned.
     lines
         How many lines learned sampling measures.
+    tested
+        (held-out example, *space) real, 1 at the samples that nothing may see before the end; None where the truth is
+        known.
     notes, split
         What was assumed, and how examples were divided: sentences.
     """
@@ -64,6 +68,7 @@ class MriTask:
     data_sha256: str
     always: Tensor | None = None
     lines: int = 0
+    tested: Tensor | None = None
     notes: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
 
@@ -231,13 +236,17 @@ class MriTask:
         }
         return LearnedArrays(name=self.experiment.name, arrays=arrays, record=record)
 
-    def verdict(self, _parameters: ParameterSet, _callback: Callback) -> Verdict | None:
-        """Not judged yet."""
-        return None
+    def verdict(self, parameters: ParameterSet, callback: Callback) -> Verdict:
+        """The learned network beside reconstructions that learned nothing: see `recommendation.recommend`."""
+        return recommend(self, parameters, callback)
 
-    def known(self, name: str, _step: int) -> LearnedArrays:
-        """Nothing known is recommended."""
-        raise KeyError(name)
+    def known(self, name: str, step: int) -> LearnedArrays:
+        """A classical method that a verdict recommends, with its strength; it has no weights."""
+        method, _, strength = name.partition(":")
+        title = title_of(method, float(strength))
+        record = {"method": method, "title": title, "steps": step, "seed": self.experiment.seed}
+        found = {"strength": np.array(float(strength))}
+        return LearnedArrays(name=f"{self.experiment.name}, {title}", arrays=found, record=record)
 
     def facts(self) -> dict[str, str]:
         """Network and sampling."""
@@ -306,6 +315,7 @@ def build_task(
         data_sha256=ready.data_sha256,
         always=None if always is None else always.to(device),
         lines=lines,
+        tested=None if ready.tested is None else ready.tested.to(device),
         notes=ready.notes,
         split=ready.split,
     )

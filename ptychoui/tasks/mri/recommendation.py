@@ -1,0 +1,163 @@
+"""What to use in the end: the learned network, or a reconstruction that learned nothing, tuned as well as it can be.
+
+Where the truth is known, the strength of each classical method is the one that is best on examples of the training, and
+all are judged on the held-out ones. Where it is not, strengths are chosen by the samples that stop, and all are judged
+by test samples that nothing has seen; the network and the others are then given everything but these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptychoui.data.dataset import Provenance
+from ptychoui.data.kspace import KSpaceSet
+from ptychoui.mri.classical import METHODS, method_of, reconstruct, tune
+from ptychoui.mri.metrics import nrmse
+from ptychoui.tasks.mri.examples import KSpaces
+from ptychoui.training.gradients import reconstruct_batch
+from ptychoui.training.parameters import ParameterSet
+from ptychoui.training.verdict import Terms, Verdict, compared, verdict
+
+if TYPE_CHECKING:
+    from ptychoui.tasks.mri.task import MriTask
+
+JUDGED = 8
+"""Held-out examples that are judged at most."""
+
+TUNING = 3
+"""Examples of the training that choose strengths."""
+
+TERMS = Terms(
+    learned="the learned weights", example="held-out example", more="measure more samples, or with less noise"
+)
+OF_SAMPLES = "comparison with samples that nothing has seen"
+OF_TRUTH = "comparison with the truth"
+
+Go = Callable[[], None]
+Score = Callable[[NDArray[np.complex64], int], float]
+
+
+def recommend(task: MriTask, parameters: ParameterSet, callback: Go = lambda: None) -> Verdict:
+    """Hold the learned network against every method of `mri.classical.METHODS`, on the same samples and maps.
+
+    Parameters
+    ----------
+    callback
+        Called between layers and iterations: where the work can be given up by an exception.
+    """
+    held = task.held_out.pick(list(range(min(JUDGED, len(task.held_out)))))
+    if task.tested is None:
+        tuning = task.training.pick(list(range(min(TUNING, len(task.training)))))
+        tuned, judged = as_set(task, parameters, tuning), as_set(task, parameters, held)
+        return _verdict(task, parameters, held, (tuned, _by_truth(tuned)), (judged, _by_truth(judged)), callback)
+    assert held.judged is not None
+    stop = held.judged.cpu().numpy() > 0
+    judged, everything = as_set(task, parameters, held), all_but_test(held)
+    shown = as_set(task, parameters, everything)
+    by_test = _by_samples(task, held, task.tested.cpu().numpy() > 0)
+    return _verdict(task, parameters, everything, (judged, _by_samples(task, held, stop)), (shown, by_test), callback)
+
+
+def _verdict(
+    task: MriTask,
+    parameters: ParameterSet,
+    examples: KSpaces,
+    tuning: tuple[KSpaceSet, Score],
+    judging: tuple[KSpaceSet, Score],
+    callback: Go,
+) -> Verdict:
+    data, error = judging
+    by_network = reconstruct_batch(task, task.network(), parameters, examples, None, callback).cpu().numpy()
+    learned = np.array([error(image, place) for place, image in enumerate(by_network)])
+    judge, rows = OF_TRUTH if task.tested is None else OF_SAMPLES, []
+    for name in METHODS:
+        strength = tune(name, tuning[0], tuning[1], callback=callback).strength if method_of(name).parameter else 0.0
+        found = [
+            error(reconstruct(name, data, place, strength, callback=callback), place) for place in range(len(data))
+        ]
+        rows.append(compared(known_name(name, strength), title_of(name, strength), judge, np.array(found), learned))
+    return verdict(rows, len(data), TERMS)
+
+
+def known_name(method: str, strength: float) -> str:
+    """A classical method with its strength, as files call it."""
+    return f"{method}:{strength:g}"
+
+
+def title_of(method: str, strength: float) -> str:
+    """The same for people."""
+    title = METHODS[method].title.split(":")[0]
+    return f"{title} of strength {strength:.2g}" if METHODS[method].parameter else title
+
+
+def as_set(task: MriTask, parameters: ParameterSet, examples: KSpaces) -> KSpaceSet:
+    """Examples as the classical methods take them: what is measured, (example, coil, *space), and their maps."""
+    with torch.no_grad():
+        sampled = task.sampling(parameters, examples, None, training=False).cpu().numpy() > 0
+    k_space = examples.k_space[examples.source].cpu().numpy() * sampled[:, None]
+    truth = None if examples.truth is None else examples.truth[examples.source].cpu().numpy().astype(np.complex64)
+    return KSpaceSet(
+        acquisition=task.acquisition,  # type: ignore[arg-type]
+        k_space=k_space.astype(np.complex64),
+        sampled=sampled,
+        maps=examples.maps[examples.source].cpu().numpy().astype(np.complex64),
+        truth=truth,
+        support=examples.support[examples.source].cpu().numpy() > 0,
+        provenance=Provenance(source=task.source, layout="a task's examples", sha256=task.data_sha256),
+    )
+
+
+def all_but_test(held: KSpaces) -> KSpaces:
+    """Held-out examples that are given what they are scored by as well: everything but the test samples."""
+    assert held.judged is not None
+    return replace(held, sampled=torch.maximum(held.sampled, held.judged))
+
+
+def _by_truth(data: KSpaceSet) -> Score:
+    def error(image: NDArray[np.complex64], place: int) -> float:
+        assert data.truth is not None and data.support is not None
+        return nrmse(image, data.truth[place], data.support[place])
+
+    return error
+
+
+def _by_samples(task: MriTask, held: KSpaces, chosen: NDArray[np.bool_]) -> Score:
+    """Relative error of the predicted samples, (example, *space) bool."""
+
+    def error(image: NDArray[np.complex64], place: int) -> float:
+        source = int(held.source[place])
+        maps, k_space = held.maps[source].cpu().numpy(), held.k_space[source].cpu().numpy()
+        return sample_error(image, maps, k_space, chosen[place], task.transformed)
+
+    return error
+
+
+def sample_error(
+    image: NDArray[np.complex64],
+    maps: NDArray[np.complex64],
+    k_space: NDArray[np.complex64],
+    chosen: NDArray[np.bool_],
+    transformed: int,
+) -> float:
+    """||W (y - F S x)|| / ||W y|| over some samples.
+
+    Parameters
+    ----------
+    image
+        (*space).
+    maps, k_space
+        (coil, *space); maps may have length 1 along frames.
+    chosen
+        (*space) bool, or with axes of length 1.
+    transformed
+        How many of the last axes are Fourier transformed.
+    """
+    predicted = np.fft.fftn(maps * image, axes=tuple(range(-transformed, 0)), norm="ortho")
+    apart, whole = (predicted - k_space) * chosen, k_space * chosen
+    return float(np.linalg.norm(apart) / np.linalg.norm(whole))
