@@ -1,8 +1,7 @@
 """Which samples of k-space are measured: masks, zero frequency first as in `KSpaceSet`, drawn from a given generator.
 
-The acceleration asked for is always the net one: all samples divided by those measured, calibration counted. A pattern
-with another acceleration outside the centre says so nowhere else, so that two patterns of equal net acceleration are a
-fair pair.
+The acceleration asked for is always the net one: all samples divided by those measured, calibration counted. Outside
+the centre less is measured than that number says; patterns of equal net acceleration take equally long to measure.
 """
 
 from __future__ import annotations

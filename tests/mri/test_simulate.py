@@ -9,7 +9,7 @@ from scipy.special import j1
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.mri.grids import plane_grid, volume_grid
-from ptychoui.mri.maps import estimate_maps, truth_under
+from ptychoui.mri.maps import estimate_maps, phase_reference, truth_under
 from ptychoui.mri.phantoms import Phantom
 from ptychoui.mri.sampling import with_sampling
 from ptychoui.mri.simulate import simulate
@@ -195,6 +195,17 @@ def test_everything_follows_the_generator() -> None:
     generator = fresh(7)
     first, second = small(generator=generator), small(generator=generator)
     assert not np.allclose(first.k_space, second.k_space)
+
+
+def test_the_phase_reference_is_the_strongest_combination_and_no_sign_is_left_open() -> None:
+    samples = fresh(15).normal(size=(5, 200, 2)) @ np.array([1, 1j]) * np.arange(1, 6)[:, None]
+    samples[0] += 0.5j * samples[4]
+    reference = phase_reference(samples)
+    left, strengths, _ = np.linalg.svd(samples, full_matrices=False)
+    assert np.linalg.norm(reference.conj() @ samples) == pytest.approx(strengths[0], rel=1e-5)
+    assert abs(reference.conj() @ left[:, 0]) == pytest.approx(1, abs=1e-5)
+    assert reference[0].real > 0
+    assert reference[0].imag == pytest.approx(0, abs=1e-6)
 
 
 def test_examples_have_coils_of_their_own() -> None:
