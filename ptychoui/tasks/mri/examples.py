@@ -107,8 +107,8 @@ class Prepared:
     training, held_out
         Examples on the CPU, in single precision.
     tested
-        (held-out example, *space) real, 1 at the samples that nothing may see before the end; None where the truth is
-        known.
+        Of shape (held-out example, *space), real, 1 at the samples that nothing may see before the end; None where the
+        truth is known.
     acquisition, transformed
         Kind of acquisition, and how many of the last axes are Fourier transformed.
     data_sha256
@@ -128,7 +128,7 @@ class Prepared:
 
 
 def on_cpu(data: KSpaceSet, sampled: NDArray[np.bool_]) -> KSpaces:
-    """Examples, one for each source, with patterns (example, *space) of their own."""
+    """Examples, one for each source, with patterns of their own, of shape (example, *space)."""
     assert data.maps is not None
     support = np.ones(data.k_space[:, 0].shape, bool) if data.support is None else data.support
     return KSpaces(
@@ -144,7 +144,7 @@ def on_cpu(data: KSpaceSet, sampled: NDArray[np.bool_]) -> KSpaces:
 def by_samples(
     experiment: MriExperiment, data: KSpaceSet, sampled: NDArray[np.bool_]
 ) -> tuple[KSpaces, KSpaces, Tensor]:
-    """Examples that learn from divisions of the samples (example, *space), those that are scored, and test samples."""
+    """Examples that learn from divisions of the samples, of shape (example, *space), those scored, and test samples."""
     settings, transformed = experiment.training, len(data.transformed)
     rng = np.random.default_rng(np.random.SeedSequence([experiment.seed, 0x4F]))
     splits = [

@@ -150,11 +150,11 @@ def sample_error(
     Parameters
     ----------
     image
-        (*space).
+        Of shape (*space).
     maps, k_space
-        (coil, *space); maps may have length 1 along frames.
+        Of shape (coil, *space); maps may have length 1 along frames.
     chosen
-        (*space) bool, or with axes of length 1.
+        Of shape (*space), bool, or with axes of length 1.
     transformed
         How many of the last axes are Fourier transformed.
     """

@@ -26,12 +26,12 @@ def reconstruct_with_run(folder: str | Path, data: KSpaceSet) -> NDArray[np.comp
     folder
         Of the run.
     data
-        Examples (example, coil, *space) with coil maps, in any unit; what is not sampled is not looked at.
+        Examples of shape (example, coil, *space) with coil maps, in any unit; what is not sampled is not looked at.
 
     Returns
     -------
     ndarray
-        (example, *space) complex64, in the unit of the data.
+        Of shape (example, *space), complex64, in the unit of the data.
 
     Raises
     ------

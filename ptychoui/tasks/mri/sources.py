@@ -29,7 +29,7 @@ MAP_ITERATIONS = 30
 
 
 def simulated_sets(experiment: MriExperiment, tell: Tell) -> tuple[KSpaceSet, KSpaceSet]:
-    """Fully sampled k-space to learn from and to be scored on, (example, coil, *space): of other seeds or families.
+    """Fully sampled k-space of shape (example, coil, *space), to learn from and to be scored on: of other seeds.
 
     Raises
     ------
@@ -64,8 +64,9 @@ def with_maps(
 ) -> tuple[KSpaceSet, tuple[str, ...]]:
     """The examples with the maps that a reconstruction may use, and sentences on how they were found.
 
-    Maps are estimated from the calibration region of the patterns ``sampled``, (example, *space), with its noise. True
-    images whose true maps are known are turned to the phase of the estimated ones: no measurement can tell them apart.
+    Maps are estimated from the calibration region of the patterns ``sampled``, of shape (example, *space), with its
+    noise. True images whose true maps are known are turned to the phase of the estimated ones: no measurement can tell
+    them apart.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def k_space_file(path: str) -> str | Path:
 
 
 def choose(data: KSpaceSet, places: list[int]) -> KSpaceSet:
-    """Some of the examples, (example, coil, *space)."""
+    """Some of the examples, k-space of shape (example, coil, *space)."""
 
     def part(array: Any) -> Any:
         return None if array is None else array[places]
@@ -166,7 +167,7 @@ def with_truth(data: KSpaceSet, experiment: MriExperiment) -> tuple[KSpaceSet, t
 
 
 def draw_masks(experiment: MriExperiment, data: KSpaceSet, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """A pattern for each example, (example, *space), axes of length 1 where nothing depends on them.
+    """A pattern for each example, of shape (example, *space), axes of length 1 where nothing depends on them.
 
     Raises
     ------
@@ -194,7 +195,7 @@ def draw_masks(experiment: MriExperiment, data: KSpaceSet, generator: np.random.
 def scaled(data: KSpaceSet, sampled: NDArray[np.bool_], experiment: MriExperiment) -> KSpaceSet:
     """The examples with values of order 1: each divided by a scale that its measured calibration region decides.
 
-    Patterns are (example, *space). Where they have no calibration region, all of k-space decides.
+    Patterns are of shape (example, *space). Where they have no calibration region, all of k-space decides.
 
     Raises
     ------

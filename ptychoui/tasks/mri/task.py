@@ -116,7 +116,7 @@ class MriTask:
     def sampling(
         self, parameters: ParameterSet, batch: KSpaces, generator: torch.Generator | None, training: bool
     ) -> Tensor:
-        """(B, *space) which samples are measured, 0 or 1; learned lines with their derivative."""
+        """Which samples are measured, of shape (B, *space), 0 or 1; learned lines with their derivative."""
         settings = self.experiment.sampling
         if self.always is not None:
             left = 1 - parameters.progress
@@ -210,7 +210,7 @@ class MriTask:
         return None
 
     def snapshot(self, parameters: ParameterSet, output: Tensor, example: KSpaces, step: int) -> MriSnapshot:
-        """A held-out example, reconstructed, (1, *space), beside what is measured of it and the truth."""
+        """A held-out example, reconstructed, of shape (1, *space), beside what is measured of it and the truth."""
         with torch.no_grad():
             given = self.inputs(parameters, example, None, training=False)
         truth = None if example.truth is None else example.truth[example.source[0]].cpu().numpy()
@@ -267,11 +267,11 @@ class MriTask:
         return experiment
 
     def record(self) -> dict[str, str]:
-        """Nothing more."""
+        """Nothing beside what every run records."""
         return {}
 
     def taken_up(self, _record: Mapping[str, object]) -> MriTask:
-        """The same."""
+        """The task as it is: nothing of a record changes it."""
         return self
 
 
@@ -289,7 +289,15 @@ def build_task(
     tell: Callable[[str], None] = lambda _sentence: None,
     callback: Callable[[], None] | None = None,
 ) -> MriTask:
-    """Make or read k-space: see `training.task.KindModule`."""
+    """Make or read k-space: see `training.task.KindModule`.
+
+    Raises
+    ------
+    SettingsError
+        If the experiment is of another kind, or its settings do not fit.
+    DataError
+        If the data are damaged, or do not fit the settings.
+    """
     if not isinstance(experiment, MriExperiment):
         raise SettingsError(f"{experiment.name!r} is no experiment of multi-channel MRI", "give one of kind 'mri'")
     device = pick_device(experiment.engine.device)
