@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ptychoui.commands.bench_mri import add_mri
 from ptychoui.commands.options import (
     add_data,
     add_json,
@@ -39,6 +40,7 @@ def add_commands(commands: Any) -> None:
     _add_window(kinds)
     _add_first_minute(kinds)
     _add_calibration(kinds)
+    add_mri(kinds)
     _add_doctor(commands)
 
 

@@ -8,7 +8,7 @@ by test samples that nothing has seen; the network and the others are then given
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +43,25 @@ Go = Callable[[], None]
 Score = Callable[[NDArray[np.complex64], int], float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Errors of every reconstruction on the same held-out examples, samples and maps.
+
+    Attributes
+    ----------
+    learned
+        Of the network, of shape (example,).
+    known
+        Of every classical method at its best strength, by the name that files call it, each of shape (example,).
+    by_samples
+        Whether samples judge that nothing has seen, and not the truth.
+    """
+
+    learned: NDArray[np.float64]
+    known: dict[str, NDArray[np.float64]]
+    by_samples: bool
+
+
 def recommend(task: MriTask, parameters: ParameterSet, callback: Go = lambda: None) -> Verdict:
     """Hold the learned network against every method of `mri.classical.METHODS`, on the same samples and maps.
 
@@ -51,38 +70,40 @@ def recommend(task: MriTask, parameters: ParameterSet, callback: Go = lambda: No
     callback
         Called between layers and iterations: where the work can be given up by an exception.
     """
+    found = judge(task, parameters, callback)
+    by = OF_SAMPLES if found.by_samples else OF_TRUTH
+    rows = [compared(name, title_of(name), by, errors, found.learned) for name, errors in found.known.items()]
+    return verdict(rows, len(found.learned), TERMS)
+
+
+def judge(task: MriTask, parameters: ParameterSet, callback: Go = lambda: None) -> Judged:
+    """Errors of the learned network and of every classical method, whose strengths other examples, or samples, choose.
+
+    Parameters
+    ----------
+    callback
+        Called between layers and iterations: where the work can be given up by an exception.
+    """
     held = task.held_out.pick(list(range(min(JUDGED, len(task.held_out)))))
     if task.tested is None:
-        tuning = task.training.pick(list(range(min(TUNING, len(task.training)))))
-        tuned, judged = as_set(task, parameters, tuning), as_set(task, parameters, held)
-        return _verdict(task, parameters, held, (tuned, _by_truth(tuned)), (judged, _by_truth(judged)), callback)
-    assert held.judged is not None
-    stop = held.judged.cpu().numpy() > 0
-    judged, everything = as_set(task, parameters, held), all_but_test(held)
-    shown = as_set(task, parameters, everything)
-    by_test = _by_samples(task, held, task.tested.cpu().numpy() > 0)
-    return _verdict(task, parameters, everything, (judged, _by_samples(task, held, stop)), (shown, by_test), callback)
-
-
-def _verdict(
-    task: MriTask,
-    parameters: ParameterSet,
-    examples: KSpaces,
-    tuning: tuple[KSpaceSet, Score],
-    judging: tuple[KSpaceSet, Score],
-    callback: Go,
-) -> Verdict:
-    data, error = judging
-    by_network = reconstruct_batch(task, task.network(), parameters, examples, None, callback).cpu().numpy()
-    learned = np.array([error(image, place) for place, image in enumerate(by_network)])
-    judge, rows = OF_TRUTH if task.tested is None else OF_SAMPLES, []
+        given = held
+        choosing = as_set(task, parameters, task.training.pick(list(range(min(TUNING, len(task.training))))))
+        data = as_set(task, parameters, held)
+        chosen_by, error = _by_truth(choosing), _by_truth(data)
+    else:
+        assert held.judged is not None
+        given = all_but_test(held)
+        choosing, data = as_set(task, parameters, held), as_set(task, parameters, given)
+        chosen_by = _by_samples(task, held, held.judged.cpu().numpy() > 0)
+        error = _by_samples(task, held, task.tested.cpu().numpy() > 0)
+    images = reconstruct_batch(task, task.network(), parameters, given, None, callback).cpu().numpy()
+    learned = np.array([error(image, place) for place, image in enumerate(images)])
+    known = {}
     for name in METHODS:
-        strength = tune(name, tuning[0], tuning[1], callback=callback).strength if method_of(name).parameter else 0.0
-        found = [
-            error(reconstruct(name, data, place, strength, callback=callback), place) for place in range(len(data))
-        ]
-        rows.append(compared(known_name(name, strength), title_of(name, strength), judge, np.array(found), learned))
-    return verdict(rows, len(data), TERMS)
+        strength = tune(name, choosing, chosen_by, callback=callback).strength if method_of(name).parameter else 0.0
+        others = [reconstruct(name, data, place, strength, callback=callback) for place in range(len(data))]
+        known[known_name(name, strength)] = np.array([error(image, place) for place, image in enumerate(others)])
+    return Judged(learned=learned, known=known, by_samples=task.tested is not None)
 
 
 def known_name(method: str, strength: float) -> str:
@@ -90,8 +111,15 @@ def known_name(method: str, strength: float) -> str:
     return f"{method}:{strength:g}"
 
 
-def title_of(method: str, strength: float) -> str:
-    """The same for people."""
+def method_and_strength(name: str) -> tuple[str, float]:
+    """What `known_name` was made of."""
+    method, _, strength = name.partition(":")
+    return method, float(strength)
+
+
+def title_of(name: str) -> str:
+    """A classical method with its strength, for people."""
+    method, strength = method_and_strength(name)
     title = METHODS[method].title.split(":")[0]
     return f"{title} of strength {strength:.2g}" if METHODS[method].parameter else title
 

@@ -21,7 +21,7 @@ from ptychoui.settings import Experiment, MriExperiment
 from ptychoui.tasks.mri.events import MriSnapshot, pictures_of
 from ptychoui.tasks.mri.examples import KSpaces, prepare
 from ptychoui.tasks.mri.lines import chosen_lines, first_scores
-from ptychoui.tasks.mri.recommendation import recommend, title_of
+from ptychoui.tasks.mri.recommendation import method_and_strength, recommend, title_of
 from ptychoui.training.devices import pick_device
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.results import LearnedArrays
@@ -242,10 +242,10 @@ class MriTask:
 
     def known(self, name: str, step: int) -> LearnedArrays:
         """A classical method that a verdict recommends, with its strength; it has no weights."""
-        method, _, strength = name.partition(":")
-        title = title_of(method, float(strength))
+        method, strength = method_and_strength(name)
+        title = title_of(name)
         record = {"method": method, "title": title, "steps": step, "seed": self.experiment.seed}
-        found = {"strength": np.array(float(strength))}
+        found = {"strength": np.array(strength)}
         return LearnedArrays(name=f"{self.experiment.name}, {title}", arrays=found, record=record)
 
     def facts(self) -> dict[str, str]:

@@ -1,0 +1,105 @@
+"""The benchmarks of multi-channel MRI: ``ptychoui bench mri``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ptychoui.commands.options import add_json, add_threads, amount, print_json, say, use_threads, whole
+
+
+def add_mri(kinds: Any) -> None:
+    """Add ``mri`` with its own benchmarks to ``ptychoui bench``."""
+    parser = kinds.add_parser("mri", help="multi-channel MRI: memory, volumes, a learned prior")
+    own = parser.add_subparsers(title="benchmarks of multi-channel MRI", metavar="WHAT", required=True)
+    _add_memory(own)
+    _add_volume(own)
+    _add_prior(own)
+
+
+def _add_memory(own: Any) -> None:
+    parser = own.add_parser("memory", help="memory, time and exactness of strategies on a slice of the published size")
+    parser.add_argument("--unrolls", type=whole(1), nargs="+", default=[10, 30, 100])
+    parser.add_argument("--size", type=whole(3), nargs=2, default=[256, 232], metavar=("ROWS", "COLUMNS"))
+    parser.add_argument("--coils", type=whole(1), default=12)
+    parser.add_argument("--channels", type=whole(1), default=64)
+    parser.add_argument("--repeats", type=whole(1), default=2)
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_memory)
+
+
+def _memory(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import memory
+
+    use_threads(arguments)
+    result = memory.run(
+        arguments.unrolls, tuple(arguments.size), arguments.coils, arguments.channels, arguments.repeats, say
+    )
+    return _shown(arguments, result, memory.table(result))
+
+
+def _add_volume(own: Any) -> None:
+    parser = own.add_parser("volume", help="certified steps of slabs and cine where back-propagation needs gigabytes")
+    parser.add_argument("acquisition", choices=("slab", "cine", "3d", "2d"))
+    parser.add_argument("--stored-gb", type=amount, default=2.0, help="what back-propagation would need at least")
+    parser.add_argument("--steps", type=whole(1), default=20)
+    parser.add_argument("--channels", type=whole(1), default=8)
+    parser.add_argument("--size", type=whole(3), nargs="+", metavar="N", help="shape of an image")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_volume)
+
+
+def _volume(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import volume
+
+    use_threads(arguments)
+    size = tuple(arguments.size) if arguments.size else None
+    stored = 1e9 * arguments.stored_gb
+    result = volume.run(arguments.acquisition, stored, arguments.steps, arguments.channels, size, say)
+    return _shown(arguments, result, volume.table(result))
+
+
+def _add_prior(own: Any) -> None:
+    parser = own.add_parser("prior", help="a learned prior beside zero-filled, CG-SENSE, l1-wavelet and TV images")
+    parser.add_argument("file", metavar="EXPERIMENT.toml", help="of kind mri")
+    parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument("--steps", type=whole(1), help="number of optimiser steps")
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_prior)
+
+
+def _prior(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import prior
+    from ptychoui.data.files import check_target, write_text
+    from ptychoui.errors import SettingsError
+    from ptychoui.settings import MriExperiment, load_experiment
+
+    use_threads(arguments)
+    experiment = load_experiment(arguments.file)
+    if not isinstance(experiment, MriExperiment):
+        raise SettingsError(f"{arguments.file} is an experiment of kind {experiment.kind!r}", "give one of kind 'mri'")
+    if arguments.steps:
+        experiment = experiment.replace(training=experiment.training.replace(steps=arguments.steps))
+    if arguments.output:
+        check_target(arguments.output)
+
+    def keep(result: dict[str, Any]) -> None:
+        if arguments.output:
+            import json
+
+            write_text(arguments.output, json.dumps(result, indent=1))
+
+    result = prior.run(experiment, range(arguments.seeds), say, keep)
+    return _shown(arguments, result, prior.table(result))
+
+
+def _shown(arguments: argparse.Namespace, result: dict[str, Any], text: str) -> int:
+    if arguments.json:
+        print_json(result)
+    else:
+        print(text)
+    return 0
