@@ -139,6 +139,8 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Prepared, float]:
     """K-space with maps, and the time for it in seconds."""
     import time
 
+    from tqdm import tqdm
+
     from ptychoui.data.formats.open_kspace import open_kspace
     from ptychoui.mri.maps import EspiritSettings
     from ptychoui.workflows.reconstruct_kspace import choose_examples, prepare
@@ -153,7 +155,11 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Prepared, float]:
         say(f"note: {note}")
     if arguments.examples:
         data = choose_examples(data, arguments.examples)
-    prepared = prepare(data, espirit, arguments.coils, lambda text: say(f"note: {text}"))
+    unknown = data.maps is None or espirit is not None
+    with tqdm(desc="coil maps", unit="plane", file=sys.stderr, disable=not unknown) as bar:
+        prepared = prepare(
+            data, espirit, arguments.coils, lambda text: say(f"note: {text}"), lambda: _none(bar.update())
+        )
     return prepared, time.perf_counter() - start
 
 
