@@ -98,7 +98,8 @@ def as_slices(images: NDArray[np.complexfloating], slabs: Slabs) -> NDArray[np.c
     """
     if images.shape[:2] != slabs.slices.shape or images.ndim != 4:
         raise DataError(
-            f"images of shape {images.shape} are not of {counted(len(slabs.slices), 'slab')} of {slabs.slices.shape[1]}",
+            f"images of shape {images.shape} are not of {counted(len(slabs.slices), 'slab')} of "
+            f"{slabs.slices.shape[1]}",
             "give one image of (readout, row, column) for each slab",
         )
     count = np.bincount(slabs.slices.ravel())

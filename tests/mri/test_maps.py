@@ -213,7 +213,7 @@ def test_what_maps_cannot_come_from_is_refused(change: str, words: str) -> None:
 def test_maps_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = made("3d")
     monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}.__getitem__)
-    with pytest.raises(DataError, match="ESPIRiT of 4 coils of 16 x 20 x 18 pixels needs 0.0 GiB") as error:
+    with pytest.raises(DataError, match="ESPIRiT of 4 coils of 16 x 20 x 18 pixels needs") as error:
         estimate_maps(data, SMALL)
     assert "combine the coils" in error.value.hint
     monkeypatch.delattr("os.sysconf")
