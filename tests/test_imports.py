@@ -60,6 +60,10 @@ def test_the_block_blocks() -> None:
         "ptychoui.optics.quality.validation",
         "ptychoui.design.feasibility",
         "ptychoui.design.starts",
+        "ptychoui.data.formats.open_kspace",
+        "ptychoui.mri.classical",
+        "ptychoui.workflows.reconstruct_kspace",
+        "ptychoui.export.kspace_figures",
     ],
 )
 def test_light_modules_do_not_load_torch(name: str) -> None:

@@ -74,7 +74,7 @@ def _add_prior(own: Any) -> None:
 
 def _prior(arguments: argparse.Namespace) -> int:
     from ptychoui.bench.mri import prior
-    from ptychoui.data.files import check_target, write_text
+    from ptychoui.data.files import check_target, json_text, write_atomic
     from ptychoui.errors import SettingsError
     from ptychoui.settings import MriExperiment, load_experiment
 
@@ -89,9 +89,7 @@ def _prior(arguments: argparse.Namespace) -> int:
 
     def keep(result: dict[str, Any]) -> None:
         if arguments.output:
-            import json
-
-            write_text(arguments.output, json.dumps(result, indent=1))
+            write_atomic(arguments.output, json_text(result).encode())
 
     result = prior.run(experiment, range(arguments.seeds), say, keep)
     return _shown(arguments, result, prior.table(result))

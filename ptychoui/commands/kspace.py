@@ -46,7 +46,7 @@ OF_STACKS = (
     "without",
     "calibrate",
 )
-OF_KSPACE = ("method", "strength", "examples", "coils", "estimate_maps", "maps_crop", "maps_kernel")
+OF_KSPACE = ("method", "strength", "examples", "cut", "coils", "estimate_maps", "maps_crop", "maps_kernel")
 RUNS = "ptychoui.tasks.mri.reconstructing"
 """Module that reconstructs by a trained run, where it is there."""
 
@@ -66,12 +66,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="weight of the prior, for images of order 1 (default: samples left out of the fit choose it)",
     )
     group.add_argument("--examples", type=int, nargs="+", metavar="N", help="only these, counted from 0")
+    group.add_argument(
+        "--cut",
+        type=_axis_and_size,
+        nargs="+",
+        metavar="AXIS=SIZE",
+        help="keep the middle of the field along an axis that was measured whole, as row=320 of an oversampled readout",
+    )
     group.add_argument("--coils", type=whole(1), metavar="N", help="combine the coils to so many first")
     group.add_argument("--estimate-maps", action="store_true", help="by ESPIRiT, even where the file has coil maps")
     group.add_argument(
         "--maps-crop", type=amount_or_none, metavar="C", help="maps end below this eigenvalue, 0 to 1 (default: 0.95)"
     )
     group.add_argument("--maps-kernel", type=whole(2), metavar="N", help="edge of ESPIRiT's kernels (default: 6)")
+
+
+def _axis_and_size(text: str) -> tuple[str, int]:
+    """The name of an axis and a number of pixels."""
+    axis, _, size = text.partition("=")
+    return axis, int(size)
+
+
+_axis_and_size.__name__ = "AXIS=SIZE"
 
 
 def takes_over(arguments: argparse.Namespace) -> bool:
@@ -139,7 +155,10 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Prepared, float]:
     """K-space with maps, and the time for it in seconds."""
     import time
 
+    from tqdm import tqdm
+
     from ptychoui.data.formats.open_kspace import open_kspace
+    from ptychoui.mri.channels import without_oversampling
     from ptychoui.mri.maps import EspiritSettings
     from ptychoui.workflows.reconstruct_kspace import choose_examples, prepare
 
@@ -153,7 +172,13 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Prepared, float]:
         say(f"note: {note}")
     if arguments.examples:
         data = choose_examples(data, arguments.examples)
-    prepared = prepare(data, espirit, arguments.coils, lambda text: say(f"note: {text}"))
+    for axis, size in arguments.cut or ():
+        data = without_oversampling(data, axis, size)
+    unknown = data.maps is None or espirit is not None
+    with tqdm(desc="coil maps", unit="plane", file=sys.stderr, disable=not unknown) as bar:
+        prepared = prepare(
+            data, espirit, arguments.coils, lambda text: say(f"note: {text}"), lambda: _none(bar.update())
+        )
     return prepared, time.perf_counter() - start
 
 

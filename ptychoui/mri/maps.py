@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -210,10 +212,16 @@ def espirit(k_space: NDArray[np.complex64], width: int, settings: EspiritSetting
     Returns
     -------
     ndarray
-        (coil, *space) complex64, sum over coils of |S|^2 1 or 0.
+        Of shape (coil, *space), complex64, sum over coils of |S|^2 1 or 0.
+
+    Raises
+    ------
+    DataError
+        If this computer has too little memory for it: each pixel takes a matrix of coils times coils.
     """
     from sigpy.mri.app import EspiritCalib
 
+    _check_memory(k_space.shape)
     with isolated_random():
         app = EspiritCalib(
             to_centred(k_space, k_space.ndim - 1),
@@ -231,6 +239,21 @@ def espirit(k_space: NDArray[np.complex64], width: int, settings: EspiritSetting
     length = np.linalg.norm(maps, axis=0)
     inside = (largest > settings.crop) & (length > 0) & np.isfinite(length)
     return np.where(inside, maps / np.where(inside, length, 1), 0).astype(np.complex64)
+
+
+def _check_memory(shape: tuple[int, ...]) -> None:
+    """Refuse what would not fit, before the system ends the program for it."""
+    needed = 2 * 8 * math.prod(shape) * shape[0]
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    if needed > 0.9 * free > 0:
+        raise DataError(
+            f"ESPIRiT of {shape[0]} coils of {' x '.join(map(str, shape[1:]))} pixels needs {needed / 2**30:.1f} GiB, "
+            f"{free / 2**30:.1f} GiB are free",
+            "combine the coils to fewer first (half as many take a quarter), or give coil maps with the data",
+        )
 
 
 def unexplained(calibration: Calibration, maps: NDArray[np.complex64]) -> float:

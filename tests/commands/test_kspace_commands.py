@@ -105,6 +105,26 @@ def test_some_examples_and_fewer_coils(works: Call, tmp_path: Path) -> None:
     assert "6 coils combined to 4" in works("info", tmp_path / "r.h5")
 
 
+def test_the_field_is_cut(works: Call, refused: Call, tmp_path: Path) -> None:
+    path, _ = written(tmp_path / "k.h5")
+    words = ("reconstruct", path, "-o", tmp_path / "r.h5", "--method", "zero_filled")
+    whole = load_kspace_reconstruction(works(*words, "--json")["file"]).images
+    part = load_kspace_reconstruction(works(*words, "--cut", "column=20", "--json")["file"]).images
+    # The mask leaves the columns alone, and so does what is aliased.
+    assert part.shape == (1, 32, 20) and np.allclose(part, whole[:, :, 4:24], atol=1e-5)
+    assert "not sampled whole along row" in refused(*words, "--cut", "row=20", started=True)
+    for wrong in ("column", "column=x", "column=2.5"):
+        assert "invalid AXIS=SIZE value" in refused(*words, "--cut", wrong)
+
+
+def test_results_are_no_data(works: Call, refused: Call, tmp_path: Path) -> None:
+    path, _ = written(tmp_path / "k.h5")
+    works("reconstruct", path, "-o", tmp_path / "r.h5", "--method", "zero_filled")
+    words = refused("reconstruct", tmp_path / "r.h5", "-o", tmp_path / "s.h5", "--method", "tv")
+    assert "were made of k-space already" in words
+    assert "is a reconstruction of k-space" in refused("reconstruct", tmp_path / "r.h5", "-o", tmp_path / "s.h5")
+
+
 def test_without_a_calibration_region_maps_of_the_data_do(works: Call, refused: Call, tmp_path: Path) -> None:
     mask = np.zeros((1, 32, 1), dtype=bool)
     mask[:, 1::2] = True

@@ -210,6 +210,16 @@ def test_what_maps_cannot_come_from_is_refused(change: str, words: str) -> None:
     assert error.value.hint and "\n" not in error.value.message
 
 
+def test_maps_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = made("3d")
+    monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}.__getitem__)
+    with pytest.raises(DataError, match="ESPIRiT of 4 coils of 16 x 20 x 18 pixels needs") as error:
+        estimate_maps(data, SMALL)
+    assert "combine the coils" in error.value.hint
+    monkeypatch.delattr("os.sysconf")
+    assert estimate_maps(data, SMALL).maps.any()
+
+
 def test_nan_is_refused_where_the_set_is_made() -> None:
     k_space = made().k_space.copy()
     k_space[0, 1, 3, 3] = np.nan

@@ -67,7 +67,7 @@ def read_fastmri(path: Path) -> KSpaceSet:
         if len(shape) == 3 and shape[1] < k_space.shape[-2]:
             draft.notes.append(
                 f"k-space has {k_space.shape[-2]} rows, {name} {shape[1]}: the readout is oversampled, and can be cut "
-                "by ptychoui.mri.channels.without_oversampling"
+                f"(--cut row={shape[1]})"
             )
     return draft.made(
         k_space,

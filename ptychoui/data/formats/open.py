@@ -26,6 +26,7 @@ from ptychoui.data.formats.ptylab import is_ptylab, read_aidukas, read_ptylab, s
 from ptychoui.data.formats.refusals import refused_file, refused_hdf5, refused_image
 from ptychoui.data.formats.tiff import read_tiff_stack
 from ptychoui.data.formats.waller_folder import read_waller_folder, setup_script
+from ptychoui.data.kspace_results import is_kspace_reconstruction
 from ptychoui.data.results import is_reconstruction
 from ptychoui.errors import DataError, LedTableError
 from ptychoui.text import text_of
@@ -141,6 +142,11 @@ def _open_hdf5(path: Path, geometry: GivenGeometry, part: str | None) -> ImageSt
         raise DataError(
             f"{path.name} is a reconstruction, not a stack or a training set",
             "make objects of it: ptychoui objects RESULT.h5 -o OBJECTS.h5",
+        )
+    if is_kspace_reconstruction(path):
+        raise DataError(
+            f"{path.name} is a reconstruction of k-space, not a stack or a training set",
+            "ptychoui info says what is in it",
         )
     if tiles:
         return read_aidukas(path, geometry, part)

@@ -16,6 +16,7 @@ from ptychoui.data.formats.kspace_native import is_native_kspace, read_native_ks
 from ptychoui.data.formats.kspace_npy import read_npy_kspace
 from ptychoui.data.formats.npy import LONGEST_HEADER, MAGIC
 from ptychoui.data.kspace import KSpaceSet
+from ptychoui.data.kspace_results import is_kspace_reconstruction
 from ptychoui.errors import DataError
 
 COMPLEX = re.compile(rb"'descr':\s*'[<>|=]c(?:8|16)'")
@@ -83,6 +84,10 @@ def open_kspace(path: str | Path, seed: int = 0, noise_std: float = 0.0) -> KSpa
         return read_fastmri(path)
     if kind == "meld":
         return read_meld(path, seed, noise_std)
+    if is_kspace_reconstruction(path):
+        raise DataError(
+            f"{path.name} holds images that were made of k-space already", "give the k-space that they were made of"
+        )
     raise DataError(
         f"{path.name} is an HDF5 file of an unknown layout: it holds {', '.join(names) or 'nothing'}",
         "k-space lies in 'kspace' (slice, coil, row, column), or in imgs, maps and masks",
