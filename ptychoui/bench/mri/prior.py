@@ -47,9 +47,7 @@ def run(
     for seed in seeds:
         began = time.process_time()
         trainer = Trainer(build_task(experiment.replace(seed=experiment.seed + seed)))
-        curve = [
-            [event.step, event.scores["nrmse"]] for event in trainer.run() if isinstance(event, Validated)
-        ]
+        curve = [[event.step, event.scores["nrmse"]] for event in trainer.run() if isinstance(event, Validated)]
         trained = time.process_time() - began
         found = judge(trainer.task, trainer.parameters)
         errors = {"learned": found.learned} | {method_and_strength(n)[0]: each for n, each in found.known.items()}
