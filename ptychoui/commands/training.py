@@ -21,6 +21,7 @@ from ptychoui.commands.options import (
     whole,
     with_options,
 )
+from ptychoui.commands.processes import Processes, follow, together
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
@@ -79,13 +80,17 @@ def _train(arguments: argparse.Namespace) -> int:
 
     control = RunControl()
     control.now("loading the program")
-    with _told(control, say):
-        trainer = _trainer(arguments, control)
-    try:
-        values = _follow(trainer, control)
-    finally:
-        if trainer.folder is not None:
-            trainer.folder.close()
+    with together() as processes:
+        if processes.follows:
+            return follow(arguments, processes)
+        with _told(control, say):
+            trainer = _trainer(arguments, control, processes)
+        processes.join(trainer)
+        try:
+            values = _follow(trainer, control)
+        finally:
+            if trainer.folder is not None:
+                trainer.folder.close()
     if arguments.report and trainer.folder is not None:
         from ptychoui.export.report import write_report
 
@@ -110,7 +115,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyTask]:
+def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Processes) -> Trainer[AnyTask]:
     """The run that a command line asks for, new or taken up."""
     from ptychoui.settings import load_experiment
 
@@ -130,7 +135,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyT
         stored = RunFolder.open(folder, lock=False).experiment()
         if experiment is not None and not _goes_on_as(stored, experiment):
             say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
-        return resume_run(folder, control, changes=lambda e: _resumed(e, arguments))
+        return resume_run(folder, control, changes=lambda e: _resumed(e, arguments), kind=processes.kind)
     if experiment is None:
         raise PtychouiError(
             "which experiment?",
@@ -139,7 +144,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl) -> Trainer[AnyT
     from ptychoui.training.runs import new_run
 
     folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
-    trainer = new_run(experiment, folder, control, tell=say)
+    trainer = new_run(experiment, folder, control, tell=say, kind=processes.kind)
     _show_first(trainer)
     return trainer
 

@@ -24,6 +24,18 @@ class FloatUpdate(Update):
         """The same tensors, whatever their shapes: they are never written into, so they can be shared."""
         return list(state)
 
+    def pack(self, state: list[Tensor]) -> tuple[int, list[Tensor]]:
+        """The tensors of a state, of the shape of the chain's input."""
+        return 0, list(state)
+
+    def buffers(self, x: Tensor, count: int) -> list[Tensor]:
+        """Tensors of x's shape and type."""
+        return [torch.empty_like(x) for _ in range(count)]
+
+    def unpack(self, x: Tensor, number: int, tensors: list[Tensor]) -> list[Tensor]:
+        """The tensors are the state, each of x's shape."""
+        return tensors
+
     def check(self, state: list[Tensor]) -> None:
         """Refuse NaN and infinity in x, whatever its shape.
 

@@ -185,6 +185,31 @@ class HeavyBall(Update):
             words=list(state.words),
         )
 
+    def pack(self, state: HeavyBallState) -> tuple[int, list[Tensor]]:
+        """Steps taken; the largest magnitude, (1,), then integers of the state's shape: x, v, remainder, full words."""
+        largest = torch.zeros(1, dtype=torch.float64) if state.largest is None else state.largest.reshape(1)
+        return state.steps, [largest, state.x, state.v, state.remainder, *state.words]
+
+    def buffers(self, x: Tensor, count: int) -> list[Tensor]:
+        """For the largest magnitude, (1,), and integers for the real numbers of x, whatever its shape."""
+        shape = (*x.shape, 2) if x.is_complex() else x.shape
+        integers = [torch.empty(shape, dtype=torch.int64, device=x.device) for _ in range(count - 1)]
+        return [torch.empty(1, dtype=torch.float64, device=x.device), *integers]
+
+    def unpack(self, x: Tensor, number: int, tensors: list[Tensor]) -> HeavyBallState:
+        """The state bit for bit, its integers of the shape of x's real numbers."""
+        largest, moved, v, remainder, *words = tensors
+        return HeavyBallState(
+            x=moved,
+            v=v,
+            remainder=remainder,
+            words=words,
+            steps=number,
+            largest=largest[0],
+            complex=x.is_complex(),
+            dtype=x.real.dtype if x.is_complex() else x.dtype,
+        )
+
     def check(self, state: HeavyBallState) -> None:
         """Refuse NaN, infinity and anything above `LIMIT`, beyond which integers could wrap, and what is too faint.
 

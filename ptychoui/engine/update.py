@@ -52,6 +52,18 @@ class Update(ABC):
         """A state of its own to go on from later."""
 
     @abstractmethod
+    def pack(self, state: Any) -> tuple[int, list[Tensor]]:
+        """A state as a number and tensors that can be sent elsewhere: see `buffers` and `unpack`."""
+
+    @abstractmethod
+    def buffers(self, x: Tensor, count: int) -> list[Tensor]:
+        """Tensors to receive ``count`` packed ones into, for states of a chain whose input has x's shape."""
+
+    @abstractmethod
+    def unpack(self, x: Tensor, number: int, tensors: list[Tensor]) -> Any:
+        """The state that `pack` was given, for a chain whose input has x's shape; it takes the tensors over."""
+
+    @abstractmethod
     def check(self, state: Any) -> None:
         """Raise `EngineError` if a state or an increment was not finite, or overflowed."""
 

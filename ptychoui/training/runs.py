@@ -20,6 +20,7 @@ def new_run(
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda _sentence: None,
+    kind: type[Trainer[AnyTask]] = Trainer,
 ) -> Trainer[AnyTask]:
     """Set up a run; with a folder it is saved there. ``tell`` hears of what takes long.
 
@@ -39,7 +40,7 @@ def new_run(
         tell(sentence)
 
     task = build_task(experiment, told, control.checkpoint)
-    trainer = Trainer(task, None, control, want_images)
+    trainer = kind(task, None, control, want_images)
     if folder is not None:
         trainer.folder = RunFolder.create(folder, task.kept(experiment), task.data_sha256, task.record())
     return trainer
@@ -50,15 +51,17 @@ def resume_run(
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
     changes: Callable[[Experiment], Experiment] = lambda experiment: experiment,
+    kind: type[Trainer[AnyTask]] = Trainer,
+    lock: bool = True,
 ) -> Trainer[AnyTask]:
-    """Take up a run where its newest whole state left it.
+    """Take up a run where its newest whole state left it; without ``lock`` its folder is read and not written to.
 
     Raises
     ------
     RunError
         If the folder is no run, is in use, comes from a newer version, or if its data or a settled setting changed.
     """
-    run = RunFolder.open(folder)
+    run = RunFolder.open(folder, lock=lock)
     try:
         stored = run.settled_experiment()
         experiment = changes(stored)
@@ -74,10 +77,12 @@ def resume_run(
             raise RunError(
                 f"the data of {run.path} have changed since the run was started", "restore them or start a new run"
             )
-        trainer = Trainer(task.taken_up(record), run, control, want_images)
+        trainer = kind(task.taken_up(record), run if lock else None, control, want_images)
         saved = run.load()
         if saved is not None:
             trainer.restore(saved)
+        if not lock:
+            return trainer
         run.keep_events_until(trainer.step if saved is not None else -1)
         trainer.take_up_verdict(run.events())
         if experiment != stored:

@@ -33,6 +33,8 @@ class _Part:
         In a saved state.
     name, part
         Of the parameter, and which of its unrolls.
+    module
+        Whose unrolls these are, where a module has an optimiser of its own.
     tensor
         The part itself, of any shape.
     base_rate, rate
@@ -45,10 +47,20 @@ class _Part:
     key: str
     name: str
     part: slice
+    module: int | None
     tensor: Tensor
     base_rate: float
     rate: float
     memory: dict[str, Tensor]
+
+    def remember(self) -> None:
+        """Make room for the moments, if there is none yet."""
+        if not self.memory:
+            self.memory = {
+                "step": torch.tensor(0.0),
+                "exp_avg": torch.zeros_like(self.tensor),
+                "exp_avg_sq": torch.zeros_like(self.tensor),
+            }
 
 
 class Updates:
@@ -71,22 +83,42 @@ class Updates:
         own = parameters.per_unroll if modules else frozenset()
         for name in parameters.learned:
             if name not in own:
-                self._add(name, name, slice(None), rate)
+                self._add(name, name, slice(None), None, rate)
         first = 0
         for module, unrolls in enumerate(modules):
             part, first = slice(first, first + unrolls), first + unrolls
             for name in parameters.learned:
                 if name in own:
-                    self._add(f"{name}.{module}", name, part, rate)
+                    self._add(f"{name}.{module}", name, part, module, rate)
 
-    def _add(self, key: str, name: str, part: slice, rate: float) -> None:
+    def _add(self, key: str, name: str, part: slice, module: int | None, rate: float) -> None:
         tensor, rate = self._parameters[name][part], rate * self._parameters.rates[name]
-        self._parts.append(_Part(key=key, name=name, part=part, tensor=tensor, base_rate=rate, rate=rate, memory={}))
+        made = _Part(key=key, name=name, part=part, module=module, tensor=tensor, base_rate=rate, rate=rate, memory={})
+        self._parts.append(made)
 
-    def step(self, gradients: Mapping[str, Tensor], factor: float) -> None:
-        """One step with learning rates times ``factor``; each gradient has its parameter's shape."""
+    @property
+    def apart(self) -> bool:
+        """Whether everything that is learned belongs to one module or another."""
+        return all(part.module is not None for part in self._parts)
+
+    def tensors_of(self, module: int) -> list[Tensor]:
+        """What a module learns and what its optimiser remembers, each of its part's shape, to be written in place."""
+        found: list[Tensor] = []
+        for part in self._parts:
+            if part.module == module:
+                part.remember()
+                found += [part.tensor, *part.memory.values()]
+        return found
+
+    def step(self, gradients: Mapping[str, Tensor], factor: float, module: int | None = None) -> None:
+        """One step with learning rates times ``factor``, of one module only where it is given.
+
+        Each gradient has its parameter's shape.
+        """
         with torch.no_grad():
             for part in self._parts:
+                if module is not None and part.module != module:
+                    continue
                 part.rate = part.base_rate * factor
                 _adam_(part, gradients[part.name][part.part])
 
@@ -121,12 +153,7 @@ class Updates:
 
 def _adam_(part: _Part, gradient: Tensor) -> None:
     """One step of a part of a parameter, in place; the gradient has its shape. Complex numbers count as two reals."""
-    if not part.memory:
-        part.memory = {
-            "step": torch.tensor(0.0),
-            "exp_avg": torch.zeros_like(part.tensor),
-            "exp_avg_sq": torch.zeros_like(part.tensor),
-        }
+    part.remember()
     part.memory["step"] += 1
     count = float(part.memory["step"])
     tensor, mean, square = part.tensor, part.memory["exp_avg"], part.memory["exp_avg_sq"]
