@@ -38,7 +38,10 @@ class KSpaceSource(Settings):
     snr_db: float = Field(
         28.0, ge=0, le=80, description="ratio of image to noise in dB, of a fully sampled, coil-combined image"
     )
-    family: str = Field("brain", description="family of phantoms to learn from")
+    family: str = Field(
+        "brain",
+        description="family of phantoms to learn from: brain, ellipses, vessels, bars or heart, or several joined by +",
+    )
     examples: int = Field(24, ge=1, le=10_000, description="phantoms to learn from")
     held_out_family: str = Field("brain", description="family of phantoms to be scored on, of other seeds")
     held_out: int = Field(6, ge=1, le=1000, description="phantoms to be scored on")

@@ -37,22 +37,42 @@ def simulated_sets(experiment: MriExperiment, tell: Tell) -> tuple[KSpaceSet, KS
         If a family is not known, or does not fit the acquisition.
     """
     data = experiment.data
-    for family in (data.family, data.held_out_family):
-        if family not in FAMILIES:
-            raise SettingsError(f"phantoms of the family {family!r} are not known", f"families: {', '.join(FAMILIES)}")
     tell("drawing phantoms and measuring them")
     seeds = np.random.SeedSequence([experiment.seed, 0x4B]).spawn(2)
     made = []
-    for family, count, seed in zip(
+    for names, count, seed in zip(
         (data.family, data.held_out_family), (data.examples, data.held_out), seeds, strict=True
     ):
-        generator = np.random.default_rng(seed)
-        made.append(
-            simulate(
-                data.acquisition, family, count, data.size, data.coils, generator, snr_db=data.snr_db, with_maps=True
+        families = [name.strip() for name in names.split("+")]
+        for family in families:
+            if family not in FAMILIES:
+                raise SettingsError(
+                    f"phantoms of the family {family!r} are not known", f"families: {', '.join(FAMILIES)}"
+                )
+        if len(families) > count:
+            raise SettingsError(
+                f"{counted(count, 'phantom')} cannot be of {len(families)} families", "ask for more examples"
             )
-        )
+        parts = []
+        for place, family in enumerate(families):
+            share = count * (place + 1) // len(families) - count * place // len(families)
+            generator = np.random.default_rng(seed.spawn(1)[0] if len(families) > 1 else seed)
+            shape = (data.size, data.coils, generator)
+            parts.append(simulate(data.acquisition, family, share, *shape, snr_db=data.snr_db, with_maps=True))
+        made.append(joined(parts))
     return made[0], made[1]
+
+
+def joined(parts: list[KSpaceSet]) -> KSpaceSet:
+    """Simulated sets of equal sizes as one, k-space of shape (example, coil, *space); the first says where from."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("k_space", "sampled", "maps", "truth", "support")
+    }
+    names = tuple(name for part in parts for name in part.names)
+    return replace(parts[0], **arrays, names=names, source_of=tuple(range(len(names))), noise_std=None)
 
 
 def with_maps(

@@ -151,3 +151,17 @@ def test_samples_left_out_judge_an_image_without_a_truth(tmp_path: Path) -> None
     other = build_task(of_file(tmp_path / "spoilt.h5", **sections))
     again = [event.scores for event in Trainer(other).run() if isinstance(event, Validated)]
     assert again == scores
+
+
+def test_several_families_share_the_examples() -> None:
+    from ptychoui.tasks.mri.sources import simulated_sets
+
+    both = {"family": "ellipses+bars", "held_out_family": "brain", "examples": 5, "held_out": 2}
+    training, held_out = simulated_sets(experiment(data=both), quiet)
+    assert [name.split()[0] for name in training.names] == ["ellipses"] * 2 + ["bars"] * 3
+    assert len(set(training.source_of)) == 5 and len(held_out) == 2 and held_out.names[0].startswith("brain")
+    again, _ = simulated_sets(experiment(data=both), quiet)
+    assert np.array_equal(training.k_space, again.k_space)
+    assert not np.array_equal(training.k_space[0], training.k_space[2])
+    with pytest.raises(Exception, match="cannot be of 2 families"):
+        simulated_sets(experiment(data={**both, "examples": 1}), quiet)
