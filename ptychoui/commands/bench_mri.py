@@ -64,7 +64,9 @@ def _volume(arguments: argparse.Namespace) -> int:
 def _add_prior(own: Any) -> None:
     parser = own.add_parser("prior", help="a learned prior beside zero-filled, CG-SENSE, l1-wavelet and TV images")
     parser.add_argument("file", metavar="EXPERIMENT.toml", help="of kind mri")
+    parser.add_argument("--data", metavar="FILE", help="measured k-space, which is learned from and judged by samples")
     parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument("--plot", metavar="FILE.png", help="the first example by every method")
     parser.add_argument("--steps", type=whole(1), help="number of optimiser steps")
     parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
     add_threads(parser)
@@ -82,16 +84,23 @@ def _prior(arguments: argparse.Namespace) -> int:
     experiment = load_experiment(arguments.file)
     if not isinstance(experiment, MriExperiment):
         raise SettingsError(f"{arguments.file} is an experiment of kind {experiment.kind!r}", "give one of kind 'mri'")
+    if arguments.data:
+        experiment = experiment.replace(
+            data=experiment.data.replace(path=arguments.data),
+            sampling=experiment.sampling.replace(pattern="measured", learn=False),
+            training=experiment.training.replace(supervision="samples"),
+        )
     if arguments.steps:
         experiment = experiment.replace(training=experiment.training.replace(steps=arguments.steps))
-    if arguments.output:
-        check_target(arguments.output)
+    for target in (arguments.output, arguments.plot):
+        if target:
+            check_target(target)
 
     def keep(result: dict[str, Any]) -> None:
         if arguments.output:
             write_atomic(arguments.output, json_text(result).encode())
 
-    result = prior.run(experiment, range(arguments.seeds), say, keep)
+    result = prior.run(experiment, range(arguments.seeds), say, keep, arguments.plot)
     return _shown(arguments, result, prior.table(result))
 
 

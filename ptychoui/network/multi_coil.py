@@ -27,6 +27,8 @@ from ptychoui.settings import MultiCoilNetwork
 MOST_ITERATIONS = 200
 DOUBLE_TOLERANCE = 1e-12
 PREFIX = "cnn."
+FIRST_SUM = 0.8
+"""Gain of all networks together at the start, in units of that of one with usual weights."""
 
 
 class MultiCoilUnrolls(UnrolledNetwork):
@@ -75,10 +77,14 @@ class MultiCoilUnrolls(UnrolledNetwork):
         super().__init__(Chain(layers, update))
 
     def initial_weights(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """The network's weights at the start, (out, in, ...) and (out,), or with the unrolls before that."""
+        """The network's weights at the start, (out, in, ...) and (out,), or with the unrolls before that.
+
+        The more unrolls there are, the nearer each is to the identity, so that deep networks do not diverge.
+        """
+        last = min(0.1, FIRST_SUM / self.settings.unrolls)
         if self.settings.shared:
-            return self.cnn.initial_weights(generator, dtype)
-        sets = [self.cnn.initial_weights(generator, dtype) for _ in range(self.settings.unrolls)]
+            return self.cnn.initial_weights(generator, dtype, last)
+        sets = [self.cnn.initial_weights(generator, dtype, last) for _ in range(self.settings.unrolls)]
         return {name: torch.stack([weights[name] for weights in sets]) for name in sets[0]}
 
     def initial_mu(self, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -87,8 +87,9 @@ def make_slice(
     acquisition: str = "2d",
     mu: float = 1.0,
     update: str = "heavy_ball",
+    unrolls: int = 4,
 ) -> Slice:
-    """One simulated example with true maps, every fourth sample measured.
+    """One simulated example with true maps, every fourth sample measured, and weights for networks of so many unrolls.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def make_slice(
             "held_out_family": "heart" if acquisition == "cine" else "brain",
         },
         "sampling": {"calibration": 8},
-        "network": {"channels": channels, "mu": mu, "update": update, "unrolls": 4},
+        "network": {"channels": channels, "mu": mu, "update": update, "unrolls": unrolls},
         "engine": {"device": "cpu", "strategy": "reversible" if update == "heavy_ball" else "checkpoint"},
         "training": {"batch": 1},
     }  # fmt: skip
@@ -136,7 +137,7 @@ def run(
         If the sizes do not fit.
     """
     large_arrays_apart()
-    problem = make_slice(size, coils, channels)
+    problem = make_slice(size, coils, channels, unrolls=max(unrolls))
     began = time.process_time()
     cost = probe(problem.chain(max(unrolls)), problem.x, problem.inputs, wanted(problem))
     probe_s = (time.process_time() - began) / torch.get_num_threads()

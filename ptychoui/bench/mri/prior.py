@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ptychoui.errors import SettingsError
 from ptychoui.settings import MriExperiment
-from ptychoui.tasks.mri.recommendation import judge, method_and_strength
+from ptychoui.tasks.mri.recommendation import band_errors, judge, method_and_strength
 from ptychoui.tasks.mri.task import build_task
 from ptychoui.training.events import Validated
 from ptychoui.training.trainer import Trainer
@@ -32,8 +32,9 @@ def run(
     seeds: Sequence[int],
     say: Say = lambda _line: None,
     keep: Callable[[dict[str, Any]], None] = lambda _result: None,
+    picture: str | None = None,
 ) -> dict[str, Any]:
-    """Train and judge once for every seed; ``keep`` gets the result after each.
+    """Train and judge once for every seed; ``keep`` gets the result after each, a picture shows the first example.
 
     Raises
     ------
@@ -60,6 +61,11 @@ def run(
                 "training_s": trained,
             }
         )
+        if found.by_samples:
+            bands = band_errors(trainer.task, found)
+            rows[-1]["bands"] = {method_and_strength(n)[0]: each for n, each in bands.items()}
+        if picture is not None and seed == seeds[0]:
+            draw(picture, {method_and_strength(n)[0]: each[0] for n, each in found.images.items()})
         result = {
             "experiment": experiment.model_dump(mode="json", exclude_none=True),
             "threads": torch.get_num_threads(),
@@ -72,6 +78,24 @@ def run(
         say(f"seed {rows[-1]['seed']}: {means} ({trained:.0f} s of processor time)")
         keep(result)
     return result
+
+
+def draw(path: str, images: dict[str, NDArray[np.complex64]]) -> None:
+    """Magnitudes of one example by every method, of shape (*space) each, in one picture with equal limits."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    planes = {name: np.abs(image if image.ndim == 2 else image[len(image) // 2]) for name, image in images.items()}
+    white = float(np.quantile(planes["learned"], 0.998))
+    figure, axes = pyplot.subplots(1, len(planes), figsize=(3 * len(planes), 3.6), layout="constrained")
+    for axis, (name, plane) in zip(np.atleast_1d(axes), planes.items(), strict=True):
+        axis.imshow(plane, cmap="gray", vmin=0, vmax=white)
+        axis.set_title(name.replace("_", " "))
+        axis.set_axis_off()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -117,4 +141,9 @@ def table(result: dict[str, Any]) -> str:
             continue
         mean, low, high = result["gains_db"][name]
         lines.append(f"{name:<14}{error:>8.4f}   {mean:+.2f} dB [{low:+.2f}, {high:+.2f}]")
+    if "bands" in rows[0]:
+        lines.append("error in three rings of k-space, the innermost first:")
+        for name in result["errors"]:
+            rings = np.nanmean([row["bands"][name] for row in rows], axis=0)
+            lines.append(f"{name:<14}" + "".join(f"{ring:>9.3f}" for ring in rings))
     return "\n".join([*lines, f"the best that learned nothing: {result['best']}"])

@@ -22,7 +22,7 @@ from ptychoui.mri.metrics import nrmse
 from ptychoui.tasks.mri.examples import KSpaces
 from ptychoui.training.gradients import reconstruct_batch
 from ptychoui.training.parameters import ParameterSet
-from ptychoui.training.verdict import Terms, Verdict, compared, verdict
+from ptychoui.training.verdict import LEARNED, Terms, Verdict, compared, verdict
 
 if TYPE_CHECKING:
     from ptychoui.tasks.mri.task import MriTask
@@ -55,11 +55,14 @@ class Judged:
         Of every classical method at its best strength, by the name that files call it, each of shape (example,).
     by_samples
         Whether samples judge that nothing has seen, and not the truth.
+    images
+        Of the network, ``learned``, and of every classical method, of shape (example, *space).
     """
 
     learned: NDArray[np.float64]
     known: dict[str, NDArray[np.float64]]
     by_samples: bool
+    images: dict[str, NDArray[np.complex64]]
 
 
 def recommend(task: MriTask, parameters: ParameterSet, callback: Go = lambda: None) -> Verdict:
@@ -98,12 +101,40 @@ def judge(task: MriTask, parameters: ParameterSet, callback: Go = lambda: None) 
         error = _by_samples(task, held, task.tested.cpu().numpy() > 0)
     images = reconstruct_batch(task, task.network(), parameters, given, None, callback).cpu().numpy()
     learned = np.array([error(image, place) for place, image in enumerate(images)])
-    known = {}
+    known, shown = {}, {LEARNED: images}
     for name in METHODS:
         strength = tune(name, choosing, chosen_by, callback=callback).strength if method_of(name).parameter else 0.0
-        others = [reconstruct(name, data, place, strength, callback=callback) for place in range(len(data))]
-        known[known_name(name, strength)] = np.array([error(image, place) for place, image in enumerate(others)])
-    return Judged(learned=learned, known=known, by_samples=task.tested is not None)
+        own = known_name(name, strength)
+        shown[own] = np.stack([reconstruct(name, data, n, strength, callback=callback) for n in range(len(data))])
+        known[own] = np.array([error(image, place) for place, image in enumerate(shown[own])])
+    return Judged(learned=learned, known=known, by_samples=task.tested is not None, images=shown)
+
+
+def band_errors(task: MriTask, found: Judged, bands: int = 3) -> dict[str, list[float]]:
+    """Errors of test samples in rings of k-space, the innermost first, by the names of ``found.images``.
+
+    Rings have equal widths out to the corners' half; the last holds everything beyond. NaN where a ring has none.
+    """
+    assert task.tested is not None
+    axes = task.space[-task.transformed :]
+    squared = sum(
+        np.square(np.fft.fftfreq(n) / 0.5).reshape([-1 if a == axis else 1 for a in range(len(axes))])
+        for axis, n in enumerate(axes)
+    )
+    ring = np.minimum((np.sqrt(squared) * bands).astype(int), bands - 1)
+    held = task.held_out
+    errors: dict[str, list[float]] = {}
+    for name, images in found.images.items():
+        errors[name] = []
+        for band in range(bands):
+            each = []
+            for place, image in enumerate(images):
+                source, chosen = int(held.source[place]), (task.tested[place].cpu().numpy() > 0) & (ring == band)
+                if chosen.any():
+                    maps, k_space = held.maps[source].cpu().numpy(), held.k_space[source].cpu().numpy()
+                    each.append(sample_error(image, maps, k_space, chosen, task.transformed))
+            errors[name].append(float(np.mean(each)) if each else float("nan"))
+    return errors
 
 
 def known_name(method: str, strength: float) -> str:
@@ -114,7 +145,7 @@ def known_name(method: str, strength: float) -> str:
 def method_and_strength(name: str) -> tuple[str, float]:
     """What `known_name` was made of."""
     method, _, strength = name.partition(":")
-    return method, float(strength)
+    return method, float(strength or 0)
 
 
 def title_of(name: str) -> str:

@@ -67,7 +67,7 @@ def joined(parts: list[KSpaceSet]) -> KSpaceSet:
     """Simulated sets of equal sizes as one, k-space of shape (example, coil, *space); the first says where from."""
     if len(parts) == 1:
         return parts[0]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("k_space", "sampled", "maps", "truth", "support")
     }
