@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ptychoui.commands.options import add_json, add_threads, amount, print_json, say, use_threads, whole
+
+if TYPE_CHECKING:
+    from ptychoui.settings import MriExperiment
 
 
 def add_mri(kinds: Any) -> None:
@@ -15,6 +19,8 @@ def add_mri(kinds: Any) -> None:
     _add_memory(own)
     _add_volume(own)
     _add_prior(own)
+    _add_greedy(own)
+    _add_lines(own)
 
 
 def _add_memory(own: Any) -> None:
@@ -76,32 +82,91 @@ def _add_prior(own: Any) -> None:
 
 def _prior(arguments: argparse.Namespace) -> int:
     from ptychoui.bench.mri import prior
-    from ptychoui.data.files import check_target, json_text, write_atomic
-    from ptychoui.errors import SettingsError
-    from ptychoui.settings import MriExperiment, load_experiment
 
     use_threads(arguments)
-    experiment = load_experiment(arguments.file)
-    if not isinstance(experiment, MriExperiment):
-        raise SettingsError(f"{arguments.file} is an experiment of kind {experiment.kind!r}", "give one of kind 'mri'")
+    experiment = _experiment(arguments)
     if arguments.data:
         experiment = experiment.replace(
             data=experiment.data.replace(path=arguments.data),
             sampling=experiment.sampling.replace(pattern="measured", learn=False),
             training=experiment.training.replace(supervision="samples"),
         )
+    keep = _keeper(arguments.output, arguments.plot)
+    result = prior.run(experiment, range(arguments.seeds), say, keep, arguments.plot)
+    return _shown(arguments, result, prior.table(result))
+
+
+def _add_greedy(own: Any) -> None:
+    parser = own.add_parser("greedy", help="greedy modules beside end-to-end learning of equal memory, depth, weights")
+    parser.add_argument("--seeds", type=whole(1), default=3)
+    parser.add_argument("--budget", type=amount, default=60.0, metavar="SECONDS", help="of the processor, for each run")
+    parser.add_argument("--rates", type=amount, nargs="+", default=[1e-3, 3e-3], help="learning rates that are tried")
+    parser.add_argument("--size", type=whole(8), nargs=2, default=[64, 56], metavar=("ROWS", "COLUMNS"))
+    parser.add_argument("--unrolls", type=whole(1), default=2, help="of a module")
+    parser.add_argument("--modules", type=whole(1), default=4)
+    parser.add_argument("--channels", type=whole(1), default=16)
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every run")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_greedy)
+
+
+def _greedy(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import greedy
+
+    use_threads(arguments)
+    keep = _keeper(arguments.output)
+    sizes = (tuple(arguments.size), arguments.unrolls, arguments.modules, arguments.channels)
+    result = greedy.run(range(arguments.seeds), arguments.budget, arguments.rates, *sizes, say, keep)
+    return _shown(arguments, result, greedy.table(result))
+
+
+def _add_lines(own: Any) -> None:
+    parser = own.add_parser("lines", help="learned lines of k-space beside the best of many random ones")
+    parser.add_argument("file", metavar="EXPERIMENT.toml", help="of kind mri")
+    parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument("--draws", type=whole(1), default=20)
+    parser.add_argument("--steps", type=whole(1), help="number of optimiser steps")
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every seed")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_lines)
+
+
+def _lines(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import lines
+
+    use_threads(arguments)
+    result = lines.run(_experiment(arguments), range(arguments.seeds), arguments.draws, say, _keeper(arguments.output))
+    return _shown(arguments, result, lines.table(result))
+
+
+def _experiment(arguments: argparse.Namespace) -> MriExperiment:
+    """The experiment of the command line, of kind mri."""
+    from ptychoui.errors import SettingsError
+    from ptychoui.settings import MriExperiment, load_experiment
+
+    experiment = load_experiment(arguments.file)
+    if not isinstance(experiment, MriExperiment):
+        raise SettingsError(f"{arguments.file} is an experiment of kind {experiment.kind!r}", "give one of kind 'mri'")
     if arguments.steps:
         experiment = experiment.replace(training=experiment.training.replace(steps=arguments.steps))
-    for target in (arguments.output, arguments.plot):
+    return experiment
+
+
+def _keeper(output: str | None, *others: str | None) -> Callable[[dict[str, Any]], None]:
+    """What writes a result as JSON; files that could not be written are refused before any work."""
+    from ptychoui.data.files import check_target, json_text, write_atomic
+
+    for target in (output, *others):
         if target:
             check_target(target)
 
     def keep(result: dict[str, Any]) -> None:
-        if arguments.output:
-            write_atomic(arguments.output, json_text(result).encode())
+        if output:
+            write_atomic(output, json_text(result).encode())
 
-    result = prior.run(experiment, range(arguments.seeds), say, keep, arguments.plot)
-    return _shown(arguments, result, prior.table(result))
+    return keep
 
 
 def _shown(arguments: argparse.Namespace, result: dict[str, Any], text: str) -> int:
