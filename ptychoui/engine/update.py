@@ -53,7 +53,7 @@ class Update(ABC):
 
     @abstractmethod
     def pack(self, state: Any) -> tuple[int, list[Tensor]]:
-        """A state as a number and tensors that can be sent elsewhere: see `buffers` and `unpack`."""
+        """A state as a number and tensors, of shapes that `buffers` knows, that can be sent elsewhere."""
 
     @abstractmethod
     def buffers(self, x: Tensor, count: int) -> list[Tensor]:
