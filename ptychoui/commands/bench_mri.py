@@ -21,6 +21,7 @@ def add_mri(kinds: Any) -> None:
     _add_prior(own)
     _add_greedy(own)
     _add_lines(own)
+    _add_resident(own)
 
 
 def _add_memory(own: Any) -> None:
@@ -139,6 +140,24 @@ def _lines(arguments: argparse.Namespace) -> int:
     use_threads(arguments)
     result = lines.run(_experiment(arguments), range(arguments.seeds), arguments.draws, say, _keeper(arguments.output))
     return _shown(arguments, result, lines.table(result))
+
+
+def _add_resident(own: Any) -> None:
+    parser = own.add_parser("resident", help="whether the process's memory stays flat over the steps of a run")
+    parser.add_argument("file", metavar="EXPERIMENT.toml", help="of any kind")
+    parser.add_argument("--steps", type=whole(10), default=200)
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_resident)
+
+
+def _resident(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import resident
+    from ptychoui.settings import load_experiment
+
+    use_threads(arguments)
+    result = resident.run(load_experiment(arguments.file), arguments.steps, say)
+    return _shown(arguments, result, resident.table(result))
 
 
 def _experiment(arguments: argparse.Namespace) -> MriExperiment:
