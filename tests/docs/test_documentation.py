@@ -29,7 +29,10 @@ from ptychoui.paths import sample_data
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "docs/index.md", "docs/mri.md", "docs/mri-simulation.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "docs/index.md", "docs/mri.md", "docs/mri-learning.md", "docs/mri-simulation.md")
+    ),
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
 ]
 ALL_PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "sample_data" / "README.md"]
