@@ -22,6 +22,7 @@ def add_mri(kinds: Any) -> None:
     _add_greedy(own)
     _add_lines(own)
     _add_resident(own)
+    _add_variants(own)
 
 
 def _add_memory(own: Any) -> None:
@@ -158,6 +159,30 @@ def _resident(arguments: argparse.Namespace) -> int:
     use_threads(arguments)
     result = resident.run(load_experiment(arguments.file), arguments.steps, say)
     return _shown(arguments, result, resident.table(result))
+
+
+def _add_variants(own: Any) -> None:
+    parser = own.add_parser("variants", help="one setting of a run varied: error, memory and time of each value")
+    parser.add_argument("file", metavar="EXPERIMENT.toml", help="of kind mri")
+    parser.add_argument("setting", metavar="TABLE.NAME", help="such as network.unrolls")
+    parser.add_argument("values", nargs="+", metavar="VALUE")
+    parser.add_argument("--seeds", type=whole(1), default=3)
+    parser.add_argument("--steps", type=whole(1), help="number of optimiser steps")
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="write the result after every run")
+    add_threads(parser)
+    add_json(parser)
+    parser.set_defaults(run=_variants)
+
+
+def _variants(arguments: argparse.Namespace) -> int:
+    from ptychoui.bench.mri import variants
+
+    use_threads(arguments)
+    keep = _keeper(arguments.output)
+    result = variants.run(
+        _experiment(arguments), arguments.setting, arguments.values, range(arguments.seeds), say, keep
+    )
+    return _shown(arguments, result, variants.table(result))
 
 
 def _experiment(arguments: argparse.Namespace) -> MriExperiment:

@@ -54,8 +54,11 @@ class MultiCoilUnrolls(UnrolledNetwork):
         self, space: tuple[int, ...], transformed: int, settings: MultiCoilNetwork, dtype: torch.dtype = torch.float32
     ) -> None:
         self.space, self.settings = space, settings
+        kernel = (settings.kernel,) * len(space)
+        if settings.planes and len(space) == 3:
+            kernel = (1, *kernel[1:])
         self.cnn = ResidualCnn(
-            space, PREFIX, settings.channels, settings.convolutions, settings.kernel, borders=settings.borders
+            space, PREFIX, settings.channels, settings.convolutions, kernel, borders=settings.borders
         )
         operator = SenseOperator(transformed)
         tolerance = settings.tolerance if dtype == torch.float32 else DOUBLE_TOLERANCE

@@ -54,7 +54,8 @@ class ResidualCnn(AutogradLayer):
     convolutions
         K.
     kernel
-        Side of the kernels in pixels, odd and at most the object's.
+        Side of the kernels in pixels, odd and at most the object's, or one along each axis: (1, 3, 3) sees single
+        planes of a volume.
     bound
         c between 0 and 1, or None for weights as they are; square images with circular borders can have one.
     complex_objects
@@ -76,7 +77,7 @@ class ResidualCnn(AutogradLayer):
         prefix: str = "",
         channels: int = 16,
         convolutions: int = 5,
-        kernel: int = 3,
+        kernel: int | tuple[int, ...] = 3,
         bound: float | None = None,
         complex_objects: bool = True,
         borders: Borders = "circular",
@@ -88,14 +89,16 @@ class ResidualCnn(AutogradLayer):
             )
         if bound is not None and not 0 < bound < 1:
             raise SettingsError(f"a contraction bound of {bound:g} is not between 0 and 1", "use for example 0.9")
-        if bound is not None and (borders != "circular" or len(shape) != 2 or shape[0] != shape[1]):
+        square = len(shape) == 2 and shape[0] == shape[1] and isinstance(kernel, int)
+        if bound is not None and (borders != "circular" or not square):
             raise SettingsError(
                 f"objects of {' x '.join(map(str, shape))} with {borders} borders can have no contraction bound",
                 "it is known for square images with circular borders",
             )
-        if kernel < 1 or kernel % 2 == 0 or kernel > min(shape):
+        sides = (kernel,) * len(shape) if isinstance(kernel, int) else tuple(kernel)
+        if len(sides) != len(shape) or any(k < 1 or k % 2 == 0 or k > n for k, n in zip(sides, shape, strict=False)):
             raise SettingsError(
-                f"kernels of {kernel} pixels do not fit objects of {' x '.join(map(str, shape))}",
+                f"kernels of {' x '.join(map(str, sides))} pixels do not fit objects of {' x '.join(map(str, shape))}",
                 "use an odd number up to the object's shortest side",
             )
         if channels < 1 or convolutions < 1:
@@ -109,7 +112,7 @@ class ResidualCnn(AutogradLayer):
         self.borders = borders
         ends = 2 if complex_objects else 1
         widths = [ends, *[channels] * (convolutions - 1), ends]
-        self._shapes = [(out, into, *[kernel] * len(shape)) for into, out in pairwise(widths)]
+        self._shapes = [(out, into, *sides) for into, out in pairwise(widths)]
         self._norms: dict[str, tuple[Tensor, KernelNorm]] = {}
 
     @property
@@ -199,40 +202,47 @@ class ResidualCnn(AutogradLayer):
             weight, bias = self._weight(index, inputs), self._weight(index, inputs, "bias")
             if index:
                 channels = channels.relu()
-            reach = shape[-1] // 2
-            if reach and self.borders == "circular":
+            reach = tuple(side // 2 for side in shape[2:])
+            if any(reach) and self.borders == "circular":
                 channels = _CircularPad.apply(channels, reach)  # type: ignore[no-untyped-call]
-            elif reach and self.borders == "reflect":
-                channels = pad(channels, [reach] * (2 * len(self.shape)), mode="reflect")
+            elif any(reach) and self.borders == "reflect":
+                channels = pad(channels, _both_sides(reach), mode="reflect")
             beyond = reach if self.borders == "zero" else 0
             channels = convolve(channels, self._normalised(index, weight), bias, padding=beyond)
         return torch.view_as_complex(channels.movedim(1, -1).contiguous()) if self.complex_objects else channels[:, 0]
 
 
 class _CircularPad(torch.autograd.Function):
-    """Circular padding by ``reach`` pixels on all sides of (B, C, *space), every side at least 2 reach + 1.
+    """Circular padding by ``reach`` pixels along each axis of (B, C, *space), every side at least 2 reach + 1.
 
     Torch differentiates its own circular padding slice by slice, through full-size arrays of zeros: a third of the
     time of a layer's pullback on a CPU.
     """
 
     @staticmethod
-    def forward(ctx: Any, channels: Tensor, reach: int) -> Tensor:
+    def forward(ctx: Any, channels: Tensor, reach: tuple[int, ...]) -> Tensor:
         ctx.reach = reach
-        return pad(channels, [reach] * (2 * (channels.ndim - 2)), mode="circular")
+        return pad(channels, _both_sides(reach), mode="circular")
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None]:
         """What was copied to the border is added to where it came from."""
-        r = ctx.reach
-        axes = cotangent.ndim - 2
-        inner = cotangent[_last([slice(r, -r)] * axes)].clone(memory_format=torch.contiguous_format)
-        # (where in the object, where in the border) along an axis
-        middle, ends = (slice(None), slice(r, -r)), ((slice(-r, None), slice(r)), (slice(r), slice(-r, None)))
-        for along in product((middle, *ends), repeat=axes):
-            if any(part is not middle for part in along):
+        inside = [slice(r, -r) if r else slice(None) for r in ctx.reach]
+        inner = cotangent[_last(inside)].clone(memory_format=torch.contiguous_format)
+        # (where in the object, where in the border) along each axis, the middle first
+        places = [
+            ((slice(None), middle), *(((slice(-r, None), slice(r)), (slice(r), slice(-r, None))) if r else ()))
+            for r, middle in zip(ctx.reach, inside, strict=True)
+        ]
+        for number, along in enumerate(product(*places)):
+            if number:  # all but the middle of every axis
                 inner[_last([to for to, _ in along])] += cotangent[_last([come for _, come in along])]
         return inner, None
+
+
+def _both_sides(reach: tuple[int, ...]) -> list[int]:
+    """Numbers for torch's padding: the last axis first, its two sides alike."""
+    return [r for each in reversed(reach) for r in (each, each)]
 
 
 def _last(parts: list[slice]) -> Any:

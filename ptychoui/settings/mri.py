@@ -89,6 +89,11 @@ class MultiCoilNetwork(Settings):
     convolutions: int = Field(5, ge=1, le=32, description="convolutions of the network of an unroll")
     channels: int = Field(24, ge=1, le=512, description="channels between convolutions")
     kernel: int = Field(3, ge=1, le=15, description="side of the kernels in pixels, odd")
+    planes: bool = Field(
+        False,
+        description="convolutions of volumes and series see one plane or frame at a time",
+        json_schema_extra=QUIET,
+    )
     borders: Literal["circular", "zero", "reflect"] = Field(
         "circular", description="what convolutions see beyond the borders"
     )

@@ -64,14 +64,14 @@ def test_one_convolution_and_wide_kernels_work() -> None:
 def test_padding_is_torch_s_circular_padding_with_its_derivatives(size: int, reach: int) -> None:
     """The smallest images included, where the two borders meet, and second derivatives."""
     x = draw(3, 2, 3, size, size, dtype=torch.float64).requires_grad_()
-    padded = residual_cnn._CircularPad.apply(x, reach)
+    padded = residual_cnn._CircularPad.apply(x, (reach, reach))
     expected = pad(x, (reach,) * 4, mode="circular")
     assert torch.equal(padded, expected)
     cotangent = draw(4, *padded.shape, dtype=torch.float64)
     (found,) = torch.autograd.grad(padded, x, cotangent, retain_graph=True)
     (reference,) = torch.autograd.grad(expected, x, cotangent)
     assert torch.allclose(found, reference, rtol=1e-14, atol=1e-14)
-    assert torch.autograd.gradgradcheck(lambda a: residual_cnn._CircularPad.apply(a, reach), x)
+    assert torch.autograd.gradgradcheck(lambda a: residual_cnn._CircularPad.apply(a, (reach, reach)), x)
 
 
 # Norms ----------------------------------------------------------------------------------------------
@@ -242,11 +242,14 @@ def test_networks_that_cannot_be_are_refused() -> None:
 
 
 @pytest.mark.parametrize("borders", ["circular", "zero", "reflect"])
-@pytest.mark.parametrize("space", [(5, 7), (4, 5, 6)])
-def test_any_shape_and_border_is_its_definition_and_has_its_derivatives(borders: Any, space: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("space", "kernel"), [((5, 7), 3), ((4, 5, 6), 3), ((2, 5, 6), (1, 3, 5))])
+def test_any_shape_and_border_is_its_definition_and_has_its_derivatives(
+    borders: Any, space: tuple[int, ...], kernel: Any
+) -> None:
     """Against SciPy's correlation, which names the same borders otherwise, and against differences."""
-    layer = ResidualCnn(space, "", channels=3, convolutions=3, borders=borders)
-    assert layer.input_shapes["conv2.weight"] == (3, 3, *[3] * len(space))
+    layer = ResidualCnn(space, "", channels=3, convolutions=3, kernel=kernel, borders=borders)
+    sides = (kernel,) * len(space) if isinstance(kernel, int) else kernel
+    assert layer.input_shapes["conv2.weight"] == (3, 3, *sides)
     weights = layer.initial_weights(torch.Generator().manual_seed(1), torch.float64, last=1.0)
     weights = {name: w + 0.1 * draw(7, *w.shape, dtype=torch.float64) for name, w in weights.items()}
     x = draw(1, 2, *space)
@@ -279,7 +282,7 @@ def test_any_shape_and_border_is_its_definition_and_has_its_derivatives(borders:
 
 @pytest.mark.parametrize("keywords", [
     {"size": (8, 9), "bound": 0.9}, {"size": (8, 8), "bound": 0.9, "borders": "zero"}, {"size": (8,)},
-    {"size": (8, 8, 8, 8)}, {"size": (2, 8, 8)},
+    {"size": (8, 8, 8, 8)}, {"size": (2, 8, 8)}, {"size": (8, 8), "kernel": (1, 3, 3)}, {"size": (8, 8), "kernel": (1, 2)},
 ])  # fmt: skip
 def test_shapes_that_cannot_be_are_refused(keywords: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as error:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tasks.mri.test_mri_task import experiment
 
-from ptychoui.bench.mri import greedy, lines, memory, prior, resident, volume
+from ptychoui.bench.mri import greedy, lines, memory, prior, resident, variants, volume
 from ptychoui.cli import main
 from ptychoui.errors import SettingsError
 from ptychoui.settings import to_toml
@@ -123,3 +123,16 @@ def test_resident_memory_is_read_after_every_step(monkeypatch: pytest.MonkeyPatc
     assert (found["steps"], found["first_bytes"], found["last_bytes"]) == (10, 100, 104)
     assert found["growth"] == pytest.approx(0.04) and found["spread"] == pytest.approx(0.3)
     assert "+4.00 %" in resident.table(found)
+
+
+def test_values_of_a_setting_are_compared_on_the_same_phantoms() -> None:
+    result = variants.run(small(network={"unrolls": 2}), "network.unrolls", ["2", "4"], [0, 1])
+    assert [(row["value"], row["seed"]) for row in result["rows"]] == [("2", 3), ("4", 3), ("2", 4), ("4", 4)]
+    assert all(row["certified"] == row["steps"] == 3 and row["memory_bytes"] > 0 for row in result["rows"])
+    said = variants.table(result)
+    assert "better than 2 by" in said and "6/6" in said
+    assert variants.varied(small(), "network.planes", "true").network.planes
+    assert variants.varied(small(), "network.mu", "0.5").network.mu == 0.5
+    for name, value in (("network.colour", "1"), ("nothing", "1"), ("network.unrolls", "many")):
+        with pytest.raises(SettingsError):
+            variants.varied(small(), name, value)
