@@ -76,7 +76,7 @@ def run(
                     certified += event.certificate.startswith("exact")
             seconds = (time.process_time() - began) / torch.get_num_threads()
             found = evaluate(trainer.task, trainer.network, trainer.parameters, trainer.task.held_out)
-            row = {
+            row: dict[str, Any] = {
                 "value": value, "seed": each.seed + seed, "errors": found["nrmse"].tolist(), "memory_bytes": memory,
                 "seconds": seconds, "steps": steps, "certified": certified,
             }  # fmt: skip
