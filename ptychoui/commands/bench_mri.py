@@ -32,6 +32,7 @@ def _add_memory(own: Any) -> None:
     parser.add_argument("--coils", type=whole(1), default=12)
     parser.add_argument("--channels", type=whole(1), default=64)
     parser.add_argument("--repeats", type=whole(1), default=2)
+    parser.add_argument("--inverse", action="store_true", help="also the strategy inverse on plain unrolls")
     add_threads(parser)
     add_json(parser)
     parser.set_defaults(run=_memory)
@@ -41,9 +42,8 @@ def _memory(arguments: argparse.Namespace) -> int:
     from ptychoui.bench.mri import memory
 
     use_threads(arguments)
-    result = memory.run(
-        arguments.unrolls, tuple(arguments.size), arguments.coils, arguments.channels, arguments.repeats, say
-    )
+    sizes = (tuple(arguments.size), arguments.coils, arguments.channels)
+    result = memory.run(arguments.unrolls, *sizes, arguments.repeats, arguments.inverse, say)
     return _shown(arguments, result, memory.table(result))
 
 

@@ -127,6 +127,7 @@ def run(
     coils: int = 12,
     channels: int = 64,
     repeats: int = 2,
+    inverse: bool = False,
     say: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Measure every strategy at every depth, store_all to `STORED_TO` unrolls only.
@@ -175,6 +176,7 @@ def run(
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
         "probe_s": probe_s,
         "rows": [asdict(row) for row in rows],
+        "inverse": inverse_rows(size, coils, channels) if inverse else [],
         "published": PUBLISHED,
     }
 
@@ -200,6 +202,36 @@ class _Passes:
         return seconds
 
 
+def inverse_rows(
+    size: tuple[int, ...], coils: int, channels: int, unrolls: int = 10, mus: Sequence[float] = (1.0, 0.05)
+) -> list[dict[str, Any]]:
+    """The strategy ``inverse`` on plain unrolls, each undone by its inverse to a tolerance, beside ``checkpoint``.
+
+    The inverse of data consistency divides what its solver left by mu: where that would drift too far states are kept.
+
+    Raises
+    ------
+    SettingsError
+        If the sizes do not fit.
+    """
+    rows = []
+    for mu in mus:
+        problem = make_slice(size, coils, channels, mu=mu, update="plain", unrolls=unrolls)
+        chain, found = problem.chain(unrolls), {}
+        for name in ("checkpoint", "inverse"):
+            found[name] = _Passes(problem, chain, name)
+            found[name].run()
+        apart = max(
+            float((found["inverse"].gradients[key] - each).norm() / each.norm())
+            for key, each in found["checkpoint"].gradients.items()
+        )
+        kept, said = found["inverse"].checkpoints, found["inverse"].certificate
+        rows.append(
+            {"mu": mu, "unrolls": unrolls, "checkpoints": kept, "certificate": said, "gradient_deviation": apart}
+        )
+    return rows
+
+
 def line_of(row: Row) -> str:
     """A row as text."""
     equal = {None: "", True: "bit-equal", False: "NOT equal"}[row.equal]
@@ -219,7 +251,12 @@ def table(result: dict[str, Any]) -> str:
     ]
     rows = [Row(**{**row, "seconds": tuple(row["seconds"])}) for row in result["rows"]]
     lines += [line_of(row) for row in rows]
-    return "\n".join([*lines, *ratios(rows), result["published"]])
+    inverse = [
+        f"inverse, {row['unrolls']} plain unrolls, mu = {row['mu']:g}: {row['certificate']}, {row['checkpoints']} "
+        f"states kept, derivatives {row['gradient_deviation']:.1e} off"
+        for row in result["inverse"]
+    ]
+    return "\n".join([*lines, *ratios(rows), *inverse, result["published"]])
 
 
 def ratios(rows: Sequence[Row]) -> list[str]:

@@ -24,7 +24,9 @@ def small(**sections: Any) -> Any:
 
 
 def test_memory_of_strategies_is_metered_and_gradients_are_equal() -> None:
-    result = memory.run((2, 4), (40, 32), 3, 6, repeats=1)
+    result = memory.run((2, 4), (40, 32), 3, 6, repeats=1, inverse=True)
+    one, faint = result["inverse"]
+    assert one["mu"] == 1.0 and one["gradient_deviation"] < 0.02 and one["checkpoints"] <= faint["checkpoints"] <= 10
     rows = {(row["strategy"], row["unrolls"]): row for row in result["rows"]}
     assert len(rows) == 6 and all(row["equal"] is not False for row in rows.values())
     assert rows["store_all", 4]["peak_bytes"] > 1.5 * rows["store_all", 2]["peak_bytes"]
