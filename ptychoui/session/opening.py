@@ -31,6 +31,7 @@ from ptychoui.settings import (
     FpmExperiment,
     Geometry,
     Images,
+    MriExperiment,
     for_microscopes,
     load_experiment,
     read_toml,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport
 
 DEMO = "first_light.toml"
+MRI_EXAMPLE = "mri_2d.toml"
 FIELDS = {
     "microscope.objective_na": "objective NA",
     "microscope.camera_pixel_um": "camera pixel",
@@ -330,6 +332,14 @@ def demo_experiment() -> FpmExperiment:
         return for_microscopes(load_experiment(path))
     plain: dict[str, Any] = {"name": "first light"}
     return FpmExperiment(**plain)
+
+
+def mri_example() -> MriExperiment:
+    """The experiment behind *Open MRI example*."""
+    path = resources() / "experiments" / MRI_EXAMPLE
+    found = load_experiment(path) if path.exists() else None
+    plain: dict[str, Any] = {"name": "mri 2d"}
+    return found if isinstance(found, MriExperiment) else MriExperiment(**plain)
 
 
 def _open_dataset(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:

@@ -158,7 +158,7 @@ class Trainer(Generic[T]):
 
     def _judge(self) -> Iterator[Event]:
         """Hold what was learned against what is known, once the last step is done."""
-        self.control.now("comparing with designs that are known")
+        self.control.now("comparing with what is known")
         self.verdict = self.task.verdict(self.parameters, self._callback)
         if self.verdict is None:
             return

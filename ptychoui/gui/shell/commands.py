@@ -37,7 +37,7 @@ _ROWS = (
         icon="open",
         shortcut="Ctrl+O",
         short="Open",
-        tip="Open an LED stack, a training set, a reconstruction, an experiment or a geometry file",
+        tip="Open an LED stack, k-space, a training set, a reconstruction, an experiment or a geometry file",
     ),
     Command(
         key="open_folder",
@@ -61,13 +61,20 @@ _ROWS = (
         tip="Open the small training set that comes with the program",
     ),
     Command(
+        key="mri_example",
+        text="Open &MRI example",
+        method="open_mri_example",
+        icon="sample",
+        tip="Open an experiment that learns to reconstruct simulated multi-channel MRI",
+    ),
+    Command(
         key="demo",
         text="Start &demo",
         method="start_demo",
         icon="demo",
         short="Start demo",
         shortcut="Ctrl+D",
-        tip="Load the sample experiment and train it: patterns within seconds",
+        tip="Load the sample experiment of patterns and train it: patterns within seconds",
     ),
     Command(
         key="save",
@@ -258,6 +265,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "",
         "sample_stack",
         "sample_objects",
+        "mri_example",
         "demo",
         "",
         "save",

@@ -169,6 +169,13 @@ class Opening(Editing):
         if not self._refuse_while_running():
             self.open_experiment(experiment_on(name))
 
+    def open_example(self, made: Callable[[], Experiment]) -> None:
+        """Open an experiment that comes with the program; it has no file of its own yet."""
+        try:
+            self.open_experiment(made())
+        except PtychouiError as error:
+            self.say("error", error.message, error.hint)
+
     def _take_opened(self, opened: Opened) -> None:
         document = self.document
         if isinstance(opened, OpenedExperiment):

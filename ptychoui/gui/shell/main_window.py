@@ -18,12 +18,13 @@ from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import RecoveryQuestion, UnfinishedQuestion
 from ptychoui.gui.shell.job_kinds import JOB_KINDS
-from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar, set_icons
+from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar, set_icons, speak_of_kind
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.window_commands import WindowCommands
 from ptychoui.gui.shell.work_dialog import WorkDialog
 from ptychoui.gui.stack.axes_dialog import AxesDialog
+from ptychoui.gui.training.kinds import panels_of
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.number_boxes import commit_typing
 from ptychoui.session.assessment import Assessment
@@ -126,6 +127,9 @@ class MainWindow(WindowCommands):
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
         if what == "all":
+            own = panels_of(document.experiment)
+            speak_of_kind(self.actions_by_key, own)
+            panels.progress.use_words(own.words)
             panels.show_page(document)
             panels.view.start_over()
             panels.view.show_run(document.history)
@@ -222,7 +226,7 @@ class MainWindow(WindowCommands):
             size = (begun.size_px if begun is not None else USUAL_SIZE_PX) // 2
             toast.offer("Halve the square", lambda: self._edit_plan("size_px", max(16, size)))
             return
-        exact = self.document.fpm is not None and self.document.fpm.network.update == "heavy_ball"
+        exact = getattr(getattr(experiment, "network", None), "update", "") == "heavy_ball"
         if experiment.engine.strategy != "reversible" and exact:
             toast.offer("Use reversible", lambda: edit("engine.strategy", "reversible"))
         elif (batch := experiment.training.batch) > 1:
@@ -274,9 +278,11 @@ class MainWindow(WindowCommands):
         a["stop"].setEnabled(state.active and state is not RunState.STOPPING)
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
         folder = document.run_folder
-        a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
-        a["export"].setEnabled(document.geometry is not None or document.history.result is not None)
-        for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "demo"):
+        has_run = folder is not None and (folder / "run.json").exists()
+        a["resume"].setEnabled(idle and has_run)
+        learned = document.history.result is not None or (idle and has_run and document.fpm is None)
+        a["export"].setEnabled(document.geometry is not None or learned)
+        for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "mri_example", "demo"):
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))
         a["redo"].setEnabled(idle and bool(document.redo_label))

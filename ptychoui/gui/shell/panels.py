@@ -135,7 +135,8 @@ class Panels:
         self._show_kind(document)
         microscope = document.fpm is not None
         nothing = microscope and document.dataset is None and document.history.step == 0 and opened is None
-        self.tabs.setTabEnabled(self.tabs.indexOf(self.stack), microscope)
+        for page in (self.stack, self.result):
+            self.tabs.setTabVisible(self.tabs.indexOf(page), microscope)
         if not microscope:
             self.tabs.setCurrentWidget(self._views_of_kinds)
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from ptychoui.gui.shell.dialogs import Files, ResultQuestion, ShortcutList, Unsa
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.session.document import Document
+from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
+from ptychoui.session.runs import learned_in
 from ptychoui.session.stack_run import save_report
 from ptychoui.training.results import LearnedArrays
 
@@ -129,6 +132,11 @@ class WindowCommands(QMainWindow):
         if self.may_replace():
             self.controller.start_demo()
 
+    def open_mri_example(self) -> None:
+        """Open the example of multi-channel MRI."""
+        if self.may_replace():
+            self.controller.open_example(mri_example)
+
     def save(self) -> bool:
         """Save the experiment; asks for a name if it has none."""
         return self._save(self.document.path) if self.document.path else self.save_as()
@@ -172,9 +180,14 @@ class WindowCommands(QMainWindow):
         from ptychoui.export.formats import export_patterns
         from ptychoui.gui.training.export_dialog import ExportDialog
 
-        result = self.document.history.result
+        result, folder = self.document.history.result, self.document.run_folder
         if isinstance(result, LearnedArrays):
             self._export_arrays(result)
+            return
+        if self.document.fpm is None and folder is not None:
+            # A run that was opened: what it learned lies in its folder.
+            read = partial(learned_in, folder)
+            self.controller.desk.submit("result", read, self._export_arrays, "Reading the run…")
             return
         try:
             patterns = self.document.patterns()
