@@ -25,6 +25,7 @@ from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
 from ptychoui.paths import data_file, resources
 from ptychoui.session.filled_in import filled_in
+from ptychoui.session.kspace_shown import OpenedKSpace, open_k_space
 from ptychoui.settings import (
     DataSource,
     Experiment,
@@ -182,7 +183,7 @@ class OpenedReconstruction:
     report: StackReport
 
 
-Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction
+Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction | OpenedKSpace
 
 
 def open_or_ask(
@@ -271,11 +272,14 @@ def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:
         if "microscope" in table and "array" in table:
             return OpenedGeometry(load_whole_geometry(path), path, "images" in table)
         return OpenedExperiment(load_experiment(path), path)
+    from ptychoui.data.formats.open_kspace import is_kspace
     from ptychoui.data.results import is_reconstruction
     from ptychoui.session.stored_report import open_report
 
     if is_reconstruction(path):
         return OpenedReconstruction(open_report(path))
+    if is_kspace(path):
+        return open_k_space(path)
     dataset = _open_dataset(path, given)
     said = given is not None and not (isinstance(given, PartialGeometry) and not given.values)
     return OpenedData(dataset, str(path), dataset.geometry if said else None, _images_of(given))

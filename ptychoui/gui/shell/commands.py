@@ -61,6 +61,12 @@ _ROWS = (
         tip="Open the small training set that comes with the program",
     ),
     Command(
+        key="sample_k_space",
+        text="Open sample &k-space",
+        method="open_sample_k_space",
+        tip="Open the small file of multi-channel k-space that comes with the program",
+    ),
+    Command(
         key="mri_example",
         text="Open &MRI example",
         method="open_mri_example",
@@ -265,6 +271,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "",
         "sample_stack",
         "sample_objects",
+        "sample_k_space",
         "mri_example",
         "demo",
         "",
@@ -332,3 +339,8 @@ TOOLBAR = (
     "auto_contrast",
     "theme",
 )
+
+OPENING = (
+    "profile", "open", "open_folder", "sample_stack", "sample_objects", "sample_k_space", "mri_example", "demo",
+)  # fmt: skip
+"""What cannot be done while a run is active, since something else would be open afterwards."""

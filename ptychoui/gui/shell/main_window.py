@@ -15,6 +15,7 @@ from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.look import theme
 from ptychoui.gui.shell import dialogs
+from ptychoui.gui.shell.commands import OPENING
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import RecoveryQuestion, UnfinishedQuestion
 from ptychoui.gui.shell.job_kinds import JOB_KINDS
@@ -76,6 +77,8 @@ class MainWindow(WindowCommands):
         c.document_changed.connect(self._show_document)
         c.run_changed.connect(self._show_run)
         c.reconstruction_changed.connect(self._show_reconstruction)
+        c.maps_found.connect(p.k_space.show_maps)
+        p.k_space.example_wanted.connect(c.show_k_space)
         c.forecast.connect(p.stack_run.show_forecast)
         c.pictured.connect(self._show_picture)
         c.state_changed.connect(self._show_state)
@@ -126,6 +129,8 @@ class MainWindow(WindowCommands):
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
+            if panels.k_space.shown is not document.k_space:
+                panels.k_space.show_example(document.k_space)
         if what == "all":
             own = panels_of(document.experiment)
             speak_of_kind(self.actions_by_key, own)
@@ -282,7 +287,7 @@ class MainWindow(WindowCommands):
         a["resume"].setEnabled(idle and has_run)
         learned = document.history.result is not None or (idle and has_run and document.fpm is None)
         a["export"].setEnabled(document.geometry is not None or learned)
-        for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "mri_example", "demo"):
+        for key in OPENING:
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))
         a["redo"].setEnabled(idle and bool(document.redo_label))

@@ -25,6 +25,7 @@ from ptychoui.gui.stack.reconstruct_dock import ReconstructPanel
 from ptychoui.gui.stack.result_view import ResultView
 from ptychoui.gui.stack.stack_view import StackView
 from ptychoui.gui.training.kinds import MICROSCOPE_DOCKS, TrainingView, panels_of
+from ptychoui.gui.training.kspace_view import KSpaceView
 from ptychoui.gui.training.led_dock import LedPanel
 from ptychoui.gui.training.progress_dock import ProgressPanel
 from ptychoui.gui.training.run_dock import RunPanel
@@ -50,10 +51,12 @@ class Panels:
         self._views_of_kinds.addWidget(self.reconstruction)
         self._hidden_for_kind: set[str] = set()
         self.stack = StackView()
+        self.k_space = KSpaceView()
         self.result = ResultView(actions["frc"])
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.stack, "Data")
+        self.tabs.addTab(self.k_space, "K-space")
         self.tabs.addTab(self.result, "Reconstruction")
         self.tabs.addTab(self._views_of_kinds, "Training")
         self.central = QStackedWidget()
@@ -87,7 +90,7 @@ class Panels:
             for widget in (self.busy_text, self.busy, self.state):
                 status.addPermanentWidget(widget)
         self.show_busy("")
-        for view in (self.reconstruction, self.result, self.stack, self.leds):
+        for view in (self.reconstruction, self.result, self.stack, self.k_space, self.leds):
             view.hover_text.connect(self.say)
 
     def arrange(self) -> None:
@@ -124,10 +127,10 @@ class Panels:
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
 
-    def image_view(self) -> TrainingView | StackView | ResultView:
+    def image_view(self) -> TrainingView | StackView | ResultView | KSpaceView:
         """The view that is in front."""
         front = self.tabs.currentWidget()
-        return front if isinstance(front, (StackView, ResultView)) else self.view
+        return front if isinstance(front, (StackView, ResultView, KSpaceView)) else self.view
 
     def show_page(self, document: Document) -> None:
         """Welcome while nothing is open; data in front until there is a reconstruction."""
@@ -137,8 +140,10 @@ class Panels:
         nothing = microscope and document.dataset is None and document.history.step == 0 and opened is None
         for page in (self.stack, self.result):
             self.tabs.setTabVisible(self.tabs.indexOf(page), microscope)
+        self.tabs.setTabVisible(self.tabs.indexOf(self.k_space), document.k_space is not None)
         if not microscope:
-            self.tabs.setCurrentWidget(self._views_of_kinds)
+            read = document.k_space is not None and document.history.step == 0
+            self.tabs.setCurrentWidget(self.k_space if read else self._views_of_kinds)
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
         if document.history.snapshot is None and document.dataset is not None:
             self.tabs.setCurrentWidget(self.stack)
@@ -218,6 +223,7 @@ class Panels:
             *self._views.values(),
             self.result,
             self.stack,
+            self.k_space,
             self.leds,
             self.geometry,
             self.progress,

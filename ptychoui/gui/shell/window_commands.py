@@ -18,6 +18,7 @@ from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
+from ptychoui.paths import sample_data
 from ptychoui.session.document import Document
 from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
@@ -99,7 +100,7 @@ class WindowCommands(QMainWindow):
         """Name the document in the title bar."""
         document = self.document
         name = document.path.name if document.path else document.experiment.name
-        data = data_name(document.dataset)
+        data = data_name(document.dataset) if document.k_space is None else document.k_space.file_name
         self.setWindowTitle(f"{name}[*] – {data} – ptychoui" if data else f"{name}[*] – ptychoui")
         self.setWindowModified(document.dirty)
 
@@ -131,6 +132,10 @@ class WindowCommands(QMainWindow):
         """Load the sample experiment and train it."""
         if self.may_replace():
             self.controller.start_demo()
+
+    def open_sample_k_space(self) -> None:
+        """Open the sample of k-space."""
+        self.open_path(str(sample_data() / "heads.kspace.h5"))
 
     def open_mri_example(self) -> None:
         """Open the example of multi-channel MRI."""
