@@ -19,13 +19,12 @@ from ptychoui.gui.shell.commands import OPENING
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import RecoveryQuestion, UnfinishedQuestion
 from ptychoui.gui.shell.job_kinds import JOB_KINDS
-from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar, set_icons, speak_of_kind
+from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar, set_icons
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.window_commands import WindowCommands
 from ptychoui.gui.shell.work_dialog import WorkDialog
 from ptychoui.gui.stack.axes_dialog import AxesDialog
-from ptychoui.gui.training.kinds import panels_of
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.number_boxes import commit_typing
 from ptychoui.session.assessment import Assessment
@@ -129,12 +128,8 @@ class MainWindow(WindowCommands):
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
-            if panels.k_space.shown is not document.k_space:
-                panels.k_space.show_example(document.k_space)
+            panels.k_space.show_example(document.k_space)
         if what == "all":
-            own = panels_of(document.experiment)
-            speak_of_kind(self.actions_by_key, own)
-            panels.progress.use_words(own.words)
             panels.show_page(document)
             panels.view.start_over()
             panels.view.show_run(document.history)

@@ -18,6 +18,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.shell.job_kinds import JOB_KINDS, Task
+from ptychoui.gui.shell.menus import speak_of_kind
 from ptychoui.gui.shell.messages import MessageList, Toast
 from ptychoui.gui.shell.welcome import Welcome
 from ptychoui.gui.stack.geometry_dock import GeometryPanel
@@ -41,7 +42,7 @@ class Panels:
     """All widgets of a window, made once."""
 
     def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
-        self._window = window
+        self._window, self._actions = window, actions
         self._was_active = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
@@ -160,6 +161,8 @@ class Panels:
             self._views_of_kinds.addWidget(self._views[kind])
         self.view = self._views[kind]
         self._views_of_kinds.setCurrentWidget(self.view)
+        speak_of_kind(self._actions, own)
+        self.progress.use_words(own.words)
         for key in MICROSCOPE_DOCKS:
             dock, toggle = self.docks[key], self.docks[key].toggleViewAction()
             if key not in own.docks and not dock.isHidden():

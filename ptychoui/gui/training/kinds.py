@@ -15,7 +15,7 @@ from ptychoui.gui.training.mri_view import MriView
 from ptychoui.gui.training.pictures_view import PicturesView
 from ptychoui.gui.training.training_view import ReconstructionView
 from ptychoui.gui.widgets.fields import Field
-from ptychoui.settings import Experiment
+from ptychoui.settings import Experiment, MriExperiment
 
 TrainingView = ReconstructionView | PicturesView | MriView
 
@@ -145,6 +145,17 @@ MRI_SIMULATED = frozenset(
 )
 """Settings of simulated k-space: a file has its own."""
 
+MRI_DRAWN = frozenset({"sampling.acceleration", "sampling.calibration", "sampling.redraw", "sampling.learn"})
+"""Settings of patterns that are drawn: what was measured has its own."""
+
+
+def hidden_of_mri(experiment: Experiment) -> frozenset[str]:
+    """Fields that say nothing of an experiment."""
+    if not isinstance(experiment, MriExperiment):
+        return frozenset()
+    hidden = MRI_SIMULATED if experiment.data.path else frozenset()
+    return hidden | (MRI_DRAWN if experiment.sampling.pattern == "measured" else frozenset())
+
 
 def common_fields(batch: str) -> tuple[Field, ...]:
     """Settings that every kind has; ``batch`` is what the number of examples of a step is called."""
@@ -247,25 +258,20 @@ class KindPanels:
         Makes the view of a run.
     words
         What things are called.
-    of_simulation
-        Fields that are shown only while no file of data is named.
+    hidden
+        Fields that say nothing of an experiment as it is.
     """
 
     fields: tuple[Field, ...]
     docks: frozenset[str] = frozenset()
     view: Callable[[], TrainingView] = PicturesView
     words: KindWords = KindWords()
-    of_simulation: frozenset[str] = frozenset()
+    hidden: Callable[[Experiment], frozenset[str]] = lambda _experiment: frozenset()
 
     @property
     def all_fields(self) -> tuple[Field, ...]:
         """Settings of the kind, then those that every kind has."""
         return (*self.fields, *common_fields(self.words.batch))
-
-    def hidden_fields(self, experiment: Experiment) -> frozenset[str]:
-        """Fields that say nothing of this experiment."""
-        path = getattr(getattr(experiment, "data", None), "path", "")
-        return self.of_simulation if path else frozenset()
 
     def hides(self, command: str) -> bool:
         """Whether a command makes no sense."""
@@ -274,7 +280,7 @@ class KindPanels:
 
 KINDS: dict[str, KindPanels] = {
     "fpm": KindPanels(fields=FPM_FIELDS, docks=MICROSCOPE_DOCKS, view=ReconstructionView, words=FPM_WORDS),
-    "mri": KindPanels(fields=MRI_FIELDS, view=MriView, words=MRI_WORDS, of_simulation=MRI_SIMULATED),
+    "mri": KindPanels(fields=MRI_FIELDS, view=MriView, words=MRI_WORDS, hidden=hidden_of_mri),
 }
 
 

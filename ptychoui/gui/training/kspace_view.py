@@ -18,6 +18,9 @@ from ptychoui.gui.widgets.parts import Elided, gap_of, ink, note, sentence
 from ptychoui.session.kspace_shown import KSpaceShown, MapsShown
 from ptychoui.words import counted
 
+PANEL_ASPECT = 1.7
+"""Width by height of a panel."""
+
 BORDER = 1
 """Pixels between coils that are shown side by side."""
 
@@ -58,12 +61,8 @@ class KSpaceView(QWidget):
         grid.setSpacing(gap)
         for place, panel in enumerate(self.panels):
             grid.addWidget(panel, 2 * (place // 2), place % 2)
-        grid.addWidget(self.contrast, 1, 0)
-        grid.addWidget(self.coil_contrast, 3, 0)
-        maps = QHBoxLayout()
-        maps.addWidget(self.phase)
-        maps.addStretch(1)
-        grid.addLayout(maps, 3, 1)
+        grid.addWidget(self.contrast, 1, 0, 1, 2)
+        grid.addWidget(self.coil_contrast, 3, 0, 1, 2)
         for row in (0, 2):
             grid.setRowStretch(row, 1)
         for column in (0, 1):
@@ -72,6 +71,7 @@ class KSpaceView(QWidget):
         line.setSpacing(gap)
         line.addWidget(self.number)
         line.addWidget(self.caption, 1)
+        line.addWidget(self.phase)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(gap, gap, gap, gap)
         layout.setSpacing(gap)
@@ -100,7 +100,9 @@ class KSpaceView(QWidget):
         return self._shown
 
     def show_example(self, shown: KSpaceShown | None) -> None:
-        """Show an example; its maps come later."""
+        """Show an example, unless it is shown already; its maps come later."""
+        if shown is self._shown and shown is not None:
+            return
         before, self._shown, self._maps = self._shown, shown, None
         same_file = before is not None and shown is not None and before.path == shown.path
         if shown is None:
@@ -200,8 +202,9 @@ class KSpaceView(QWidget):
     def _coil_text(self, s: KSpaceShown, row: int, column: int) -> str:
         count, rows, columns = s.coils.shape
         (down, y), (along, x) = divmod(row, rows + BORDER), divmod(column, columns + BORDER)
-        coil = down * across(count) + along
-        if coil >= count or y >= rows or x >= columns:
+        wide = across(count, rows, columns)
+        coil = down * wide + along
+        if along >= wide or coil >= count or y >= rows or x >= columns:
             return ""
         text = f"coil {coil}   pixel ({y}, {x})   magnitude {s.coils[coil, y, x]:.4g}"
         if self._maps is not None:
@@ -210,15 +213,16 @@ class KSpaceView(QWidget):
         return text
 
 
-def across(count: int) -> int:
-    """Coils side by side in a row."""
-    return ceil(sqrt(count))
+def across(count: int, rows: int, columns: int) -> int:
+    """Coils side by side in a row, so that all together are about as wide as a panel of the window."""
+    wide = min(count, max(1, round(sqrt(count * PANEL_ASPECT * rows / columns))))
+    return ceil(count / ceil(count / wide))
 
 
 def side_by_side(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Images (image, row, column) in rows of a large one, `BORDER` pixels apart; what is left over is 0."""
     count, rows, columns = images.shape
-    wide = across(count)
+    wide = across(count, rows, columns)
     high = ceil(count / wide)
     tiled = np.zeros((high * (rows + BORDER) - BORDER, wide * (columns + BORDER) - BORDER), np.float32)
     for place, image in enumerate(images):

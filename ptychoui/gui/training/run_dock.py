@@ -67,7 +67,7 @@ class RunPanel(QWidget):
         experiment = document.experiment
         self.form = self._take_form(experiment)
         self.form.clear_errors()
-        hidden = panels_of(experiment).hidden_fields(experiment)
+        hidden = panels_of(experiment).hidden(experiment)
         self.form.show_fields([name for name in self.form.names if name not in hidden])
         self.form.set_values({name: value_of(experiment, name) for name in self.form.names})
 

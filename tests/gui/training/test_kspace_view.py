@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptychoui.gui.shell.main_window import MainWindow
-from ptychoui.gui.training.kspace_view import BORDER, side_by_side
+from ptychoui.gui.training.kspace_view import BORDER, across, side_by_side
 from ptychoui.paths import sample_data
 from ptychoui.session.worker import RunState
 from ptychoui.settings import MriExperiment, to_toml
@@ -98,7 +98,8 @@ def test_what_cannot_be_read_is_said_in_a_sentence(window: MainWindow, qtbot: An
 
 def test_images_lie_side_by_side() -> None:
     images = np.arange(5 * 2 * 3, dtype=np.float32).reshape(5, 2, 3)
-    tiled = side_by_side(images)
-    assert tiled.shape == (2 * 2 + BORDER, 3 * 3 + 2 * BORDER)
-    assert np.array_equal(tiled[:2, 4:7], images[1]) and np.array_equal(tiled[3:, :3], images[3])
-    assert not tiled[3:, 8:].any()
+    assert (across(5, 2, 3), across(1, 40, 4), across(8, 230, 180), across(3, 4, 100)) == (2, 1, 4, 1)
+    tiled = side_by_side(images.repeat(2, 1))
+    assert tiled.shape == (2 * 4 + BORDER, 3 * 3 + 2 * BORDER)
+    assert np.array_equal(tiled[0:4:2, 4:7], images[1]) and np.array_equal(tiled[5::2, :3], images[3])
+    assert not tiled[5:, 8:].any()

@@ -89,6 +89,11 @@ def test_what_a_file_states_is_not_asked(opened: MainWindow, tmp_path: Path) -> 
     data = opened.document.experiment.data.replace(path=str(tmp_path / "k.h5"))  # type: ignore[attr-defined]
     opened.controller.edit_experiment("path", opened.document.experiment.replace(data=data))
     assert form.editor("data.coils").isHidden() and not form.editor("data.maps").isHidden()
+    assert not form.editor("sampling.acceleration").isHidden()
+    form.edited.emit("sampling.pattern", "measured")
+    assert form.editor("sampling.acceleration").isHidden()
+    opened.undo()
+    assert not form.editor("sampling.acceleration").isHidden()
 
 
 def test_it_trains_pauses_goes_on_and_is_exported(
