@@ -27,6 +27,7 @@ from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
+from ptychoui.session.strategy_race import RaceHistory
 from ptychoui.session.undo import FloatArray, State, Undoable
 from ptychoui.settings import (
     DataSource,
@@ -64,6 +65,7 @@ class Document(Undoable):
         self.calibration = CalibrationHistory()
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
+        self.race = RaceHistory()
         self.frc = FrcHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None

@@ -170,6 +170,14 @@ _ROWS = (
         tip="Reconstruct two halves of the LEDs apart and show up to which resolution they agree",
     ),
     Command(
+        key="strategies",
+        text="Compare &gradient strategies…",
+        method="compare_strategies",
+        short="Strategies…",
+        shortcut="Ctrl+G",
+        tip="Run back-propagation, checkpoints and the reversible strategy side by side: same numbers, other memory",
+    ),
+    Command(
         key="save_result",
         text="Save recons&truction…",
         method="save_result",
@@ -298,6 +306,8 @@ MENUS: dict[str, tuple[str, ...]] = {
         "profile",
         "",
         "frc",
+        "",
+        "strategies",
     ),
     "&View": (
         "fit",

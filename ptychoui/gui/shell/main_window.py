@@ -219,7 +219,7 @@ class MainWindow(WindowCommands):
     def _offer_remedy(self, failed: Failed) -> None:
         """One click for the way out when memory has run out."""
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
-        if failed.kind != OUT_OF_MEMORY:
+        if failed.kind != OUT_OF_MEMORY or JOB_KINDS[self.controller.task].apart:
             return
         if self.controller.task != "training":
             begun = self.document.reconstruction.begun

@@ -188,18 +188,19 @@ class Panels:
 
     def show_state(self, state: RunState, task: Task = "training") -> None:
         """What is enabled while a run is active; the panel of the other task only waits."""
-        training = task == "training"
+        training, apart = task == "training", JOB_KINDS[task].apart
         other = RunState.IDLE
         self.run.show_state(state if training else other)
-        self.stack_run.show_state(other if training else state, task)
+        self.stack_run.show_state(other if training or apart else state, task)
         self.run.form.setEnabled(not state.active)
         self.stack_run.set_editable(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        self.state.setText((self.run if training else self.stack_run).state.text())
+        said = "Comparing strategies" if apart and state.active else ""
+        self.state.setText(said or (self.run if training else self.stack_run).state.text())
         # A run that is quick to begin is never seen starting.
         began, self._was_active = state.active and not self._was_active, state.active
-        if began:
+        if began and not apart:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
             page = JOB_KINDS[task].page
@@ -233,7 +234,8 @@ class Panels:
         ):
             view.use_colours()
         self.run.use_colours(state if task == "training" else RunState.IDLE)
-        self.stack_run.show_state(state if task != "training" else RunState.IDLE, task)
+        on_stack = task != "training" and not JOB_KINDS[task].apart
+        self.stack_run.show_state(state if on_stack else RunState.IDLE, task)
         self.toast.use_colours()
         for dock in self.docks.values():
             # Its buttons ask for their size once, and again when the style is another.

@@ -264,6 +264,12 @@ class WindowCommands(QMainWindow):
 
         ProfileGuide.start(self.controller, self)
 
+    def compare_strategies(self) -> None:
+        """Gradient strategies side by side on the open experiment."""
+        from ptychoui.gui.training.strategy_dialog import StrategyDialog
+
+        StrategyDialog.open_for(self.controller, self)
+
     def compare_halves(self) -> None:
         """Fourier ring correlation of two halves of the LEDs."""
         self.controller.compare_halves()
