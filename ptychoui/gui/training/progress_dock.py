@@ -12,7 +12,7 @@ from ptychoui.gui.look.theme import colours
 from ptychoui.gui.training.kinds import FPM_WORDS, KindWords
 from ptychoui.gui.widgets.loss_plot import LossPlot
 from ptychoui.gui.widgets.memory_bars import MemoryBars
-from ptychoui.gui.widgets.parts import Yielding, ink
+from ptychoui.gui.widgets.parts import Elided, Yielding, ink
 from ptychoui.gui.widgets.residual_plot import ResidualPlot
 from ptychoui.session.history import RunHistory
 from ptychoui.session.stack_run import StackHistory
@@ -31,9 +31,7 @@ class ProgressPanel(QWidget):
         self.score.setWordWrap(True)
         self.score.setTextFormat(Qt.TextFormat.PlainText)
         self._words = FPM_WORDS
-        self.further = QLabel()
-        self.further.setWordWrap(True)
-        self.further.setTextFormat(Qt.TextFormat.PlainText)
+        self.further = Elided()
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
         self.verdict.setTextFormat(Qt.TextFormat.PlainText)
@@ -80,7 +78,6 @@ class ProgressPanel(QWidget):
         """Take the words of a kind of experiment."""
         self._words = words
         self.score.setToolTip(words.score)
-        self.further.setToolTip(words.score)
 
     def show_history(self, history: RunHistory) -> None:
         """Show a run."""
@@ -119,7 +116,8 @@ class ProgressPanel(QWidget):
             empty = f", no better than an empty picture ({worthless:g})" if history.shows_nothing else ""
             self.score.setText(f"Held-out {history.metrics[0].label} {history.score(last):.3f}{gain}{empty}")
         further = "" if last is None else ", ".join(_further(history.metrics[1:], last.scores))
-        self.further.setText(further[:1].upper() + further[1:])
+        further = further[:1].upper() + further[1:]
+        self.further.say(further, f"{further}\n{self._words.score}")
         self.further.setVisible(bool(further))
         sentence, self._learned = history.recommendation
         # The evidence is as long as all the rest of the panel: it is under the mouse, and in the report.

@@ -116,7 +116,7 @@ def test_it_trains_pauses_goes_on_and_is_exported(
     assert tuple(shown["reconstructed"]) == tuple(shown["truth"]) == tuple(shown["zero_filled"])
     assert tuple(shown["error"]) != tuple(shown["truth"])
     assert progress.score.text().startswith("Held-out error 0.")
-    assert "Peak signal to noise" in progress.further.text() and "dB" in progress.further.text()
+    assert "Peak signal to noise" in progress.further.whole and "dB" in progress.further.whole
     assert "bit for bit" in progress.certificate.text()
     window.stop()
     qtbot.waitUntil(lambda: window.controller.state is RunState.STOPPED, timeout=LONG)
@@ -203,6 +203,15 @@ def test_images_are_zoomed_together_and_the_samples_are_not(view: MriView) -> No
     assert levels("error") != (0.2, 0.7) and levels("sampled") == (0, 1)
     view.fit()
     assert p["truth"].view.viewRect().width() > 12
+
+
+def test_every_image_fills_its_own_panel(view: MriView) -> None:
+    """The reconstruction's panel has other proportions than the small ones."""
+    view.resize(1500, 500)
+    view.show_snapshot(snapshot("2d", (16, 12)))
+    for name in ("truth", "zero_filled", "error", "reconstructed"):
+        seen = view.panels[name].view.viewRect()
+        assert min(seen.width() / 12, seen.height() / 16) < 1.05, name
 
 
 def test_what_the_cursor_is_on_is_said(view: MriView) -> None:
