@@ -209,7 +209,7 @@ class RaceHistory:
         ratio = measured[most] / measured[least]
         text = f"{TITLES[least]} took {ratio:.3g} times less memory than {TITLES[most].lower()}"
         slow, fast = self.step_seconds(least), self.step_seconds(most)
-        return text if slow is None or fast is None else f"{text}, in {slow / fast:.2f} times its time"
+        return text if slow is None or fast is None else f"{text}, in {slow / fast:.2f} times the time"
 
 
 def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:

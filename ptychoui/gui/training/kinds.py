@@ -108,7 +108,7 @@ MRI_FIELDS = (
         name="network.order",
         label="Order",
         kind="choice",
-        choices=(("modl", "Network first (MoDL)"), ("hqs", "Data first (HQS)")),
+        choices=(("modl", "MoDL"), ("hqs", "HQS")),
     ),
     Field(
         name="network.update",

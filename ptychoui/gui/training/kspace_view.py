@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, QW
 
 from ptychoui.gui.look.luts import lut
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.training.mri_view import SAMPLED_WHITE
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.image_panel import ImagePanel
 from ptychoui.gui.widgets.number_boxes import CountBox
@@ -83,7 +84,7 @@ class KSpaceView(QWidget):
             panel.set_limits(bar.low, bar.high)
             bar.changed.connect(panel.set_limits)
             bar.lut_changed.connect(panel.set_lut)
-        self.sampled.set_limits(0.0, 1.0)
+        self.sampled.set_limits(0.0, SAMPLED_WHITE)
         self.maps.note = "not estimated"
         self.phase.toggled.connect(lambda _: self._draw_maps())
         self.number.valueChanged.connect(lambda number: self.example_wanted.emit(number - 1))

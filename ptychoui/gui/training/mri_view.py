@@ -17,6 +17,9 @@ from ptychoui.training.events import Snapshot
 LARGE, SMALL = 8, 5
 """Shares of the width and the height of the reconstruction and of the others."""
 
+SAMPLED_WHITE = 1.2
+"""Upper limit of pictures of samples: those measured are light grey, to be seen on white as well."""
+
 
 class MriView(QWidget):
     """What the present weights make of an example that was not trained on.
@@ -78,7 +81,7 @@ class MriView(QWidget):
                 p[name].set_limits(bar.low, bar.high)
                 bar.changed.connect(p[name].set_limits)
                 bar.lut_changed.connect(p[name].set_lut)
-        p["sampled"].set_limits(0.0, 1.0)
+        p["sampled"].set_limits(0.0, SAMPLED_WHITE)
         self._linked = (
             tuple(p[name] for name in ("reconstructed", "zero_filled", "truth", "error")),
             (p["over_time"], p["true_over_time"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QSize, Qt
-from PyQt6.QtGui import QFont
+from PyQt6.QtGui import QFont, QResizeEvent
 from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.errors import PtychouiError
@@ -14,7 +14,7 @@ from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.work_dialog import WorkDialog, button
 from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.gui.widgets.number_boxes import CountBox
-from ptychoui.gui.widgets.parts import gap_of, ink, sentence
+from ptychoui.gui.widgets.parts import by_font, gap_of, ink, sentence
 from ptychoui.gui.widgets.strategy_bars import TONES, StrategyBar, StrategyBars
 from ptychoui.session.strategy_race import KEEPS, TITLES, RaceHistory, RacePlan
 from ptychoui.session.worker import RunState
@@ -22,6 +22,12 @@ from ptychoui.training.events import Stopped
 
 WIDTHS = {"store_all": 14, "checkpoint": 8, "reversible": 3}
 """Widths of the curves: each is seen though the next lies on it."""
+
+LEAST_LINES = 34
+"""Lines of text that the dialog is high at least."""
+
+LEGEND_LINES = 14
+"""Lines of text that the plot is high at least where it has a legend."""
 
 LARGE, VERDICT = 1.25, 1.6
 """Text of the plot and of the verdict, in units of the usual one."""
@@ -42,6 +48,7 @@ class RacePlot(LogPlot):
         self.legend = item.addLegend(offset=(-12, 12), labelTextSize=f"{self.font().pointSizeF() * LARGE:.1f}pt")
         self.curves = {name: item.plot([], [], name=title) for name, title in TITLES.items()}
         self._history = RaceHistory()
+        item.enableAutoRange(x=False, y=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
@@ -51,11 +58,14 @@ class RacePlot(LogPlot):
         """Half of a screen."""
         return QSize(70 * self.fontMetrics().averageCharWidth(), 21 * self.fontMetrics().height())
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """There may be room for a legend now, or none."""
+        super().resizeEvent(event)
+        self._draw()
+
     def show_history(self, history: RaceHistory) -> None:
         """Draw what is new."""
-        if history is not self._history:
-            self._history = history
-            self.plot.enableAutoRange()
+        self._history = history
         if self.isVisible():
             self._draw()
 
@@ -65,18 +75,22 @@ class RacePlot(LogPlot):
         dress_axes(self.plot)
         for name, curve in self.curves.items():
             curve.setPen(pg.mkPen(getattr(c, TONES[name]), width=WIDTHS[name]))
-        self.legend.setBrush(pg.mkBrush(c.plot))
+        self.legend.setBrush(None)
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
 
     def _draw(self) -> None:
         drawn = 0
+        begun = self._history.begun
+        # All steps from the start: what is drawn does not move while people look at it.
+        self.plot.setXRange(1, 20 if begun is None else begun.steps, padding=0.02)
         for name, curve in self.curves.items():
             points = self._history.losses.get(name)
             drawn = max(drawn, 0 if points is None else len(points))
             x, y = (points.x, np.maximum(points.y, 1e-300)) if points is not None else ([], [])
             curve.setData(x, y)
-        self.legend.setVisible(drawn > 0)
+        # In a small dialog it would hide the curves; the bars beside them have the same colours and names.
+        self.legend.setVisible(drawn > 0 and self.height() > LEGEND_LINES * self.fontMetrics().height())
         number_axes(self.plot, drawn > 0)
 
 
@@ -110,6 +124,8 @@ class StrategyDialog(WorkDialog):
         self.halt = button("Stop", "Give the comparison up at the next layer")
         self.plot, self.bars = RacePlot(self), StrategyBars(self)
         self.bars.setToolTip(MEASURED)
+        for part in (self.plot, self.bars):
+            by_font(part, lambda part: part.setMinimumSize(part.minimumSizeHint()))
         self.verdict, self.saving = QLabel(), QLabel()
         self.problem, self.how = QLabel(), QLabel(MEASURED)
         for label in (self.verdict, self.saving, self.problem, self.how):
@@ -148,6 +164,8 @@ class StrategyDialog(WorkDialog):
         layout.addWidget(self.how)
         self.begin.clicked.connect(self.start)
         self.halt.clicked.connect(controller.stop)
+        # Wrapped labels say too little of their height to the layout.
+        by_font(self, lambda dialog: dialog.setMinimumHeight(LEAST_LINES * dialog.fontMetrics().height()))
         # As large as the window: it is made to be shown.
         self.resize((parent.size() * 0.94).expandedTo(self.minimumSizeHint()))
         self.use_colours()
@@ -194,8 +212,7 @@ class StrategyDialog(WorkDialog):
         self.verdict.setVisible(bool(history.verdict))
         self.saving.setText(sentence(history.saving))
         self.saving.setVisible(bool(history.saving))
-        agree = history.agreement is None or history.agreement.equal
-        ink(self.verdict, colours().good if agree else colours().warning)
+        self._ink()
         if history.end is not None:
             self.say_end(history.end)
         if isinstance(history.end, Stopped) and begun is not None:
@@ -213,8 +230,14 @@ class StrategyDialog(WorkDialog):
         self.plot.use_colours()
         ink(self.problem, colours().muted)
         ink(self.how, colours().muted)
+        self._ink()
         self.bars.update()
         self.update()
+
+    def _ink(self) -> None:
+        agreement = self._history.agreement
+        agree = agreement is None or agreement.equal
+        ink(self.verdict, colours().good if agree else colours().warning)
 
     @property
     def _experiment(self) -> object:

@@ -60,7 +60,7 @@ class LossPlot(LogPlot):
         self.held_out.setPen(pg.mkPen(c.second, width=1))
         self.held_out.setSymbolBrush(c.second)
         self.held_out.setSymbolPen(None)
-        self.legend.setBrush(pg.mkBrush(c.plot))
+        self.legend.setBrush(None)
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
 

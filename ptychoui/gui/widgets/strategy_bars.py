@@ -108,7 +108,7 @@ class StrategyBars(QWidget):
         painter.setPen(QColor(c.muted))
         painter.drawText(QRectF(area.left(), under, area.width(), low), int(Qt.AlignmentFlag.AlignRight), known)
         painter.drawText(QRectF(area.left(), under, area.width(), low), int(Qt.AlignmentFlag.AlignLeft), bar.keeps)
-        thick = min(1.1 * scale * line, max(0.4 * line, area.bottom() - under - 2 * low - 3 * gap))
+        thick = min(2.2 * scale * line, max(0.4 * line, area.bottom() - under - 2 * low - 3 * gap))
         track = QRectF(area.left(), under + low + gap, area.width(), thick)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(c.raised))
