@@ -15,7 +15,9 @@ def add_commands(commands: Any) -> None:
     """Add the commands of this module, each with its words, to the parser of ``ptychoui``."""
     parser = commands.add_parser("gui", help="open the window (without a screen: run the demo headless)")
     parser.add_argument(
-        "file", nargs="?", help="a stack, a training set, a reconstruction, an experiment, a geometry or a run folder"
+        "file",
+        nargs="?",
+        help="a stack, k-space, a training set, a reconstruction, an experiment, a geometry or a run folder",
     )
     parser.add_argument("--demo", action="store_true", help="start learning on the sample data at once")
     parser.add_argument("--reset-layout", action="store_true", help="forget where the docks were")

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 LONGEST_S = 300.0
 
 
-def make(folder: Path) -> list[Path]:
-    """Write one PNG per state and return their paths."""
+def make(folder: Path, mri_alone: bool = False) -> list[Path]:
+    """Write one PNG per state and return their paths; ``mri_alone`` leaves all others out."""
     from PyQt6.QtWidgets import QApplication
 
     from ptychoui.gui.look import theme
+    from ptychoui.gui.screenshots_mri import pictures_of_mri
     from ptychoui.gui.shell import app as application
     from ptychoui.gui.shell.main_window import MainWindow
     from ptychoui.gui.stack.orientation_dialog import OrientationDialog
@@ -74,6 +75,12 @@ def make(folder: Path) -> list[Path]:
         return not window.controller.state.active
 
     shoot("empty")
+    pictures_of_mri(window, until, shoot)
+    if mri_alone:
+        window.controller.shut_down()
+        window.deleteLater()
+        return written
+    window.resize(1440, 900)
     window.open_sample_stack()
     until(lambda: window.document.dataset is not None and not window.controller.jobs.busy)
     shoot("stack")
@@ -186,9 +193,11 @@ def make(folder: Path) -> list[Path]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Pictures of the window in every state, made from a short real run.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("screenshots"), help="default: screenshots")
-    chosen: Path = parser.parse_args().folder
+    parser.add_argument("--mri", action="store_true", help="multi-channel MRI and strategies side by side alone")
+    arguments = parser.parse_args()
+    chosen: Path = arguments.folder
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["PTYCHOUI_CONFIG"] = os.environ["PTYCHOUI_STATE"] = scratch
-        for made in make(chosen):
+        for made in make(chosen, arguments.mri):
             print(made)

@@ -18,6 +18,7 @@ from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
 from ptychoui.session.kept_design import KeptDesign, bring_beside, design_path, read_design, write_design
+from ptychoui.session.kspace_shown import KSpaceShown, OpenedKSpace
 from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
 from ptychoui.session.profile_run import ProfileHistory
@@ -26,6 +27,7 @@ from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
+from ptychoui.session.strategy_race import RaceHistory
 from ptychoui.session.undo import FloatArray, State, Undoable
 from ptychoui.settings import (
     DataSource,
@@ -55,6 +57,7 @@ class Document(Undoable):
         self.path: Path | None = None
         self.geometry_before: Geometry | None = None
         self.dataset: ImageStack | TrainingSet | None = None
+        self.k_space: KSpaceShown | None = None
         self.history = RunHistory(kind_of(self.experiment.kind).metrics)
         self.plan = StackPlan()
         self.reconstruction = StackHistory()
@@ -62,6 +65,7 @@ class Document(Undoable):
         self.calibration = CalibrationHistory()
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
+        self.race = RaceHistory()
         self.frc = FrcHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
@@ -288,6 +292,11 @@ class Document(Undoable):
         own = suited(own, opened.dataset, opened.geometry or opened.dataset.geometry)
         self.replace_experiment(own, None)
         self.dataset = opened.dataset
+
+    def take_k_space(self, opened: OpenedKSpace) -> None:
+        """Take k-space with the experiment that is proposed for it."""
+        self.replace_experiment(opened.experiment, None)
+        self.k_space = opened.shown
 
     def take_run(self, opened: OpenedRun) -> None:
         """Show a run folder: settings, history, newest design."""

@@ -169,7 +169,9 @@ class RunHistory:
                 if line.get("kind") == "step":
                     self.training.append(step, loss)
                 elif line.get("kind") == "validated":
-                    scores = {metric.name: float(line[metric.name]) for metric in self.metrics}
+                    # Only the metric that decides is always there.
+                    known = [metric.name for metric in self.metrics[1:] if metric.name in line]
+                    scores = {name: float(line[name]) for name in (self.metrics[0].name, *known)}
                     self.take(Validated(step=step, loss=loss, scores=scores))
             except (KeyError, TypeError, ValueError):
                 continue

@@ -25,12 +25,14 @@ from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
 from ptychoui.paths import data_file, resources
 from ptychoui.session.filled_in import filled_in
+from ptychoui.session.kspace_shown import OpenedKSpace, open_k_space
 from ptychoui.settings import (
     DataSource,
     Experiment,
     FpmExperiment,
     Geometry,
     Images,
+    MriExperiment,
     for_microscopes,
     load_experiment,
     read_toml,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from ptychoui.session.stack_run import StackReport
 
 DEMO = "first_light.toml"
+MRI_EXAMPLE = "mri_2d.toml"
 FIELDS = {
     "microscope.objective_na": "objective NA",
     "microscope.camera_pixel_um": "camera pixel",
@@ -180,7 +183,7 @@ class OpenedReconstruction:
     report: StackReport
 
 
-Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction
+Opened = OpenedExperiment | OpenedGeometry | OpenedData | OpenedRun | OpenedReconstruction | OpenedKSpace
 
 
 def open_or_ask(
@@ -269,11 +272,14 @@ def open_anything(path: str | Path, given: GivenGeometry = None) -> Opened:
         if "microscope" in table and "array" in table:
             return OpenedGeometry(load_whole_geometry(path), path, "images" in table)
         return OpenedExperiment(load_experiment(path), path)
+    from ptychoui.data.formats.open_kspace import is_kspace
     from ptychoui.data.results import is_reconstruction
     from ptychoui.session.stored_report import open_report
 
     if is_reconstruction(path):
         return OpenedReconstruction(open_report(path))
+    if is_kspace(path):
+        return open_k_space(path)
     dataset = _open_dataset(path, given)
     said = given is not None and not (isinstance(given, PartialGeometry) and not given.values)
     return OpenedData(dataset, str(path), dataset.geometry if said else None, _images_of(given))
@@ -330,6 +336,14 @@ def demo_experiment() -> FpmExperiment:
         return for_microscopes(load_experiment(path))
     plain: dict[str, Any] = {"name": "first light"}
     return FpmExperiment(**plain)
+
+
+def mri_example() -> MriExperiment:
+    """The experiment behind *Open MRI example*."""
+    path = resources() / "experiments" / MRI_EXAMPLE
+    found = load_experiment(path) if path.exists() else None
+    plain: dict[str, Any] = {"name": "mri 2d"}
+    return found if isinstance(found, MriExperiment) else MriExperiment(**plain)
 
 
 def _open_dataset(path: Path, geometry: GivenGeometry) -> ImageStack | TrainingSet:

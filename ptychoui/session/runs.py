@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ptychoui.training.trainer import Trainer
 
 LOG = logging.getLogger(__name__)
-MAKING_TRUTH, READING = "reconstructing the stack", "reading the objects"
+MAKING_TRUTH, READING = "reconstructing the stack", "reading the data"
 LOADING, TAKING_UP, PLANNING = "loading the program", "taking up the run", "planning the memory"
 """What is done before a run has begun; what is learned from is made first."""
 Values = NDArray[np.float64]
@@ -88,6 +88,19 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         yield from _events_of(run, want_images)
 
     return events
+
+
+def learned_in(folder: Path) -> Any:
+    """What a run in a folder has learned so far, complete for export. The data are read again: this belongs in a job.
+
+    Raises
+    ------
+    PtychouiError
+        If nothing was saved yet, or the run cannot be read.
+    """
+    from ptychoui.training.evaluation import load_run
+
+    return load_run(folder).result()
 
 
 def run_folder_for(experiment: Experiment, beside: Path | None, now: datetime | None = None) -> Path:

@@ -112,7 +112,7 @@ register(
         metrics=(
             Metric("nrmse", "error", worthless=1.0),
             Metric("psnr_db", "peak signal to noise", "dB"),
-            Metric("ssim", "structural similarity"),
+            Metric("ssim", "SSIM"),
         ),
         module="ptychoui.tasks.mri.task",
     )

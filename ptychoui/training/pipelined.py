@@ -164,7 +164,7 @@ class PipelinedTrainer(Trainer[AnyTask]):
         batch = self.task.training.pick(places.tolist())
         with torch.no_grad():
             given = self.task.inputs(self.parameters, batch, self.generator, training=True)
-        metered = self._metered and not self.memory_bytes and self.task.device.type == "cpu"
+        metered = self._meter != "never" and not self.memory_bytes and self.task.device.type == "cpu"
         with MemoryMeter() if metered else _Nothing() as meter:
             loss, sending = self._through(given, batch, sending, group)
         if metered:

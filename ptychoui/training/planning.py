@@ -9,7 +9,7 @@ from functools import cache, partial
 import torch
 
 from ptychoui.engine.memory import for_objects, predict, predict_greedy, probe
-from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
+from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predict_all, predicted_beside
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.sizes import size_text
 from ptychoui.engine.strategies import strategy
@@ -87,6 +87,14 @@ def plan_run(task: AnyTask, parameters: ParameterSet) -> Chosen:
     sentences = [f"segments, first to last: {'; '.join(chosen.parts)}"] if chosen.parts else []
     sentences += [plan.sentence] if left_open else []
     return Chosen(chosen, plan.predicted, "; ".join(sentences) or None, tuple(among))
+
+
+def predicted_peaks(task: AnyTask, parameters: ParameterSet) -> dict[str, int]:
+    """Predicted peak of one step, in bytes, under every strategy that can run the network, a whole batch at once."""
+    batch = min(task.experiment.training.batch, len(task.training))
+    network = task.network()
+    cost = for_objects(cache(partial(_probe, task, network, parameters)), batch)
+    return predict_all(cost, network.chain)
 
 
 def after_running_out(task: AnyTask, parameters: ParameterSet, chosen: Chosen) -> Chosen | None:

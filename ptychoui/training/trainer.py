@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ class Trainer(Generic[T]):
         self.chosen: Chosen | None = None
         self._saved_step = -1
         self._saved_at = time.monotonic()
-        self._metered = True
+        self._meter: Literal["at scores", "at first", "never"] = "at scores"
         self.verdict: Verdict | None = None
         self._pending: list[dict[str, Any]] = []
         self._before_batch: tuple[Mapping[str, Any], Tensor] | None = None
@@ -145,12 +145,13 @@ class Trainer(Generic[T]):
         if self.folder is not None and self._saved_step != self.step:
             self._save()
 
-    def steps_alone(self) -> Iterator[Event]:
+    def steps_alone(self, metered: bool = False) -> Iterator[StrategyChanged | StepDone]:
         """The remaining steps without scores, checks, pictures or saving; raises `StopRequested` when stopped.
 
-        Memory is neither planned nor measured, where the strategy is given.
+        Memory is not planned where the strategy is given, and measured at the first step alone, where it is
+        ``metered``.
         """
-        self._metered = False
+        self._meter = "at first" if metered else "never"
         if self.strategy == "auto":
             self._use(plan_run(self.task, self.parameters))
         while self.step < self.task.experiment.training.steps:
@@ -158,7 +159,7 @@ class Trainer(Generic[T]):
 
     def _judge(self) -> Iterator[Event]:
         """Hold what was learned against what is known, once the last step is done."""
-        self.control.now("comparing with designs that are known")
+        self.control.now("comparing with what is known")
         self.verdict = self.task.verdict(self.parameters, self._callback)
         if self.verdict is None:
             return
@@ -284,7 +285,8 @@ class Trainer(Generic[T]):
             result = loss_and_gradients(*arguments)
             self.memory_bytes = torch.cuda.max_memory_allocated(device) - before
             return result
-        if not self._metered or (self.memory_bytes and self.step % self.task.experiment.training.validate_every):
+        again = self._meter == "at scores" and not self.step % self.task.experiment.training.validate_every
+        if self._meter == "never" or (self.memory_bytes and not again):
             return loss_and_gradients(*arguments)
         # Workspaces that outlive a step are made before the meter starts: fresh ones are counted instead.
         self.network.forget_workspaces()

@@ -62,3 +62,12 @@ def test_a_changed_strategy_is_shown_with_its_reason() -> None:
     history.take(change)
     assert history.started is not None
     assert history.started.strategy == "reversible" and history.started.warnings[-1] == change.reason
+
+
+def test_metrics_that_have_no_meaning_for_a_run_are_not_missed() -> None:
+    """Where samples judge, an MRI run has its error alone."""
+    history = RunHistory(kind_of("mri").metrics)
+    history.take_lines([{"kind": "validated", "step": 3, "loss": 0.4, "nrmse": 0.6}])
+    assert history.last_score is not None and history.last_score.scores == {"nrmse": 0.6}
+    history.take_lines([{"kind": "validated", "step": 4, "loss": 0.4, "psnr_db": 30.0}])
+    assert len(history.held_out) == 1

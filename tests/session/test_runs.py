@@ -72,7 +72,7 @@ def test_train_open_and_resume(tmp_path: Path) -> None:
 
 
 def test_what_is_prepared_is_said_before_a_run_has_begun(tmp_path: Path) -> None:
-    for measured, made in ((True, "reconstructing the stack"), (False, "reading the objects")):
+    for measured, made in ((True, "reconstructing the stack"), (False, "reading the data")):
         folder = tmp_path / made
         events = runs.new_run(tiny(1), folder, measured=measured)(RunControl(), lambda: False)
         told = [event for event, _ in zip(events, range(3), strict=False)]

@@ -37,7 +37,7 @@ _ROWS = (
         icon="open",
         shortcut="Ctrl+O",
         short="Open",
-        tip="Open an LED stack, a training set, a reconstruction, an experiment or a geometry file",
+        tip="Open an LED stack, k-space, a training set, a reconstruction, an experiment or a geometry file",
     ),
     Command(
         key="open_folder",
@@ -61,13 +61,26 @@ _ROWS = (
         tip="Open the small training set that comes with the program",
     ),
     Command(
+        key="sample_k_space",
+        text="Open sample &k-space",
+        method="open_sample_k_space",
+        tip="Open the small file of multi-channel k-space that comes with the program",
+    ),
+    Command(
+        key="mri_example",
+        text="Open &MRI example",
+        method="open_mri_example",
+        icon="sample",
+        tip="Open an experiment that learns to reconstruct simulated multi-channel MRI",
+    ),
+    Command(
         key="demo",
         text="Start &demo",
         method="start_demo",
         icon="demo",
         short="Start demo",
         shortcut="Ctrl+D",
-        tip="Load the sample experiment and train it: patterns within seconds",
+        tip="Load the sample experiment of patterns and train it: patterns within seconds",
     ),
     Command(
         key="save",
@@ -155,6 +168,14 @@ _ROWS = (
         method="compare_halves",
         short="Compare halves",
         tip="Reconstruct two halves of the LEDs apart and show up to which resolution they agree",
+    ),
+    Command(
+        key="strategies",
+        text="Compare &gradient strategies…",
+        method="compare_strategies",
+        short="Strategies…",
+        shortcut="Ctrl+G",
+        tip="Run back-propagation, checkpoints and the reversible strategy side by side: same numbers, other memory",
     ),
     Command(
         key="save_result",
@@ -258,6 +279,8 @@ MENUS: dict[str, tuple[str, ...]] = {
         "",
         "sample_stack",
         "sample_objects",
+        "sample_k_space",
+        "mri_example",
         "demo",
         "",
         "save",
@@ -283,6 +306,8 @@ MENUS: dict[str, tuple[str, ...]] = {
         "profile",
         "",
         "frc",
+        "",
+        "strategies",
     ),
     "&View": (
         "fit",
@@ -324,3 +349,8 @@ TOOLBAR = (
     "auto_contrast",
     "theme",
 )
+
+OPENING = (
+    "profile", "open", "open_folder", "sample_stack", "sample_objects", "sample_k_space", "mri_example", "demo",
+)  # fmt: skip
+"""What cannot be done while a run is active, since something else would be open afterwards."""

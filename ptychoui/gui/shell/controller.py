@@ -23,12 +23,14 @@ from ptychoui.session import (
     stack_frc,
     stack_orientation,
     stack_run,
+    strategy_race,
 )
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
+from ptychoui.session.strategy_race import RaceHistory, RacePlan
 from ptychoui.session.worker import MakeEvents, RunState
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 from ptychoui.words import counted
@@ -163,6 +165,18 @@ class Controller(Opening):
         self._start(work, "profile", document.profile)
         return True
 
+    def compare_strategies(self, plan: RacePlan) -> bool:
+        """Run gradient strategies side by side on the open experiment; False if that cannot be."""
+        document = self.document
+        if self._refuse_while_running():
+            return False
+        if not document.trainable:
+            self.say("warning", "There is nothing to learn from yet", "open data or an experiment, or start the demo")
+            return False
+        document.race = RaceHistory()
+        self._start(strategy_race.race_run(document.to_train(), plan), "strategies", document.race)
+        return True
+
     @property
     def _device(self) -> str:
         return self.document.experiment.engine.device
@@ -187,7 +201,7 @@ class Controller(Opening):
             self.worker.start(events, self.document.experiment.engine.strategy)
         else:
             self.reconstruction_changed.emit()
-            self.worker.start(events, remedy=stack_run.REMEDY)
+            self.worker.start(events, remedy=JOB_KINDS[task].remedy)
         self._look_at_state()
 
     def pause_or_continue(self) -> None:

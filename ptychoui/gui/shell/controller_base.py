@@ -66,6 +66,8 @@ class ControllerBase(QObject):
         (text, seconds) what the run is doing, and for how long; every second.
     warned
         Sentences in which the brightness of the images contradicts the geometry.
+    maps_found
+        `MapsShown` of the k-space that is shown, or the sentence why there are none.
     half_taken
         (preset of a microscope or an array, geometry that it was put into), before the geometry changes.
     """
@@ -84,6 +86,7 @@ class ControllerBase(QObject):
     axes_wanted = pyqtSignal(object)
     warned = pyqtSignal(object)
     doing_changed = pyqtSignal(str, int)
+    maps_found = pyqtSignal(object)
     half_taken = pyqtSignal(object, object)
 
     kept: KeptWork

@@ -10,13 +10,16 @@ from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.shell.controller_editing import Editing
 from ptychoui.gui.shell.job_desk import Refused
+from ptychoui.gui.widgets.parts import sentence
 from ptychoui.paths import resources
 from ptychoui.session import (
+    kspace_shown,
     opening,
     profile_run,
     stored_report,
 )
 from ptychoui.session.document import experiment_on
+from ptychoui.session.kspace_shown import KSpaceShown, MapsShown, OpenedKSpace
 from ptychoui.session.opening import (
     AxesWanted,
     GeometryWanted,
@@ -28,7 +31,7 @@ from ptychoui.session.opening import (
     OpenedRun,
 )
 from ptychoui.session.stack_run import StackReport
-from ptychoui.settings import Experiment
+from ptychoui.settings import Experiment, MriExperiment
 from ptychoui.training.events import Failed
 from ptychoui.words import counted
 
@@ -126,6 +129,7 @@ class Opening(Editing):
         """
         experiment, asked = self.document.fpm, self._asked
         if experiment is None:  # other kinds read their data when a run begins
+            self.show_k_space()
             if then is not None:
                 then()
             return
@@ -154,6 +158,39 @@ class Opening(Editing):
 
         self.desk.submit("data", load, done, "Loading data…", refused)
 
+    def show_k_space(self, place: int = 0) -> None:
+        """Read an example of the experiment's k-space in the background, to be looked at, and estimate its maps."""
+        experiment = self.document.experiment
+        if not isinstance(experiment, MriExperiment) or not experiment.data.path:
+            return
+        path = experiment.data.path
+
+        def done(shown: KSpaceShown) -> None:
+            now = self.document.experiment
+            if isinstance(now, MriExperiment) and now.data.path == path:
+                first = self.document.k_space is None
+                self.document.k_space = shown
+                self.document_changed.emit("all" if first else "settings")
+                self._ask_maps()
+
+        self.desk.submit("k-space", lambda: kspace_shown.read_shown(path, place), done, "Reading k-space…")
+
+    def _ask_maps(self) -> None:
+        """Estimate the coil maps of the example that is shown, in the background."""
+        shown = self.document.k_space
+        if shown is None:
+            return
+
+        def done(maps: MapsShown) -> None:
+            if self.document.k_space is shown:
+                self.maps_found.emit(maps)
+
+        def refused(failure: Failed) -> None:
+            if self.document.k_space is shown:
+                self.maps_found.emit(failure.message)
+
+        self.desk.submit("maps", lambda: kspace_shown.maps_of(shown), done, "Estimating coil maps…", refused)
+
     def _keep_answer(self, asked: GeometryWanted | AxesWanted, opened: OpenedData) -> None:
         """Make what was said of an experiment's data a setting, with undo."""
         experiment = self.document.fpm
@@ -168,6 +205,13 @@ class Opening(Editing):
         """Open ``sample:stack`` or ``sample:objects``."""
         if not self._refuse_while_running():
             self.open_experiment(experiment_on(name))
+
+    def open_example(self, made: Callable[[], Experiment]) -> None:
+        """Open an experiment that comes with the program; it has no file of its own yet."""
+        try:
+            self.open_experiment(made())
+        except PtychouiError as error:
+            self.say("error", error.message, error.hint)
 
     def _take_opened(self, opened: Opened) -> None:
         document = self.document
@@ -194,6 +238,13 @@ class Opening(Editing):
             self.run_changed.emit()
             self.load_data()
             self.say("info", f"Run with {counted(opened.step, 'step')} opened", "Resume takes it up where it was left")
+        elif isinstance(opened, OpenedKSpace):
+            self.kept.give_up()
+            document.take_k_space(opened)
+            self.document_changed.emit("all")
+            self._ask_maps()
+            for note in (*opened.why, *opened.shown.notes):
+                self.say("info", sentence(note))
         elif isinstance(opened, OpenedData):
             self.kept.give_up()
             document.take_data(opened)

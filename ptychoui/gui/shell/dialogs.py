@@ -79,6 +79,7 @@ class CloseQuestion:
 class CloseReconstructionQuestion:
     """Asked when the window is closed while a stack is being worked on."""
 
+    doing = "The stack is still being worked on."
     lost = "Quitting gives up what it has found so far."
 
     @classmethod
@@ -87,7 +88,7 @@ class CloseReconstructionQuestion:
         return _asked(
             parent,
             "Work is going on",
-            "The stack is still being worked on.",
+            cls.doing,
             {
                 "save": ("Quit", Role.AcceptRole),
                 "keep": ("Keep running", Role.ActionRole),
@@ -109,6 +110,12 @@ class CloseKeptQuestion(CloseReconstructionQuestion):
     """Asked when the window is closed while a stack is reconstructed."""
 
     lost = "What it has found so far is kept and offered at the next start."
+
+
+class CloseComparisonQuestion(CloseReconstructionQuestion):
+    """Asked when the window is closed while strategies are compared."""
+
+    doing = "Strategies are still being compared."
 
 
 class ResultQuestion:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "frc", "field"]
+from ptychoui.session import stack_run, strategy_race
+
+Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "frc", "field", "strategies"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,10 @@ class JobKind:
         Whether a dialog shows it, and why it failed.
     own_status
         Whether the panel of reconstructions has words of its own for how far it is; else it only says that it works.
+    apart
+        Whether it works on no stack: nothing but its dialog shows it.
+    remedy
+        What is advised when memory runs out: a sentence.
     closing
         What is asked when the window is closed meanwhile: a question of `dialogs`.
     """
@@ -27,6 +33,8 @@ class JobKind:
     page: str = ""
     in_dialog: bool = False
     own_status: bool = False
+    apart: bool = False
+    remedy: str = stack_run.REMEDY
     closing: str = "CloseReconstructionQuestion"
 
 
@@ -38,5 +46,8 @@ JOB_KINDS: dict[Task, JobKind] = {
     "profile": JobKind(in_dialog=True),
     "frc": JobKind(page="Resolution"),
     "field": JobKind(own_status=True, closing="CloseFieldQuestion"),
+    "strategies": JobKind(
+        in_dialog=True, own_status=True, apart=True, remedy=strategy_race.REMEDY, closing="CloseComparisonQuestion"
+    ),
 }
-"""Every kind by its name; all but training work on a stack."""
+"""Every kind by its name; all but training and the comparison of strategies work on a stack."""

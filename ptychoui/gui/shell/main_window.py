@@ -15,6 +15,7 @@ from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.look import theme
 from ptychoui.gui.shell import dialogs
+from ptychoui.gui.shell.commands import OPENING
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import RecoveryQuestion, UnfinishedQuestion
 from ptychoui.gui.shell.job_kinds import JOB_KINDS
@@ -75,6 +76,8 @@ class MainWindow(WindowCommands):
         c.document_changed.connect(self._show_document)
         c.run_changed.connect(self._show_run)
         c.reconstruction_changed.connect(self._show_reconstruction)
+        c.maps_found.connect(p.k_space.show_maps)
+        p.k_space.example_wanted.connect(c.show_k_space)
         c.forecast.connect(p.stack_run.show_forecast)
         c.pictured.connect(self._show_picture)
         c.state_changed.connect(self._show_state)
@@ -125,6 +128,7 @@ class MainWindow(WindowCommands):
             panels.run.show_document(document)
             panels.stack_run.show_document(document)
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
+            panels.k_space.show_example(document.k_space)
         if what == "all":
             panels.show_page(document)
             panels.view.start_over()
@@ -215,14 +219,14 @@ class MainWindow(WindowCommands):
     def _offer_remedy(self, failed: Failed) -> None:
         """One click for the way out when memory has run out."""
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
-        if failed.kind != OUT_OF_MEMORY:
+        if failed.kind != OUT_OF_MEMORY or JOB_KINDS[self.controller.task].apart:
             return
         if self.controller.task != "training":
             begun = self.document.reconstruction.begun
             size = (begun.size_px if begun is not None else USUAL_SIZE_PX) // 2
             toast.offer("Halve the square", lambda: self._edit_plan("size_px", max(16, size)))
             return
-        exact = self.document.fpm is not None and self.document.fpm.network.update == "heavy_ball"
+        exact = getattr(getattr(experiment, "network", None), "update", "") == "heavy_ball"
         if experiment.engine.strategy != "reversible" and exact:
             toast.offer("Use reversible", lambda: edit("engine.strategy", "reversible"))
         elif (batch := experiment.training.batch) > 1:
@@ -274,9 +278,11 @@ class MainWindow(WindowCommands):
         a["stop"].setEnabled(state.active and state is not RunState.STOPPING)
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
         folder = document.run_folder
-        a["resume"].setEnabled(idle and folder is not None and (folder / "run.json").exists())
-        a["export"].setEnabled(document.geometry is not None or document.history.result is not None)
-        for key in ("profile", "open", "open_folder", "sample_stack", "sample_objects", "demo"):
+        has_run = folder is not None and (folder / "run.json").exists()
+        a["resume"].setEnabled(idle and has_run)
+        learned = document.history.result is not None or (idle and has_run and document.fpm is None)
+        a["export"].setEnabled(document.geometry is not None or learned)
+        for key in OPENING:
             a[key].setEnabled(idle)
         a["undo"].setEnabled(idle and bool(document.undo_label))
         a["redo"].setEnabled(idle and bool(document.redo_label))

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QMainWindow, QMenu, QToolBar
 
 from ptychoui.gui.look.icons import icon
 from ptychoui.gui.shell.commands import COMMANDS, MENUS, TOOLBAR
+from ptychoui.gui.training.kinds import KindPanels
 from ptychoui.gui.widgets.number_boxes import commit_typing
 from ptychoui.gui.widgets.parts import by_font
 
@@ -95,3 +96,13 @@ def make_toolbar(window: QMainWindow, actions: dict[str, QAction]) -> QToolBar:
             button.setProperty("toolButtonStyle", style)
     window.addToolBar(bar)
     return bar
+
+
+def speak_of_kind(actions: dict[str, QAction], panels: KindPanels) -> None:
+    """Offer what a kind of experiment has, in its words."""
+    for key, action in actions.items():
+        action.setVisible(not panels.hides(key))
+    for key, tip in (("train", panels.words.train), ("export", panels.words.export)):
+        actions[key].setToolTip(f"{tip} ({COMMANDS[key].shortcut})")
+    actions["export"].setText(panels.words.export_text)
+    actions["export"].setIconText(COMMANDS["export"].short)

@@ -18,6 +18,7 @@ from PyQt6.QtWidgets import (
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.shell.job_kinds import JOB_KINDS, Task
+from ptychoui.gui.shell.menus import speak_of_kind
 from ptychoui.gui.shell.messages import MessageList, Toast
 from ptychoui.gui.shell.welcome import Welcome
 from ptychoui.gui.stack.geometry_dock import GeometryPanel
@@ -25,6 +26,7 @@ from ptychoui.gui.stack.reconstruct_dock import ReconstructPanel
 from ptychoui.gui.stack.result_view import ResultView
 from ptychoui.gui.stack.stack_view import StackView
 from ptychoui.gui.training.kinds import MICROSCOPE_DOCKS, TrainingView, panels_of
+from ptychoui.gui.training.kspace_view import KSpaceView
 from ptychoui.gui.training.led_dock import LedPanel
 from ptychoui.gui.training.progress_dock import ProgressPanel
 from ptychoui.gui.training.run_dock import RunPanel
@@ -40,7 +42,7 @@ class Panels:
     """All widgets of a window, made once."""
 
     def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
-        self._window = window
+        self._window, self._actions = window, actions
         self._was_active = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
@@ -50,10 +52,12 @@ class Panels:
         self._views_of_kinds.addWidget(self.reconstruction)
         self._hidden_for_kind: set[str] = set()
         self.stack = StackView()
+        self.k_space = KSpaceView()
         self.result = ResultView(actions["frc"])
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.stack, "Data")
+        self.tabs.addTab(self.k_space, "K-space")
         self.tabs.addTab(self.result, "Reconstruction")
         self.tabs.addTab(self._views_of_kinds, "Training")
         self.central = QStackedWidget()
@@ -87,7 +91,7 @@ class Panels:
             for widget in (self.busy_text, self.busy, self.state):
                 status.addPermanentWidget(widget)
         self.show_busy("")
-        for view in (self.reconstruction, self.result, self.stack, self.leds):
+        for view in (self.reconstruction, self.result, self.stack, self.k_space, self.leds):
             view.hover_text.connect(self.say)
 
     def arrange(self) -> None:
@@ -124,10 +128,10 @@ class Panels:
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
 
-    def image_view(self) -> TrainingView | StackView | ResultView:
+    def image_view(self) -> TrainingView | StackView | ResultView | KSpaceView:
         """The view that is in front."""
         front = self.tabs.currentWidget()
-        return front if isinstance(front, (StackView, ResultView)) else self.view
+        return front if isinstance(front, (StackView, ResultView, KSpaceView)) else self.view
 
     def show_page(self, document: Document) -> None:
         """Welcome while nothing is open; data in front until there is a reconstruction."""
@@ -135,9 +139,12 @@ class Panels:
         self._show_kind(document)
         microscope = document.fpm is not None
         nothing = microscope and document.dataset is None and document.history.step == 0 and opened is None
-        self.tabs.setTabEnabled(self.tabs.indexOf(self.stack), microscope)
+        for page in (self.stack, self.result):
+            self.tabs.setTabVisible(self.tabs.indexOf(page), microscope)
+        self.tabs.setTabVisible(self.tabs.indexOf(self.k_space), document.k_space is not None)
         if not microscope:
-            self.tabs.setCurrentWidget(self._views_of_kinds)
+            read = document.k_space is not None and document.history.step == 0
+            self.tabs.setCurrentWidget(self.k_space if read else self._views_of_kinds)
         self.central.setCurrentWidget(self.welcome if nothing else self.tabs)
         if document.history.snapshot is None and document.dataset is not None:
             self.tabs.setCurrentWidget(self.stack)
@@ -154,6 +161,8 @@ class Panels:
             self._views_of_kinds.addWidget(self._views[kind])
         self.view = self._views[kind]
         self._views_of_kinds.setCurrentWidget(self.view)
+        speak_of_kind(self._actions, own)
+        self.progress.use_words(own.words)
         for key in MICROSCOPE_DOCKS:
             dock, toggle = self.docks[key], self.docks[key].toggleViewAction()
             if key not in own.docks and not dock.isHidden():
@@ -179,18 +188,19 @@ class Panels:
 
     def show_state(self, state: RunState, task: Task = "training") -> None:
         """What is enabled while a run is active; the panel of the other task only waits."""
-        training = task == "training"
+        training, apart = task == "training", JOB_KINDS[task].apart
         other = RunState.IDLE
         self.run.show_state(state if training else other)
-        self.stack_run.show_state(other if training else state, task)
+        self.stack_run.show_state(other if training or apart else state, task)
         self.run.form.setEnabled(not state.active)
         self.stack_run.set_editable(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        self.state.setText((self.run if training else self.stack_run).state.text())
+        said = "Comparing strategies" if apart and state.active else ""
+        self.state.setText(said or (self.run if training else self.stack_run).state.text())
         # A run that is quick to begin is never seen starting.
         began, self._was_active = state.active and not self._was_active, state.active
-        if began:
+        if began and not apart:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
             page = JOB_KINDS[task].page
@@ -217,13 +227,15 @@ class Panels:
             *self._views.values(),
             self.result,
             self.stack,
+            self.k_space,
             self.leds,
             self.geometry,
             self.progress,
         ):
             view.use_colours()
         self.run.use_colours(state if task == "training" else RunState.IDLE)
-        self.stack_run.show_state(state if task != "training" else RunState.IDLE, task)
+        on_stack = task != "training" and not JOB_KINDS[task].apart
+        self.stack_run.show_state(state if on_stack else RunState.IDLE, task)
         self.toast.use_colours()
         for dock in self.docks.values():
             # Its buttons ask for their size once, and again when the style is another.

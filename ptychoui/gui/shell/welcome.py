@@ -14,27 +14,29 @@ STEPS = (
     (
         "open",
         "Open…",
-        "An LED stack, a reconstruction, a training set, an experiment or a run. Or drop it here.",
+        "An LED stack, k-space, a reconstruction, a training set, an experiment or a run. Or drop it here.",
     ),
     ("sample_stack", "Open sample stack", "A small stack that comes with the program, to look around."),
+    ("mri_example", "Open MRI example", "Learn to reconstruct simulated heads from a quarter of k-space, eight coils."),
 )
 
 
 class Welcome(QWidget):
-    """Three ways to begin, as buttons with a sentence each."""
+    """Ways to begin, as buttons with a sentence each."""
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         line = self.fontMetrics().height()
-        self.title = QLabel("Learn LED patterns for Fourier ptychography")
+        self.title = QLabel("Learn how to measure, and what to make of it")
         font = self.title.font()
         font.setPointSizeF(font.pointSizeF() * 1.5)
         font.setBold(True)
         self.title.setFont(font)
         self.title.setWordWrap(True)
         self.lead = QLabel(
-            "A microscope with an LED array sees more than its lens: every LED brings another part of the spectrum. "
-            "ptychoui learns which LEDs to light together, so that a few exposures replace hundreds."
+            "ptychoui unrolls reconstructions into networks and learns through all of them at constant memory: which "
+            "LEDs of a Fourier ptychographic microscope to light together, so that a few exposures replace hundreds, "
+            "or how to reconstruct multi-channel MRI from a part of k-space."
         )
         self.lead.setWordWrap(True)
         grid = QGridLayout()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
+from ptychoui.paths import sample_data
 from ptychoui.session.document import Document
+from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
+from ptychoui.session.runs import learned_in
 from ptychoui.session.stack_run import save_report
 from ptychoui.training.results import LearnedArrays
 
@@ -96,7 +100,7 @@ class WindowCommands(QMainWindow):
         """Name the document in the title bar."""
         document = self.document
         name = document.path.name if document.path else document.experiment.name
-        data = data_name(document.dataset)
+        data = data_name(document.dataset) if document.k_space is None else document.k_space.file_name
         self.setWindowTitle(f"{name}[*] – {data} – ptychoui" if data else f"{name}[*] – ptychoui")
         self.setWindowModified(document.dirty)
 
@@ -128,6 +132,15 @@ class WindowCommands(QMainWindow):
         """Load the sample experiment and train it."""
         if self.may_replace():
             self.controller.start_demo()
+
+    def open_sample_k_space(self) -> None:
+        """Open the sample of k-space."""
+        self.open_path(str(sample_data() / "heads.kspace.h5"))
+
+    def open_mri_example(self) -> None:
+        """Open the example of multi-channel MRI."""
+        if self.may_replace():
+            self.controller.open_example(mri_example)
 
     def save(self) -> bool:
         """Save the experiment; asks for a name if it has none."""
@@ -172,9 +185,14 @@ class WindowCommands(QMainWindow):
         from ptychoui.export.formats import export_patterns
         from ptychoui.gui.training.export_dialog import ExportDialog
 
-        result = self.document.history.result
+        result, folder = self.document.history.result, self.document.run_folder
         if isinstance(result, LearnedArrays):
             self._export_arrays(result)
+            return
+        if self.document.fpm is None and folder is not None:
+            # A run that was opened: what it learned lies in its folder.
+            read = partial(learned_in, folder)
+            self.controller.desk.submit("result", read, self._export_arrays, "Reading the run…")
             return
         try:
             patterns = self.document.patterns()
@@ -245,6 +263,12 @@ class WindowCommands(QMainWindow):
         from ptychoui.gui.stack.profile_guide import ProfileGuide
 
         ProfileGuide.start(self.controller, self)
+
+    def compare_strategies(self) -> None:
+        """Gradient strategies side by side on the open experiment."""
+        from ptychoui.gui.training.strategy_dialog import StrategyDialog
+
+        StrategyDialog.open_for(self.controller, self)
 
     def compare_halves(self) -> None:
         """Fourier ring correlation of two halves of the LEDs."""

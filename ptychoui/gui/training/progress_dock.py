@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.training.kinds import FPM_WORDS, KindWords
 from ptychoui.gui.widgets.loss_plot import LossPlot
 from ptychoui.gui.widgets.memory_bars import MemoryBars
-from ptychoui.gui.widgets.parts import Yielding, ink
+from ptychoui.gui.widgets.parts import Elided, Yielding, ink
 from ptychoui.gui.widgets.residual_plot import ResidualPlot
 from ptychoui.session.history import RunHistory
 from ptychoui.session.stack_run import StackHistory
-
-COMPARED = (
-    "The learned patterns beside hand-made ones with as many frames and as much exposure, by the network and by a "
-    "solver that shares nothing with it. The export writes what is recommended."
-)
+from ptychoui.settings import Metric
 
 
 class ProgressPanel(QWidget):
@@ -31,7 +30,8 @@ class ProgressPanel(QWidget):
         self.score = QLabel()
         self.score.setWordWrap(True)
         self.score.setTextFormat(Qt.TextFormat.PlainText)
-        self.score.setToolTip("Errors of the held-out object's reconstruction, with the same noise every time")
+        self._words = FPM_WORDS
+        self.further = Elided()
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
         self.verdict.setTextFormat(Qt.TextFormat.PlainText)
@@ -60,6 +60,7 @@ class ProgressPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(gap)
         layout.addWidget(self.score)
+        layout.addWidget(self.further)
         layout.addWidget(self.verdict)
         layout.addWidget(self.loss, 1)
         layout.addWidget(self.log)
@@ -70,7 +71,13 @@ class ProgressPanel(QWidget):
         column.addWidget(self.memory)
         column.addWidget(self.certificate)
         layout.addWidget(Yielding(facts, 2))
+        self.use_words(FPM_WORDS)
         self._texts(RunHistory())
+
+    def use_words(self, words: KindWords) -> None:
+        """Take the words of a kind of experiment."""
+        self._words = words
+        self.score.setToolTip(words.score)
 
     def show_history(self, history: RunHistory) -> None:
         """Show a run."""
@@ -108,10 +115,14 @@ class ProgressPanel(QWidget):
             worthless = history.metrics[0].worthless
             empty = f", no better than an empty picture ({worthless:g})" if history.shows_nothing else ""
             self.score.setText(f"Held-out {history.metrics[0].label} {history.score(last):.3f}{gain}{empty}")
+        further = "" if last is None else ", ".join(_further(history.metrics[1:], last.scores))
+        further = further[:1].upper() + further[1:]
+        self.further.say(further, f"{further}\n{self._words.score}")
+        self.further.setVisible(bool(further))
         sentence, self._learned = history.recommendation
         # The evidence is as long as all the rest of the panel: it is under the mouse, and in the report.
         self.verdict.setText(sentence[:1].upper() + sentence.partition(" (")[0][1:])
-        self.verdict.setToolTip(f"{sentence}.\n\n{COMPARED}")
+        self.verdict.setToolTip(f"{sentence}.\n\n{self._words.compared}")
         self.verdict.setVisible(bool(sentence))
         self.certificate.setText(history.proof)
         self.certificate.setVisible(bool(history.proof))
@@ -120,7 +131,14 @@ class ProgressPanel(QWidget):
 
     def _ink(self) -> None:
         ink(self.score, colours().warning if self._empty else colours().text)
+        ink(self.further, colours().muted)
         ink(self.verdict, colours().good if self._learned else colours().warning)
         palette = self.certificate.palette()
         palette.setColor(QPalette.ColorRole.WindowText, QColor(colours().good))
         self.certificate.setPalette(palette)
+
+
+def _further(metrics: tuple[Metric, ...], scores: Mapping[str, float]) -> list[str]:
+    """Scores beside the one that decides, in words."""
+    found = [(metric, scores[metric.name]) for metric in metrics if metric.name in scores]
+    return [f"{metric.label} {value:.3g} {metric.unit}".rstrip() for metric, value in found]

@@ -7,7 +7,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, paint_primary
-from ptychoui.gui.training.kinds import COMMON, panels_of
+from ptychoui.gui.training.kinds import panels_of
 from ptychoui.gui.widgets.fields import Form
 from ptychoui.gui.widgets.parts import (
     CommandRow,
@@ -67,13 +67,15 @@ class RunPanel(QWidget):
         experiment = document.experiment
         self.form = self._take_form(experiment)
         self.form.clear_errors()
+        hidden = panels_of(experiment).hidden(experiment)
+        self.form.show_fields([name for name in self.form.names if name not in hidden])
         self.form.set_values({name: value_of(experiment, name) for name in self.form.names})
 
     def _take_form(self, experiment: Experiment) -> Form:
         """The form of an experiment's kind, in the place of any other."""
         kind = type(experiment)
         if kind not in self._forms:
-            form = self._forms[kind] = Form((*panels_of(experiment).fields, *COMMON), root=kind)
+            form = self._forms[kind] = Form(panels_of(experiment).all_fields, root=kind)
             form.edited.connect(self.edited)
             self._form_of.addWidget(form)
         for other, form in self._forms.items():

@@ -100,10 +100,15 @@ class ImagePanel(QFrame):
     def fit(self) -> None:
         """Show the whole image."""
         if self.image is not None:
-            rows, columns = self.image.shape
             self._fitted = True
-            self.view.setRange(QRectF(0, 0, columns, rows), padding=0.01)
+            self.view.setRange(self._whole, padding=0.01)
             self.moved.emit(self)
+
+    @property
+    def _whole(self) -> QRectF:
+        """All of the image, in pixels."""
+        rows, columns = (0, 0) if self.image is None else self.image.shape
+        return QRectF(0, 0, columns, rows)
 
     def actual_size(self) -> None:
         """One image pixel on one screen pixel, about the middle of the image."""
@@ -115,11 +120,15 @@ class ImagePanel(QFrame):
             self.moved.emit(self)
 
     def follow(self, other: ImagePanel) -> None:
-        """Show the same part of the image as another panel."""
+        """Show the same part of the image as another panel; all of it where that one does, whatever its size."""
         if other is not self:
             self._following = True
             self._fitted = other._fitted
-            self.view.setRange(other.view.viewRect(), padding=0)
+            seen = other.view.viewRect()
+            if self.image is not None and other._fitted and seen.contains(self._whole):
+                self.view.setRange(self._whole, padding=0.01)
+            else:
+                self.view.setRange(seen, padding=0)
             self._following = False
 
     def resizeEvent(self, event: object) -> None:

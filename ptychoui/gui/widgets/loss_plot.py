@@ -18,7 +18,9 @@ class LossPlot(LogPlot):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("step", "loss", parent)
         item = self.plot.getPlotItem()
-        self.legend = item.addLegend(offset=(-8, 8), labelTextSize=f"{self.font().pointSizeF() * 0.9:.1f}pt")
+        self.legend = item.addLegend(
+            offset=(-8, 4), colCount=2, labelTextSize=f"{self.font().pointSizeF() * 0.9:.1f}pt"
+        )
         self.training = item.plot([], [], name="training")
         self.held_out = item.plot(
             [], [], name="held-out", symbol="o", symbolSize=5, symbolBrush=colours().second, symbolPen=None
@@ -58,7 +60,7 @@ class LossPlot(LogPlot):
         self.held_out.setPen(pg.mkPen(c.second, width=1))
         self.held_out.setSymbolBrush(c.second)
         self.held_out.setSymbolPen(None)
-        self.legend.setBrush(pg.mkBrush(c.plot))
+        self.legend.setBrush(None)
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
 

@@ -216,7 +216,7 @@ class MriTask:
         truth = None if example.truth is None else example.truth[example.source[0]].cpu().numpy()
         arrays = (output[0].cpu().numpy(), given.x[0].cpu().numpy(), truth)
         shown = pictures_of(self.acquisition, *arrays, given.tensors["sampling"][0].cpu().numpy())
-        return MriSnapshot(step=step, shown=shown)
+        return MriSnapshot(step=step, **shown)
 
     def result(self, parameters: ParameterSet, step: int) -> LearnedArrays:
         """Weights, mu and the learned lines, with what is needed to use them."""
