@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -85,7 +86,6 @@ def _train(arguments: argparse.Namespace) -> int:
             return follow(arguments, processes)
         with _told(control, say):
             trainer = _trainer(arguments, control, processes)
-        processes.join(trainer)
         try:
             values = _follow(trainer, control)
         finally:
@@ -129,13 +129,12 @@ def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Proc
         from ptychoui.training.run_folder import RunFolder
         from ptychoui.training.runs import resume_run
 
-        if arguments.output is None and experiment is None:
-            raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
-        folder = arguments.output or f"runs/{_folder_name(experiment)}"
-        stored = RunFolder.open(folder, lock=False).experiment()
+        begun = resumed_folder(arguments, experiment)
+        stored = RunFolder.open(begun, lock=False).experiment()
         if experiment is not None and not _goes_on_as(stored, experiment):
-            say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
-        return resume_run(folder, control, changes=lambda e: _resumed(e, arguments), kind=processes.kind)
+            say(f"note: {begun} goes on with the settings it was started with, not those of {arguments.experiment}")
+        changes = functools.partial(resumed, arguments=arguments)
+        return resume_run(begun, control, changes=changes, kind=processes.kind, ready=processes.join)
     if experiment is None:
         raise PtychouiError(
             "which experiment?",
@@ -144,7 +143,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Proc
     from ptychoui.training.runs import new_run
 
     folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
-    trainer = new_run(experiment, folder, control, tell=say, kind=processes.kind)
+    trainer = new_run(experiment, folder, control, tell=say, kind=processes.kind, ready=processes.join)
     _show_first(trainer)
     return trainer
 
@@ -158,7 +157,20 @@ def _show_first(trainer: Trainer[AnyTask]) -> None:
         say(f"note: what is learned from is drawn in {path}: {sentence}")
 
 
-def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
+def resumed_folder(arguments: argparse.Namespace, experiment: Experiment | None) -> str:
+    """Folder of the run that is taken up: the one given, or that of the experiment's name.
+
+    Raises
+    ------
+    PtychouiError
+        If neither is given.
+    """
+    if arguments.output is None and experiment is None:
+        raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
+    return arguments.output or f"runs/{_folder_name(experiment)}"
+
+
+def resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
     """A run's settings with what the command line says instead; data that moved are still the same images."""
     from ptychoui.settings import FpmExperiment
 
@@ -323,7 +335,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         from ptychoui.training.run_folder import RunFolder
 
         metrics = kind_of(RunFolder.open(arguments.run_folder, lock=False).experiment().kind).metrics
-        scores = ", ".join(f"{m.label} {values[m.name]:.3f}{f' {m.unit}' if m.unit else ''}" for m in metrics)
+        known = [metric for metric in metrics if metric.name in values]  # some have no meaning without a truth
+        scores = ", ".join(f"{m.label} {values[m.name]:.3f}{f' {m.unit}' if m.unit else ''}" for m in known)
         print(f"{values['objects']} held-out objects against {values['reference']}: {scores}")
     return 0
 
