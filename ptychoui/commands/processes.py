@@ -89,7 +89,7 @@ def follow(arguments: argparse.Namespace, processes: Processes) -> int:
         use_threads(arguments)
         experiment = load_experiment(arguments.experiment) if arguments.experiment else None
         if arguments.resume:
-            from ptychoui.commands.training import resumed, resumed_folder
+            from ptychoui.commands.resuming import resumed, resumed_folder
 
             folder, changes = resumed_folder(arguments, experiment), functools.partial(resumed, arguments=arguments)
             trainer = resume_run(folder, changes=changes, kind=processes.kind, lock=False, ready=processes.join)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,10 +22,11 @@ from ptychoui.commands.options import (
     with_options,
 )
 from ptychoui.commands.processes import Processes, follow, together
+from ptychoui.commands.resuming import folder_name, goes_on_as, resumed, resumed_folder
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
-    from ptychoui.settings import Experiment, FpmExperiment
+    from ptychoui.settings import FpmExperiment
     from ptychoui.training.control import RunControl
     from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
@@ -131,7 +131,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Proc
 
         begun = resumed_folder(arguments, experiment)
         stored = RunFolder.open(begun, lock=False).experiment()
-        if experiment is not None and not _goes_on_as(stored, experiment):
+        if experiment is not None and not goes_on_as(stored, experiment):
             say(f"note: {begun} goes on with the settings it was started with, not those of {arguments.experiment}")
         changes = functools.partial(resumed, arguments=arguments)
         return resume_run(begun, control, changes=changes, kind=processes.kind, ready=processes.join)
@@ -142,7 +142,7 @@ def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Proc
         )
     from ptychoui.training.runs import new_run
 
-    folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
+    folder = arguments.output or fresh(f"runs/{folder_name(experiment)}")
     trainer = new_run(experiment, folder, control, tell=say, kind=processes.kind, ready=processes.join)
     _show_first(trainer)
     return trainer
@@ -157,43 +157,12 @@ def _show_first(trainer: Trainer[AnyTask]) -> None:
         say(f"note: what is learned from is drawn in {path}: {sentence}")
 
 
-def resumed_folder(arguments: argparse.Namespace, experiment: Experiment | None) -> str:
-    """Folder of the run that is taken up: the one given, or that of the experiment's name.
-
-    Raises
-    ------
-    PtychouiError
-        If neither is given.
-    """
-    if arguments.output is None and experiment is None:
-        raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
-    return arguments.output or f"runs/{_folder_name(experiment)}"
-
-
-def resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
-    """A run's settings with what the command line says instead; data that moved are still the same images."""
-    from ptychoui.settings import FpmExperiment
-
-    experiment = with_options(stored, arguments)
-    if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
-        return experiment.replace(data=experiment.data.replace(images=stored.data.images))
-    return experiment
-
-
-def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
-    """Whether a run's settings are those of an experiment, but for the geometry that came with its data."""
-    from ptychoui.settings import FpmExperiment
-
-    if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
-        experiment = experiment.replace(geometry=stored.geometry)
-    return experiment == stored
-
-
 def experiment_for_data(arguments: argparse.Namespace) -> FpmExperiment:
     """Settings that suit the data given, where there is no experiment."""
     from ptychoui.settings import blank_experiment, for_microscopes
     from ptychoui.tasks.fpm.defaults import fitted
 
+    _refuse_k_space(arguments.data)
     name = Path(arguments.data).name.partition(".")[0] or "untitled"
     experiment = fitted(for_microscopes(with_options(blank_experiment().replace(name=name[:120]), arguments)))
     design, network, training = experiment.design, experiment.network, experiment.training
@@ -208,10 +177,15 @@ def experiment_for_data(arguments: argparse.Namespace) -> FpmExperiment:
     return experiment
 
 
-def _folder_name(experiment: Experiment | None) -> str:
-    """The experiment's name as the name of a folder."""
-    name = experiment.name if experiment is not None else "run"
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
+def _refuse_k_space(path: str) -> None:
+    """K-space alone does not say how it is to be learned from; stacks do."""
+    from ptychoui.data.formats.open_kspace import is_kspace
+
+    if is_kspace(path):
+        raise PtychouiError(
+            f"{Path(path).name} is k-space, which needs an experiment to be learned from",
+            f"for example: ptychoui train resources/experiments/mri_2d.toml --data {path}",
+        )
 
 
 def _follow(trainer: Trainer[AnyTask], control: RunControl) -> dict[str, Any]:
@@ -318,7 +292,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
 def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="score a run's patterns")
     parser.add_argument("run_folder", metavar="RUN")
-    parser.add_argument("--data", metavar="FILE", help="another stack or training set")
+    parser.add_argument("--data", metavar="FILE", help="another stack, training set or k-space")
     parser.add_argument("--geometry", metavar="G.toml", help="geometry of --data, if it is not the run's")
     add_json(parser)
     parser.set_defaults(run=_evaluate)
