@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptychoui.errors import PtychouiError, SettingsError
+from ptychoui.words import joined
 
 if TYPE_CHECKING:
     from ptychoui.settings import Experiment
@@ -55,7 +56,7 @@ amount_or_none.__name__ = "number"
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Words that replace the data of an experiment."""
-    parser.add_argument("--data", metavar="FILE", help="stack or training set instead of the experiment's")
+    parser.add_argument("--data", metavar="FILE", help="stack, training set or k-space instead of the experiment's")
     parser.add_argument("--geometry", metavar="G.toml", help="geometry instead of the experiment's")
 
 
@@ -243,6 +244,7 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
         engine = engine.replace(strategy=arguments.strategy)
     if getattr(arguments, "device", None):
         engine = engine.replace(device=arguments.device)
+    _check_kind(experiment, arguments)
     changes: dict[str, Any] = {"training": training, "engine": engine}
     if getattr(arguments, "seed", None) is not None:
         changes["seed"] = arguments.seed
@@ -262,6 +264,19 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
         experiment = for_microscopes(experiment)
         experiment = experiment.replace(data=experiment.data.replace(region=arguments.crop))
     return experiment
+
+
+def _check_kind(experiment: Experiment, arguments: argparse.Namespace) -> None:
+    """Refuse words for microscopes with an experiment of another kind."""
+    names = ("geometry", "crop", "drive_bits", "maximum_lit")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name, None) is not None]
+    if given and experiment.kind != "fpm":
+        belong = "belongs" if len(given) == 1 else "belong"
+        raise SettingsError(
+            f"{joined(given)} {belong} to microscopes, and {experiment.name!r} is an experiment of kind "
+            f"{experiment.kind!r}",
+            f"leave {'it' if len(given) == 1 else 'them'} out",
+        )
 
 
 def crop_of(arguments: argparse.Namespace) -> CropRegion | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,25 +75,46 @@ def together() -> Iterator[Processes]:
 
 
 def follow(arguments: argparse.Namespace, processes: Processes) -> int:
-    """Do this process's part of a run that another one speaks for; 1 where that one says why it cannot be done."""
+    """Do this process's part of a run that another one speaks for; 1 where that one says why it cannot be done.
+
+    Whoever presses Ctrl-C reaches all processes at once: the one that speaks stops, and takes the others with it.
+    """
     from ptychoui.commands.options import use_threads, with_options
-    from ptychoui.errors import SettingsError
+    from ptychoui.errors import PtychouiError, RunError
     from ptychoui.settings import load_experiment
     from ptychoui.training.runs import new_run, resume_run
 
-    use_threads(arguments)
+    assert processes.group is not None
     try:
+        use_threads(arguments)
         experiment = load_experiment(arguments.experiment) if arguments.experiment else None
         if arguments.resume:
-            folder = arguments.output
-            trainer = resume_run(folder, changes=lambda e: with_options(e, arguments), kind=processes.kind, lock=False)
+            from ptychoui.commands.resuming import resumed, resumed_folder
+
+            folder, changes = resumed_folder(arguments, experiment), functools.partial(resumed, arguments=arguments)
+            trainer = resume_run(folder, changes=changes, kind=processes.kind, lock=False, ready=processes.join)
+        elif experiment is None:
+            raise RunError("there is no experiment")
         else:
-            if experiment is None:
-                return 1
-            trainer = new_run(with_options(experiment, arguments), None, kind=processes.kind)
-        processes.join(trainer)
-    except SettingsError:
+            trainer = new_run(with_options(experiment, arguments), None, kind=processes.kind, ready=processes.join)
+    except PtychouiError:
+        # Ending first would have the other one ended before it has said why.
+        with contextlib.suppress(RunError):
+            processes.group.number(0.0, 0)
         return 1
-    for _event in trainer.run():
-        pass
-    return 0
+    with _deaf(), contextlib.suppress(PtychouiError):  # the one that speaks meets the same
+        for _event in trainer.run():
+            pass
+        return 0
+    return 1
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Signals that ask for an end are not heard."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

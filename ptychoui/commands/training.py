@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +22,11 @@ from ptychoui.commands.options import (
     with_options,
 )
 from ptychoui.commands.processes import Processes, follow, together
+from ptychoui.commands.resuming import folder_name, goes_on_as, resumed, resumed_folder
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
-    from ptychoui.settings import Experiment, FpmExperiment
+    from ptychoui.settings import FpmExperiment
     from ptychoui.training.control import RunControl
     from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
@@ -85,7 +86,6 @@ def _train(arguments: argparse.Namespace) -> int:
             return follow(arguments, processes)
         with _told(control, say):
             trainer = _trainer(arguments, control, processes)
-        processes.join(trainer)
         try:
             values = _follow(trainer, control)
         finally:
@@ -129,13 +129,12 @@ def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Proc
         from ptychoui.training.run_folder import RunFolder
         from ptychoui.training.runs import resume_run
 
-        if arguments.output is None and experiment is None:
-            raise PtychouiError("which run?", "for example: ptychoui train --resume -o runs/first-light")
-        folder = arguments.output or f"runs/{_folder_name(experiment)}"
-        stored = RunFolder.open(folder, lock=False).experiment()
-        if experiment is not None and not _goes_on_as(stored, experiment):
-            say(f"note: {folder} goes on with the settings it was started with, not those of {arguments.experiment}")
-        return resume_run(folder, control, changes=lambda e: _resumed(e, arguments), kind=processes.kind)
+        begun = resumed_folder(arguments, experiment)
+        stored = RunFolder.open(begun, lock=False).experiment()
+        if experiment is not None and not goes_on_as(stored, experiment):
+            say(f"note: {begun} goes on with the settings it was started with, not those of {arguments.experiment}")
+        changes = functools.partial(resumed, arguments=arguments)
+        return resume_run(begun, control, changes=changes, kind=processes.kind, ready=processes.join)
     if experiment is None:
         raise PtychouiError(
             "which experiment?",
@@ -143,8 +142,8 @@ def _trainer(arguments: argparse.Namespace, control: RunControl, processes: Proc
         )
     from ptychoui.training.runs import new_run
 
-    folder = arguments.output or fresh(f"runs/{_folder_name(experiment)}")
-    trainer = new_run(experiment, folder, control, tell=say, kind=processes.kind)
+    folder = arguments.output or fresh(f"runs/{folder_name(experiment)}")
+    trainer = new_run(experiment, folder, control, tell=say, kind=processes.kind, ready=processes.join)
     _show_first(trainer)
     return trainer
 
@@ -158,30 +157,12 @@ def _show_first(trainer: Trainer[AnyTask]) -> None:
         say(f"note: what is learned from is drawn in {path}: {sentence}")
 
 
-def _resumed(stored: Experiment, arguments: argparse.Namespace) -> Experiment:
-    """A run's settings with what the command line says instead; data that moved are still the same images."""
-    from ptychoui.settings import FpmExperiment
-
-    experiment = with_options(stored, arguments)
-    if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
-        return experiment.replace(data=experiment.data.replace(images=stored.data.images))
-    return experiment
-
-
-def _goes_on_as(stored: Experiment, experiment: Experiment) -> bool:
-    """Whether a run's settings are those of an experiment, but for the geometry that came with its data."""
-    from ptychoui.settings import FpmExperiment
-
-    if isinstance(experiment, FpmExperiment) and isinstance(stored, FpmExperiment):
-        experiment = experiment.replace(geometry=stored.geometry)
-    return experiment == stored
-
-
 def experiment_for_data(arguments: argparse.Namespace) -> FpmExperiment:
     """Settings that suit the data given, where there is no experiment."""
     from ptychoui.settings import blank_experiment, for_microscopes
     from ptychoui.tasks.fpm.defaults import fitted
 
+    _refuse_k_space(arguments.data)
     name = Path(arguments.data).name.partition(".")[0] or "untitled"
     experiment = fitted(for_microscopes(with_options(blank_experiment().replace(name=name[:120]), arguments)))
     design, network, training = experiment.design, experiment.network, experiment.training
@@ -196,10 +177,15 @@ def experiment_for_data(arguments: argparse.Namespace) -> FpmExperiment:
     return experiment
 
 
-def _folder_name(experiment: Experiment | None) -> str:
-    """The experiment's name as the name of a folder."""
-    name = experiment.name if experiment is not None else "run"
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
+def _refuse_k_space(path: str) -> None:
+    """K-space alone does not say how it is to be learned from; stacks do."""
+    from ptychoui.data.formats.open_kspace import is_kspace
+
+    if is_kspace(path):
+        raise PtychouiError(
+            f"{Path(path).name} is k-space, which needs an experiment to be learned from",
+            f"for example: ptychoui train resources/experiments/mri_2d.toml --data {path}",
+        )
 
 
 def _follow(trainer: Trainer[AnyTask], control: RunControl) -> dict[str, Any]:
@@ -306,7 +292,7 @@ def _show_events(trainer: Trainer[AnyTask]) -> dict[str, Any]:
 def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="score a run's patterns")
     parser.add_argument("run_folder", metavar="RUN")
-    parser.add_argument("--data", metavar="FILE", help="another stack or training set")
+    parser.add_argument("--data", metavar="FILE", help="another stack, training set or k-space")
     parser.add_argument("--geometry", metavar="G.toml", help="geometry of --data, if it is not the run's")
     add_json(parser)
     parser.set_defaults(run=_evaluate)
@@ -323,7 +309,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         from ptychoui.training.run_folder import RunFolder
 
         metrics = kind_of(RunFolder.open(arguments.run_folder, lock=False).experiment().kind).metrics
-        scores = ", ".join(f"{m.label} {values[m.name]:.3f}{f' {m.unit}' if m.unit else ''}" for m in metrics)
+        known = [metric for metric in metrics if metric.name in values]  # some have no meaning without a truth
+        scores = ", ".join(f"{m.label} {values[m.name]:.3f}{f' {m.unit}' if m.unit else ''}" for m in known)
         print(f"{values['objects']} held-out objects against {values['reference']}: {scores}")
     return 0
 

@@ -11,6 +11,9 @@ from ptychoui.data.kspace import TRANSFORMED, KSpaceSet
 from ptychoui.errors import DataError
 from ptychoui.words import joined
 
+LEAST, LARGEST = 1e-15, 1e15
+"""Between these the largest sample lies: their squares are numbers of single precision, with room for sums."""
+
 
 def calibration_size(sampled: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[int, ...]:
     """Edges of the largest block around the zero frequency that is sampled whole.
@@ -146,6 +149,12 @@ def calibration_of(data: KSpaceSet, place: int, smallest: int = 1) -> Calibratio
         raise DataError(
             f"the middle of the k-space of {name} is zero although its mask says that it was measured",
             "check that mask and k-space have the zero frequency at the same place",
+        )
+    largest = float(np.abs(found.block).max())
+    if not LEAST < largest < LARGEST:
+        raise DataError(
+            f"the k-space of {name} has values near {largest:.0e}, which single precision cannot work with",
+            f"multiply the data by one number, so that they lie between {LEAST:g} and {LARGEST:g}",
         )
     if dead := [coil for coil, samples in enumerate(data.k_space[place]) if not samples.any()]:
         raise DataError(

@@ -197,6 +197,20 @@ def truth_under(
     return np.asarray(truth * np.linalg.norm(true_maps, axis=1) * phase, dtype=np.complex64)
 
 
+def of_unit_size(maps: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    """Maps whose sum of squares over the coils is 1 where they see anything, and the sizes that they had.
+
+    Of shape (example, coil, *space) and (example, *space). Maps S and the image x, or S / ||S|| and ||S|| x, are the
+    same k-space; methods and networks that know images of order 1 want the latter. Maps of unit size come back as they
+    are.
+    """
+    size = np.linalg.norm(maps, axis=1).astype(np.float32)
+    seen = np.where(size > 0, size, 1)
+    if np.abs(seen - 1).max() < 1e-3:
+        return maps, np.ones_like(size)
+    return (maps / seen[:, None]).astype(np.complex64), size
+
+
 def espirit(k_space: NDArray[np.complex64], width: int, settings: EspiritSettings) -> NDArray[np.complex64]:
     """Maps of one plane or volume; their common phase is open at every pixel.
 

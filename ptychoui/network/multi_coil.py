@@ -24,7 +24,8 @@ from ptychoui.network.sense_consistency import K_SPACE, FixedSteps, SenseOperato
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import MultiCoilNetwork
 
-MOST_ITERATIONS = 200
+MOST_ITERATIONS = 1000
+"""Enough for the least mu that is learned, 1e-3, in double precision."""
 DOUBLE_TOLERANCE = 1e-12
 PREFIX = "cnn."
 FIRST_SUM = 0.8

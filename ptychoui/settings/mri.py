@@ -216,6 +216,9 @@ class MriExperiment(Experiment):
                 f"coil maps cannot be estimated from {self.sampling.calibration} lines of calibration",
                 f"set sampling.calibration to {FEWEST_LINES} or more, or data.maps = 'stated'",
             )
-        if self.sampling.learn and self.sampling.pattern == "poisson_disc":
-            raise SettingsError("what is learned are lines, not points", "set sampling.pattern = 'variable_density'")
+        if self.sampling.learn and (measured or self.sampling.pattern == "poisson_disc"):
+            wrong = "lines cannot be learned where they were measured already" if measured else ""
+            raise SettingsError(
+                wrong or "what is learned are lines, not points", "set sampling.pattern = 'variable_density'"
+            )
         return self

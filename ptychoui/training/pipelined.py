@@ -12,6 +12,7 @@ P - 1 times, and no device waits for another's second turn.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +25,7 @@ from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.stored import StoreAll
 from ptychoui.engine.strategy import Chain, Run
-from ptychoui.errors import EngineError, SettingsError
+from ptychoui.errors import EngineError, SettingsError, StopRequested
 from ptychoui.training.events import Event, Finished, StepDone, Stopped
 from ptychoui.training.gradients import GREEDY
 from ptychoui.training.process_group import ProcessGroup
@@ -35,8 +36,8 @@ from ptychoui.training.trainer import Trainer
 class PipelinedTrainer(Trainer[AnyTask]):
     """A greedy run over several processes; the first one scores, saves and tells.
 
-    Between two scores the processes go on without meeting; there they exchange what they learned. A run is saved, and
-    can be stopped, at these meetings.
+    Between two scores the processes go on without meeting; there they exchange what they learned, and the run is saved.
+    A wish to stop travels with a batch: all processes end with the same one, and meet.
 
     Raises
     ------
@@ -71,7 +72,7 @@ class PipelinedTrainer(Trainer[AnyTask]):
                 f"{engine.modules} greedy modules cannot be divided among {group.size} processes",
                 f"set engine.modules to {group.size} or more",
             )
-        self.group = group
+        self.group, self._stops = group, False
         lengths = equal_modules(len(self.network.chain), engine.modules)
         owned = equal_modules(engine.modules, group.size)
         self._owner = [rank for rank, count in enumerate(owned) for _ in range(count)]
@@ -88,12 +89,14 @@ class PipelinedTrainer(Trainer[AnyTask]):
         """Do the remaining steps; only the first process has events, the others end without a word."""
         steps = self.task.experiment.training.steps
         if self.group.rank == 0:
-            self.control.now("planning the memory")
-            yield self._started()
-            if self.step == 0:
-                yield self.validate()
-                if self.folder is not None:
-                    yield self._save()
+            # Whoever stops the run now is heard below, where the others hear it too.
+            with contextlib.suppress(StopRequested):
+                self.control.now("planning the memory")
+                yield self._started()
+                if self.step == 0:
+                    yield self.validate()
+                    if self.folder is not None:
+                        yield self._save()
         while self.step < steps:
             stopping = self.group.number(float(self.control.stopping), 0)
             if stopping:
@@ -111,9 +114,13 @@ class PipelinedTrainer(Trainer[AnyTask]):
         sending: list[Any] = []
         for place in range(until - first):
             self.control.now(f"step {self.step + 1}")
+            if self.group.rank == 0:
+                self._stops = self.control.stopping
             loss, sending = self._step(sending)
             losses[place] = loss
             self.step += 1
+            if self._stops:
+                break
         self.group.finish(sending)
         last = self.group.size - 1
         held = [losses.to(self.task.device)]
@@ -127,11 +134,11 @@ class PipelinedTrainer(Trainer[AnyTask]):
                 "use a smaller learning rate; the last saved state is kept",
             )
         self.verdict = None
-        seconds = (time.monotonic() - began) / (until - first)
+        seconds = (time.monotonic() - began) / (self.step - first)
         self.elapsed_s += time.monotonic() - began
         if self.group.rank:
             return
-        for place, loss in enumerate(held[0].tolist()):
+        for place, loss in enumerate(held[0][: self.step - first].tolist()):
             step = first + place + 1
             self._pending.append({"step": step, "kind": "step", "loss": loss, "seconds": seconds})
             yield StepDone(
@@ -142,9 +149,12 @@ class PipelinedTrainer(Trainer[AnyTask]):
                 certificate="",
                 seconds_left=self.elapsed_s / step * (training.steps - step),
             )
-        yield self.validate()
-        if self.folder is not None:
-            yield self._save()
+        if self._stops:
+            return
+        with contextlib.suppress(StopRequested):  # the others hear of it before the next step
+            yield self.validate()
+            if self.folder is not None:
+                yield self._save()
 
     def _share(self, tensors: list[Tensor], owner: int) -> None:
         """Bring a module's tensors to what its owner has, in place, wherever they are."""
@@ -203,15 +213,16 @@ class PipelinedTrainer(Trainer[AnyTask]):
 
     def _sent(self, state: Any) -> list[Any]:
         number, tensors = self.network.chain.update.pack(state)
-        head = torch.tensor([number, len(tensors)], device=self.task.device)
+        head = torch.tensor([number, len(tensors), int(self._stops)], device=self.task.device)
         self._kept = [head, *(tensor.contiguous() for tensor in tensors)]  # until they have left
         return self.group.send(self._kept, self.group.rank + 1)
 
     def _received(self, x: Tensor) -> Any:
         update, sender = self.network.chain.update, self.group.rank - 1
-        head = torch.zeros(2, dtype=torch.int64, device=self.task.device)
+        head = torch.zeros(3, dtype=torch.int64, device=self.task.device)
         self.group.receive([head], sender)
-        number, count = head.tolist()
+        number, count, stops = head.tolist()
+        self._stops = bool(stops)
         tensors = update.buffers(x, count)
         self.group.receive(tensors, sender)
         return update.unpack(x, number, tensors)
@@ -223,7 +234,11 @@ class PipelinedTrainer(Trainer[AnyTask]):
             yield Stopped(step=self.step)
             return
         if self.task.experiment.training.compare and self.step and self.verdict is None:
-            yield from self._judge()
+            try:
+                yield from self._judge()
+            except StopRequested:
+                yield Stopped(step=self.step)
+                return
         yield Finished(step=self.step, seconds=self.elapsed_s)
 
 

@@ -21,8 +21,11 @@ def new_run(
     want_images: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda _sentence: None,
     kind: type[Trainer[AnyTask]] = Trainer,
+    ready: Callable[[Trainer[AnyTask]], None] = lambda _trainer: None,
 ) -> Trainer[AnyTask]:
     """Set up a run; with a folder it is saved there. ``tell`` hears of what takes long.
+
+    ``ready`` is given the trainer before its folder is made, and may refuse it by an error.
 
     Raises
     ------
@@ -41,6 +44,7 @@ def new_run(
 
     task = build_task(experiment, told, control.checkpoint)
     trainer = kind(task, None, control, want_images)
+    ready(trainer)
     if folder is not None:
         trainer.folder = RunFolder.create(folder, task.kept(experiment), task.data_sha256, task.record())
     return trainer
@@ -53,8 +57,11 @@ def resume_run(
     changes: Callable[[Experiment], Experiment] = lambda experiment: experiment,
     kind: type[Trainer[AnyTask]] = Trainer,
     lock: bool = True,
+    ready: Callable[[Trainer[AnyTask]], None] = lambda _trainer: None,
 ) -> Trainer[AnyTask]:
     """Take up a run where its newest whole state left it; without ``lock`` its folder is read and not written to.
+
+    ``ready`` is given the trainer before anything in its folder changes, and may refuse it by an error.
 
     Raises
     ------
@@ -81,6 +88,7 @@ def resume_run(
         saved = run.load()
         if saved is not None:
             trainer.restore(saved)
+        ready(trainer)
         if not lock:
             return trainer
         run.keep_events_until(trainer.step if saved is not None else -1)

@@ -241,3 +241,18 @@ def on_other_data(experiment: Experiment, data: str | None, geometry: str | None
             "state them in a copy of its file",
         )
     return change(experiment, data, geometry)
+
+
+def to_score(experiment: Experiment) -> tuple[AnyTask, Any]:
+    """The task of an experiment on data that nothing was learned from, and all of their examples, to be scored.
+
+    A kind whose examples may be in both of a task's sets, or which cannot divide what is to be scored as a whole, has a
+    function ``build_to_score`` that holds everything out.
+    """
+    module = import_module(kind_of(experiment.kind).module)
+    build: Callable[[Experiment], AnyTask] | None = getattr(module, "build_to_score", None)
+    if build is not None:
+        task = build(experiment)
+        return task, task.held_out
+    task = build_task(experiment)
+    return task, task.held_out.joined(task.training)

@@ -14,6 +14,7 @@ from ptychoui.data.kspace import TRANSFORMED, KSpaceSet, from_centred
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.mri.calibration import calibration_of, calibration_size
 from ptychoui.mri.maps import EspiritSettings, estimate_maps, isolated_random, truth_under, with_maps
+from ptychoui.mri.simulate import simulate
 
 SMALL = EspiritSettings(kernel_width=4)
 
@@ -236,3 +237,12 @@ def test_the_measured_slice(shared_data: Path) -> None:
     assert TRANSFORMED[data.acquisition] == 2
     found = estimate_maps(data)
     assert found.width == (24,) and found.residual[0] < 0.1 and 0.3 < found.covered[0] < 0.9
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_values_beyond_single_precision_are_refused(factor: float) -> None:
+    data = simulate("2d", "ellipses", 1, (24, 20), 3, np.random.default_rng(1), snr_db=30.0)
+    large = dataclasses.replace(data, k_space=(data.k_space * np.float32(factor)).astype(np.complex64))
+    with pytest.raises(DataError, match="single precision cannot work with") as error:
+        estimate_maps(large, SMALL)
+    assert "multiply" in error.value.hint

@@ -193,3 +193,35 @@ def test_a_state_that_is_sent_is_the_state_that_arrives(update: Update, dtype: t
     assert torch.equal(update.output(state), update.output(arrived))
     if isinstance(update, HeavyBall):
         assert len(tensors) > 4 and update.same(state, arrived)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_ctrl_c_stops_all_processes_with_the_same_batch_and_loses_no_step(tmp_path: Path) -> None:
+    """Scores are far apart: nobody waits for the next one, and what was learned since the last is kept."""
+    path = written(tmp_path, training={"steps": 4000, "validate_every": 4000})
+    process = together(2, "train", str(path), "-o", str(tmp_path / "two"))
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "two" / "state.npz").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    time.sleep(1.0)
+    for pid in children(process.pid).values():
+        os.kill(pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    with np.load(tmp_path / "two" / "state.npz") as state:
+        reached = int(state["step"])
+    assert process.returncode == 0 and f"stopped after {reached} steps" in said, said
+    assert 0 < reached < 4000
+    one_process(path, tmp_path / "one", steps=reached)
+    same_state(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_divided_says_why_and_leaves_its_name_free(tmp_path: Path) -> None:
+    path = written(tmp_path, engine={"modules": 1})
+    process = together(2, "train", str(path), "-o", str(tmp_path / "two"))
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "1 greedy modules cannot be divided among 2 processes" in said, said
+    assert said.count("ptychoui:") == 1
+    assert not (tmp_path / "two").exists()

@@ -66,7 +66,7 @@ def table(result: dict[str, Any]) -> str:
     """One line."""
     return (
         f"{result['name']}, {result['strategy']}: resident memory {result['first_bytes'] / 1e6:.1f} MB after a tenth "
-        f"of {result['steps']} steps, {result['last_bytes'] / 1e6:.1f} MB at the end "
-        f"({100 * result['growth']:+.2f} %), "
+        f"of {result['steps']} steps, "
+        f"{result['last_bytes'] / 1e6:.1f} MB at the end ({100 * result['growth']:+.2f} %), "
         f"largest over least {100 * result['spread']:.2f} % more"
     )

@@ -14,7 +14,7 @@ from ptychoui.data.dataset import array_sha256
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.settings import MriExperiment
 from ptychoui.tasks.mri.sources import Tell, draw_masks, file_sets, scaled, simulated_sets, with_maps, with_truth
-from ptychoui.tasks.mri.splits import divided
+from ptychoui.tasks.mri.splits import SampleSplit, divided
 from ptychoui.words import counted
 
 
@@ -141,15 +141,22 @@ def on_cpu(data: KSpaceSet, sampled: NDArray[np.bool_]) -> KSpaces:
     )
 
 
-def by_samples(
+def divisions(
     experiment: MriExperiment, data: KSpaceSet, sampled: NDArray[np.bool_]
-) -> tuple[KSpaces, KSpaces, Tensor]:
-    """Examples that learn from divisions of the samples, of shape (example, *space), those scored, and test samples."""
+) -> tuple[list[SampleSplit], NDArray[np.bool_]]:
+    """The samples of each example divided, and those that judge nothing, of the shape (example, *space)."""
     settings, transformed = experiment.training, len(data.transformed)
     rng = np.random.default_rng(np.random.SeedSequence([experiment.seed, 0x4F]))
     splits = [
         divided(mask, transformed, settings, rng) for mask in np.broadcast_to(sampled, (len(data), *sampled.shape[1:]))
     ]
+    return splits, np.stack([split.judging_nothing for split in splits])
+
+
+def by_samples(
+    experiment: MriExperiment, data: KSpaceSet, splits: list[SampleSplit]
+) -> tuple[KSpaces, KSpaces, Tensor]:
+    """Examples that learn from divisions of the samples, those scored, and test samples, of shape (example, *space)."""
     shown = on_cpu(data, np.stack([split.all_given for split in splits]))
 
     def real(masks: list[NDArray[np.bool_]]) -> Tensor:
@@ -157,7 +164,7 @@ def by_samples(
 
     training = replace(
         shown,
-        source=torch.arange(len(data)).repeat_interleave(settings.splits),
+        source=torch.arange(len(data)).repeat_interleave(experiment.training.splits),
         sampled=real([mask for split in splits for mask in split.given]),
         judged=real([mask for split in splits for mask in split.judged]),
     )
@@ -165,8 +172,13 @@ def by_samples(
     return training, held_out, real([split.test for split in splits])
 
 
-def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] | None) -> Prepared:
+def prepare(
+    experiment: MriExperiment, tell: Tell, callback: Callable[[], None] | None, all_scored: bool = False
+) -> Prepared:
     """Make or read k-space, normalise it, find its coil maps and divide it.
+
+    Where all is to be scored, because nothing of the file was learned from, every example is held out, and what there
+    is to learn from stands for nothing.
 
     Raises
     ------
@@ -176,29 +188,31 @@ def prepare(experiment: MriExperiment, tell: Tell, callback: Callable[[], None] 
     seeds = np.random.SeedSequence([experiment.seed, 0x4D]).spawn(2)
     if experiment.data.path:
         tell("reading k-space")
-        training, held_out, split = file_sets(experiment)
+        training, held_out, split = file_sets(experiment, all_scored)
     else:
         training, held_out = simulated_sets(experiment, tell)
-        split = (
-            f"{counted(len(training), 'phantom')} of the family {experiment.data.family} to learn from, "
-            f"{len(held_out)} of {experiment.data.held_out_family} held out",
-        )
+        some = f"{counted(len(training), 'phantom')} of the family {experiment.data.family}"
+        split = (f"{some} to learn from, {len(held_out)} of {experiment.data.held_out_family} held out",)
+        if experiment.training.supervision == "samples":
+            split = (f"{some}, divided by samples of k-space",)
     digest = array_sha256(training.k_space, held_out.k_space)
     notes: list[str] = list(training.provenance.notes)
 
-    def ready(data: KSpaceSet, seed: np.random.SeedSequence) -> tuple[KSpaceSet, NDArray[np.bool_]]:
-        """An example set of order 1 with maps, truth and patterns."""
-        sampled = draw_masks(experiment, data, np.random.default_rng(seed))
-        found, said = with_maps(scaled(data, sampled, experiment), sampled, experiment, tell, callback)
+    def ready(data: KSpaceSet, seen: NDArray[np.bool_]) -> KSpaceSet:
+        """An example set of order 1 with maps and truth; scale and maps are made of the samples ``seen``."""
+        found, said = with_maps(scaled(data, seen, experiment), seen, experiment, tell, callback)
         found, more = with_truth(found, experiment)
         notes.extend(sentence for sentence in (*said, *more) if sentence not in notes)
-        return found, sampled
+        return found
 
+    sampled = draw_masks(experiment, training, np.random.default_rng(seeds[0]))
     parts: tuple[KSpaces, KSpaces, Tensor | None]
     if experiment.training.supervision == "samples":
-        parts = by_samples(experiment, *ready(training, seeds[0]))
+        splits, seen = divisions(experiment, training, sampled)
+        parts = by_samples(experiment, ready(training, seen), splits)
     else:
-        parts = (on_cpu(*ready(training, seeds[0])), on_cpu(*ready(held_out, seeds[1])), None)
+        scored = draw_masks(experiment, held_out, np.random.default_rng(seeds[1]))
+        parts = (on_cpu(ready(training, sampled), sampled), on_cpu(ready(held_out, scored), scored), None)
     return Prepared(
         training=parts[0],
         held_out=parts[1],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,10 @@ from numpy.typing import NDArray
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError, RunError, SettingsError
 from ptychoui.mri.channels import normalised
+from ptychoui.mri.maps import of_unit_size
 from ptychoui.mri.sense import Sense
-from ptychoui.network.multi_coil import MultiCoilUnrolls
+from ptychoui.network.multi_coil import PREFIX, MultiCoilUnrolls
 from ptychoui.settings import MriExperiment
-from ptychoui.settings.mri import AXES
 from ptychoui.training.run_folder import RunFolder
 
 
@@ -54,13 +56,10 @@ def reconstruct_with_run(folder: str | Path, data: KSpaceSet) -> NDArray[np.comp
         raise RunError(f"{run.path} holds no saved state yet", "wait for its first save")
     if data.maps is None:
         raise DataError("a reconstruction needs coil maps", "estimate them first, by ptychoui.mri.maps.with_maps")
-    if AXES[experiment.data.acquisition] != len(data.space) and not experiment.data.path:
-        raise SettingsError(
-            f"the run learned from {experiment.data.acquisition} k-space, these data are {data.acquisition}",
-            "choose a run that learned from data of this kind",
-        )
-    network = MultiCoilUnrolls(data.space, len(data.transformed), experiment.network)
     known = {name.removeprefix("parameter_"): array for name, array in saved.items() if name.startswith("parameter_")}
+    _check_fit(experiment, known, data)
+    network = MultiCoilUnrolls(data.space, len(data.transformed), experiment.network)
+    unit, size = of_unit_size(data.maps)  # as in learning
     tensors = {
         name: torch.from_numpy(np.array(array)).float() for name, array in known.items() if name != "line_scores"
     }
@@ -68,10 +67,36 @@ def reconstruct_with_run(folder: str | Path, data: KSpaceSet) -> NDArray[np.comp
     images = []
     for place, scale in enumerate(ready.scale):
         some = slice(place, place + 1)
-        maps = torch.from_numpy(np.array(data.maps[some]))
+        maps = torch.from_numpy(np.array(unit[some]))
         sampling = torch.from_numpy(data.sampled[some].astype(np.float32))
         k_space = torch.from_numpy(np.array(ready.data.k_space[some]))
         x = Sense(maps, sampling, len(data.transformed)).adjoint(k_space)
         found = network.infer(x, {**tensors, "maps": maps, "sampling": sampling, "k_space": k_space})
-        images.append(scale * found[0].numpy())
+        images.append(scale * found[0].numpy() / np.where(size[place] > 0, size[place], 1))
     return np.stack(images).astype(np.complex64)
+
+
+def _check_fit(experiment: MriExperiment, known: Mapping[str, NDArray[Any]], data: KSpaceSet) -> None:
+    """Refuse k-space that the network did not learn from the like of; ``known`` are the saved parameters by name.
+
+    Raises
+    ------
+    SettingsError
+        If it is of another kind of acquisition, or cannot be brought to the scale of the run's.
+    """
+    axes = known[f"{PREFIX}conv1.weight"].ndim - (2 if experiment.network.shared else 3)
+    learned = experiment.data.acquisition
+    over_time = (learned == "cine") != (data.acquisition == "cine") and not experiment.data.path
+    if axes != len(data.space) or over_time:
+        from_what = f"{axes}-D" if experiment.data.path else learned
+        raise SettingsError(
+            f"the run learned from {from_what} k-space, these data are {data.acquisition}",
+            "choose a run that learned from data of this kind",
+        )
+    sampling = experiment.sampling
+    if not sampling.calibration and sampling.pattern != "measured" and not data.sampled.all():
+        raise SettingsError(
+            "the run's patterns have no calibration, so that all samples gave the scale of its examples: k-space that "
+            "lacks some cannot be brought to it",
+            "learn with sampling.calibration of 6 or more",
+        )

@@ -14,7 +14,7 @@ from ptychoui.data.formats.open_kspace import open_kspace
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.mri.channels import normalised
-from ptychoui.mri.maps import EspiritSettings, estimate_maps
+from ptychoui.mri.maps import EspiritSettings, estimate_maps, of_unit_size, truth_under
 from ptychoui.mri.phantoms import FAMILIES
 from ptychoui.mri.sampling import PATTERNS, draw_mask
 from ptychoui.mri.simulate import simulate
@@ -85,37 +85,41 @@ def with_maps(
     """The examples with the maps that a reconstruction may use, and sentences on how they were found.
 
     Maps are estimated from the calibration region of the patterns ``sampled``, of shape (example, *space), with its
-    noise. True images whose true maps are known are turned to the phase of the estimated ones: no measurement can tell
-    them apart.
+    noise. Maps have a sum of squares of 1; true images whose own maps are known are those of the maps given back, in
+    size and phase: no measurement can tell them apart.
 
     Raises
     ------
     DataError
         If stated maps are asked for and there are none, or a calibration region is missing or too small.
     """
+    truth = data.truth
     if experiment.data.maps == "stated":
         if data.maps is None:
             raise DataError("the k-space comes without coil maps", "set data.maps = 'estimated'")
-        return data, ("coil maps: as the data state them",)
+        unit, _ = of_unit_size(data.maps)
+        if unit is data.maps:
+            return data, ("coil maps: as the data state them",)
+        truth = None if truth is None else truth_under(unit, data.maps, truth)
+        note = "coil maps: as the data state them, divided by their root sum of squares"
+        return replace(data, maps=unit, truth=truth), (note,)
     tell(f"estimating the coil maps of {counted(len(data), 'example')}")
     width = experiment.sampling.calibration if experiment.sampling.pattern != "measured" else 24
     kernel = min(6, width // 2)
     settings = EspiritSettings(kernel_width=kernel, calibration_width=width, iterations=MAP_ITERATIONS)
     measured = replace(data, sampled=sampled, k_space=data.k_space * sampled[:, None])
     found = estimate_maps(measured, settings, callback)
-    truth = data.truth
     if truth is not None and data.maps is not None:
-        along = np.broadcast_to((found.maps.conj() * data.maps).sum(1), truth.shape)
-        size = np.abs(along)
-        truth = truth * np.where(size > 0, along / np.where(size > 0, size, 1), 1).astype(np.complex64)
+        truth = truth_under(found.maps, data.maps, truth)
     note = f"coil maps by ESPIRiT leave {100 * max(found.residual):.1f} % of the calibration signal unexplained at most"
     return replace(data, maps=found.maps, truth=truth), (note, *found.warnings)
 
 
-def file_sets(experiment: MriExperiment) -> tuple[KSpaceSet, KSpaceSet, tuple[str, ...]]:
+def file_sets(experiment: MriExperiment, all_scored: bool = False) -> tuple[KSpaceSet, KSpaceSet, tuple[str, ...]]:
     """K-space of the experiment's file to learn from and to be scored on, and how it was divided.
 
-    Examples of one source stay together. Where samples judge, every example is in both sets.
+    Examples of one source stay together. Where samples judge, every example is in both sets; where all is to be scored,
+    every example is among those, and the first one stands for what is learned from.
 
     Raises
     ------
@@ -125,6 +129,8 @@ def file_sets(experiment: MriExperiment) -> tuple[KSpaceSet, KSpaceSet, tuple[st
     data = open_kspace(k_space_file(experiment.data.path), seed=experiment.seed)
     if experiment.training.supervision == "samples":
         return data, data, (f"{counted(len(data), 'example')}, divided by samples of k-space",)
+    if all_scored:
+        return choose(data, [0]), data, (f"{counted(len(data), 'example')}, all of them scored",)
     sources = list(data.source_of) or list(range(len(data)))
     order = sorted(set(sources))
     count = max(1, round(experiment.training.holdout * len(order)))
@@ -168,22 +174,41 @@ def choose(data: KSpaceSet, places: list[int]) -> KSpaceSet:
 def with_truth(data: KSpaceSet, experiment: MriExperiment) -> tuple[KSpaceSet, tuple[str, ...]]:
     """The examples with the images that they are held against, and a sentence where these had to be made.
 
+    True images of a file that are not those of its k-space under the maps, in size or phase, are not used.
+
     Raises
     ------
     DataError
-        If there is no truth and k-space does not hold all samples to make one of.
+        If there is no truth that fits, and k-space does not hold all samples to make one of.
     """
-    if experiment.training.supervision == "samples" or data.truth is not None:
+    if experiment.training.supervision == "samples" or (data.truth is not None and (apart := _apart(data)) <= APART):
         return data, ()
     assert data.maps is not None
+    foreign = "" if data.truth is None else "not those of the file, which do not fit its k-space and coil maps, but "
     if not data.sampled.all():
         raise DataError(
-            "there are no true images, and k-space is not fully sampled",
+            "there are no true images, and k-space is not fully sampled"
+            if data.truth is None
+            else f"the true images of the file are not those of its k-space under the coil maps: {apart:.2g} of them "
+            "is missing or too much, or has another phase",
             "set training.supervision = 'samples' to learn from the measured samples alone",
         )
     images = np.fft.ifftn(data.k_space, axes=data.transformed, norm="ortho")
     truth = (images * data.maps.conj()).sum(1).astype(np.complex64)
-    return replace(data, truth=truth), ("true images: all samples, with their noise, combined by the coil maps",)
+    note = f"true images: {foreign}all samples, with their noise, combined by the coil maps"
+    return replace(data, truth=truth), (note,)
+
+
+APART = 0.1
+"""So far from 1 the share of a true image that k-space shows may be: noise in the phases of maps takes 0.02."""
+
+
+def _apart(data: KSpaceSet) -> float:
+    """Largest |<A t, y> / <A t, A t> - 1| of an example: 0 where truth, maps and samples fit, whatever the noise."""
+    assert data.truth is not None and data.maps is not None
+    seen = np.fft.fftn(data.truth[:, None] * data.maps, axes=data.transformed, norm="ortho") * data.sampled[:, None]
+    shares = [np.vdot(a, y) / max(float(np.vdot(a, a).real), 1e-30) for a, y in zip(seen, data.k_space, strict=True)]
+    return float(max(abs(share - 1) for share in shares))
 
 
 def draw_masks(experiment: MriExperiment, data: KSpaceSet, generator: np.random.Generator) -> NDArray[np.bool_]:

@@ -44,6 +44,12 @@ class SampleSplit:
     stop: Mask
     test: Mask
 
+    @property
+    def judging_nothing(self) -> Mask:
+        """Samples that are given in every division: coil maps and the scale may be made of these alone."""
+        found: Mask = np.logical_and.reduce(self.given)
+        return found
+
 
 def divided(sampled: Mask, transformed: int, settings: MriTraining, generator: np.random.Generator) -> SampleSplit:
     """Divide the measured samples of one example.

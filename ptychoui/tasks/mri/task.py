@@ -21,6 +21,7 @@ from ptychoui.settings import Experiment, MriExperiment
 from ptychoui.tasks.mri.events import MriSnapshot, pictures_of
 from ptychoui.tasks.mri.examples import KSpaces, prepare
 from ptychoui.tasks.mri.lines import chosen_lines, first_scores
+from ptychoui.tasks.mri.other_data import on_other_data as on_other_data
 from ptychoui.tasks.mri.recommendation import method_and_strength, recommend, title_of
 from ptychoui.training.devices import pick_device
 from ptychoui.training.parameters import ParameterSet
@@ -82,7 +83,7 @@ class MriTask:
     @property
     def reference(self) -> str:
         """What results are held against."""
-        return "true images" if self.training.truth is not None else "samples that were left out"
+        return "true images" if self.held_out.judged is None else "samples that were left out"
 
     @property
     def source(self) -> str:
@@ -198,9 +199,13 @@ class MriTask:
         """Numbers of unrolls and weights, and the net acceleration."""
         callback()
         weights = sum(parameters[name].numel() for name in parameters.learned)
-        sampled = self.held_out.sampled.mean() if self.always is None else torch.tensor(self.lines / len(self.always))
-        words = f"net acceleration {1 / float(sampled):.3g}, {counted(weights, 'number')} to be learned"
-        warnings = []
+        held, warnings = self.held_out, []
+        measured = held.sampled if held.judged is None else held.sampled + held.judged
+        sampled = float((measured if self.tested is None else measured + self.tested).mean())
+        sampled = sampled if self.always is None else self.lines / len(self.always)
+        words = f"net acceleration {1 / sampled:.3g}, {counted(weights, 'number')} to be learned"
+        if held.judged is None and sampled > 0.999:
+            warnings.append("every sample of k-space is measured: there is nothing to be learned from what is missing")
         if self.experiment.network.mu < 0.02:
             warnings.append("data consistency with so small a mu is solved slowly: try 0.05 or more")
         return Preflight(summary=words, warnings=tuple(warnings))
@@ -288,8 +293,11 @@ def build_task(
     experiment: Experiment,
     tell: Callable[[str], None] = lambda _sentence: None,
     callback: Callable[[], None] | None = None,
+    all_scored: bool = False,
 ) -> MriTask:
     """Make or read k-space: see `training.task.KindModule`.
+
+    ``all_scored`` holds every example of a file out, for scores of a run that learned from another one.
 
     Raises
     ------
@@ -302,7 +310,7 @@ def build_task(
         raise SettingsError(f"{experiment.name!r} is no experiment of multi-channel MRI", "give one of kind 'mri'")
     device = pick_device(experiment.engine.device)
     dtype = torch.float32 if experiment.engine.precision == "float32" else torch.float64
-    ready = prepare(experiment, tell, callback)
+    ready = prepare(experiment, tell, callback, all_scored)
 
     def place(examples: KSpaces) -> KSpaces:
         examples = examples if dtype == torch.float32 else examples.double()
@@ -327,6 +335,11 @@ def build_task(
         notes=ready.notes,
         split=ready.split,
     )
+
+
+def build_to_score(experiment: Experiment) -> MriTask:
+    """A task whose held-out examples are all of its file: see `training.task.to_score`."""
+    return build_task(experiment, all_scored=True)
 
 
 def _free_lines(experiment: MriExperiment, examples: KSpaces) -> tuple[Tensor, int]:

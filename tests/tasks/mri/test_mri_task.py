@@ -207,6 +207,7 @@ def test_the_command_line_trains_scores_and_exports_it(
         ({"data": {"family": "unicorns"}}, "family 'unicorns'"),
         ({"sampling": {"pattern": "spirals"}}, "pattern 'spirals'"),
         ({"sampling": {"learn": True, "pattern": "poisson_disc"}}, "lines, not points"),
+        ({"sampling": {"learn": True, "pattern": "measured"}}, "measured already"),
         ({"data": {"size": (24, 20, 8)}}, "does not fit a 2d acquisition"),
         ({"engine": {"modules": 9, "strategy": "greedy"}}, "9 greedy modules"),
         ({"network": {"update": "plain"}}, "needs the heavy-ball update"),
@@ -217,3 +218,16 @@ def test_settings_that_do_not_fit_are_refused(sections: dict[str, Any], words: s
     with pytest.raises((SettingsError, DataError), match=words) as error:
         build_task(experiment(**sections))
     assert error.value.hint
+
+
+def test_the_least_mu_that_is_learned_can_be_solved_in_double_precision() -> None:
+    """Derivatives are checked there at whatever mu a run has come to."""
+    settings = experiment(network={"mu": 1e-3, "unrolls": 2}, engine={"precision": "float64"}, training={"steps": 1})
+    assert isinstance([*Trainer(build_task(settings)).run()][-1], Finished)
+
+
+def test_it_is_said_where_nothing_is_left_out() -> None:
+    task = build_task(experiment(sampling={"acceleration": 1.0}))
+    assert any("every sample" in warning for warning in task.preflight(task.parameters(), lambda: None).warnings)
+    task = build_task(experiment())
+    assert not task.preflight(task.parameters(), lambda: None).warnings

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tasks.mri.test_mri_task import experiment
+from tasks.mri.test_mri_task import experiment, of_kind
 
 from ptychoui.data.dataset import Provenance
+from ptychoui.data.formats.kspace_native import write_kspace
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError, RunError, SettingsError
-from ptychoui.settings import blank_experiment
+from ptychoui.mri.simulate import simulate
+from ptychoui.settings import MriExperiment, blank_experiment
 from ptychoui.tasks.mri.reconstructing import reconstruct_with_run
 from ptychoui.training.gradients import reconstruct_batch
 from ptychoui.training.run_folder import RunFolder
@@ -37,6 +39,9 @@ def test_it_gives_the_images_of_the_run_in_the_unit_of_the_data(tmp_path: Path) 
     found = reconstruct_with_run(tmp_path / "run", data)
     assert found.shape == (1, 24, 20)
     assert np.linalg.norm(found[0] / 300 - expected) < 1e-4 * np.linalg.norm(expected)
+    # Maps of twice the size belong to images of half of it.
+    halved = reconstruct_with_run(tmp_path / "run", replace(data, maps=2 * data.maps))  # type: ignore[operator]
+    assert np.allclose(2 * halved, found, atol=1e-3 * np.abs(found).max())
     wider = replace(
         data, k_space=np.pad(data.k_space, [(0, 0)] * 3 + [(0, 6)]), maps=np.ones((1, 3, 24, 26), np.complex64)
     )
@@ -53,3 +58,34 @@ def test_it_gives_the_images_of_the_run_in_the_unit_of_the_data(tmp_path: Path) 
     RunFolder.create(tmp_path / "other", blank_experiment(), "").close()
     with pytest.raises(SettingsError, match="reconstructs no k-space"):
         reconstruct_with_run(tmp_path / "other", data)
+
+
+def saved_run(folder: Path, settings: MriExperiment) -> Path:
+    run = new_run(settings, folder)
+    list(run.run())
+    assert run.folder is not None
+    run.folder.close()
+    return folder
+
+
+def test_k_space_unlike_what_the_run_learned_from_is_refused(tmp_path: Path) -> None:
+    mask = np.arange(24).reshape(1, 24, 1) % 2 == 0
+    full = simulate("2d", "ellipses", 2, (24, 20), 3, np.random.default_rng(1), snr_db=30.0, with_maps=True)
+    every = replace(full, sampled=np.ones((2, 24, 1), bool))
+    half = replace(full, sampled=mask.repeat(2, 0), k_space=full.k_space * mask[:, None])
+    no_steps = {"training": {"steps": 0}}
+    run = saved_run(tmp_path / "scaled", experiment(sampling={"calibration": 0}, **no_steps))
+    assert reconstruct_with_run(run, every).shape == (2, 24, 20)
+    with pytest.raises(SettingsError, match="no calibration"):
+        reconstruct_with_run(run, half)
+    write_kspace(tmp_path / "heads.h5", full)
+    of_file = experiment(data={"path": str(tmp_path / "heads.h5")}, **no_steps)
+    for shared in (True, False):
+        network = of_file.network.replace(shared=shared)
+        run = saved_run(tmp_path / f"{shared}", of_file.replace(network=network))
+        frames = simulate("cine", "heart", 1, (4, 24, 20), 3, np.random.default_rng(1), snr_db=30.0, with_maps=True)
+        with pytest.raises(SettingsError, match="learned from 2-D k-space, these data are cine"):
+            reconstruct_with_run(run, frames)
+    slab = saved_run(tmp_path / "slab", of_kind("slab", **no_steps))
+    with pytest.raises(SettingsError, match="learned from slab k-space, these data are cine"):
+        reconstruct_with_run(slab, frames)

@@ -165,3 +165,73 @@ def test_several_families_share_the_examples() -> None:
     assert not np.array_equal(training.k_space[0], training.k_space[2])
     with pytest.raises(Exception, match="cannot be of 2 families"):
         simulated_sets(experiment(data={**both, "examples": 1}), quiet)
+
+
+@pytest.mark.parametrize("acquisition", ["2d", "cine"])
+def test_samples_that_judge_have_no_say_in_maps_scale_or_what_is_given(acquisition: str, tmp_path: Path) -> None:
+    """Frames of a cine have calibration lines of their own: what another frame measures there may judge."""
+    rng = np.random.default_rng(6)
+    if acquisition == "cine":
+        full = simulate("cine", "heart", 1, (4, 96, 32), 3, rng, snr_db=30.0)
+        mask = draw_mask("variable_density", "cine", (4, 96, 32), 2.0, 12, rng)[None]
+    else:
+        full = simulate("2d", "ellipses", 1, (48, 40), 3, rng, snr_db=30.0)
+        mask = draw_mask("poisson_disc", "2d", (48, 40), 2.0, 12, rng)[None]
+    data = replace(full, sampled=mask, truth=None, support=None, k_space=full.k_space * mask[:, None])
+    sections: dict[str, Any] = {
+        "sampling": {"pattern": "measured"}, "data": {"maps": "estimated"},
+        "training": {"supervision": "samples", "splits": 3},
+    }  # fmt: skip
+
+    def task_of(name: str, k_space: Any) -> Any:
+        write_kspace(tmp_path / name, replace(data, k_space=np.asarray(k_space, np.complex64)))
+        return build_task(of_file(tmp_path / name, **sections))
+
+    task = task_of("one.h5", data.k_space)
+    judging = (task.tested[0] + task.held_out.judged[0] + task.training.judged.sum(0)).numpy() > 0
+    spoilt = np.where(np.broadcast_to(judging, data.k_space.shape), 3 * data.k_space, data.k_space)
+    other = task_of("two.h5", spoilt)
+    assert np.array_equal(task.training.sampled, other.training.sampled)
+    assert np.array_equal(task.training.maps, other.training.maps)
+    kept = np.broadcast_to(~judging, data.k_space.shape[1:])
+    assert np.array_equal(task.training.k_space[0].numpy()[kept], other.training.k_space[0].numpy()[kept])
+    assert task.reference == "samples that were left out"
+    assert f"net acceleration {1 / mask.mean():.3g}," in task.preflight(task.parameters(), lambda: None).summary
+
+
+@pytest.mark.parametrize("maps", ["stated", "estimated"])
+@pytest.mark.parametrize("with_its_truth", [True, False])
+def test_maps_of_any_size_give_the_same_images_of_order_one(maps: str, with_its_truth: bool) -> None:
+    data = heads(2)
+    truth = data.truth if with_its_truth else None
+    assert data.maps is not None and data.truth is not None
+    large = replace(data, maps=3 * data.maps, truth=None if truth is None else truth / 3)
+    settings = experiment(sampling={"acceleration": 2.0, "calibration": 12}, data={"maps": maps})
+    masks = draw_masks(settings, data, np.random.default_rng(1))
+    for one in (replace(data, truth=truth), large):
+        found, said = with_truth(with_maps(one, masks, settings, quiet, None)[0], settings)
+        assert found.maps is not None and found.truth is not None
+        size = np.linalg.norm(found.maps, axis=1)
+        assert np.allclose(size[size > 0], 1, atol=1e-4)
+        inside = data.support & (size > 0)  # type: ignore[operator]
+        assert np.abs(found.truth[inside]).mean() == pytest.approx(np.abs(data.truth[inside]).mean(), rel=0.02)
+        assert bool(said) is not with_its_truth
+
+
+def test_a_truth_that_is_not_that_of_the_samples_is_not_learned_from() -> None:
+    """Without the maps that it belongs to, its phase or its size may be another's."""
+    data = heads(2)
+    settings = experiment(sampling={"acceleration": 2.0, "calibration": 12}, data={"maps": "estimated"})
+    masks = draw_masks(settings, data, np.random.default_rng(1))
+    for factor in (1, np.exp(1j), 2):
+        foreign = replace(data, maps=None, truth=(data.truth * factor).astype(np.complex64))  # type: ignore[operator]
+        filled, _ = with_maps(foreign, masks, settings, quiet, None)
+        found, said = with_truth(filled, settings)
+        if factor == 1:
+            assert not said and found.truth is foreign.truth
+            continue
+        assert "not those of the file" in said[0]
+        expected = (np.fft.ifft2(data.k_space, norm="ortho") * filled.maps.conj()).sum(1)  # type: ignore[union-attr]
+        assert np.allclose(found.truth, expected, atol=1e-5)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="not those of its k-space"):
+            with_truth(replace(filled, sampled=masks, k_space=filled.k_space * masks[:, None]), settings)
