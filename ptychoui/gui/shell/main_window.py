@@ -157,6 +157,7 @@ class MainWindow(WindowCommands):
     def _say_headline(self) -> None:
         """In the status bar, what a run of training is at."""
         if self.controller.task == "training":
+            self.panels.run.show_doing(self.controller.state, self.controller.doing[0])
             self.panels.state.setText(
                 self.panels.run.headline(self.document.history, self.controller.state, *self.controller.doing)
             )

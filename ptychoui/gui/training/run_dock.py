@@ -113,6 +113,11 @@ class RunPanel(QWidget):
             self._show_feasibility("", ())
             self.notes.hide()
 
+    def show_doing(self, state: RunState, doing: str) -> None:
+        """Name what is being prepared now, beside the buttons as in the status bar."""
+        if doing and state is RunState.STARTING:
+            self.status.show_busy(doing)
+
     def headline(self, history: RunHistory, state: RunState, doing: str = "", seconds: int = 0) -> str:
         """What is going on, for the status bar; ``doing`` is named once it takes more than a moment."""
         text = self.state.text()

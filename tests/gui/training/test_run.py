@@ -12,8 +12,10 @@ from ptychoui.gui.look import theme
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.session import runs
+from ptychoui.session.history import RunHistory
 from ptychoui.session.worker import RunState
-from ptychoui.training.events import Finished
+from ptychoui.settings import kind_of
+from ptychoui.training.events import Finished, Preparing
 
 LONG = 60_000
 
@@ -194,3 +196,18 @@ def test_what_the_array_can_show_is_entered_and_shown(window: MainWindow, qtbot:
     bits.setValue(0)  # type: ignore[attr-defined]
     settings = window.document.fpm
     assert settings is not None and settings.design.drive_bits is None
+
+
+def test_what_is_prepared_is_named_beside_the_buttons(window: MainWindow) -> None:
+    """What the run says it is doing, not only the words with which preparing began."""
+    dock, history = window.panels.run, RunHistory(kind_of("fpm").metrics)
+    history.take(Preparing(step=0, text="reconstructing the stack"))
+    dock.show_state(RunState.STARTING)
+    dock.show_history(history, RunState.STARTING)
+    assert dock.status.time_left.text() == "reconstructing the stack"
+    dock.show_doing(RunState.STARTING, "choosing where to begin: half circles")
+    assert dock.status.time_left.text() == "choosing where to begin: half circles"
+    dock.show_doing(RunState.RUNNING, "step 3")
+    dock.show_doing(RunState.STARTING, "")
+    assert dock.status.time_left.text() == "choosing where to begin: half circles"
+    dock.show_state(RunState.IDLE)
