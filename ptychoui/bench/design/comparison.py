@@ -30,10 +30,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ptychoui.data.files import json_text, write_atomic
+from ptychoui.data.files import check_target, json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
-from ptychoui.errors import SettingsError
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.quality.ring_correlation import RingCorrelation, ring_correlation
 from ptychoui.settings import FpmExperiment
@@ -236,8 +235,8 @@ def run(
     PtychouiError
         If the data and the settings do not fit together, or the output's folder is not there.
     """
-    if output is not None and not output.parent.is_dir():
-        raise SettingsError(f"there is no folder {output.parent}", "make it first, or choose another --output")
+    if output is not None:
+        check_target(output, SettingsError)
     dataset, geometry = find_dataset(experiment)
     experiment = experiment.replace(geometry=experiment.geometry or geometry)
     runs: list[Run] = []

@@ -30,7 +30,7 @@ import torch
 
 from ptychoui.bench.clocks import CLOCKS, Clock, pick_clock, timed
 from ptychoui.bench.design.grid import LEARNING_STEPS, MOMENTA, Say, Tuned, tuned_depths
-from ptychoui.data.files import json_text, write_atomic
+from ptychoui.data.files import check_target, json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.errors import EngineError, SettingsError, is_out_of_memory
 from ptychoui.settings import FpmExperiment
@@ -229,8 +229,8 @@ def run(
     on = pick_clock(clock)
     if not 0 < seconds < math.inf:
         raise SettingsError(f"--seconds {seconds:g}: designs cannot be learned in that time", "use for example 90")
-    if output is not None and not output.parent.is_dir():
-        raise SettingsError(f"there is no folder {output.parent}", "make it first, or choose another --output")
+    if output is not None:
+        check_target(output, SettingsError)
     dataset, geometry = find_dataset(experiment)
     experiment = experiment.replace(geometry=experiment.geometry or geometry)
     runs: list[Run] = []

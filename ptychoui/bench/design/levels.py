@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.bench.design.grid import Say
-from ptychoui.data.files import json_text, write_atomic
+from ptychoui.bench.intervals import interval
+from ptychoui.data.files import check_target, json_text, write_atomic
 from ptychoui.design.starts import start_exposures
 from ptychoui.errors import SettingsError
 from ptychoui.export.quantise import MAXIMUM_BITS, quantise
@@ -176,8 +176,8 @@ def run(
     """
     if wrong := [count for count in bits if not 1 <= count <= MAXIMUM_BITS]:
         raise SettingsError(f"{wrong[0]} bits per level: it must be 1 to {MAXIMUM_BITS}")
-    if output is not None and not output.parent.is_dir():
-        raise SettingsError(f"there is no folder {output.parent}", "make it first, or choose another --output")
+    if output is not None:
+        check_target(output, SettingsError)
     dataset, geometry = find_dataset(experiment)
     experiment = experiment.replace(geometry=experiment.geometry or geometry)
     scores: list[Score] = []
@@ -203,7 +203,8 @@ def summarise(scores: Sequence[Score], threads: int) -> dict[str, object]:
             row: dict[str, object] = {"bits": bits, "judge": judge}
             row |= {way.replace(" ", "_"): float(errors.mean()) for way, errors in of.items()}
             for way in (ROUNDED, START):
-                mean, half = paired_interval(of[IN_THE_LOOP] - of[way])
+                mean, _, high = interval(of[IN_THE_LOOP] - of[way])
+                half = high - mean
                 row |= {f"minus_{way}": mean, f"minus_{way}_interval_95": half}
             rows.append(row)
     return {"seeds": seeds, "threads": threads, "rows": rows, "scores": [asdict(score) for score in scores]}
@@ -225,17 +226,6 @@ def table(result: dict[str, Any]) -> str:
             f"{row['in_the_loop']:>13.3f}{row['start']:>8.3f}{against[0]:>20}{against[1]:>20}"
         )
     return "\n".join(lines)
-
-
-def paired_interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and half width of Student's 95 % interval of differences (seed,); the width is NaN for a single seed."""
-    from scipy.stats import t
-
-    n = len(differences)
-    if n < 2:
-        return float(differences.mean()), float("nan")
-    spread = float(differences.std(ddof=1) / np.sqrt(n))
-    return float(differences.mean()), float(t.ppf(0.975, n - 1)) * spread
 
 
 def _error(scores: Sequence[Score], seed: int, bits: int, way: str, judge: str) -> float:

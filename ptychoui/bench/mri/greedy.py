@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.bench.mri.prior import interval
+from ptychoui.bench.intervals import interval
 from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.sizes import size_text
 from ptychoui.settings import MriExperiment

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.bench.mri.prior import gain_db, interval
+from ptychoui.bench.intervals import interval
+from ptychoui.bench.mri.prior import gain_db
 from ptychoui.mri.sampling import draw_mask
 from ptychoui.settings import MriExperiment
 from ptychoui.tasks.mri.examples import KSpaces

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ptychoui.bench.intervals import interval
 from ptychoui.errors import SettingsError
 from ptychoui.settings import MriExperiment
 from ptychoui.tasks.mri.recommendation import band_errors, judge, method_and_strength
@@ -114,16 +115,6 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def gain_db(errors: Sequence[float], learned: Sequence[float]) -> float:
     """Mean over examples of 20 log10 of the ratio of errors, of shape (example,) each."""
     return float(np.mean(20 * np.log10(np.asarray(errors) / np.asarray(learned))))
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean of values of shape (seed,), and Student's 95 % interval; NaN for a single one."""
-    from scipy.stats import t
-
-    mean, half = float(values.mean()), float("nan")
-    if len(values) > 1:
-        half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return mean, mean - half, mean + half
 
 
 def table(result: dict[str, Any]) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.bench.mri.prior import gain_db, interval
+from ptychoui.bench.intervals import interval
+from ptychoui.bench.mri.prior import gain_db
 from ptychoui.engine.sizes import size_text
 from ptychoui.errors import SettingsError
 from ptychoui.settings import MriExperiment
