@@ -33,6 +33,7 @@ from torch import Tensor
 from ptychoui.data.files import check_target, json_text, write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
+from ptychoui.errors import SettingsError
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.optics.quality.ring_correlation import RingCorrelation, ring_correlation
 from ptychoui.settings import FpmExperiment
