@@ -96,14 +96,14 @@ def test_a_volume_is_solved_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
         return normal(self, x)
 
     monkeypatch.setattr(Sense, "normal", counted)
-    network = network_of(space, 3, double=False, unrolls=1, tolerance=1e-5)
+    network = network_of(space, 3, double=False, unrolls=1, tolerance=1e-5, mu=0.02)
     inputs = {
         name: tensor.to(torch.complex64 if tensor.is_complex() else torch.float32)
         for name, tensor in measured(space).items()
     }
     weights = network.initial_weights(torch.Generator().manual_seed(1))
     network.infer(draw(4, 1, *space).to(torch.complex64), {**weights, **inputs, "mu": network.initial_mu()})
-    assert len(calls) < 40
+    assert len(calls) < 100
 
 
 def test_many_unrolls_start_nearer_to_the_identity() -> None:
