@@ -168,3 +168,15 @@ def test_the_bound_of_the_operator_is_one(space: tuple[int, ...], transformed: i
     one = torch.zeros_like(flat)
     one[:, :, ..., :1] = flat[:, :, ..., :1]  # a single bright column: the largest counts, not the mean
     assert Sense(one, torch.ones_like(weights), transformed).norm_squared() == pytest.approx(1)
+
+
+def test_an_empty_plane_does_not_hide_why_another_one_did_not_converge() -> None:
+    space = (2, 6, 7)
+    maps, x, k_space = draw(1, 1, 4, *space), draw(4, 1, *space), draw(3, 1, 4, *space)
+    x[:, 0], k_space[:, :, 0] = 0, 0
+    inputs = {"maps": maps, "sampling": torch.ones(1, *space).double(), "k_space": k_space}
+    inputs["mu"] = torch.tensor([0.01], dtype=torch.float64)
+    layer = LeastSquares(SenseOperator(2), 0, 1e-9, most_iterations=2, measured="k_space", coupled=2)
+    with pytest.raises(EngineError, match=r"residual is \d") as error:
+        layer.increment(x, inputs, Scratch())
+    assert "more iterations" in error.value.hint

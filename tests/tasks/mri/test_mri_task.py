@@ -309,6 +309,7 @@ def test_errors_of_samples_are_in_the_2_norm_whatever_the_loss() -> None:
     one = build_task(experiment(**sections))
     sections["training"]["loss"] = "l1"
     other = build_task(experiment(**sections))
+    assert one.reference == "samples that were left out" and one.training.truth is not None
     output = torch.randn(len(one.held_out), 96, 20, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
     assert torch.equal(one.scores(output, one.held_out)["nrmse"], other.scores(output, other.held_out)["nrmse"])
     assert not torch.allclose(one.scores(output, one.held_out)["loss"], other.scores(output, other.held_out)["loss"])
