@@ -109,7 +109,7 @@ def judging_nothing(sampled: Mask, transformed: int) -> Mask:
 def _divided_plane(sampled: Mask, settings: MriTraining, generator: np.random.Generator) -> SampleSplit:
     mask, outer = outside_calibration(sampled, sampled.shape)
     places = generator.permutation(np.flatnonzero(outer))
-    testing = round(settings.test_share * len(places))
+    testing = max(round(settings.test_share * len(places)), 1) if settings.test_share else 0
     stopping = max(round(settings.stop_share * len(places)), FEWEST)
     left = places[testing + stopping :]
     judging = max(round(settings.split_share * len(left)), FEWEST)

@@ -208,6 +208,7 @@ def test_the_command_line_trains_scores_and_exports_it(
         ({"sampling": {"pattern": "spirals"}}, "pattern 'spirals'"),
         ({"sampling": {"learn": True, "pattern": "poisson_disc"}}, "lines, not points"),
         ({"sampling": {"learn": True, "pattern": "measured"}}, "measured already"),
+        ({"training": {"supervision": "samples", "compare": True, "test_share": 0.0}}, "no test samples"),
         ({"data": {"size": (24, 20, 8)}}, "does not fit a 2d acquisition"),
         ({"engine": {"modules": 9, "strategy": "greedy"}}, "9 greedy modules"),
         ({"network": {"update": "plain"}}, "needs the heavy-ball update"),
