@@ -250,3 +250,13 @@ def test_a_small_share_of_few_lines_still_leaves_some_to_test_with() -> None:
     for share, fewest in ((0.0, 0), (0.01, 1)):
         split = divided(mask, 2, MriTraining(splits=1, test_share=share), np.random.default_rng(1))
         assert split.test.sum() == fewest
+
+
+def test_examples_keep_their_sources_when_they_are_joined_or_made_double() -> None:
+    task = build_task(experiment(data={"examples": 3, "held_out": 2}))
+    both = task.held_out.joined(task.training)
+    assert both.source.tolist() == [0, 1, 2, 3, 4]
+    last = task.training.pick([2])
+    for found in (both.pick([4]), last.double(), both.pick([4, 4]).double().pick([1])):
+        assert np.allclose(found.k_space[found.source], last.k_space[last.source])
+        assert np.allclose(found.maps[found.source], last.maps[last.source])
