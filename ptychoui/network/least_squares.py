@@ -253,7 +253,7 @@ class LeastSquares(Layer):
             new = torch.where(left, self._inner(r, r), rr)
             d = r + torch.where(left, new / rr, 0.0) * d
             rr = new
-        worst = float((rr / start).max().sqrt())
+        worst = float((rr / start)[left].max().sqrt())  # others may have begun with no residual at all
         raise EngineError(
             f"the layer {self.name!r} did not converge: after {self.most_iterations} iterations of conjugate "
             f"gradients its residual is {worst:.1e} of what it was, above {tolerance:.0e}",

@@ -210,6 +210,11 @@ class MriExperiment(Experiment):
                 "lines cannot be learned from samples that were measured already",
                 "set training.supervision = 'truth', with fully sampled data, or sampling.learn = false",
             )
+        if self.training.compare and self.training.supervision == "samples" and not self.training.test_share:
+            raise SettingsError(
+                "there are no test samples that the network and other reconstructions could be compared by",
+                "set training.test_share = 0.1, or training.compare = false",
+            )
         measured = self.sampling.pattern == "measured"
         if data.maps == "estimated" and not measured and self.sampling.calibration < FEWEST_LINES:
             raise SettingsError(

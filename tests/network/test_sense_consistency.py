@@ -131,3 +131,52 @@ def test_what_does_not_fit_is_refused() -> None:
         assert getattr(error.value, "hint", "")
     with pytest.raises(SettingsError, match="do nothing"):
         FixedSteps(2, 0, 0)
+
+
+def test_planes_that_nothing_couples_are_solved_each_to_its_own_tolerance() -> None:
+    """A plane's image does not depend on the planes beside it, however loose the tolerance."""
+    space = (3, 8, 9)
+    maps, x, k_space = draw(1, 1, 4, *space), draw(4, 1, *space), draw(3, 1, 4, *space)
+    k_space[:, :, 1] *= 100
+    mask = (torch.rand(1, *space, generator=torch.manual_seed(2), dtype=torch.float64) < 0.4).double()
+    layer = LeastSquares(SenseOperator(2), 0, 0.05, measured="k_space", coupled=2)
+
+    def increment(planes: slice) -> torch.Tensor:
+        inputs = {"maps": maps[:, :, planes], "sampling": mask[:, planes], "k_space": k_space[:, :, planes]}
+        inputs["mu"] = torch.tensor([0.01], dtype=torch.float64)
+        return layer.increment(x[:, planes], inputs, Scratch())
+
+    together = increment(slice(None))
+    for plane in range(3):
+        assert relative(increment(slice(plane, plane + 1)), together[:, plane : plane + 1]) < 1e-12
+
+
+@pytest.mark.parametrize(("space", "transformed"), SPACES)
+def test_the_bound_of_the_operator_is_one(space: tuple[int, ...], transformed: int) -> None:
+    """Above the largest eigenvalue of A^H W A, which power iterations find, and reached where all is measured alike."""
+    inputs = sense_inputs(space, transformed)
+    weights = inputs["sampling"]
+    sense = Sense(inputs["maps"], weights, transformed)
+    x = draw(9, *weights.shape[:1], *space)
+    for _ in range(300):
+        x = sense.normal(x)
+        largest = x.flatten(1).norm(dim=1, keepdim=True).reshape(-1, *[1] * len(space))
+        x = x / largest
+    assert float(largest.max()) <= sense.norm_squared() * (1 + 1e-9)
+    flat = inputs["maps"] / inputs["maps"].abs().square().sum(1, keepdim=True).sqrt()
+    assert Sense(2 * flat, torch.full_like(weights, 0.5), transformed).norm_squared() == pytest.approx(2)
+    one = torch.zeros_like(flat)
+    one[:, :, ..., :1] = flat[:, :, ..., :1]  # a single bright column: the largest counts, not the mean
+    assert Sense(one, torch.ones_like(weights), transformed).norm_squared() == pytest.approx(1)
+
+
+def test_an_empty_plane_does_not_hide_why_another_one_did_not_converge() -> None:
+    space = (2, 6, 7)
+    maps, x, k_space = draw(1, 1, 4, *space), draw(4, 1, *space), draw(3, 1, 4, *space)
+    x[:, 0], k_space[:, :, 0] = 0, 0
+    inputs = {"maps": maps, "sampling": torch.ones(1, *space).double(), "k_space": k_space}
+    inputs["mu"] = torch.tensor([0.01], dtype=torch.float64)
+    layer = LeastSquares(SenseOperator(2), 0, 1e-9, most_iterations=2, measured="k_space", coupled=2)
+    with pytest.raises(EngineError, match=r"residual is \d") as error:
+        layer.increment(x, inputs, Scratch())
+    assert "more iterations" in error.value.hint

@@ -14,7 +14,7 @@ from ptychoui.data.dataset import array_sha256
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.settings import MriExperiment
 from ptychoui.tasks.mri.sources import Tell, draw_masks, file_sets, scaled, simulated_sets, with_maps, with_truth
-from ptychoui.tasks.mri.splits import SampleSplit, divided
+from ptychoui.tasks.mri.splits import SampleSplit, divided, judging_nothing
 from ptychoui.words import counted
 
 
@@ -150,7 +150,7 @@ def divisions(
     splits = [
         divided(mask, transformed, settings, rng) for mask in np.broadcast_to(sampled, (len(data), *sampled.shape[1:]))
     ]
-    return splits, np.stack([split.judging_nothing for split in splits])
+    return splits, np.stack([judging_nothing(mask, transformed) for mask in sampled])
 
 
 def by_samples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ptychoui.mri.maps import of_unit_size
 from ptychoui.mri.sense import Sense
 from ptychoui.network.multi_coil import PREFIX, MultiCoilUnrolls
 from ptychoui.settings import MriExperiment
+from ptychoui.tasks.mri.splits import judging_nothing
 from ptychoui.training.run_folder import RunFolder
 
 
@@ -63,17 +65,25 @@ def reconstruct_with_run(folder: str | Path, data: KSpaceSet) -> NDArray[np.comp
     tensors = {
         name: torch.from_numpy(np.array(array)).float() for name, array in known.items() if name != "line_scores"
     }
-    ready = normalised(data)
+    scales = _scales(experiment, data)
     images = []
-    for place, scale in enumerate(ready.scale):
+    for place, scale in enumerate(scales):
         some = slice(place, place + 1)
         maps = torch.from_numpy(np.array(unit[some]))
         sampling = torch.from_numpy(data.sampled[some].astype(np.float32))
-        k_space = torch.from_numpy(np.array(ready.data.k_space[some]))
+        k_space = torch.from_numpy(data.k_space[some] / np.float32(scale))
         x = Sense(maps, sampling, len(data.transformed)).adjoint(k_space)
         found = network.infer(x, {**tensors, "maps": maps, "sampling": sampling, "k_space": k_space})
         images.append(scale * found[0].numpy() / np.where(size[place] > 0, size[place], 1))
     return np.stack(images).astype(np.complex64)
+
+
+def _scales(experiment: MriExperiment, data: KSpaceSet) -> tuple[float, ...]:
+    """What the examples are divided by, (example,): what they would have been divided by in learning."""
+    if experiment.training.supervision == "samples":
+        seen = np.stack([judging_nothing(mask, len(data.transformed)) for mask in data.sampled])
+        data = replace(data, sampled=seen, k_space=data.k_space * seen[:, None])
+    return normalised(data).scale
 
 
 def _check_fit(experiment: MriExperiment, known: Mapping[str, NDArray[Any]], data: KSpaceSet) -> None:

@@ -44,12 +44,6 @@ class SampleSplit:
     stop: Mask
     test: Mask
 
-    @property
-    def judging_nothing(self) -> Mask:
-        """Samples that are given in every division: coil maps and the scale may be made of these alone."""
-        found: Mask = np.logical_and.reduce(self.given)
-        return found
-
 
 def divided(sampled: Mask, transformed: int, settings: MriTraining, generator: np.random.Generator) -> SampleSplit:
     """Divide the measured samples of one example.
@@ -90,10 +84,32 @@ def divided(sampled: Mask, transformed: int, settings: MriTraining, generator: n
     )
 
 
+def judging_nothing(sampled: Mask, transformed: int) -> Mask:
+    """The calibration regions of one example, each plane's own: what coil maps and the scale may be made of.
+
+    A cine's frames are averaged for its maps, but what one frame measures beside its own region may judge, wherever the
+    regions of others reach.
+
+    Parameters
+    ----------
+    sampled, transformed
+        As in `divided`; the masks that come back have the shape of ``sampled``.
+
+    Raises
+    ------
+    DataError
+        If there is no calibration region.
+    """
+    planes = sampled[None] if sampled.ndim == transformed else sampled
+    outer = [np.broadcast_to(outside_calibration(plane, plane.shape)[1], plane.shape) for plane in planes]
+    found = planes & ~np.stack(outer)
+    return found[0] if sampled.ndim == transformed else found
+
+
 def _divided_plane(sampled: Mask, settings: MriTraining, generator: np.random.Generator) -> SampleSplit:
     mask, outer = outside_calibration(sampled, sampled.shape)
     places = generator.permutation(np.flatnonzero(outer))
-    testing = round(settings.test_share * len(places))
+    testing = max(round(settings.test_share * len(places)), 1) if settings.test_share else 0
     stopping = max(round(settings.stop_share * len(places)), FEWEST)
     left = places[testing + stopping :]
     judging = max(round(settings.split_share * len(left)), FEWEST)

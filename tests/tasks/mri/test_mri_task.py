@@ -208,6 +208,7 @@ def test_the_command_line_trains_scores_and_exports_it(
         ({"sampling": {"pattern": "spirals"}}, "pattern 'spirals'"),
         ({"sampling": {"learn": True, "pattern": "poisson_disc"}}, "lines, not points"),
         ({"sampling": {"learn": True, "pattern": "measured"}}, "measured already"),
+        ({"training": {"supervision": "samples", "compare": True, "test_share": 0.0}}, "no test samples"),
         ({"data": {"size": (24, 20, 8)}}, "does not fit a 2d acquisition"),
         ({"engine": {"modules": 9, "strategy": "greedy"}}, "9 greedy modules"),
         ({"network": {"update": "plain"}}, "needs the heavy-ball update"),
@@ -231,3 +232,85 @@ def test_it_is_said_where_nothing_is_left_out() -> None:
     assert any("every sample" in warning for warning in task.preflight(task.parameters(), lambda: None).warnings)
     task = build_task(experiment())
     assert not task.preflight(task.parameters(), lambda: None).warnings
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"sampling": {"redraw": False}},
+        {"data": {"size": (96, 20)}, "training": {"supervision": "samples", "splits": 2}},
+    ],
+)
+def test_patterns_that_are_to_stay_are_given_as_they_are(sections: dict[str, Any]) -> None:
+    """Of samples that judge none is ever given: a pattern drawn anew would hold them."""
+    task = build_task(experiment(**sections))
+    for _ in range(3):
+        given = task.inputs(task.parameters(), task.training, torch.Generator().manual_seed(1), training=True)
+        assert torch.equal(given.tensors["sampling"], task.training.sampled)
+    if task.training.judged is not None:
+        assert not (given.tensors["sampling"] * task.training.judged).any()
+
+
+def test_phantoms_that_are_scored_are_none_of_those_learned_from() -> None:
+    task = build_task(experiment(data={"examples": 4, "held_out": 4}))
+    learned, scored = task.training.truth, task.held_out.truth
+    assert learned is not None and scored is not None
+    for one in scored:
+        for other in learned:
+            assert float((one - other).norm() / one.norm()) > 0.1
+
+
+def test_exploration_of_lines_falls_to_nothing_and_scores_stay_in_reach() -> None:
+    task = build_task(experiment(sampling={"learn": True, "exploration": 5.0}))
+    parameters, batch = task.parameters(), task.training.pick([0])
+    settled = task.sampling(parameters, batch, None, training=False)
+
+    def shaken(progress: float) -> int:
+        parameters.progress = progress
+        drawn = [task.sampling(parameters, batch, torch.Generator().manual_seed(n), training=True) for n in range(8)]
+        return sum(not torch.equal(one, settled) for one in drawn)
+
+    assert shaken(0.0) > 4 and shaken(1.0) == 0
+    parameters["line_scores"].copy_(9 * parameters["line_scores"])
+    parameters["mu"].fill_(-1.0)
+    task.project_(parameters)
+    assert float(parameters["line_scores"].abs().max()) == 2 and float(parameters["mu"].min()) > 0
+    parameters["mu"].fill_(99.0)
+    task.project_(parameters)
+    assert float(parameters["mu"].max()) == 10
+
+
+def test_lines_are_exported_with_the_zero_frequency_in_the_middle() -> None:
+    task = build_task(experiment(sampling={"learn": True}))
+    lines = task.result(task.parameters(), 0).arrays["lines"]
+    assert lines.shape == (24,) and lines.sum() == 12
+    assert lines[24 // 2 - 3 : 24 // 2 + 3].all()
+    sampled = task.sampling(task.parameters(), task.training.pick([0]), None, training=False)[0, :, 0]
+    assert np.array_equal(np.fft.ifftshift(lines), sampled.detach().numpy() > 0)
+
+
+def test_errors_outside_the_support_do_not_count() -> None:
+    task = build_task(experiment())
+    batch = task.held_out
+    assert batch.truth is not None
+    outside = (1 - batch.support) * 7
+    output = 1.1 * batch.truth[batch.source] + outside
+    assert torch.allclose(task.loss(output, batch), torch.tensor(0.01), rtol=1e-3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_each_unroll_has_of_its_own_is_named(shared: bool) -> None:
+    parameters = build_task(experiment(network={"shared": shared})).parameters()
+    own = parameters.per_unroll
+    assert own == (set() if shared else set(parameters.tensors)) and "mu" in parameters.rates
+
+
+def test_errors_of_samples_are_in_the_2_norm_whatever_the_loss() -> None:
+    sections = {"data": {"size": (96, 20)}, "training": {"supervision": "samples", "splits": 2}}
+    one = build_task(experiment(**sections))
+    sections["training"]["loss"] = "l1"
+    other = build_task(experiment(**sections))
+    assert one.reference == "samples that were left out" and one.training.truth is not None
+    output = torch.randn(len(one.held_out), 96, 20, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(one.scores(output, one.held_out)["nrmse"], other.scores(output, other.held_out)["nrmse"])
+    assert not torch.allclose(one.scores(output, one.held_out)["loss"], other.scores(output, other.held_out)["loss"])

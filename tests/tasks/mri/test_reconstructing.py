@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tasks.mri.test_mri_task import experiment, of_kind
 
 from ptychoui.data.dataset import Provenance
 from ptychoui.data.formats.kspace_native import write_kspace
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError, RunError, SettingsError
+from ptychoui.mri.sampling import draw_mask
 from ptychoui.mri.simulate import simulate
 from ptychoui.settings import MriExperiment, blank_experiment
 from ptychoui.tasks.mri.reconstructing import reconstruct_with_run
+from ptychoui.tasks.mri.task import build_task
 from ptychoui.training.gradients import reconstruct_batch
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.runs import new_run
@@ -89,3 +92,23 @@ def test_k_space_unlike_what_the_run_learned_from_is_refused(tmp_path: Path) -> 
     slab = saved_run(tmp_path / "slab", of_kind("slab", **no_steps))
     with pytest.raises(SettingsError, match="learned from slab k-space, these data are cine"):
         reconstruct_with_run(slab, frames)
+
+
+def test_frames_have_the_scale_at_which_their_network_learned(tmp_path: Path) -> None:
+    """Of self-supervision that is of each frame's own calibration lines: the others' would be a quarter larger."""
+    mask = draw_mask("variable_density", "cine", (4, 96, 32), 2.0, 12, np.random.default_rng(6))[None]
+    full = simulate("cine", "heart", 1, (4, 96, 32), 3, np.random.default_rng(1), snr_db=30.0, with_maps=True)
+    data = replace(full, sampled=mask, k_space=full.k_space * mask[:, None], truth=None)
+    write_kspace(tmp_path / "heart.h5", data)
+    sections = {
+        "data": {"path": str(tmp_path / "heart.h5")},
+        "sampling": {"pattern": "measured"},
+        "training": {"supervision": "samples", "splits": 2, "steps": 0},
+    }
+    settings = experiment(**sections)
+    task = build_task(settings)
+    images = reconstruct_with_run(saved_run(tmp_path / "run", settings), data)
+    scale = np.abs(data.k_space).sum() / float(task.held_out.k_space.abs().sum())
+    given = replace(task.held_out, sampled=torch.from_numpy(mask.astype(np.float32)))
+    expected = reconstruct_batch(task, task.network(), task.parameters(), given, None)[0].numpy()
+    assert np.linalg.norm(images[0] / scale - expected) < 1e-3 * np.linalg.norm(expected)

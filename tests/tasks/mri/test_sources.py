@@ -235,3 +235,28 @@ def test_a_truth_that_is_not_that_of_the_samples_is_not_learned_from() -> None:
         assert np.allclose(found.truth, expected, atol=1e-5)  # type: ignore[arg-type]
         with pytest.raises(DataError, match="not those of its k-space"):
             with_truth(replace(filled, sampled=masks, k_space=filled.k_space * masks[:, None]), settings)
+
+
+def test_families_that_are_named_twice_give_other_phantoms() -> None:
+    from ptychoui.tasks.mri.sources import simulated_sets
+
+    training, _ = simulated_sets(experiment(data={"family": "ellipses+ellipses", "examples": 2}), quiet)
+    assert training.truth is not None and not np.allclose(training.truth[0], training.truth[1], atol=0.1)
+
+
+def test_a_small_share_of_few_lines_still_leaves_some_to_test_with() -> None:
+    """Errors of no sample at all would be no numbers."""
+    mask = draw_mask("variable_density", "2d", (96, 1), 2.0, 8, np.random.default_rng(1))
+    for share, fewest in ((0.0, 0), (0.01, 1)):
+        split = divided(mask, 2, MriTraining(splits=1, test_share=share), np.random.default_rng(1))
+        assert split.test.sum() == fewest
+
+
+def test_examples_keep_their_sources_when_they_are_joined_or_made_double() -> None:
+    task = build_task(experiment(data={"examples": 3, "held_out": 2}))
+    both = task.held_out.joined(task.training)
+    assert both.source.tolist() == [0, 1, 2, 3, 4]
+    last = task.training.pick([2])
+    for found in (both.pick([4]), last.double(), both.pick([4, 4]).double().pick([1])):
+        assert np.allclose(found.k_space[found.source], last.k_space[last.source])
+        assert np.allclose(found.maps[found.source], last.maps[last.source])
