@@ -99,6 +99,10 @@ class RaceBegun(Begun):
         Strategy -> the sentence why it does not run.
     predicted_bytes
         Predicted peak of one step for each strategy.
+    unrolls
+        Of the network.
+    depths, by_depth
+        Numbers of unrolls, and for each strategy the predicted peak at each of them.
     problem
         What is computed, in a line.
     """
@@ -106,6 +110,9 @@ class RaceBegun(Begun):
     strategies: tuple[str, ...]
     left_out: Mapping[str, str]
     predicted_bytes: Mapping[str, int]
+    unrolls: int
+    depths: tuple[int, ...]
+    by_depth: Mapping[str, tuple[int, ...]]
     problem: str
     steps: int
 
@@ -235,7 +242,10 @@ def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:
         control.now(PLANNING)
         yield Preparing(step=0, text=PLANNING)
         start = task.parameters()
-        predicted = predicted_peaks(task, start)
+        unrolls = len(task.network().chain)
+        depths = depths_around(unrolls)
+        by_depth = predicted_peaks(task, start, depths)
+        predicted = {name: peaks[depths.index(unrolls)] for name, peaks in by_depth.items()}
         left_out = _left_out(plan, predicted, free_memory(task.device))
         names = tuple(name for name in plan.strategies if name not in left_out)
         if not names:
@@ -250,6 +260,9 @@ def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:
             strategies=names,
             left_out=left_out,
             predicted_bytes={name: predicted[name] for name in plan.strategies if name in predicted},
+            unrolls=unrolls,
+            depths=depths,
+            by_depth={name: tuple(by_depth[name]) for name in plan.strategies if name in by_depth},
             problem=_problem(asked, str(task.device), len(task.training)),
             steps=plan.steps,
         )
@@ -280,6 +293,12 @@ def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:
         yield Finished(step=plan.steps, seconds=seconds)
 
     return events
+
+
+def depths_around(unrolls: int) -> tuple[int, ...]:
+    """Numbers of unrolls from 1 to twice as many as there are, these among them."""
+    step = max(1, unrolls // 12)
+    return tuple(sorted({*range(1, 2 * unrolls, step), unrolls, 2 * unrolls}))
 
 
 def deviations(losses: list[float], tensors: list[dict[str, Any]]) -> tuple[float, float]:
