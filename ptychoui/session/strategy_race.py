@@ -306,10 +306,8 @@ def deviations(losses: list[float], tensors: list[dict[str, Any]]) -> tuple[floa
 
     Both are 0 only where all are equal bit for bit.
     """
-    tiny = 5e-324  # the least there is: what differs must not be taken for equal
+    tiny = 5e-324  # the least there is: tensors that differ by so little that their norm does not
     of_loss = max(abs(loss - losses[0]) / max(abs(losses[0]), 1e-300) for loss in losses)
-    if any(loss != losses[0] for loss in losses):
-        of_loss = max(of_loss, tiny)
     of_tensors = 0.0
     for others in tensors[1:]:
         for name, tensor in tensors[0].items():
