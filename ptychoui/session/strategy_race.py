@@ -311,10 +311,16 @@ def deviations(losses: list[float], tensors: list[dict[str, Any]]) -> tuple[floa
     of_tensors = 0.0
     for others in tensors[1:]:
         for name, tensor in tensors[0].items():
-            if not bool((others[name] == tensor).all()):
+            if not _same_bits(others[name], tensor):
                 apart = float((others[name] - tensor).norm()) / max(float(tensor.norm()), 1e-300)
                 of_tensors = max(of_tensors, apart, tiny)
     return of_loss, of_tensors
+
+
+def _same_bits(one: Any, other: Any) -> bool:
+    """Whether two tensors are equal bit for bit: -0 is not 0."""
+    first, second = (tensor.detach().cpu().contiguous().numpy().tobytes() for tensor in (one, other))
+    return bool(first == second)
 
 
 def _left_out(plan: RacePlan, predicted: Mapping[str, int], free: int) -> dict[str, str]:

@@ -134,6 +134,8 @@ def test_the_least_difference_is_one() -> None:
     other[1] = torch.nextafter(other[1], torch.tensor(3.0))
     of_loss, of_tensors = deviations([0.5, 0.5 + 2**-53, 0.5], [{"a": one}, {"a": one}, {"a": other}])
     assert of_loss == 2**-52 and 0 < of_tensors < 1e-6
+    zero = torch.zeros(2)
+    assert deviations([0.5, 0.5], [{"a": zero}, {"a": -zero}])[1] > 0
     assert deviations([0.0, 5e-324], [{"a": one}, {"a": one}])[0] > 0
     assert deviations([1.0, 1.0], [{"a": one}, {"a": torch.tensor([float("nan"), 2.0])}])[1] > 0
 
