@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QFont
+from PyQt6.QtGui import QFont, QResizeEvent
 from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.errors import PtychouiError
@@ -23,6 +23,9 @@ LEAST_LINES = 36
 
 VERDICT = 1.6
 """Text of the verdict, in units of the usual one."""
+
+USUAL_CHARACTERS, LARGEST = 190, 1.7
+"""Characters that the dialog is wide where texts have that size; by so much they are larger at most."""
 
 MEASURED = (
     "Measured: the peak memory of a step, by the meter of live tensors on a CPU and by the allocator on a GPU, at the "
@@ -69,8 +72,7 @@ class StrategyDialog(WorkDialog):
         for label in (self.verdict, self.saving, self.problem, self.how):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
-        for label, scale in ((self.verdict, VERDICT), (self.saving, LARGE)):
-            label.setFont(self._font(scale, bold=label is self.verdict))
+        self._scale_text()
         gap = gap_of(self)
         top = QHBoxLayout()
         top.setSpacing(2 * gap)
@@ -142,6 +144,17 @@ class StrategyDialog(WorkDialog):
         # What was measured at other depths was measured with other settings.
         self._measured.clear()
         super()._document_changed(what)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """The larger the dialog, the larger what is said."""
+        super().resizeEvent(event)
+        self._scale_text()
+
+    def _scale_text(self) -> None:
+        wide = self.width() / self.fontMetrics().averageCharWidth()
+        larger = min(LARGEST, max(1.0, wide / USUAL_CHARACTERS))
+        for label, scale in ((self.verdict, VERDICT), (self.saving, LARGE)):
+            label.setFont(self._font(scale * larger, bold=label is self.verdict))
 
     def show_work(self) -> None:
         """Show what the strategies have told."""
