@@ -190,8 +190,9 @@ def experiment_for(path: str, data: KSpaceSet) -> tuple[MriExperiment, tuple[str
         "sampling": sampling,
         "training": {"supervision": "truth" if by_truth else "samples", "batch": max(1, min(2, objects))},
     }
-    if whole and by_truth:
-        why = "all of k-space was measured: patterns are drawn, and images held against those of all samples"
+    if by_truth:
+        truth = "those of all samples" if data.truth is None else "the true ones of the file"
+        why = f"all of k-space was measured: patterns are drawn, and images held against {truth}"
     elif whole:
         why = "there is one object only: a pattern is drawn, and images are held against samples left out of it"
     else:

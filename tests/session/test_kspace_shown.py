@@ -131,6 +131,7 @@ def test_samples_of_the_program_open_with_maps(name: str, supervision: str) -> N
     assert isinstance(opened, OpenedKSpace)
     assert opened.experiment.data.path == f"sample:{name}" == opened.shown.path
     assert opened.experiment.training.supervision == supervision
+    assert ("true ones of the file" in opened.why[0]) == (supervision == "truth")
     again = read_shown(opened.shown.path, 0)
     assert np.array_equal(again.coils, opened.shown.coils) and again.sentence == opened.shown.sentence
     maps = maps_of(opened.shown)

@@ -24,7 +24,7 @@ LEAST_LINES = 36
 VERDICT = 1.6
 """Text of the verdict, in units of the usual one."""
 
-USUAL_CHARACTERS, LARGEST = 190, 1.7
+USUAL_CHARACTERS, LARGEST = 210, 1.7
 """Characters that the dialog is wide where texts have that size; by so much they are larger at most."""
 
 MEASURED = (
