@@ -61,6 +61,12 @@ def pictures_of_mri(window: MainWindow, until: Until, shoot: Callable[..., None]
     assert isinstance(dialog, StrategyDialog)
     dialog.resize(1280, 720)
     shoot("strategies-ready", dialog)
+    for unrolls in (8, 16):  # their dots stay
+        dialog.steps.setValue(2)
+        dialog.unrolls.setValue(unrolls)
+        dialog.start()
+        until(ended)
+    dialog.steps.setValue(20)
     dialog.unrolls.setValue(24)
     dialog.start()
     until(lambda: window.document.race.step >= 5 or ended())

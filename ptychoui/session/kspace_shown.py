@@ -22,6 +22,9 @@ from ptychoui.words import counted
 USUAL_ACCELERATION = 4.0
 USUAL_CALIBRATION = 16
 FEWEST_CALIBRATION = 6
+ACCELERATIONS = (USUAL_ACCELERATION, 3.0, 2.0, 1.5)
+"""Net accelerations that are tried, until so many lines are left to be divided:"""
+FEWEST_DIVIDED = 20
 
 LARGEST = 40_000_000
 """Samples of an example beyond which its coil maps are left to a run: they would take minutes."""
@@ -165,11 +168,18 @@ def experiment_for(path: str, data: KSpaceSet) -> tuple[MriExperiment, tuple[str
     rows = data.space[-2]
     by_truth = whole and objects > 1
     # Half of all lines at most, so that there are some to choose.
-    calibration = int(rows / USUAL_ACCELERATION / 2) // 2 * 2
+    half = int(rows / USUAL_ACCELERATION / 2) // 2 * 2
+    calibration = max(FEWEST_CALIBRATION, min(USUAL_CALIBRATION, half))
+    acceleration, pattern = USUAL_ACCELERATION, "variable_density"
+    if not by_truth:
+        # The lines beside the calibration are divided among all that learns and judges: those of a pattern that is
+        # dense in the middle would nearly all count as calibration.
+        pattern = "uniform_random"
+        acceleration = next((a for a in ACCELERATIONS if rows / a - calibration >= FEWEST_DIVIDED), ACCELERATIONS[-1])
     sampling = {
-        "pattern": "variable_density" if whole else "measured",
-        "acceleration": USUAL_ACCELERATION,
-        "calibration": max(FEWEST_CALIBRATION, min(USUAL_CALIBRATION, calibration)),
+        "pattern": pattern if whole else "measured",
+        "acceleration": acceleration,
+        "calibration": calibration,
     }
     source: dict[str, Any] = {"path": _named(path)}
     if data.maps is not None:
@@ -180,8 +190,9 @@ def experiment_for(path: str, data: KSpaceSet) -> tuple[MriExperiment, tuple[str
         "sampling": sampling,
         "training": {"supervision": "truth" if by_truth else "samples", "batch": max(1, min(2, objects))},
     }
-    if whole and by_truth:
-        why = "all of k-space was measured: patterns are drawn, and images held against those of all samples"
+    if by_truth:
+        truth = "those of all samples" if data.truth is None else "the true ones of the file"
+        why = f"all of k-space was measured: patterns are drawn, and images held against {truth}"
     elif whole:
         why = "there is one object only: a pattern is drawn, and images are held against samples left out of it"
     else:

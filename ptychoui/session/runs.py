@@ -103,6 +103,23 @@ def learned_in(folder: Path) -> Any:
     return load_run(folder).result()
 
 
+def write_report_of(folder: Path) -> Path:
+    """Write the figures and the report of a run into its folder; returns the report's path. This belongs in a job.
+
+    Raises
+    ------
+    PtychouiError
+        If nothing was saved yet, or it cannot be written.
+    """
+    from ptychoui.export.report import write_report
+    from ptychoui.training.evaluation import load_run
+    from ptychoui.training.run_folder import RunFolder
+
+    run = load_run(folder)
+    run.folder = RunFolder.open(folder, lock=False)
+    return write_report(run)
+
+
 def run_folder_for(experiment: Experiment, beside: Path | None, now: datetime | None = None) -> Path:
     """Name a new run folder: beside the experiment's file, or in the user's state folder."""
     base = beside.parent if beside is not None else user_state()

@@ -99,6 +99,10 @@ class RaceBegun(Begun):
         Strategy -> the sentence why it does not run.
     predicted_bytes
         Predicted peak of one step for each strategy.
+    unrolls
+        Of the network.
+    depths, by_depth
+        Numbers of unrolls, and for each strategy the predicted peak at each of them.
     problem
         What is computed, in a line.
     """
@@ -106,6 +110,9 @@ class RaceBegun(Begun):
     strategies: tuple[str, ...]
     left_out: Mapping[str, str]
     predicted_bytes: Mapping[str, int]
+    unrolls: int
+    depths: tuple[int, ...]
+    by_depth: Mapping[str, tuple[int, ...]]
     problem: str
     steps: int
 
@@ -235,7 +242,10 @@ def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:
         control.now(PLANNING)
         yield Preparing(step=0, text=PLANNING)
         start = task.parameters()
-        predicted = predicted_peaks(task, start)
+        unrolls = len(task.network().chain)
+        depths = depths_around(unrolls)
+        by_depth = predicted_peaks(task, start, depths)
+        predicted = {name: peaks[depths.index(unrolls)] for name, peaks in by_depth.items()}
         left_out = _left_out(plan, predicted, free_memory(task.device))
         names = tuple(name for name in plan.strategies if name not in left_out)
         if not names:
@@ -250,6 +260,9 @@ def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:
             strategies=names,
             left_out=left_out,
             predicted_bytes={name: predicted[name] for name in plan.strategies if name in predicted},
+            unrolls=unrolls,
+            depths=depths,
+            by_depth={name: tuple(by_depth[name]) for name in plan.strategies if name in by_depth},
             problem=_problem(asked, str(task.device), len(task.training)),
             steps=plan.steps,
         )
@@ -282,22 +295,32 @@ def race_run(experiment: Experiment, plan: RacePlan) -> MakeEvents:
     return events
 
 
+def depths_around(unrolls: int) -> tuple[int, ...]:
+    """Numbers of unrolls from 1 to twice as many as there are, these among them."""
+    step = max(1, unrolls // 12)
+    return tuple(sorted({*range(1, 2 * unrolls, step), unrolls, 2 * unrolls}))
+
+
 def deviations(losses: list[float], tensors: list[dict[str, Any]]) -> tuple[float, float]:
     """Largest relative difference from the first of losses, and of named tensors of equal shapes in their norms.
 
     Both are 0 only where all are equal bit for bit.
     """
-    tiny = 5e-324  # the least there is: what differs must not be taken for equal
+    tiny = 5e-324  # the least there is: tensors that differ by so little that their norm does not
     of_loss = max(abs(loss - losses[0]) / max(abs(losses[0]), 1e-300) for loss in losses)
-    if any(loss != losses[0] for loss in losses):
-        of_loss = max(of_loss, tiny)
     of_tensors = 0.0
     for others in tensors[1:]:
         for name, tensor in tensors[0].items():
-            if not bool((others[name] == tensor).all()):
+            if not _same_bits(others[name], tensor):
                 apart = float((others[name] - tensor).norm()) / max(float(tensor.norm()), 1e-300)
                 of_tensors = max(of_tensors, apart, tiny)
     return of_loss, of_tensors
+
+
+def _same_bits(one: Any, other: Any) -> bool:
+    """Whether two tensors are equal bit for bit: -0 is not 0."""
+    first, second = (tensor.detach().cpu().contiguous().numpy().tobytes() for tensor in (one, other))
+    return bool(first == second)
 
 
 def _left_out(plan: RacePlan, predicted: Mapping[str, int], free: int) -> dict[str, str]:

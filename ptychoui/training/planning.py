@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
 
 from ptychoui.engine.memory import for_objects, predict, predict_greedy, probe
-from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predict_all, predicted_beside
+from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.sizes import size_text
-from ptychoui.engine.strategies import strategy
+from ptychoui.engine.strategies import strategy, usable
 from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import EngineError
 from ptychoui.network.unrolled import UnrolledNetwork
@@ -89,12 +89,23 @@ def plan_run(task: AnyTask, parameters: ParameterSet) -> Chosen:
     return Chosen(chosen, plan.predicted, "; ".join(sentences) or None, tuple(among))
 
 
-def predicted_peaks(task: AnyTask, parameters: ParameterSet) -> dict[str, int]:
-    """Predicted peak of one step, in bytes, under every strategy that can run the network, a whole batch at once."""
+def predicted_peaks(task: AnyTask, parameters: ParameterSet, unrolls: Sequence[int] = ()) -> dict[str, list[int]]:
+    """Predicted peaks of one step, in bytes, under every strategy that can run the network, a whole batch at once.
+
+    Parameters
+    ----------
+    unrolls
+        Numbers of unrolls, all of them like the first one of the network; without any, the network as it is.
+
+    Returns
+    -------
+    Strategy -> one peak for each number of unrolls.
+    """
     batch = min(task.experiment.training.batch, len(task.training))
     network = task.network()
     cost = for_objects(cache(partial(_probe, task, network, parameters)), batch)
-    return predict_all(cost, network.chain)
+    chains = [replace(network.chain, layers=[network.chain.layers[0]] * count) for count in unrolls] or [network.chain]
+    return {name: [predict(cost, chain, name) for chain in chains] for name in usable(network.chain)}
 
 
 def after_running_out(task: AnyTask, parameters: ParameterSet, chosen: Chosen) -> Chosen | None:

@@ -23,6 +23,7 @@ from ptychoui.session.kspace_shown import (
     shown_of,
 )
 from ptychoui.session.opening import open_anything
+from ptychoui.training.task import build_task
 
 SHAPES = {"2d": (14, 12), "slab": (3, 14, 12), "3d": (6, 14, 12), "cine": (4, 14, 12)}
 
@@ -82,7 +83,7 @@ def test_a_mask_that_does_not_depend_on_an_axis_fills_the_plane() -> None:
     [
         ("2d", 2, 1.0, "variable_density", "truth"),
         ("cine", 3, 1.0, "variable_density", "truth"),
-        ("2d", 1, 1.0, "variable_density", "samples"),
+        ("2d", 1, 1.0, "uniform_random", "samples"),
         ("2d", 2, 0.5, "measured", "samples"),
     ],
 )
@@ -96,14 +97,26 @@ def test_the_experiment_suits_the_file(
     assert (found.data.acquisition, found.data.size, found.data.coils) == (acquisition, data.space, 3)
     assert found.data.maps == "estimated" and found.training.batch == min(2, examples)
     assert len(why) == 1 and why[0].count(".") <= 1
-    lines = data.space[-2]
-    assert 6 <= found.sampling.calibration <= max(6, lines / found.sampling.acceleration / 2)
+    assert found.sampling.calibration == 6 and found.sampling.acceleration == (4 if supervision == "truth" else 1.5)
 
 
 def test_sizes_that_no_simulation_takes_are_left_out() -> None:
     data = k_space(coils=70)
     found, _ = experiment_for("k.h5", data)
     assert found.data.path == "k.h5" and found.data.coils != 70
+
+
+@pytest.mark.parametrize(("rows", "calibration", "acceleration"), [(64, 8, 2), (96, 12, 3), (256, 16, 4), (24, 6, 1.5)])
+def test_lines_suffice_to_be_divided(rows: int, calibration: int, acceleration: float) -> None:
+    one = KSpaceSet(
+        acquisition="2d",
+        k_space=np.ones((1, 2, rows, 8), np.complex64),
+        sampled=np.ones((1, 1, 1), bool),
+        provenance=Provenance(source="made", layout="arrays", sha256=""),
+    )
+    sampling = experiment_for("k.h5", one)[0].sampling
+    assert (sampling.calibration, sampling.acceleration) == (calibration, acceleration)
+    assert rows < 40 or rows / acceleration - calibration >= 20
 
 
 def test_maps_of_a_file_are_used() -> None:
@@ -118,6 +131,7 @@ def test_samples_of_the_program_open_with_maps(name: str, supervision: str) -> N
     assert isinstance(opened, OpenedKSpace)
     assert opened.experiment.data.path == f"sample:{name}" == opened.shown.path
     assert opened.experiment.training.supervision == supervision
+    assert ("true ones of the file" in opened.why[0]) == (supervision == "truth")
     again = read_shown(opened.shown.path, 0)
     assert np.array_equal(again.coils, opened.shown.coils) and again.sentence == opened.shown.sentence
     maps = maps_of(opened.shown)
@@ -125,6 +139,15 @@ def test_samples_of_the_program_open_with_maps(name: str, supervision: str) -> N
     size = (np.abs(maps.maps) ** 2).sum(0)
     assert np.allclose(size[size > 0], 1, atol=1e-4)
     assert f"{100 * maps.unexplained:.1f} %" in maps.sentence
+
+
+@pytest.mark.parametrize("name", ["heads", "heart"])
+def test_what_is_proposed_can_be_trained(name: str) -> None:
+    proposed = open_k_space(sample_data() / f"{name}.kspace.h5").experiment
+    network = proposed.network.replace(unrolls=1, channels=2, convolutions=2)
+    task = build_task(proposed.replace(network=network))
+    given = task.inputs(task.parameters(), task.training.pick([0]), None, training=True)
+    assert given.x.abs().max() > 0.1
 
 
 def test_a_slab_has_the_maps_of_its_middle() -> None:

@@ -16,12 +16,14 @@ from ptychoui.session.strategy_race import (
     RaceHistory,
     RacePlan,
     RaceStep,
+    depths_around,
     deviations,
     race_run,
 )
 from ptychoui.settings import MriExperiment
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Failed, Finished, Preparing, StepDone, Stopped
+from ptychoui.training.planning import predicted_peaks
 from ptychoui.training.task import build_task
 from ptychoui.training.trainer import Trainer
 
@@ -93,6 +95,19 @@ def test_memory_that_does_not_grow_with_the_unrolls() -> None:
     assert many["reversible"] < 1.6 * few["reversible"]
 
 
+def test_predictions_for_other_depths_are_those_of_networks_as_deep(told: list[Any]) -> None:
+    begun = next(event for event in told if isinstance(event, RaceBegun))
+    assert begun.unrolls == 12 and begun.depths[0] == 1 and begun.depths[-1] == 24 and 12 in begun.depths
+    for depth in (begun.depths[0], begun.depths[-1]):
+        task = build_task(RacePlan(unrolls=depth).of(small()))
+        alone = predicted_peaks(task, task.parameters())
+        for name in TITLES:
+            assert begun.by_depth[name][begun.depths.index(depth)] == alone[name][0], (name, depth)
+    grown = {name: peaks[-1] - peaks[-2] for name, peaks in begun.by_depth.items()}
+    assert grown["reversible"] < 0.1 * grown["store_all"]
+    assert all(1 in depths_around(n) and n in depths_around(n) and 2 * n in depths_around(n) for n in range(1, 60))
+
+
 def test_what_differs_is_not_called_equal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A strategy whose gradients are a little off: the sentence says by how much."""
     from ptychoui.training import trainer
@@ -119,6 +134,8 @@ def test_the_least_difference_is_one() -> None:
     other[1] = torch.nextafter(other[1], torch.tensor(3.0))
     of_loss, of_tensors = deviations([0.5, 0.5 + 2**-53, 0.5], [{"a": one}, {"a": one}, {"a": other}])
     assert of_loss == 2**-52 and 0 < of_tensors < 1e-6
+    zero = torch.zeros(2)
+    assert deviations([0.5, 0.5], [{"a": zero}, {"a": -zero}])[1] > 0
     assert deviations([0.0, 5e-324], [{"a": one}, {"a": one}])[0] > 0
     assert deviations([1.0, 1.0], [{"a": one}, {"a": torch.tensor([float("nan"), 2.0])}])[1] > 0
 
@@ -127,8 +144,11 @@ def test_what_does_not_fit_is_left_out_and_said_to_be(monkeypatch: pytest.Monkey
     from ptychoui.engine import planner
     from ptychoui.training import planning
 
+    peaks = {"store_all": 9_000_000, "reversible": 5, "checkpoint": 7}
     monkeypatch.setattr(
-        planning, "predicted_peaks", lambda *_: {"store_all": 9_000_000, "reversible": 5, "checkpoint": 7}
+        planning,
+        "predicted_peaks",
+        lambda _task, _start, depths: {name: [peak] * len(depths) for name, peak in peaks.items()},
     )
     monkeypatch.setattr(planner, "free_memory", lambda _device: 8_000_000)
     history = RaceHistory()

@@ -210,6 +210,12 @@ _ROWS = (
         tip="Take up the run of the opened or stopped run folder where it was left",
     ),
     Command(
+        key="report",
+        text="Write a re&port of the run",
+        method="write_report",
+        tip="Write figures and a report.html of the opened or stopped run into its folder",
+    ),
+    Command(
         key="fit",
         text="&Fit images",
         method="fit_images",
@@ -300,6 +306,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "stop",
         "",
         "resume",
+        "report",
         "",
         "calibrate",
         "orientation",

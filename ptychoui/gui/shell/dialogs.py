@@ -196,7 +196,7 @@ class Files:
             parent,
             "Open",
             "",
-            "All known (*.toml *.h5 *.hdf5 *.tif *.tiff *.mat *.json *.csv);;All files (*)",
+            "All known (*.toml *.h5 *.hdf5 *.tif *.tiff *.mat *.npy *.json *.csv);;All files (*)",
         )[0]
 
     @classmethod

@@ -280,7 +280,8 @@ class MainWindow(WindowCommands):
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
         folder = document.run_folder
         has_run = folder is not None and (folder / "run.json").exists()
-        a["resume"].setEnabled(idle and has_run)
+        for key in ("resume", "report"):
+            a[key].setEnabled(idle and has_run)
         learned = document.history.result is not None or (idle and has_run and document.fpm is None)
         a["export"].setEnabled(document.geometry is not None or learned)
         for key in OPENING:

@@ -23,7 +23,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
-from ptychoui.session.runs import learned_in
+from ptychoui.session.runs import learned_in, write_report_of
 from ptychoui.session.stack_run import save_report
 from ptychoui.training.results import LearnedArrays
 
@@ -323,6 +323,18 @@ class WindowCommands(QMainWindow):
     def resume(self) -> None:
         """Take up the run of the run folder."""
         self.controller.resume_run()
+
+    def write_report(self) -> None:
+        """Write the report of the run into its folder."""
+        folder = self.document.run_folder
+        if folder is None:
+            self.show_message(Message("warning", "There is no run to report on", "train, or open the folder of a run"))
+            return
+
+        def done(path: Path) -> None:
+            self.show_message(Message("info", f"Report written to {path}"))
+
+        self.controller.desk.submit("report", partial(write_report_of, folder), done, "Writing the report…")
 
     def fit_images(self) -> None:
         """Show whole images."""

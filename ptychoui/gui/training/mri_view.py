@@ -14,8 +14,8 @@ from ptychoui.session.history import RunHistory
 from ptychoui.tasks.mri.events import ERROR_SHOWN, MriSnapshot
 from ptychoui.training.events import Snapshot
 
-LARGE, SMALL = 8, 5
-"""Shares of the width and the height of the reconstruction and of the others."""
+LARGE, SMALL, PROFILE = 8, 5, 4
+"""Shares of the width or the height: of the reconstruction, of the images beside it, of profiles over time."""
 
 SAMPLED_WHITE = 1.2
 """Upper limit of pictures of samples: those measured are light grey, to be seen on white as well."""
@@ -91,6 +91,8 @@ class MriView(QWidget):
                 panel.moved.connect(self._link)
         for name, panel in p.items():
             panel.hovered.connect(lambda row, column, name=name: self._hover(name, row, column))
+        for name in ("over_time", "true_over_time"):
+            p[name].view.setAspectLocked(False)  # frames are no pixels
         p["reconstructed"].note = "no reconstruction yet"
         self._arrange(None)
 
@@ -147,7 +149,7 @@ class MriView(QWidget):
         self.panels["true_over_time"].setVisible(cine and known)
         for column, share in enumerate((LARGE, SMALL, SMALL if known else 0)):
             self._grid.setColumnStretch(column, share)
-        for row, share in enumerate((SMALL, SMALL, 0, SMALL if cine else 0)):
+        for row, share in enumerate((SMALL, SMALL, 0, PROFILE if cine else 0)):
             self._grid.setRowStretch(row, share)
 
     def _draw(self) -> None:

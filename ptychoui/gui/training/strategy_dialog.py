@@ -2,96 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pyqtgraph as pg
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QFont, QResizeEvent
 from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.errors import PtychouiError
-from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.look.theme import colours
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.work_dialog import WorkDialog, button
-from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.gui.widgets.number_boxes import CountBox
 from ptychoui.gui.widgets.parts import by_font, gap_of, ink, sentence
-from ptychoui.gui.widgets.strategy_bars import TONES, StrategyBar, StrategyBars
-from ptychoui.session.strategy_race import KEEPS, TITLES, RaceHistory, RacePlan
+from ptychoui.gui.widgets.strategy_bars import StrategyBar, StrategyBars
+from ptychoui.gui.widgets.strategy_plots import LARGE, DepthPlot, RacePlot
+from ptychoui.session.strategy_race import KEEPS, TITLES, RacePlan
 from ptychoui.session.worker import RunState
 from ptychoui.training.events import Stopped
 
-WIDTHS = {"store_all": 14, "checkpoint": 8, "reversible": 3}
-"""Widths of the curves: each is seen though the next lies on it."""
-
-LEAST_LINES = 34
+LEAST_LINES = 36
 """Lines of text that the dialog is high at least."""
 
-LEGEND_LINES = 14
-"""Lines of text that the plot is high at least where it has a legend."""
+VERDICT = 1.6
+"""Text of the verdict, in units of the usual one."""
 
-LARGE, VERDICT = 1.25, 1.6
-"""Text of the plot and of the verdict, in units of the usual one."""
+USUAL_CHARACTERS, LARGEST = 210, 1.7
+"""Characters that the dialog is wide where texts have that size; by so much they are larger at most."""
 
 MEASURED = (
     "Measured: the peak memory of a step, by the meter of live tensors on a CPU and by the allocator on a GPU, at the "
     "first step, without the program and its data; the time of a step, wall clock, median of the later ones. "
-    "Hatched bars are predictions."
+    "Hatched bars and dashed lines are predictions."
 )
-
-
-class RacePlot(LogPlot):
-    """Losses of all strategies against steps."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("step", "training loss", parent)
-        item = self.plot.getPlotItem()
-        self.legend = item.addLegend(offset=(-12, 12), labelTextSize=f"{self.font().pointSizeF() * LARGE:.1f}pt")
-        self.curves = {name: item.plot([], [], name=title) for name, title in TITLES.items()}
-        self._history = RaceHistory()
-        item.enableAutoRange(x=False, y=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.plot)
-        self.use_colours()
-
-    def sizeHint(self) -> QSize:
-        """Half of a screen."""
-        return QSize(70 * self.fontMetrics().averageCharWidth(), 21 * self.fontMetrics().height())
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """There may be room for a legend now, or none."""
-        super().resizeEvent(event)
-        self._draw()
-
-    def show_history(self, history: RaceHistory) -> None:
-        """Draw what is new."""
-        self._history = history
-        if self.isVisible():
-            self._draw()
-
-    def use_colours(self) -> None:
-        """Take the colours of the theme."""
-        c = colours()
-        dress_axes(self.plot)
-        for name, curve in self.curves.items():
-            curve.setPen(pg.mkPen(getattr(c, TONES[name]), width=WIDTHS[name]))
-        self.legend.setBrush(None)
-        for _, label in self.legend.items:
-            label.setText(label.text, color=c.text)
-
-    def _draw(self) -> None:
-        drawn = 0
-        begun = self._history.begun
-        # All steps from the start: what is drawn does not move while people look at it.
-        self.plot.setXRange(1, 20 if begun is None else begun.steps, padding=0.02)
-        for name, curve in self.curves.items():
-            points = self._history.losses.get(name)
-            drawn = max(drawn, 0 if points is None else len(points))
-            x, y = (points.x, np.maximum(points.y, 1e-300)) if points is not None else ([], [])
-            curve.setData(x, y)
-        # In a small dialog it would hide the curves; the bars beside them have the same colours and names.
-        self.legend.setVisible(drawn > 0 and self.height() > LEGEND_LINES * self.fontMetrics().height())
-        number_axes(self.plot, drawn > 0)
 
 
 class StrategyDialog(WorkDialog):
@@ -122,17 +62,17 @@ class StrategyDialog(WorkDialog):
             count.refused.connect(self.say_trouble)
         self.begin = button("Compare", "Run the strategies on the open experiment, each a step in turn", primary=True)
         self.halt = button("Stop", "Give the comparison up at the next layer")
-        self.plot, self.bars = RacePlot(self), StrategyBars(self)
+        self.plot, self.depths, self.bars = RacePlot(self), DepthPlot(self), StrategyBars(self)
+        self._measured: dict[tuple[str, int], int] = {}
         self.bars.setToolTip(MEASURED)
-        for part in (self.plot, self.bars):
+        for part in (self.plot, self.depths, self.bars):
             by_font(part, lambda part: part.setMinimumSize(part.minimumSizeHint()))
         self.verdict, self.saving = QLabel(), QLabel()
         self.problem, self.how = QLabel(), QLabel(MEASURED)
         for label in (self.verdict, self.saving, self.problem, self.how):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
-        for label, scale in ((self.verdict, VERDICT), (self.saving, LARGE)):
-            label.setFont(self._font(scale, bold=label is self.verdict))
+        self._scale_text()
         gap = gap_of(self)
         top = QHBoxLayout()
         top.setSpacing(2 * gap)
@@ -149,7 +89,11 @@ class StrategyDialog(WorkDialog):
         top.addWidget(self.begin)
         middle = QHBoxLayout()
         middle.setSpacing(4 * gap)
-        middle.addWidget(self.plot, 6)
+        plots = QVBoxLayout()
+        plots.setSpacing(gap)
+        plots.addWidget(self.plot, 3)
+        plots.addWidget(self.depths, 2)
+        middle.addLayout(plots, 6)
         middle.addWidget(self.bars, 5)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * gap, 3 * gap, 3 * gap, 3 * gap)
@@ -196,10 +140,29 @@ class StrategyDialog(WorkDialog):
             self._history = self.controller.document.race
             self.show_work()
 
+    def _document_changed(self, what: str) -> None:
+        # What was measured at other depths was measured with other settings.
+        self._measured.clear()
+        super()._document_changed(what)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """The larger the dialog, the larger what is said."""
+        super().resizeEvent(event)
+        self._scale_text()
+
+    def _scale_text(self) -> None:
+        wide = self.width() / self.fontMetrics().averageCharWidth()
+        larger = min(LARGEST, max(1.0, wide / USUAL_CHARACTERS))
+        for label, scale in ((self.verdict, VERDICT), (self.saving, LARGE)):
+            label.setFont(self._font(scale * larger, bold=label is self.verdict))
+
     def show_work(self) -> None:
         """Show what the strategies have told."""
         history, begun = self._history, self._history.begun
         self.plot.show_history(history)
+        if begun is not None:
+            self._measured |= {(name, begun.unrolls): size for name, size in history.memory.items() if size}
+        self.depths.show_memory(begun, self._measured)
         self.bars.show_bars(self._bars())
         self.problem.setText(begun.problem if begun is not None else self._asked())
         if self.working and history.preparing:
@@ -228,6 +191,7 @@ class StrategyDialog(WorkDialog):
         """Take the colours of the theme."""
         super().use_colours()
         self.plot.use_colours()
+        self.depths.use_colours()
         ink(self.problem, colours().muted)
         ink(self.how, colours().muted)
         self._ink()

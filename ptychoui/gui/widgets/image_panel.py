@@ -44,9 +44,7 @@ class ImagePanel(QFrame):
         self.view = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False)
         self.item = pg.ImageItem(axisOrder="row-major")
         self.view.addItem(self.item)
-        self.line = pg.InfiniteLine(angle=90)
-        self.line.hide()
-        self.view.addItem(self.line, ignoreBounds=True)
+        self.line: pg.InfiniteLine | None = None
         self._graphics.setCentralItem(self.view)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -67,7 +65,8 @@ class ImagePanel(QFrame):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         self._graphics.setBackground(colours().plot)
-        self.line.setPen(colours().second, width=2)
+        if self.line is not None:
+            self.line.setPen(colours().second, width=2)
         self._overlay.update()
 
     def set_image(self, image: NDArray[np.float32] | None, pixel_um: float | None) -> None:
@@ -85,9 +84,13 @@ class ImagePanel(QFrame):
 
     def set_line(self, column: float | None) -> None:
         """Draw an upright line where a column begins, or none."""
-        self.line.setVisible(column is not None)
-        if column is not None:
-            self.line.setValue(column)
+        if self.line is None and column is not None:  # few panels ever need one
+            self.line = pg.InfiniteLine(angle=90, pen=pg.mkPen(colours().second, width=2))
+            self.view.addItem(self.line, ignoreBounds=True)
+        if self.line is not None:
+            self.line.setVisible(column is not None)
+            if column is not None:
+                self.line.setValue(column)
 
     def set_limits(self, low: float, high: float) -> None:
         """Set the values shown as first and last colour."""

@@ -14,7 +14,7 @@ from ptychoui.gui.look.theme import colours
 TONES = {"store_all": "second", "checkpoint": "good", "reversible": "accent"}
 """Colours of strategies, by their names in the theme."""
 
-LARGEST_TEXT = 2.6
+LARGEST_TEXT = 3.6
 """Of the figures, in units of the usual text."""
 
 

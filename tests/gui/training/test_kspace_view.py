@@ -43,6 +43,8 @@ def test_a_file_is_shown_with_its_maps_and_an_experiment(window: MainWindow, qtb
     view.coils.hovered.emit(96 + BORDER + 40, 88 + BORDER + 30)
     assert texts[-1].startswith("coil 3   pixel (40, 30)")
     assert f"{document.k_space.coils[3, 40, 30]:.4g}" in texts[-1] and "map |S|" in texts[-1]
+    view.coils.hovered.emit(40, 88 + BORDER + 30)
+    assert texts[-1].startswith("coil 1   pixel (40, 30)")
     view.coils.hovered.emit(96, 3)  # between two coils
     assert texts[-1] == ""
     view.sampled.hovered.emit(48, 44)

@@ -137,6 +137,10 @@ def test_it_trains_pauses_goes_on_and_is_exported(
     qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
     with np.load(target) as arrays:
         assert set(weights) < set(arrays) and all(np.array_equal(arrays[name], weights[name]) for name in weights)
+    window.write_report()
+    qtbot.waitUntil(lambda: (folder / "report.html").exists(), timeout=LONG)
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy, timeout=LONG)
+    assert "small" in (folder / "report.html").read_text(encoding="utf-8")
     window.controller.edit("training.steps", stopped + 2)
     window.resume()
     qtbot.waitUntil(lambda: window.controller.state is RunState.FINISHED, timeout=LONG)

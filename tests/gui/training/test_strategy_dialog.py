@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PyQt6.QtGui import QImage
 
@@ -58,6 +59,15 @@ def test_they_are_compared_and_agree(window: MainWindow, dialog: StrategyDialog,
     assert size_text(history.memory["reversible"]) in dialog.bars.accessibleDescription()
     for curve in dialog.plot.curves.values():
         assert list(curve.getOriginalDataset()[0]) == [1, 2, 3, 4]
+    begun = history.begun
+    assert begun is not None
+    for name in TITLES:
+        depths, peaks = dialog.depths.lines[name].getOriginalDataset()
+        assert list(depths) == list(begun.depths) and np.allclose(peaks, np.array(begun.by_depth[name]) / 1e6)
+        assert [list(xy) for xy in dialog.depths.dots[name].getOriginalDataset()] == [
+            [10],
+            [history.memory[name] / 1e6],
+        ]
     # The window and the run that it shows are as they were.
     assert window.document.history is before and window.panels.tabs.currentWidget() is page
     assert window.panels.progress.pages.currentWidget() is front
@@ -82,6 +92,14 @@ def test_it_is_stopped_and_begun_again(window: MainWindow, dialog: StrategyDialo
     dialog.begin.click()
     qtbot.waitUntil(lambda: window.controller.state is RunState.FINISHED, timeout=LONG)
     assert window.document.race.step == 2
+
+    # Another depth is another dot beside the first; other settings begin anew.
+    dialog.unrolls.setValue(6)
+    dialog.begin.click()
+    qtbot.waitUntil(lambda: window.controller.state is RunState.FINISHED, timeout=LONG)
+    assert list(dialog.depths.dots["reversible"].getOriginalDataset()[0]) == [3, 6]
+    window.controller.edit("network.channels", 3)
+    assert list(dialog.depths.dots["reversible"].getOriginalDataset()[0]) == [6]
 
 
 def test_closing_it_gives_the_comparison_up(window: MainWindow, dialog: StrategyDialog, qtbot: Any) -> None:

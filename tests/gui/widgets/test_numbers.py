@@ -26,7 +26,7 @@ from ptychoui.gui.stack.geometry_fields import ARRAY, MICROSCOPE, POSE
 from ptychoui.gui.stack.profile_guide import ProfileGuide
 from ptychoui.gui.stack.reconstruct_dock import SETTINGS as RECONSTRUCTION
 from ptychoui.gui.training.export_dialog import ExportDialog
-from ptychoui.gui.training.kinds import COMMON, FPM_FIELDS
+from ptychoui.gui.training.kinds import KINDS
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.fields import Field, Form
 from ptychoui.gui.widgets.number_boxes import CountBox, NumberBox, NumbersLine
@@ -268,7 +268,7 @@ def lists(locale: str, qtbot: Any, qapp: object) -> Form:
     form = Form(
         [
             field
-            for field in (*MICROSCOPE, *ARRAY, *POSE, *RECONSTRUCTION, *(*FPM_FIELDS, *COMMON))
+            for field in (*MICROSCOPE, *ARRAY, *POSE, *RECONSTRUCTION, *KINDS["fpm"].all_fields)
             if field.kind == "numbers"
         ]
     )
