@@ -11,7 +11,8 @@ one into the other without loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -112,6 +113,24 @@ class KSpaceSet:
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.k_space)
+
+    def pick(self, places: Sequence[int]) -> KSpaceSet:
+        """Some of the examples, in the order of their places, which count from 0."""
+        chosen = list(places)
+
+        def some(array: NDArray[Any] | None) -> Any:
+            return None if array is None else array[chosen]
+
+        return replace(
+            self,
+            k_space=some(self.k_space),
+            sampled=some(self.sampled),
+            maps=some(self.maps),
+            truth=some(self.truth),
+            support=some(self.support),
+            names=tuple(self.names[place] for place in chosen) if self.names else (),
+            source_of=tuple(self.source_of[place] for place in chosen) if self.source_of else (),
+        )
 
     @property
     def coils(self) -> int:

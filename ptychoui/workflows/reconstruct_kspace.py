@@ -63,17 +63,7 @@ def choose_examples(data: KSpaceSet, places: Sequence[int]) -> KSpaceSet:
                 f"there is no example {place}: {counted(len(data), 'example')}, counted from 0",
                 f"choose numbers from 0 to {len(data) - 1}",
             )
-    chosen = list(places)
-    return replace(
-        data,
-        k_space=data.k_space[chosen],
-        sampled=data.sampled[chosen],
-        maps=None if data.maps is None else data.maps[chosen],
-        truth=None if data.truth is None else data.truth[chosen],
-        support=None if data.support is None else data.support[chosen],
-        names=tuple(data.names[place] for place in chosen) if data.names else (),
-        source_of=tuple(data.source_of[place] for place in chosen) if data.source_of else (),
-    )
+    return data.pick(places)
 
 
 def prepare(

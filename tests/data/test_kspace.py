@@ -88,3 +88,13 @@ def test_what_does_not_fit_is_refused(changes: dict[str, object], words: str) ->
 def test_it_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         made().acquisition = "3d"  # type: ignore[misc]
+
+
+def test_examples_are_picked_with_everything_that_is_theirs() -> None:
+    data = made(names=("one", "two"), source_of=(4, 9), support=np.ones((2, 6, 1), bool))
+    found = data.pick([1, 1, 0])
+    assert (len(found), found.names, found.source_of) == (3, ("two", "two", "one"), (9, 9, 4))
+    for name in ("k_space", "sampled", "maps", "truth", "support"):
+        whole, some = getattr(data, name), getattr(found, name)
+        assert np.array_equal(some, np.stack([whole[1], whole[1], whole[0]])), name
+    assert made(maps=None).pick([0]).maps is None

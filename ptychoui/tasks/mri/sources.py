@@ -130,7 +130,7 @@ def file_sets(experiment: MriExperiment, all_scored: bool = False) -> tuple[KSpa
     if experiment.training.supervision == "samples":
         return data, data, (f"{counted(len(data), 'example')}, divided by samples of k-space",)
     if all_scored:
-        return choose(data, [0]), data, (f"{counted(len(data), 'example')}, all of them scored",)
+        return data.pick([0]), data, (f"{counted(len(data), 'example')}, all of them scored",)
     sources = list(data.source_of) or list(range(len(data)))
     order = sorted(set(sources))
     count = max(1, round(experiment.training.holdout * len(order)))
@@ -143,7 +143,7 @@ def file_sets(experiment: MriExperiment, all_scored: bool = False) -> tuple[KSpa
     held = {order[place] for place in rng.choice(len(order), count, replace=False)}
     parts = [[i for i, source in enumerate(sources) if (source in held) is chosen] for chosen in (False, True)]
     split = f"{len(order) - count} of {counted(len(order), 'object')} to learn from, {count} held out"
-    return choose(data, parts[0]), choose(data, parts[1]), (split,)
+    return data.pick(parts[0]), data.pick(parts[1]), (split,)
 
 
 def k_space_file(path: str) -> str | Path:
@@ -151,24 +151,6 @@ def k_space_file(path: str) -> str | Path:
     if not path.startswith("sample:"):
         return path
     return sample_data() / f"{path.removeprefix('sample:')}.kspace.h5"
-
-
-def choose(data: KSpaceSet, places: list[int]) -> KSpaceSet:
-    """Some of the examples, k-space of shape (example, coil, *space)."""
-
-    def part(array: Any) -> Any:
-        return None if array is None else array[places]
-
-    return replace(
-        data,
-        k_space=data.k_space[places],
-        sampled=data.sampled[places],
-        maps=part(data.maps),
-        truth=part(data.truth),
-        support=part(data.support),
-        names=tuple(data.names[i] for i in places) if data.names else (),
-        source_of=tuple(data.source_of[i] for i in places) if data.source_of else (),
-    )
 
 
 def with_truth(data: KSpaceSet, experiment: MriExperiment) -> tuple[KSpaceSet, tuple[str, ...]]:
