@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptychoui.data.kspace import TRANSFORMED, KSpaceSet
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.paths import sample_data
+from ptychoui.paths import data_file, sample_data
 from ptychoui.settings import MriExperiment
 from ptychoui.words import counted
 
@@ -254,9 +254,8 @@ def _sentence(data: KSpaceSet) -> str:
 
 def _read(path: str) -> KSpaceSet:
     from ptychoui.data.formats.open_kspace import open_kspace
-    from ptychoui.tasks.mri.sources import k_space_file
 
-    return open_kspace(k_space_file(path))
+    return open_kspace(data_file(path))
 
 
 def _named(path: str) -> str:

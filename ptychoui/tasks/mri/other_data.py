@@ -7,9 +7,9 @@ from typing import Any
 
 from ptychoui.data.formats.open_kspace import open_kspace
 from ptychoui.errors import SettingsError
+from ptychoui.paths import data_file
 from ptychoui.settings import Experiment, MriExperiment
 from ptychoui.settings.mri import KSpaceSource, Sampling
-from ptychoui.tasks.mri.sources import k_space_file
 
 
 def on_other_data(experiment: Experiment, data: str | None, geometry: str | None) -> MriExperiment:
@@ -36,7 +36,7 @@ def on_other_data(experiment: Experiment, data: str | None, geometry: str | None
     if data is None:
         return experiment
     path = data if data.startswith("sample:") else str(Path(data).resolve())
-    found = open_kspace(k_space_file(path), seed=experiment.seed)
+    found = open_kspace(data_file(path), seed=experiment.seed)
     whole = bool(found.sampled.all())
     sampling, training = experiment.sampling, experiment.training
     source: dict[str, Any] = {"path": path}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ptychoui.mri.maps import EspiritSettings, estimate_maps, of_unit_size, trut
 from ptychoui.mri.phantoms import FAMILIES
 from ptychoui.mri.sampling import PATTERNS, draw_mask
 from ptychoui.mri.simulate import simulate
-from ptychoui.paths import sample_data
+from ptychoui.paths import data_file
 from ptychoui.settings import MriExperiment
 from ptychoui.words import counted
 
@@ -126,7 +125,7 @@ def file_sets(experiment: MriExperiment, all_scored: bool = False) -> tuple[KSpa
     DataError
         If the file is missing or damaged, or there is too little in it to hold anything out.
     """
-    data = open_kspace(k_space_file(experiment.data.path), seed=experiment.seed)
+    data = open_kspace(data_file(experiment.data.path), seed=experiment.seed)
     if experiment.training.supervision == "samples":
         return data, data, (f"{counted(len(data), 'example')}, divided by samples of k-space",)
     if all_scored:
@@ -144,13 +143,6 @@ def file_sets(experiment: MriExperiment, all_scored: bool = False) -> tuple[KSpa
     parts = [[i for i, source in enumerate(sources) if (source in held) is chosen] for chosen in (False, True)]
     split = f"{len(order) - count} of {counted(len(order), 'object')} to learn from, {count} held out"
     return data.pick(parts[0]), data.pick(parts[1]), (split,)
-
-
-def k_space_file(path: str) -> str | Path:
-    """Where k-space is: a path, or the program's own sample of that name (``sample:heads``)."""
-    if not path.startswith("sample:"):
-        return path
-    return sample_data() / f"{path.removeprefix('sample:')}.kspace.h5"
 
 
 def with_truth(data: KSpaceSet, experiment: MriExperiment) -> tuple[KSpaceSet, tuple[str, ...]]:
