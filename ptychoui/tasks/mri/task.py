@@ -219,7 +219,9 @@ class MriTask:
         with torch.no_grad():
             given = self.inputs(parameters, example, None, training=False)
         truth = None if example.truth is None else example.truth[example.source[0]].cpu().numpy()
-        arrays = (output[0].cpu().numpy(), given.x[0].cpu().numpy(), truth)
+        # What no coil sees is what the network makes of nothing.
+        seen = given.tensors["maps"][0].abs().sum(0) > 0
+        arrays = ((output[0] * seen).cpu().numpy(), given.x[0].cpu().numpy(), truth)
         shown = pictures_of(self.acquisition, *arrays, given.tensors["sampling"][0].cpu().numpy())
         return MriSnapshot(step=step, **shown)
 

@@ -45,6 +45,10 @@ def test_it_gives_the_images_of_the_run_in_the_unit_of_the_data(tmp_path: Path) 
     # Maps of twice the size belong to images of half of it.
     halved = reconstruct_with_run(tmp_path / "run", replace(data, maps=2 * data.maps))  # type: ignore[operator]
     assert np.allclose(2 * halved, found, atol=1e-3 * np.abs(found).max())
+    dark = np.array(data.maps)
+    dark[..., :4] = 0
+    image = reconstruct_with_run(tmp_path / "run", replace(data, maps=dark))[0]
+    assert not image[:, :4].any() and np.abs(image[:, 6:]).max() > 0
     wider = replace(
         data, k_space=np.pad(data.k_space, [(0, 0)] * 3 + [(0, 6)]), maps=np.ones((1, 3, 24, 26), np.complex64)
     )
