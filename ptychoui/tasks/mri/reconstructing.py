@@ -75,8 +75,8 @@ def reconstruct_with_run(folder: str | Path, data: KSpaceSet) -> NDArray[np.comp
         x = Sense(maps, sampling, len(data.transformed)).adjoint(k_space)
         found = network.infer(x, {**tensors, "maps": maps, "sampling": sampling, "k_space": k_space})
         # What no coil sees is what the network makes of nothing: it is left dark.
-        seen = size[place] > 0
-        images.append(np.where(seen, scale * found[0].numpy() / np.where(seen, size[place], 1), 0))
+        seen = np.abs(unit[place]).max(axis=0) > 0
+        images.append(np.where(seen, scale * found[0].numpy() / np.where(size[place] > 0, size[place], 1), 0))
     return np.stack(images).astype(np.complex64)
 
 
