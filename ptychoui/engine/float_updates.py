@@ -14,6 +14,17 @@ from torch import Tensor
 from ptychoui.engine.update import Update, diverged, like, norms
 from ptychoui.errors import EngineError
 
+ALIGNED_BYTES = 64
+"""Where torch lets arrays on a CPU begin."""
+
+
+def aligned(x: Tensor) -> Tensor:
+    """X, of any shape, or a copy where it begins elsewhere than an array of its own would, as parts of a batch may.
+
+    Points that are kept are copies: products of small matrices could have other bits there than at x itself.
+    """
+    return x.clone() if x.device.type == "cpu" and x.data_ptr() % ALIGNED_BYTES else x
+
 
 class FloatUpdate(Update):
     """States are lists of tensors that are replaced, never written into."""
@@ -62,7 +73,7 @@ class Plain(FloatUpdate):
 
     def start(self, x: Tensor) -> list[Tensor]:
         """X alone, of any shape."""
-        return [x]
+        return [aligned(x)]
 
     def point(self, state: list[Tensor]) -> Tensor:
         """X itself, of the shape that `start` was given."""
@@ -130,7 +141,7 @@ class Nesterov(FloatUpdate):
 
     def start(self, x: Tensor) -> list[Tensor]:
         """X twice, of any shape: no extrapolation at first."""
-        return [x, x]
+        return [aligned(x)] * 2
 
     def point(self, state: list[Tensor]) -> Tensor:
         """Y, of x's shape."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptychoui.engine.float_updates import ALIGNED_BYTES
 from ptychoui.engine.layer import Gradients, Linearisation
 from ptychoui.engine.scratch import Scratch
 from ptychoui.engine.strategy import Callback, Chain, LayerCost, Record, Run, Strategy, run_backward, run_layers
@@ -90,12 +91,15 @@ class Points:
     """Points of equal shape in one block of memory, to be taken back last first.
 
     Kept one by one they would lie scattered among the buffers of the layers, and the holes between them would take
-    more memory than they do: fifteen times as much at 64 x 64 pixels.
+    more memory than they do: fifteen times as much at 64 x 64 pixels. Each begins where an array of its own would: some
+    libraries' products of small matrices have other bits elsewhere, so that a layer that is run again would not give
+    what it gave on the way.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._count = most, 0
         self._block: Tensor | None = None
+        self._shape = torch.Size()
 
     def __len__(self) -> int:
         return self._count
@@ -103,15 +107,20 @@ class Points:
     def append(self, point: Tensor) -> None:
         """Copy a point; the first one decides on the shape of all."""
         if self._block is None:
-            self._block = torch.empty((self._most, *point.shape), dtype=point.dtype, device=point.device)
-        self._block[self._count].copy_(point)
+            each = -(-point.numel() * point.element_size() // ALIGNED_BYTES) * ALIGNED_BYTES // point.element_size()
+            self._block = torch.empty((self._most, each), dtype=point.dtype, device=point.device)
+            self._shape = point.shape
+        self._at(self._count).copy_(point)
         self._count += 1
+
+    def _at(self, place: int) -> Tensor:
+        assert self._block is not None
+        return self._block[place, : self._shape.numel()].view(self._shape)
 
     def pop(self) -> Tensor:
         """The last point, of the shape it was given in, valid as long as the block."""
-        assert self._block is not None
         self._count -= 1
-        return self._block[self._count]
+        return self._at(self._count)
 
 
 class PointsRecord(Record):

