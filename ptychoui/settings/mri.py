@@ -69,7 +69,7 @@ class Sampling(Settings):
     redraw: bool = Field(True, description="every step of the training draws its patterns anew")
     learn: bool = Field(False, description="learn which lines are measured; patterns begin at the one drawn first")
     exploration: float = Field(
-        0.5, ge=0, le=10, description="how much learned lines are shaken in training at first; it falls to zero"
+        0.1, ge=0, le=10, description="how much learned lines are shaken in training at first; it falls to zero"
     )
 
 

@@ -31,8 +31,8 @@ from ptychoui.training.task import NetworkInputs, Preflight
 from ptychoui.training.verdict import Verdict
 from ptychoui.words import counted
 
-LINE_RATE = 20.0
-"""Learning rate of lines' scores, in units of that of the weights."""
+LINE_RATE = 6.0
+"""Learning rate of lines' scores, in units of that of the weights; ten and more move lines faster than weights can."""
 
 MU_RATE = 5.0
 """Learning rate of mu, in units of that of the weights."""

@@ -156,7 +156,7 @@ def test_unmeasured_samples_have_no_say() -> None:
 
 def test_learned_lines_move_and_stay_as_many() -> None:
     sampling = {"learn": True, "acceleration": 3.0, "calibration": 4, "exploration": 1.0}
-    training = {"steps": 25, "validate_every": 25, "learning_rate": 2e-2}
+    training = {"steps": 25, "validate_every": 25, "learning_rate": 6e-2}
     trainer: Trainer[MriTask] = Trainer(build_task(experiment(sampling=sampling, training=training)))
     before = trainer.learned().arrays["lines"]
     events = list(trainer.run())
