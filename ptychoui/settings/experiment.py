@@ -97,17 +97,7 @@ class FpmExperiment(Experiment):
                 "the strategy inverse solves for states that the heavy-ball update undoes exactly",
                 "set engine.strategy = 'reversible', or network.update to gradient or nesterov",
             )
-        if engine.strategy == "greedy" and engine.modules > network.unrolls:
-            raise SettingsError(
-                f"{network.unrolls} unrolls cannot be cut into {engine.modules} greedy modules",
-                f"set engine.modules to {network.unrolls} or less",
-            )
-        total = sum(part.unrolls for part in engine.segments)
-        if engine.strategy == "segments" and total != network.unrolls:
-            raise SettingsError(
-                f"the segments of the engine add up to {total} unrolls, the network has {network.unrolls}",
-                f"let the unrolls of engine.segments add up to network.unrolls = {network.unrolls}",
-            )
+        engine.check_unrolls(network.unrolls)
         return self
 
 

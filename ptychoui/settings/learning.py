@@ -89,6 +89,17 @@ class Design(Settings):
         return bits + ("" if self.maximum_lit is None else f", at most {self.maximum_lit} lit in a pattern")
 
 
+def momentum_ratio(value: str) -> str:
+    """A momentum as the exactly reversible update needs it: a ratio of integers below 128, as text."""
+    try:
+        ratio = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError("momentum must be a ratio of integers such as '7/8'") from None
+    if not 0 < ratio < 1 or ratio.denominator > 127:
+        raise ValueError("momentum must lie between 0 and 1 (both excluded), denominator at most 127")
+    return value
+
+
 class Network(Settings):
     """The unrolled reconstruction."""
 
@@ -131,16 +142,7 @@ class Network(Settings):
         False, description="learn the strength of the smooth prior for every unroll", json_schema_extra=QUIET
     )
 
-    @field_validator("momentum")
-    @classmethod
-    def _ratio(cls, value: str) -> str:
-        try:
-            ratio = Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("momentum must be a ratio of integers such as '7/8'") from None
-        if not 0 < ratio < 1 or ratio.denominator > 127:
-            raise ValueError("momentum must lie between 0 and 1 (both excluded), denominator at most 127")
-        return value
+    _ratio = field_validator("momentum")(momentum_ratio)
 
     @model_validator(mode="after")
     def _smoothness_falls(self) -> Self:
@@ -210,6 +212,26 @@ class Engine(Settings):
                 "{unrolls = 40, strategy = 'reversible'}]",
             )
         return self
+
+    def check_unrolls(self, unrolls: int) -> None:
+        """Refuse modules or segments that a network of so many unrolls cannot be cut into.
+
+        Raises
+        ------
+        SettingsError
+            If it cannot.
+        """
+        if self.strategy == "greedy" and self.modules > unrolls:
+            raise SettingsError(
+                f"{unrolls} unrolls cannot be cut into {self.modules} greedy modules",
+                f"set engine.modules to {unrolls} or less",
+            )
+        total = sum(part.unrolls for part in self.segments)
+        if self.strategy == "segments" and total != unrolls:
+            raise SettingsError(
+                f"the segments of the engine add up to {total} unrolls, the network has {unrolls}",
+                f"let the unrolls of engine.segments add up to network.unrolls = {unrolls}",
+            )
 
     @property
     def strategies(self) -> tuple[str, ...]:

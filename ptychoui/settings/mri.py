@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -11,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from ptychoui.errors import SettingsError
 from ptychoui.settings.base import QUIET, Settings
 from ptychoui.settings.experiment import Experiment
-from ptychoui.settings.learning import Training
+from ptychoui.settings.learning import Training, momentum_ratio
 
 AXES = {"2d": 2, "slab": 3, "3d": 3, "cine": 3}
 """Axes of an image, by the kind of acquisition."""
@@ -108,16 +107,7 @@ class MultiCoilNetwork(Settings):
     tolerance: float = Field(1e-4, gt=0, lt=1, description="relative residual at which conjugate gradients end")
     steps: int = Field(8, ge=1, le=200, description="steps of conjugate gradients of the solver fixed")
 
-    @field_validator("momentum")
-    @classmethod
-    def _ratio(cls, value: str) -> str:
-        try:
-            ratio = Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("momentum must be a ratio of integers such as '1/2'") from None
-        if not 0 < ratio < 1 or ratio.denominator > 127:
-            raise ValueError("momentum must lie between 0 and 1 (both excluded), denominator at most 127")
-        return value
+    _ratio = field_validator("momentum")(momentum_ratio)
 
 
 class MriTraining(Training):
@@ -194,17 +184,7 @@ class MriExperiment(Experiment):
                 "the strategy inverse solves for states that the heavy-ball update undoes exactly",
                 "set engine.strategy = 'reversible', or network.update = 'plain'",
             )
-        if engine.strategy == "greedy" and engine.modules > network.unrolls:
-            raise SettingsError(
-                f"{network.unrolls} unrolls cannot be cut into {engine.modules} greedy modules",
-                f"set engine.modules to {network.unrolls} or less",
-            )
-        total = sum(part.unrolls for part in engine.segments)
-        if engine.strategy == "segments" and total != network.unrolls:
-            raise SettingsError(
-                f"the segments of the engine add up to {total} unrolls, the network has {network.unrolls}",
-                f"let the unrolls of engine.segments add up to network.unrolls = {network.unrolls}",
-            )
+        engine.check_unrolls(network.unrolls)
         if self.sampling.learn and self.training.supervision == "samples":
             raise SettingsError(
                 "lines cannot be learned from samples that were measured already",
