@@ -16,6 +16,7 @@ from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.paths import user_state
 from ptychoui.session.field_run import FieldHistory
+from ptychoui.session.followed_run import RunNews
 from ptychoui.session.history import RunHistory
 from ptychoui.session.kept_design import KeptDesign, bring_beside, design_path, read_design, write_design
 from ptychoui.session.kspace_shown import KSpaceShown, OpenedKSpace
@@ -303,8 +304,22 @@ class Document(Undoable):
         self.replace_experiment(opened.experiment, None)
         self.run_folder = opened.path
         self.history.take_lines(opened.lines)
+        self.history.snapshot = opened.picture
         self._state = replace(self._state, levels=opened.levels, exposures=opened.exposures)
         self._run_levels = opened.levels
+
+    def take_news(self, news: RunNews) -> None:
+        """Show what another process added to the run that is open; patterns that a person edited stay."""
+        history = self.history
+        if news.again:
+            history.forget_curves()
+        history.take_lines(news.lines)
+        history.elsewhere = self.experiment.training.steps if news.working else None
+        if news.picture is not None:
+            history.snapshot = news.picture
+        if news.levels is not None and not self._design_is_edited:
+            self._state = replace(self._state, levels=news.levels, exposures=news.exposures)
+            self._run_levels = news.levels
 
     def begin_run(self, folder: Path | None, keep_history: bool = False) -> None:
         """Forget the last run's history, unless this run goes on from it."""

@@ -87,6 +87,14 @@ class RunHistory:
         self.certificate = ""
         self.vjps: VjpsChecked | None = None
         self.verdict: Verdict | None = None
+        self.elsewhere: int | None = None
+        """Steps of a run that another process works on; None of every other run."""
+
+    def forget_curves(self) -> None:
+        """What is told next is told from the start."""
+        for curve in (self.training, self.held_out):
+            curve.keep_until(-1)
+        self.first_score = self.last_score = self.verdict = None
 
     @property
     def proof(self) -> str:

@@ -25,6 +25,7 @@ from ptychoui.data.formats.missing_settings import WORDS
 from ptychoui.errors import DataError, ManyAxesError, NoGeometryError
 from ptychoui.paths import data_file, resources
 from ptychoui.session.filled_in import filled_in
+from ptychoui.session.kept_picture import picture_in
 from ptychoui.session.kspace_shown import OpenedKSpace, open_k_space
 from ptychoui.settings import (
     DataSource,
@@ -37,6 +38,7 @@ from ptychoui.settings import (
     load_experiment,
     read_toml,
 )
+from ptychoui.training.events import Snapshot
 from ptychoui.words import joined
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ class AxesWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedRun:
-    """A run folder: settings, history and newest design; levels are None where nothing was saved yet."""
+    """A run folder: settings, history, newest design and picture; None of what was not saved yet."""
 
     path: Path
     experiment: Experiment
@@ -174,6 +176,7 @@ class OpenedRun:
     levels: NDArray[np.float64] | None
     exposures: NDArray[np.float64] | None
     step: int
+    picture: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +307,7 @@ def open_run(path: Path) -> OpenedRun:
         levels=None if levels is None else np.asarray(levels, dtype=np.float64),
         exposures=None if exposures is None else np.asarray(exposures, dtype=np.float64),
         step=int(state.get("step", 0)),
+        picture=picture_in(path),
     )
 
 

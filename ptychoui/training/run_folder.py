@@ -4,7 +4,9 @@
     run.json          format version, versions of the program and its libraries, hash of the data, and the text of
                       experiment.toml as the program wrote it
     state.npz         arrays of the newest save; state.previous.npz is the one before
-    events.jsonl      one line per step and score, appended
+    events.jsonl      one line per step and score, appended while the run works: lines beyond the newest save are
+                      dropped when it is taken up
+    picture.npz       what the run showed at its last score
     lock              held while a process works on the run
 
 Arrays are plain NumPy without pickles; every state carries a hash of its own content.
@@ -18,8 +20,9 @@ import json
 import os
 import platform
 import re
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +36,7 @@ from ptychoui.settings import Experiment, experiment_of, load_experiment, to_tom
 from ptychoui.training.settled import differences
 
 FORMAT_VERSION = 1
+PICTURE = "picture.npz"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -84,7 +88,7 @@ class RunFolder:
         try:
             folder.check_free()  # again: another process may have made a run before the lock was ours
             folder._sweep()
-            for name in ("experiment.toml", "events.jsonl"):
+            for name in ("experiment.toml", "events.jsonl", PICTURE):
                 (folder.path / name).unlink(missing_ok=True)
             # The record first: wherever a kill comes, it says that the files beside it were left by a run.
             text = to_toml(experiment)
@@ -245,21 +249,39 @@ class RunFolder:
             raise RunError(f"no saved state of {self.path} can be read ({'; '.join(problems)})", "start the run again")
         return None
 
-    def append_event(self, values: Mapping[str, Any]) -> None:
-        """Append one line to the history.
+    def append_events(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Append lines to the history: all of them, or none.
 
         Raises
         ------
         RunError
             If the file cannot be written, as on a full disk.
         """
+        path = self.path / "events.jsonl"
         try:
-            with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
+            with path.open("ab") as file:
+                before = file.tell()
+                try:
+                    file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+                    file.flush()
+                except OSError:
+                    os.truncate(path, before)  # half a line would spoil the next one
+                    raise
         except OSError as error:
             raise RunError(
                 f"cannot write the history of {self.path}: {error.strerror}", "free some space, then resume the run"
             ) from None
+
+    def save_picture(self, arrays: Arrays) -> None:
+        """Write what the run shows last, as arrays of any shape, in place of what it showed before."""
+        self._write(PICTURE, _pack(arrays))
+
+    def picture(self) -> dict[str, NDArray[Any]] | None:
+        """Arrays, in their shapes, of what the run showed last; None where there are none, or the file is damaged."""
+        try:
+            return _unpack((self.path / PICTURE).read_bytes())
+        except Exception:  # a damaged archive raises many kinds
+            return None
 
     def events(self) -> list[dict[str, Any]]:
         """The history; a last line cut by a kill is left out."""
@@ -325,14 +347,33 @@ class RunFolder:
             lock = (self.path / "lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise RunError(f"cannot write into {self.path}: {error.strerror}", "choose another folder") from None
+        for patience in (0.02, 0.05, 0.1, None):  # somebody may just be looking whether it is in use
+            try:
+                _lock_file(lock)
+            except OSError:
+                if patience is None:
+                    lock.close()
+                    raise RunError(
+                        f"another window or process is working on {self.path}", "stop that one, or use another folder"
+                    ) from None
+                time.sleep(patience)
+            else:
+                self._lock = lock
+                return
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process works on a run folder, as far as its lock can be seen from here."""
+    try:
+        lock = (path / "lock").open("r+", encoding="utf-8")
+    except OSError:
+        return False
+    with lock:
         try:
             _lock_file(lock)
         except OSError:
-            lock.close()
-            raise RunError(
-                f"another window or process is working on {self.path}", "stop that one, or use another folder"
-            ) from None
-        self._lock = lock
+            return True
+    return False
 
 
 def _lock_file(file: IO[str]) -> None:

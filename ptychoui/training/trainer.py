@@ -35,6 +35,7 @@ from ptychoui.training.events import (
     VjpsChecked,
 )
 from ptychoui.training.gradients import GREEDY, StepResult, evaluate, loss_and_gradients, reconstruct_batch
+from ptychoui.training.kept_pictures import packed
 from ptychoui.training.parameters import ParameterSet
 from ptychoui.training.planning import Chosen, after_running_out, methods_to_check, plan_run
 from ptychoui.training.results import Result
@@ -45,6 +46,9 @@ from ptychoui.training.updates import Updates
 from ptychoui.training.verdict import LEARNED, Verdict
 
 T = TypeVar("T", bound=AnyTask)
+
+TOLD_EVERY_S = 0.3
+"""Between saves the history is written no more often."""
 
 
 class Trainer(Generic[T]):
@@ -89,6 +93,8 @@ class Trainer(Generic[T]):
         self.chosen: Chosen | None = None
         self._saved_step = -1
         self._saved_at = time.monotonic()
+        self._told_at = -math.inf
+        self._shown: Snapshot | None = None
         self._meter: Literal["at scores", "at first", "never"] = "at scores"
         self.verdict: Verdict | None = None
         self._pending: list[dict[str, Any]] = []
@@ -114,11 +120,13 @@ class Trainer(Generic[T]):
                 yield self.validate()
                 if self.folder is not None:
                     yield self._save()
+                    self._keep_picture()
             while self.step < training.steps:
                 if not asked and self.want_images():
                     yield self.snapshot()
                 asked = False
                 yield from self._one_step()
+                self._tell()
                 every = self.task.experiment.engine.check_every
                 if every and self.step % every == 0:
                     yield self.check_vjps()
@@ -126,6 +134,7 @@ class Trainer(Generic[T]):
                     yield self.validate()
                     if self.folder is not None:
                         yield self._save()
+                        self._keep_picture()
                 elif self.folder is not None and time.monotonic() - self._saved_at > training.save_every_s:
                     yield self._save()
             if self.want_images():
@@ -345,7 +354,8 @@ class Trainer(Generic[T]):
         example = self.task.held_out.pick([0])
         generator = torch.Generator(device=self.task.device).manual_seed(1)
         output = reconstruct_batch(self.task, self.network, self.parameters, example, generator, self._callback)
-        return self.task.snapshot(self.parameters, output, example, self.step)
+        self._shown = self.task.snapshot(self.parameters, output, example, self.step)
+        return self._shown
 
     def result(self) -> Result:
         """What to use as things are now, complete for export: the learned, unless something known is no worse."""
@@ -395,7 +405,7 @@ class Trainer(Generic[T]):
             raise RunError(f"the saved state lacks {error}", "start the run again") from None
         except (ValueError, RuntimeError, TypeError) as error:
             raise RunError(f"the saved state cannot be used: {error}", "start the run again") from None
-        self._saved_step = self.step
+        self._saved_step, self._shown = self.step, None
 
     def _restore_noise(self, state: Tensor) -> None:
         """Take up the noise where it was; on another kind of device, whose generators differ, begin a new stream."""
@@ -407,12 +417,30 @@ class Trainer(Generic[T]):
     def _save(self) -> Saved:
         assert self.folder is not None
         # History first: lines beyond the newest state are dropped on resuming, missing ones could not be made up.
-        for event in self._pending:
-            self.folder.append_event(event)
-        self._pending.clear()
+        self._write_history()
         self.folder.save(self.state())
         self._saved_step, self._saved_at = self.step, time.monotonic()
         return Saved(step=self.step, path=str(self.folder.path))
+
+    def _write_history(self) -> None:
+        if self.folder is not None and self._pending:
+            self.folder.append_events(self._pending)
+            self._pending.clear()
+            self._told_at = time.monotonic()
+
+    def _tell(self) -> None:
+        """Write the history now and then between saves, so that others can follow the run."""
+        if time.monotonic() - self._told_at > TOLD_EVERY_S:
+            with contextlib.suppress(RunError):  # the next save says what is the matter
+                self._write_history()
+
+    def _keep_picture(self) -> None:
+        """Keep what the run shows now in its folder, for those who open or follow it."""
+        if self.folder is not None:
+            shown = self._shown
+            shown = shown if shown and shown.step == self.step else self.snapshot()
+            with contextlib.suppress(RunError):  # it is there to look at: a save says what is the matter
+                self.folder.save_picture(packed(shown))
 
     def _note(self, **values: Any) -> None:
         if self.folder is not None:

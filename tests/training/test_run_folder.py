@@ -193,7 +193,7 @@ def test_a_folder_with_a_run_is_not_overwritten(folder: RunFolder) -> None:
 
 
 def test_a_folder_whose_run_saved_nothing_may_be_used_again(folder: RunFolder) -> None:
-    folder.append_event({"step": 0, "kind": "step"})
+    folder.append_events([{"step": 0, "kind": "step"}])
     folder.close()
     again = RunFolder.create(folder.path, experiment(name="other"), "")
     assert again.experiment().name == "other" and again.events() == []
@@ -321,12 +321,12 @@ def test_folders_that_are_no_runs_are_refused(tmp_path: Path) -> None:
 
 def test_history_leaves_out_a_line_cut_by_a_kill(folder: RunFolder) -> None:
     for step in range(5):
-        folder.append_event({"step": step, "kind": "step", "loss": 0.5})
+        folder.append_events([{"step": step, "kind": "step", "loss": 0.5}])
     with (folder.path / "events.jsonl").open("a") as file:
         file.write('{"step": 5, "ki')
     assert [event["step"] for event in folder.events()] == [0, 1, 2, 3, 4]
     folder.keep_events_until(3)
-    folder.append_event({"step": 4, "kind": "again"})
+    folder.append_events([{"step": 4, "kind": "again"}])
     assert [event["step"] for event in folder.events()] == [0, 1, 2, 3, 4]
     assert folder.events()[-1]["kind"] == "again"
 

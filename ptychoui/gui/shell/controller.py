@@ -26,6 +26,7 @@ from ptychoui.session import (
     strategy_race,
 )
 from ptychoui.session.field_run import FieldHistory
+from ptychoui.session.followed_run import RunNews
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_frc import FrcHistory
@@ -46,6 +47,8 @@ class Controller(Opening):
         self.bridge.run_events.connect(self._take_events)
         self.bridge.picture.connect(self._take_picture)
         self.bridge.tick.connect(self._look_at_state)
+        self.bridge.tick.connect(self._follow_what_is_open)
+        self.following.told.connect(self._take_news)
 
     def start_demo(self) -> None:
         """Load the sample experiment and train it."""
@@ -258,6 +261,28 @@ class Controller(Opening):
             level = "quiet" if JOB_KINDS[self.task].in_dialog else "error"
             self.say(level, event.message, event.hint, event.traceback_text)
             self.failed.emit(event)
+
+    def _follow_what_is_open(self) -> None:
+        """The folder of the run that is shown, unless the run is this window's own."""
+        own = self.state.active and self.task == "training"
+        known = self.document.history.started is not None
+        self.following.follow(None if own else self.document.run_folder, known)
+
+    def _take_news(self, folder: Path, news: RunNews) -> None:
+        document = self.document
+        if document.run_folder != folder or (self.state.active and self.task == "training"):
+            return
+        before = document.history.elsewhere
+        document.take_news(news)
+        if news.levels is not None:
+            self.document_changed.emit("design")
+        self.run_changed.emit()
+        if news.picture is not None:
+            self.pictured.emit(news.picture)
+        if before is None and news.working:
+            self.say("info", f"Another process is working on {folder.name}", "what it writes is shown as it comes")
+        elif before is not None and not news.working:
+            self.say("info", f"The other process has left {folder.name}", "Resume takes the run up where it was saved")
 
     def _take_picture(self, run: int, kind: str, value: object) -> None:
         if run == self.worker.run and isinstance(value, Picture):

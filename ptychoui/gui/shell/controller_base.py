@@ -8,6 +8,7 @@ from typing import Protocol
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from ptychoui.gui.shell.bridge import Bridge
+from ptychoui.gui.shell.following import Following
 from ptychoui.gui.shell.job_desk import JobDesk
 from ptychoui.gui.shell.job_kinds import Task
 from ptychoui.gui.shell.kept_work import KeptWork
@@ -99,6 +100,7 @@ class ControllerBase(QObject):
         self.jobs = JobQueue(self.mailbox)
         self.bridge = Bridge(self.mailbox, self)
         self.desk = JobDesk(self.jobs, self.say, self)
+        self.following = Following(self.desk, self)
         self.task: Task = "training"
         self._measured_from: Geometry | None = None
         self._brightness = Brightness()

@@ -281,7 +281,7 @@ class MainWindow(WindowCommands):
         folder = document.run_folder
         has_run = folder is not None and (folder / "run.json").exists()
         for key in ("resume", "report"):
-            a[key].setEnabled(idle and has_run)
+            a[key].setEnabled(idle and has_run and (key == "report" or document.history.elsewhere is None))
         learned = document.history.result is not None or (idle and has_run and document.fpm is None)
         a["export"].setEnabled(document.geometry is not None or learned)
         for key in OPENING:

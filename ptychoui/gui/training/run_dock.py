@@ -47,6 +47,7 @@ class RunPanel(QWidget):
         paint_primary(self.buttons["train"])
         self.status = Status("Training", "Paused, saved")
         self.state, self.time_left = self.status.state, self.status.time_left
+        self._elsewhere = False
         self._forms: dict[type[Experiment], Form] = {}
         self._form_of = QVBoxLayout(holder := QWidget())
         self._form_of.setContentsMargins(0, 0, 0, 0)
@@ -98,7 +99,13 @@ class RunPanel(QWidget):
         text = f"step {step}{total}" if started is not None or step else ""
         if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
             text += f", {duration(last.seconds_left)} left"
-        if state.active and history.preparing:
+        elsewhere = history.elsewhere is not None and not state.active
+        if self._elsewhere and not elsewhere:
+            self.status.show_state(state)
+        self._elsewhere = elsewhere
+        if history.elsewhere is not None and elsewhere:
+            self.status.show_elsewhere(step, history.elsewhere)
+        elif state.active and history.preparing:
             self.status.show_busy(history.preparing)
         elif started is not None:
             self.status.show_progress(step, started.steps, text)
@@ -121,6 +128,8 @@ class RunPanel(QWidget):
     def headline(self, history: RunHistory, state: RunState, doing: str = "", seconds: int = 0) -> str:
         """What is going on, for the status bar; ``doing`` is named once it takes more than a moment."""
         text = self.state.text()
+        if history.elsewhere is not None and not state.active:
+            return f"{text}: {self.time_left.text()}"
         if seconds and doing and state in (RunState.STARTING, RunState.RUNNING, RunState.STOPPING):
             return f"{text.rstrip('…')}: {doing}, {duration(seconds)}"
         return f"{text.rstrip('…')}: {history.preparing}…" if history.preparing and state is RunState.STARTING else text

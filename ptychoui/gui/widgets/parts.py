@@ -82,6 +82,12 @@ class Status(QWidget):
         self.bar.setRange(0, 0)
         self.time_left.setText(text)
 
+    def show_elsewhere(self, step: int, steps: int) -> None:
+        """Another process is at it."""
+        self.state.setText("Another process learns")
+        ink(self.state, colours().accent)
+        self.show_progress(step, max(step, steps), f"step {step} of {max(step, steps)}")
+
     def show_progress(self, done: int, total: int, text: str = "") -> None:
         """Say how far it is."""
         self.bar.setRange(0, max(1, total))
