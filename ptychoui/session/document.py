@@ -14,11 +14,11 @@ from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.optics.geometry.led_array import LedArray, led_array
-from ptychoui.paths import user_state
+from ptychoui.session import recovery
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.followed_run import RunNews
 from ptychoui.session.history import RunHistory
-from ptychoui.session.kept_design import KeptDesign, bring_beside, design_path, read_design, write_design
+from ptychoui.session.kept_design import KeptDesign, bring_beside, read_design, write_design
 from ptychoui.session.kspace_shown import KSpaceShown, OpenedKSpace
 from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
@@ -70,6 +70,7 @@ class Document(Undoable):
         self.frc = FrcHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
+        self.begins_from: Path | None = None  # the run whose parameters the next one starts with
         self._saved_design = self.changed_design
         self._run_levels: FloatArray | None = None
         self._saved_report: StackReport | None = None
@@ -308,6 +309,12 @@ class Document(Undoable):
         self._state = replace(self._state, levels=opened.levels, exposures=opened.exposures)
         self._run_levels = opened.levels
 
+    def fork(self, opened: OpenedRun) -> None:
+        """Take a run's settings and what it learned as the start of a new one, which has no file and no folder yet."""
+        self.replace_experiment(opened.experiment, None)
+        self.begins_from = opened.path
+        self._state = replace(self._state, levels=opened.levels, exposures=opened.exposures)
+
     def take_news(self, news: RunNews) -> None:
         """Show what another process added to the run that is open; patterns that a person edited stay."""
         history = self.history
@@ -325,7 +332,7 @@ class Document(Undoable):
         """Forget the last run's history, unless this run goes on from it."""
         if not keep_history:
             self.history = RunHistory(kind_of(self.experiment.kind).metrics)
-        self.run_folder = folder
+        self.run_folder, self.begins_from = folder, None
 
     def load(self, path: Path) -> None:
         """Read an experiment file."""
@@ -339,7 +346,7 @@ class Document(Undoable):
         write_atomic(target, to_toml(self.experiment))
         self.path, self._saved = target, self.experiment
         self.keep_design(running)
-        self.drop_recovery()
+        recovery.drop_recovery()
         return target
 
     def keep_design(self, running: bool = False) -> None:
@@ -409,41 +416,21 @@ class Document(Undoable):
 
     # Recovery --------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def recovery_path() -> Path:
-        """Where unsaved settings are kept."""
-        return user_state() / "recovery.toml"
-
     def write_recovery(self) -> None:
         """Keep unsaved settings; without any, remove the file."""
-        path = self.recovery_path()
+        path = recovery.recovery_path()
         if not self.dirty:
-            self.drop_recovery()
+            recovery.drop_recovery()
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, to_toml(self.experiment))
         levels, exposures = self.changed_design
         write_design(path, KeptDesign(levels=levels, exposures=exposures))
 
-    @classmethod
-    def read_recovery(cls) -> Experiment | None:
-        """Settings of a session that ended without saving, or None."""
-        try:
-            return load_experiment(cls.recovery_path())
-        except PtychouiError:
-            return None
-
-    @classmethod
-    def drop_recovery(cls) -> None:
-        """Remove the recovery file."""
-        for path in (cls.recovery_path(), design_path(cls.recovery_path())):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
     def mark_recovered(self, experiment: Experiment) -> None:
         """Take recovered settings; they count as unsaved."""
         self.replace_experiment(blank_experiment(), None)
         self._state = State(experiment=experiment)
         with contextlib.suppress(PtychouiError):
-            kept = read_design(self.recovery_path())
+            kept = read_design(recovery.recovery_path())
             self._state = State(experiment=experiment, levels=kept.levels, exposures=kept.exposures)

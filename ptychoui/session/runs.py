@@ -38,10 +38,12 @@ def new_run(
     folder: Path | None,
     start: Mapping[str, Values] = MappingProxyType({}),
     measured: bool = False,
+    begins_from: Path | None = None,
 ) -> MakeEvents:
     """Return what a worker needs to train an experiment; parameters in ``start`` begin with those values, by name.
 
-    ``measured``: its data are a stack of images, which is reconstructed before anything is learned from it.
+    All others begin as the run in ``begins_from`` left them, where that has them in the same shape. ``measured``: its
+    data are a stack of images, which is reconstructed before anything is learned from it.
     """
 
     def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
@@ -54,7 +56,8 @@ def new_run(
 
         yield Preparing(step=0, text=MAKING_TRUTH if measured else READING)
         run = new_run(experiment, folder, control, want_images)
-        for name, given in start.items():
+        learned = {} if begins_from is None else _parameters_in(begins_from)
+        for name, given in (learned | dict(start)).items():
             parameter = run.parameters.tensors.get(name)
             if parameter is not None and tuple(given.shape) == tuple(parameter.shape):
                 with torch.no_grad():
@@ -88,6 +91,15 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         yield from _events_of(run, want_images)
 
     return events
+
+
+def _parameters_in(folder: Path) -> dict[str, Values]:
+    """What a run has learned so far, by name; nothing where nothing was saved."""
+    from ptychoui.training.run_folder import RunFolder
+
+    mark = "parameter_"
+    state = RunFolder.open(folder, lock=False).load() or {}
+    return {name.removeprefix(mark): array for name, array in state.items() if name.startswith(mark)}
 
 
 def learned_in(folder: Path) -> Any:

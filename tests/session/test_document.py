@@ -8,6 +8,7 @@ import pytest
 from ptychoui.data.formats.open import open_dataset
 from ptychoui.errors import DataError, SettingsError
 from ptychoui.paths import data_file
+from ptychoui.session import recovery
 from ptychoui.session.document import Document
 from ptychoui.session.edits import KIND_DEFAULTS, description_of, usual_geometry, value_of, with_kind, with_value
 from ptychoui.session.opening import OpenedData
@@ -99,11 +100,11 @@ def test_saving_clears_dirty_and_the_recovery_file(tmp_path: Path) -> None:
     doc.edit("unrolls", with_value(doc.experiment, "network.unrolls", 7))
     assert doc.dirty
     doc.write_recovery()
-    found = Document.read_recovery()
+    found = recovery.read_recovery()
     assert found is not None and found.network.unrolls == 7
     doc.save(tmp_path / "mine.toml")
     assert not doc.dirty
-    assert Document.read_recovery() is None
+    assert recovery.read_recovery() is None
     assert load_experiment(tmp_path / "mine.toml") == doc.experiment
 
 
@@ -112,7 +113,7 @@ def test_recovered_settings_are_unsaved() -> None:
     doc.edit("unrolls", with_value(doc.experiment, "network.unrolls", 7))
     doc.write_recovery()
     other = Document()
-    found = Document.read_recovery()
+    found = recovery.read_recovery()
     assert found is not None
     other.mark_recovered(found)
     assert other.dirty and other.experiment.network.unrolls == 7

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptychoui.session import recovery
 from ptychoui.session.document import Document
 from ptychoui.session.kept_design import KeptDesign, design_path, read_design, write_design
 from ptychoui.session.unfinished import Unfinished, left_behind, unfinished_folder
@@ -73,10 +74,10 @@ def test_levels_that_were_not_saved_are_recovered_with_the_settings() -> None:
     assert leds is not None
     document.edit_level(0, int(np.argmin(leds.radius_na)), 0.25)
     document.write_recovery()
-    found = Document.read_recovery()
+    found = recovery.read_recovery()
     assert found is not None
     again = Document()
     again.mark_recovered(found)
     assert np.array_equal(again.changed_design[0], document.changed_design[0])  # type: ignore[arg-type]
-    Document.drop_recovery()
-    assert Document.read_recovery() is None and not design_path(Document.recovery_path()).exists()
+    recovery.drop_recovery()
+    assert recovery.read_recovery() is None and not design_path(recovery.recovery_path()).exists()

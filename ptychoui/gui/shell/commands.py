@@ -126,6 +126,13 @@ _ROWS = (
         tip="Learn the patterns, starting from the ones shown",
     ),
     Command(
+        key="train_later",
+        text="Train &later",
+        method="train_later",
+        shortcut="Ctrl+Alt+R",
+        tip="Put the open experiment at the end of the queue, which the panel of runs starts",
+    ),
+    Command(
         key="reconstruct",
         text="Re&construct stack",
         method="reconstruct",
@@ -300,6 +307,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     "&Edit": ("undo", "redo", "", "reset_design"),
     "&Run": (
         "train",
+        "train_later",
         "reconstruct",
         "field",
         "pause",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ptychoui.session import (
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.followed_run import RunNews
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
+from ptychoui.session.run_queue import QueuedRun
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
@@ -66,13 +68,26 @@ class Controller(Opening):
             self.say("error", f"There is no folder {document.path.parent}", "save the experiment to another place")
             return
         folder = runs.run_folder_for(document.experiment, document.path)
+        begins_from = document.begins_from
         document.begin_run(folder)
         self.kept.begin("training", folder)
         self.kept.write_design(running=True)
         given = zip(("levels", "exposures"), document.changed_design, strict=True)
         start = {name: values for name, values in given if values is not None}
         measured = isinstance(document.dataset, ImageStack)
-        self._start(runs.new_run(document.to_train(), folder, start, measured), "training", document.history)
+        work = runs.new_run(document.to_train(), folder, start, measured, begins_from)
+        self._start(work, "training", document.history)
+
+    def train_queued(self, queued: QueuedRun, begun: Callable[[], None]) -> None:
+        """Open an experiment that waited and train it; ``begun`` is called once its run has a folder."""
+
+        def train() -> None:
+            if queued.levels is not None and queued.exposures is not None:
+                self.document.take_design("Queued patterns", queued.levels, queued.exposures)
+            self.train()
+            begun()
+
+        self.open_experiment(queued.experiment, queued.path, train)
 
     def resume_run(self) -> None:
         """Take up the run of the present run folder."""

@@ -201,6 +201,24 @@ class Opening(Editing):
             changed = changed.replace(geometry=opened.dataset.geometry)
         self.edit_experiment("Answer", changed)
 
+    def fork_run(self, folder: Path, may_replace: Callable[[], bool] = lambda: True) -> None:
+        """Make a run's settings, and what it learned, the start of a new one."""
+        if self._refuse_while_running():
+            return
+
+        def done(opened: OpenedRun) -> None:
+            if self._refuse_while_running() or not may_replace():
+                return
+            self.kept.give_up()
+            self.document.fork(opened)
+            self.document_changed.emit("all")
+            self.load_data()
+            self.say(
+                "info", f"A new run from step {opened.step} of {folder.name}", "Train begins it, in its own folder"
+            )
+
+        self.desk.submit("open", lambda: opening.open_run(folder), done, f"Opening {folder.name}…")
+
     def open_sample(self, name: str) -> None:
         """Open ``sample:stack`` or ``sample:objects``."""
         if not self._refuse_while_running():

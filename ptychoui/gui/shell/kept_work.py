@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptychoui.errors import PtychouiError
-from ptychoui.session import stored_report
-from ptychoui.session.document import Document
+from ptychoui.session import recovery, stored_report
 from ptychoui.session.stack_run import StackReport
 from ptychoui.session.unfinished import Kind, Unfinished
 
@@ -42,7 +41,7 @@ class KeptWork:
         """What is open goes; what of it was not saved has been asked for."""
         for kind in (*self._works,):
             self._works.pop(kind).drop()
-        Document.drop_recovery()
+        recovery.drop_recovery()
 
     def leave(self) -> None:
         """The window goes; the next start offers what is not saved."""
@@ -99,7 +98,7 @@ class KeptWork:
             work.drop()
             return
         # Settings that were changed while the work went on, or after it, are newer than those it began with.
-        newer = Document.read_recovery()
+        newer = recovery.read_recovery()
         if newer is not None and newer.of_same_data(work.experiment):
             document.mark_recovered(newer)
         elif work.path is None:

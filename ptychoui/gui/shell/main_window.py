@@ -6,29 +6,28 @@ import contextlib
 import time
 from pathlib import Path
 
-from PyQt6.QtCore import QByteArray, QEventLoop, QTimer
-from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
-from PyQt6.QtWidgets import QApplication, QDialog, QLayout, QWidget
+from PyQt6.QtCore import QEventLoop, QTimer
+from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
+from PyQt6.QtWidgets import QApplication, QDialog
 
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
-from ptychoui.gui.look import theme
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.commands import OPENING
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import RecoveryQuestion, UnfinishedQuestion
 from ptychoui.gui.shell.job_kinds import JOB_KINDS
-from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar, set_icons
+from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
-from ptychoui.gui.shell.window_commands import WindowCommands
-from ptychoui.gui.shell.work_dialog import WorkDialog
+from ptychoui.gui.shell.runs_desk import RunsDesk
+from ptychoui.gui.shell.window_look import WindowLook
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.number_boxes import commit_typing
+from ptychoui.session import recovery
 from ptychoui.session.assessment import Assessment
-from ptychoui.session.document import Document
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.opening import AxesWanted, GeometryWanted
 from ptychoui.session.preferences import Preferences, save_preferences
@@ -42,7 +41,7 @@ from ptychoui.training.events import Failed, Picture, Snapshot
 JOIN_S = 30.0
 
 
-class MainWindow(WindowCommands):
+class MainWindow(WindowLook):
     """Everything a person sees.
 
     Parameters
@@ -61,10 +60,13 @@ class MainWindow(WindowCommands):
         self.panels = Panels(self, self.actions_by_key)
         self.filled_menus = make_menus(self, self.actions_by_key)
         self.toolbar = make_toolbar(self, self.actions_by_key)
+        p = self.panels
+        self.runs_desk = RunsDesk(
+            self.controller, p.runs, p.progress, lambda: self.preferences.recent, self.may_replace
+        )
         self._join()
         self._fill_menus()
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
-        self._shown_before = False
         self._shown_report: StackReport | None = None
         self.restore_layout()
         self._show_document("all")
@@ -294,50 +296,11 @@ class MainWindow(WindowCommands):
             a[key].setIconText(text)
         a["reset_design"].setEnabled(idle and document.changed_design[0] is not None)
 
-    # Preferences and layout ------------------------------------------------------------------------------
-
-    def apply_theme(self) -> None:
-        """Give everything the colours and the text size of the preferences."""
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            theme.apply(app, self.preferences.theme, self.preferences.font_scale)
-        set_icons(self.actions_by_key)
-        self.panels.use_colours(self.controller.state, self.controller.task)
-        for dialog in self.findChildren(WorkDialog):
-            dialog.use_colours()
-        # Pages that are hidden do not tell that their text has another size.
-        for part in self.findChildren(QWidget):
-            part.updateGeometry()
-        for layout in self.findChildren(QLayout):
-            layout.invalidate()
-
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""
         self.preferences = self.preferences.with_recent(path)
         save_preferences(self.preferences)  # now: a process that is killed saves nothing
         self._fill_menus()
-
-    def restore_layout(self) -> None:
-        """Bring back size, place and panels of the last session, if they fit the screens there are."""
-        self.panels.arrange()
-        self.default_layout = self.saveState()
-        self.resize(1440, 900)
-        screens = QApplication.screens()
-        if self.preferences.window_geometry:
-            self.restoreGeometry(QByteArray.fromBase64(self.preferences.window_geometry.encode()))
-        if screens and not any(s.availableGeometry().intersects(self.frameGeometry()) for s in screens):
-            self.move(screens[0].availableGeometry().topLeft())
-        if screens:
-            self.resize(self.size().boundedTo(screens[0].availableGeometry().size().expandedTo(self.minimumSize())))
-        if self.preferences.window_layout:
-            self.restoreState(QByteArray.fromBase64(self.preferences.window_layout.encode()))
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Give the panels their sizes once the window has its own, unless the last session's are known."""
-        super().showEvent(event)
-        if not self._shown_before and not self.preferences.window_layout:
-            QTimer.singleShot(0, self.panels.share_out)
-        self._shown_before = True
 
     def offer_recovery(self) -> bool:
         """Once at the start: offer what the last session left behind; True if something was taken up."""
@@ -353,11 +316,11 @@ class MainWindow(WindowCommands):
                 work.leave()
         if taken:
             return True
-        found = Document.read_recovery()
+        found = recovery.read_recovery()
         if found is None:
             return False
         if not RecoveryQuestion.ask(self):
-            Document.drop_recovery()
+            recovery.drop_recovery()
             return False
         self.document.mark_recovered(found)
         self._show_document("all")
@@ -445,5 +408,5 @@ class MainWindow(WindowCommands):
             with contextlib.suppress(PtychouiError, OSError):
                 self.document.write_recovery()
         else:
-            Document.drop_recovery()
+            recovery.drop_recovery()
         event.accept()

@@ -30,6 +30,7 @@ from ptychoui.gui.training.kspace_view import KSpaceView
 from ptychoui.gui.training.led_dock import LedPanel
 from ptychoui.gui.training.progress_dock import ProgressPanel
 from ptychoui.gui.training.run_dock import RunPanel
+from ptychoui.gui.training.runs_panel import RunsPanel
 from ptychoui.gui.training.training_view import ReconstructionView
 from ptychoui.session.document import Document
 from ptychoui.session.worker import RunState
@@ -69,6 +70,7 @@ class Panels:
         self.run = RunPanel(actions)
         self.stack_run = ReconstructPanel(actions)
         self.progress = ProgressPanel()
+        self.runs = RunsPanel()
         self.messages = MessageList()
         self.docks = {
             "leds": self._dock("leds", "LED array", self.leds),
@@ -76,6 +78,7 @@ class Panels:
             "run": self._dock("run", "Training", self.run),
             "reconstruct": self._dock("reconstruct", "Reconstruction", self.stack_run),
             "progress": self._dock("progress", "Progress", self.progress),
+            "runs": self._dock("runs", "Runs", self.runs),
             "messages": self._dock("messages", "Messages", self.messages),
         }
         self.toast = Toast(window)
@@ -109,6 +112,7 @@ class Panels:
             ("run", RIGHT),
             ("reconstruct", RIGHT),
             ("progress", RIGHT),
+            ("runs", RIGHT),
             ("messages", BOTTOM),
         ):
             docks[key].setFloating(False)
@@ -117,6 +121,7 @@ class Panels:
         window.splitDockWidget(docks["leds"], docks["geometry"], Qt.Orientation.Vertical)
         window.splitDockWidget(docks["run"], docks["progress"], Qt.Orientation.Vertical)
         window.tabifyDockWidget(docks["run"], docks["reconstruct"])
+        window.tabifyDockWidget(docks["reconstruct"], docks["runs"])
         docks["run"].raise_()
         self.share_out()
 
@@ -231,6 +236,7 @@ class Panels:
             self.leds,
             self.geometry,
             self.progress,
+            self.runs,
         ):
             view.use_colours()
         self.run.use_colours(state if task == "training" else RunState.IDLE)

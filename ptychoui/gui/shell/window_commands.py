@@ -13,11 +13,11 @@ from ptychoui import __version__
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
-from ptychoui.gui.look import theme
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
+from ptychoui.gui.shell.runs_desk import RunsDesk
 from ptychoui.paths import sample_data
 from ptychoui.session.document import Document
 from ptychoui.session.opening import mri_example
@@ -34,6 +34,7 @@ class WindowCommands(QMainWindow):
     controller: Controller
     panels: Panels
     preferences: Preferences
+    runs_desk: RunsDesk
     default_layout: QByteArray
 
     @property
@@ -50,10 +51,6 @@ class WindowCommands(QMainWindow):
     def prefer(self, **changes: Any) -> None:
         """Change preferences."""
         self.preferences = self.preferences.model_copy(update=changes)
-
-    def apply_theme(self) -> None:
-        """Give everything the colours and the text size of the preferences."""
-        raise NotImplementedError
 
     def may_replace(self) -> bool:
         """Ask what becomes of a geometry nobody took, of unsaved settings and of an unsaved reconstruction.
@@ -231,6 +228,10 @@ class WindowCommands(QMainWindow):
         """Start a run."""
         self.controller.train()
 
+    def train_later(self) -> None:
+        """Put the open experiment into the queue."""
+        self.runs_desk.train_later()
+
     def reconstruct(self) -> None:
         """Reconstruct the open stack."""
         if self.controller.state.active or self.may_lose_result():
@@ -352,42 +353,6 @@ class WindowCommands(QMainWindow):
         """Show numbers beside the LEDs."""
         self.panels.leds.plot.show_numbers(shown)
         self.prefer(show_led_numbers=shown)
-
-    def theme_dark(self) -> None:
-        """Dark theme."""
-        self.set_theme("dark")
-
-    def theme_light(self) -> None:
-        """Light theme."""
-        self.set_theme("light")
-
-    def theme_system(self) -> None:
-        """Theme of the desktop."""
-        self.set_theme("system")
-
-    def switch_theme(self) -> None:
-        """Change between dark and light."""
-        self.set_theme("light" if theme.colours() is theme.DARK else "dark")
-
-    def set_theme(self, name: str) -> None:
-        """Give everything the colours of a theme."""
-        self.prefer(theme=name)
-        self.apply_theme()
-
-    def larger_text(self) -> None:
-        """Make all text larger."""
-        self.prefer(font_scale=min(2.5, round(self.preferences.font_scale + 0.1, 2)))
-        self.apply_theme()
-
-    def smaller_text(self) -> None:
-        """Make all text smaller."""
-        self.prefer(font_scale=max(0.6, round(self.preferences.font_scale - 0.1, 2)))
-        self.apply_theme()
-
-    def reset_layout(self) -> None:
-        """Put all panels back."""
-        self.restoreState(self.default_layout)
-        self.panels.arrange()
 
     def show_shortcuts(self) -> None:
         """List all shortcuts."""

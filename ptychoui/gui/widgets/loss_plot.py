@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QSize
@@ -10,6 +12,10 @@ from PyQt6.QtWidgets import QVBoxLayout, QWidget
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
 from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.session.history import RunHistory
+from ptychoui.session.run_list import RunCurves
+
+DASHES = ((8.0, 4.0), (2.0, 3.0), (10.0, 3.0, 2.0, 3.0), (14.0, 6.0))
+"""Dashes and gaps of the curves of other runs: they differ by more than their colour."""
 
 
 class LossPlot(LogPlot):
@@ -28,6 +34,8 @@ class LossPlot(LogPlot):
         for curve in (self.training, self.held_out):
             curve.setClipToView(True)
             curve.setDownsampling(auto=True, method="subsample")
+        self._beside: list[pg.PlotDataItem] = []
+        self._others: tuple[RunCurves, ...] = ()
         self._history = RunHistory()
         self._shown = (-1, -1)
         layout = QVBoxLayout(self)
@@ -48,6 +56,26 @@ class LossPlot(LogPlot):
         if self.isVisible():
             self._draw()
 
+    def show_beside(self, others: Sequence[RunCurves]) -> None:
+        """Draw held-out losses of other runs, or training losses of those without scores, each in dashes of its own."""
+        if tuple(others) == self._others:
+            return
+        item = self.plot.getPlotItem()
+        for curve in self._beside:
+            item.removeItem(curve)
+        self._others, self._beside = tuple(others), []
+        for other in self._others:
+            scored = len(other.scored) > 1
+            x, y = (other.scored_at, other.scored) if scored else (other.steps, other.losses)
+            curve = item.plot(x, np.maximum(y, 1e-300), name=other.name)
+            curve.setClipToView(True)
+            self._beside.append(curve)
+        self.use_colours()
+        if self._others:
+            self.legend.setVisible(True)
+            number_axes(self.plot, True)
+            self.plot.enableAutoRange()
+
     def set_log(self, log: bool) -> None:
         """Switch the loss axis between logarithmic and linear."""
         self.plot.getPlotItem().setLogMode(x=False, y=log)
@@ -60,6 +88,11 @@ class LossPlot(LogPlot):
         self.held_out.setPen(pg.mkPen(c.second, width=1))
         self.held_out.setSymbolBrush(c.second)
         self.held_out.setSymbolPen(None)
+        for place, curve in enumerate(self._beside):
+            colour = (c.good, c.warning, c.muted, c.error)[place % 4]
+            pen = pg.mkPen(colour, width=1)
+            pen.setDashPattern(DASHES[place % len(DASHES)])
+            curve.setPen(pen)
         self.legend.setBrush(None)
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
@@ -73,8 +106,8 @@ class LossPlot(LogPlot):
         if counts == self._shown:
             return
         was_empty, self._shown = max(self._shown) <= 0, counts
-        self.legend.setVisible(max(counts) > 0)
-        number_axes(self.plot, max(counts) > 0)
+        self.legend.setVisible(max(counts) > 0 or bool(self._beside))
+        number_axes(self.plot, max(counts) > 0 or bool(self._beside))
         if was_empty and max(counts):
             self.plot.enableAutoRange()
         for curve, points in ((self.training, self._history.training), (self.held_out, self._history.held_out)):

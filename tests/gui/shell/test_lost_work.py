@@ -14,7 +14,7 @@ from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.export_dialog import ExportDialog
 from ptychoui.optics.calibration import geometry_check
 from ptychoui.paths import data_file, user_state
-from ptychoui.session import runs
+from ptychoui.session import recovery, runs
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
 from ptychoui.session.kept_design import KeptDesign, design_path, read_design, write_design
@@ -140,21 +140,21 @@ def test_discarded_settings_are_gone(window: MainWindow, qtbot: Any, monkeypatch
     plain = window.document.experiment
     window.controller.edit("network.unrolls", 7)
     window.controller._write_recovery()
-    assert Document.read_recovery() is not None
+    assert recovery.read_recovery() is not None
     window.open_path(str(data_file("sample:stack")))
     qtbot.waitUntil(lambda: window.document.dataset is not None, timeout=LONG)
     idle(window, qtbot)
     dataset = window.document.dataset
     assert dataset is not None
     own = suited(blank_experiment(), dataset, dataset.geometry)
-    assert asked and window.document.experiment.network == own.network and Document.read_recovery() is None
+    assert asked and window.document.experiment.network == own.network and recovery.read_recovery() is None
     window.controller.edit("network.unrolls", 9)
     window.open_sample_objects()
     idle(window, qtbot)
     assert window.document.experiment.network == plain.network
     window.controller.edit("network.unrolls", 11)
     assert window.close() and len(asked) == 3
-    assert Document.read_recovery() is None, "the next start would offer what was discarded"
+    assert recovery.read_recovery() is None, "the next start would offer what was discarded"
 
 
 def test_undo_after_a_refused_level_does_not_undo_the_training(window: MainWindow, qtbot: Any) -> None:

@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QApplication
 from ptychoui.gui.shell import app as application
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.shell.messages import Message
+from ptychoui.session import recovery
 from ptychoui.session.preferences import Preferences, load_preferences, preferences_path, save_preferences
 
 HEAVY = ("torch", "scipy", "skimage", "matplotlib", "h5py", "tifffile")
@@ -92,7 +93,7 @@ def test_layout_and_theme_are_remembered(window: MainWindow) -> None:
 
 def test_unsaved_settings_are_offered_again(window: MainWindow, qtbot: Any) -> None:
     window.controller.edit("network.unrolls", 7)
-    qtbot.waitUntil(lambda: window.document.recovery_path().exists(), timeout=5000)
+    qtbot.waitUntil(lambda: recovery.recovery_path().exists(), timeout=5000)
     again = MainWindow(Preferences())
     again.offer_recovery()
     assert again.document.experiment.network.unrolls == 7 and again.document.dirty
