@@ -22,6 +22,7 @@ from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.runs_desk import RunsDesk
+from ptychoui.gui.shell.way_desk import WayDesk
 from ptychoui.gui.shell.window_look import WindowLook
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
@@ -64,6 +65,7 @@ class MainWindow(WindowLook):
         self.runs_desk = RunsDesk(
             self.controller, p.runs, p.progress, lambda: self.preferences.recent, self.may_replace
         )
+        self.way = WayDesk(self, self.controller, p, self.actions_by_key)
         self._join()
         self._fill_menus()
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)

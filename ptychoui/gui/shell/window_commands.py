@@ -18,6 +18,7 @@ from ptychoui.gui.shell.dialogs import Files, ResultQuestion, ShortcutList, Unsa
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.runs_desk import RunsDesk
+from ptychoui.gui.shell.way_desk import WayDesk
 from ptychoui.paths import sample_data
 from ptychoui.session.document import Document
 from ptychoui.session.opening import mri_example
@@ -35,6 +36,7 @@ class WindowCommands(QMainWindow):
     panels: Panels
     preferences: Preferences
     runs_desk: RunsDesk
+    way: WayDesk
     default_layout: QByteArray
 
     @property
@@ -173,6 +175,7 @@ class WindowCommands(QMainWindow):
             return export_result(result, path.suffix.removeprefix(".").lower(), path)
 
         def done(exported: Any) -> None:
+            self.way.mark_exported()
             self.show_message(Message("info", f"Written to {exported.paths[0]}"))
 
         self.controller.desk.submit("export", write, done, "Exporting…")
@@ -206,6 +209,7 @@ class WindowCommands(QMainWindow):
             return export_patterns(patterns, choice.to, choice.path, bits=choice.bits, frame_ms=choice.frame_ms)
 
         def done(exported: Any) -> None:
+            self.way.mark_exported()
             where = exported.paths[0] if exported.paths else choice.path
             notes = ". ".join(note[:1].upper() + note[1:] for note in exported.notes)
             self.show_message(Message("info", f"Patterns written to {where}", notes))

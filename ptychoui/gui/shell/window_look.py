@@ -26,6 +26,7 @@ class WindowLook(WindowCommands):
             theme.apply(app, self.preferences.theme, self.preferences.font_scale)
         set_icons(self.actions_by_key)
         self.panels.use_colours(self.controller.state, self.controller.task)
+        self.way.bar.use_colours()
         for dialog in self.findChildren(WorkDialog):
             dialog.use_colours()
         # Pages that are hidden do not tell that their text has another size.

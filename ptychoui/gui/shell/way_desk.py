@@ -1,0 +1,115 @@
+"""Keeps the way up to date, and goes where a step of it is done."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QObject, Qt
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QMainWindow, QToolBar
+
+from ptychoui.gui.shell.controller import Controller
+from ptychoui.gui.shell.panels import Panels
+from ptychoui.gui.shell.way_bar import WayBar
+from ptychoui.session.way import Done, way_of
+from ptychoui.session.worker import RunState
+
+PANEL_OF = {
+    "geometry": "geometry",
+    "reconstruct": "reconstruct",
+    "calibrate": "reconstruct",
+    "design": "leds",
+    "train": "run",
+}
+"""Panels in which steps are done; the others are commands."""
+
+COMMAND_OF = {"open": "open", "compare": "designs", "export": "export"}
+
+
+class WayDesk(QObject):
+    """Joins the bar of steps with the window.
+
+    Attributes
+    ----------
+    bar
+        The steps, in a toolbar of their own.
+    """
+
+    def __init__(
+        self, window: QMainWindow, controller: Controller, panels: Panels, actions: dict[str, QAction]
+    ) -> None:
+        super().__init__(window)
+        self._controller, self._panels, self._actions = controller, panels, actions
+        self._compared = self._exported = False
+        self._doubt = ""
+        self.bar = WayBar()
+        row = QToolBar("Way", window)
+        row.setObjectName("way")
+        row.setMovable(False)
+        row.addWidget(self.bar)
+        window.addToolBarBreak(Qt.ToolBarArea.TopToolBarArea)
+        window.addToolBar(row)
+        self.bar.chosen.connect(self.go)
+        controller.document_changed.connect(self._document_changed)
+        controller.run_changed.connect(self.look)
+        controller.reconstruction_changed.connect(self.look)
+        controller.state_changed.connect(self._state_changed)
+        controller.warned.connect(self._warned)
+        self.look()
+
+    def look(self, *_: object) -> None:
+        """Show where one is now."""
+        done = Done(compared=self._compared, exported=self._exported, geometry_doubt=self._doubt)
+        self.bar.show_steps(way_of(self._controller.document, done))
+
+    def mark_exported(self) -> None:
+        """Patterns were written."""
+        self._exported = True
+        self.look()
+
+    def go(self, key: str) -> None:
+        """Bring what a step needs to the front, or say why it has to wait."""
+        steps = {step.key: step for step in way_of(self._controller.document, Done())}
+        step = steps.get(key)
+        if step is not None and step.state == "waits":
+            self._controller.say("info", step.sentence)
+            return
+        if key in PANEL_OF:
+            self._show_panel(key)
+        elif (action := self._actions.get(COMMAND_OF[key])) is not None and action.isEnabled():
+            action.trigger()
+        elif self._controller.state.active:
+            self._controller.say("info", "A run is active", "stop it first")
+
+    def _show_panel(self, key: str) -> None:
+        panels = self._panels
+        dock = panels.docks[PANEL_OF[key]]
+        dock.show()
+        dock.raise_()
+        if key in ("reconstruct", "calibrate"):
+            panels.bring_up(True)
+            at_hand = panels.stack_run.buttons["reconstruct"] if key == "reconstruct" else panels.stack_run.calibrate
+        elif key == "train":
+            panels.bring_up(False)
+            at_hand = panels.run.buttons["train"]
+        else:
+            widget = dock.widget()
+            if widget is not None:
+                widget.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            return
+        at_hand.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _document_changed(self, what: str) -> None:
+        if what == "all":
+            self._compared = self._exported = False
+        elif what == "settings":
+            self._doubt = ""
+        self.look()
+
+    def _warned(self, sentences: tuple[str, ...]) -> None:
+        self._doubt = sentences[0] if sentences else ""
+        self.look()
+
+    def _state_changed(self, state: RunState) -> None:
+        controller = self._controller
+        if str(controller.task) == "designs" and state is RunState.FINISHED:
+            self._compared = True
+        self.look()
