@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 
 from ptychoui.data.files import write_atomic
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError
 from ptychoui.export.options import Exported, Options
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SHEET_COLUMNS = 4
 
 
 def write_png(patterns: PatternSet, folder: Path, options: Options) -> Exported:
     """Write one picture per pattern and ``contact_sheet.png`` into a folder, which is made if need be."""
+    from matplotlib.figure import Figure
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -44,6 +46,8 @@ def _contact_sheet(patterns: PatternSet, folder: Path) -> Path:
     count = len(patterns.levels)
     columns = min(count, SHEET_COLUMNS)
     rows = math.ceil(count / columns)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(2.9 * columns + 1.0, 3.1 * rows + 0.5), dpi=100, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     dots: Any = None
@@ -71,6 +75,8 @@ def _draw(axes: Any, patterns: PatternSet, row: int) -> Any:
     dots = axes.scatter(
         x[lit], y[lit], s=size, c=level[lit], cmap="inferno", vmin=0, vmax=1, edgecolors="0.6", linewidths=0.5
     )
+    from matplotlib.patches import Circle
+
     axes.add_patch(Circle((0, 0), na, fill=False, edgecolor="tab:cyan", linewidth=1.2))
     axes.annotate(f"NA {na:g}", (0, na), color="tab:cyan", fontsize=7, ha="center", va="bottom")
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
@@ -81,6 +87,7 @@ def _draw(axes: Any, patterns: PatternSet, row: int) -> Any:
 
 def _save(figure: Figure, path: Path) -> Path:
     """Render without pyplot, which would keep every figure alive."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     def write(file: BinaryIO) -> None:
         FigureCanvasAgg(figure).print_png(file)

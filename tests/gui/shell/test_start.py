@@ -32,6 +32,21 @@ def test_the_window_is_there_before_anything_heavy() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_no_part_of_the_window_waits_for_anything_heavy() -> None:
+    """Dialogs are imported when they are asked for, in the window's own thread: what is heavy belongs in a job."""
+    code = (
+        "import importlib, pkgutil, sys, ptychoui.gui as g;"
+        "names = [m.name for m in pkgutil.walk_packages(g.__path__, 'ptychoui.gui.')];"
+        "[importlib.import_module(name) for name in [*names, 'ptychoui.export.formats', 'ptychoui.export.results']];"
+        f"print(len(names) > 50, [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "True []", done.stderr
+
+
 def test_main_returns_when_the_window_is_closed(qapp: QApplication) -> None:
     hooks = sys.excepthook, threading.excepthook
     seen: list[MainWindow] = []
