@@ -156,6 +156,7 @@ class MainWindow(WindowLook):
         self.panels.run.show_history(history, self.controller.state)
         self._say_headline()
         self.panels.progress.show_history(history)
+        self.show_title()
         self._enable()
 
     def _say_headline(self) -> None:
@@ -212,6 +213,7 @@ class MainWindow(WindowLook):
         self.panels.show_state(state, task)
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
         self._say_headline()
+        self.show_title()
         if task != "training":
             self._show_reconstruction()
         self._enable()

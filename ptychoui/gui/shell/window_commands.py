@@ -96,11 +96,16 @@ class WindowCommands(QMainWindow):
         raise NotImplementedError
 
     def show_title(self) -> None:
-        """Name the document in the title bar."""
+        """Name the document in the title bar, and what is going on, which is all one sees of a window that is minimised."""
         document = self.document
         name = document.path.name if document.path else document.experiment.name
         data = data_name(document.dataset) if document.k_space is None else document.k_space.file_name
-        self.setWindowTitle(f"{name}[*] – {data} – ptychoui" if data else f"{name}[*] – ptychoui")
+        doing = ""
+        if self.controller.state.active:
+            history = document.history
+            far = history.started is not None and self.controller.task == "training" and history.step
+            doing = f"{self.panels.state.text().partition(':')[0]}{f' {history.step}' if far else ''} – "
+        self.setWindowTitle(f"{doing}{name}[*] – {data} – ptychoui" if data else f"{doing}{name}[*] – ptychoui")
         self.setWindowModified(document.dirty)
 
     def open_path(self, path: str) -> None:

@@ -211,3 +211,15 @@ def test_what_is_prepared_is_named_beside_the_buttons(window: MainWindow) -> Non
     dock.show_doing(RunState.STARTING, "")
     assert dock.status.time_left.text() == "choosing where to begin: half circles"
     dock.show_state(RunState.IDLE)
+
+
+def test_the_title_says_how_far_a_run_is(window: MainWindow, qtbot: Any, stepwise: StepwiseRun) -> None:
+    """It is all that one sees of a window that is minimised."""
+    name = window.windowTitle()
+    window.train()
+    stepwise.allow(2)
+    qtbot.waitUntil(lambda: window.document.history.step == 2, timeout=LONG)
+    qtbot.waitUntil(lambda: window.windowTitle() == f"Training 2 – {name}", timeout=LONG)
+    window.stop()
+    qtbot.waitUntil(lambda: window.controller.state is RunState.STOPPED, timeout=LONG)
+    assert window.windowTitle().split(" – ")[0].removesuffix("[*]") == name.split(" – ")[0].removesuffix("[*]")
