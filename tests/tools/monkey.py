@@ -181,7 +181,7 @@ class Monkey:
 
     def _answer_for_people(self) -> None:
         """File dialogs are the desktop's own: here they answer at once."""
-        from ptychoui.gui.shell import dialogs
+        from ptychoui.gui.widgets.files import Files
 
         def opened(*_: Any) -> str:
             return self.random.choice([*self.files, ""])
@@ -190,9 +190,9 @@ class Monkey:
             return self.random.choice(["", "saved.toml", "saved.h5", "saved.json", "/absent/saved.toml"])
 
         for name in ("to_open", "folder_to_open"):
-            setattr(dialogs.Files, name, classmethod(opened))
+            setattr(Files, name, classmethod(opened))
         for name in ("to_save", "folder_to_save"):
-            setattr(dialogs.Files, name, classmethod(saved))
+            setattr(Files, name, classmethod(saved))
 
     def act(self) -> None:
         """One random action in the window that a person could use now."""

@@ -33,3 +33,11 @@ def lut(name: str) -> NDArray[np.uint8]:
         # Fiji's convention: what is at or below the lower limit is blue, at or above the upper limit red.
         gray[0], gray[255] = (0, 0, 255), (255, 0, 0)
     return gray
+
+
+def with_gamma(table: NDArray[np.uint8], gamma: float) -> NDArray[np.uint8]:
+    """(256, 3) colours where the share s of the range has the colour that s to the power of ``gamma`` had."""
+    if gamma == 1:
+        return table
+    places = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.intp)
+    return np.ascontiguousarray(table[places])

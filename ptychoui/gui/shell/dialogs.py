@@ -9,7 +9,6 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QGridLayout,
     QLabel,
     QMessageBox,
@@ -184,35 +183,6 @@ class RecoveryQuestion:
         text = "The last session ended before its settings were saved. Take them up again?"
         answer = _asked(parent, "Unsaved settings found", text, {"yes": Standard.Yes, "no": Standard.No}, "yes", "no")
         return answer == "yes"
-
-
-class Files:
-    """Names of files and folders."""
-
-    @classmethod
-    def to_open(cls, parent: QWidget) -> str:
-        """A file to open, or nothing."""
-        return QFileDialog.getOpenFileName(
-            parent,
-            "Open",
-            "",
-            "All known (*.toml *.h5 *.hdf5 *.tif *.tiff *.mat *.npy *.json *.csv);;All files (*)",
-        )[0]
-
-    @classmethod
-    def folder_to_open(cls, parent: QWidget) -> str:
-        """A folder to open, or nothing."""
-        return QFileDialog.getExistingDirectory(parent, "Open a folder of images or a run")
-
-    @classmethod
-    def to_save(cls, parent: QWidget, title: str, start: str, kinds: str) -> str:
-        """A file to write, or nothing."""
-        return QFileDialog.getSaveFileName(parent, title, start, kinds)[0]
-
-    @classmethod
-    def folder_to_save(cls, parent: QWidget, title: str, start: str) -> str:
-        """A folder to write to, or nothing."""
-        return QFileDialog.getExistingDirectory(parent, title, start)
 
 
 class ShortcutList(QDialog):

@@ -26,6 +26,7 @@ from ptychoui.gui.shell.way_desk import WayDesk
 from ptychoui.gui.shell.window_look import WindowLook
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
+from ptychoui.gui.widgets.notices import notices
 from ptychoui.gui.widgets.number_boxes import commit_typing
 from ptychoui.session import recovery
 from ptychoui.session.assessment import Assessment
@@ -109,11 +110,16 @@ class MainWindow(WindowLook):
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
         p.toast.details_asked.connect(self._show_details)
+        notices().told.connect(self.tell)
         for bar in self.findChildren(ContrastBar):
             for limit in (bar.low_box, bar.high_box):
                 limit.refused.connect(self._say_refusal)
         for count in (p.stack.number, p.result.tile):
             count.refused.connect(self._say_refusal)
+
+    def tell(self, level: str, text: str, hint: str) -> None:
+        """Show what a widget has to say."""
+        self.show_message(Message(level, text, hint))
 
     def _say_refusal(self, why: str) -> None:
         """A box without a line below it refused what was typed."""

@@ -14,11 +14,12 @@ from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.shell.controller import Controller
-from ptychoui.gui.shell.dialogs import Files, ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
+from ptychoui.gui.shell.dialogs import ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.runs_desk import RunsDesk
 from ptychoui.gui.shell.way_desk import WayDesk
+from ptychoui.gui.widgets.files import Files
 from ptychoui.paths import sample_data
 from ptychoui.session.document import Document
 from ptychoui.session.opening import mri_example
@@ -96,7 +97,7 @@ class WindowCommands(QMainWindow):
         raise NotImplementedError
 
     def show_title(self) -> None:
-        """Name the document in the title bar, and what is going on, which is all one sees of a window that is minimised."""
+        """Name the document in the title bar, and what is going on: all that one sees of a minimised window."""
         document = self.document
         name = document.path.name if document.path else document.experiment.name
         data = data_name(document.dataset) if document.k_space is None else document.k_space.file_name

@@ -12,8 +12,8 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from ptychoui.gui.shell.dialogs import Files
 from ptychoui.gui.shell.work_dialog import button
+from ptychoui.gui.widgets.files import Files
 from ptychoui.gui.widgets.parts import gap_of
 
 

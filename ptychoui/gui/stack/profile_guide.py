@@ -21,10 +21,10 @@ from PyQt6.QtWidgets import (
 from ptychoui.data.dataset import ImageStack
 from ptychoui.gui.look.theme import colours, paint_primary
 from ptychoui.gui.shell.controller import Controller
-from ptychoui.gui.shell.dialogs import Files
 from ptychoui.gui.shell.work_dialog import WorkDialog, button, button_row, lead
 from ptychoui.gui.stack.file_pick import FilePick
 from ptychoui.gui.stack.profile_outcome import ProfileOutcome
+from ptychoui.gui.widgets.files import Files
 from ptychoui.gui.widgets.parts import bold, bullets, gap_of, ink, note, scrolled
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan, profile_path
 from ptychoui.session.typed import is_number, typed_number

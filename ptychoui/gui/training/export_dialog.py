@@ -21,7 +21,7 @@ from PyQt6.QtWidgets import (
 from ptychoui.design.patterns import PatternSet
 from ptychoui.export.formats import FORMATS
 from ptychoui.export.quantise import quantise
-from ptychoui.gui.shell.dialogs import Files
+from ptychoui.gui.widgets.files import Files
 from ptychoui.gui.widgets.number_boxes import CountBox, NumberBox
 from ptychoui.words import counted
 

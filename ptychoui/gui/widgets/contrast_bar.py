@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
+    QContextMenuEvent,
     QIcon,
     QImage,
     QMouseEvent,
@@ -28,6 +29,8 @@ from ptychoui.gui.widgets.number_boxes import NumberBox
 from ptychoui.gui.widgets.parts import by_font, gap_of
 
 BINS = 128
+GAMMAS = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+"""Exponents of the share of the range, from the brightest to the darkest picture."""
 
 ROOM_LINES = 5
 """Lines of text by which the histogram is wider than at its least before all buttons are shown."""
@@ -65,6 +68,10 @@ class ContrastBar(QWidget):
         self.full_button = _button(
             "Reset", f"Back to {fixed[0]:.3g} to {fixed[1]:.3g}" if fixed else "Smallest to largest pixel shown"
         )
+        self._gamma, self._always = 1.0, False
+        self.gamma_button = _button("γ 1", f"Gamma of {quantity}: below 1 the dark end is stretched; limits stay")
+        self.gamma_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.gamma_button.setMenu(self._gammas(QMenu(self)))
         self.luts = QComboBox()
         self.luts.addItems(luts.NAMES)
         self.luts.setCurrentText(lut)
@@ -76,7 +83,7 @@ class ContrastBar(QWidget):
         self.more.setToolTip(f"Auto, reset and colours of {quantity}")
         self.more.setMenu(self._menu())
         self.more.hide()
-        self._wide = (self.auto_button, self.full_button, self.luts)
+        self._wide = (self.auto_button, self.full_button, self.gamma_button, self.luts)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(gap_of(self))
@@ -94,7 +101,25 @@ class ContrastBar(QWidget):
     @property
     def table(self) -> NDArray[np.uint8]:
         """(256, 3) colours in use."""
-        return luts.lut(self.luts.currentText())
+        return luts.with_gamma(luts.lut(self.luts.currentText()), self._gamma)
+
+    @property
+    def gamma(self) -> float:
+        """Exponent of the share of the range."""
+        return self._gamma
+
+    def set_gamma(self, gamma: float) -> None:
+        """Stretch the dark end (below 1) or the bright end of the range."""
+        self._gamma = gamma
+        self.gamma_button.setText(f"γ {gamma:g}")
+        self._lut_chosen()
+
+    def auto_always(self, always: bool) -> None:
+        """Choose percentile limits for every picture from now on, or once only."""
+        self._always = always
+        self.auto_button.setText("Auto ∞" if always else "Auto")
+        if always:
+            self.auto()
 
     @property
     def folded(self) -> bool:
@@ -151,12 +176,30 @@ class ContrastBar(QWidget):
             action = menu.addAction(button.text())
             if action is not None:
                 action.triggered.connect(button.click)
+        every = menu.addAction("Auto for every picture")
+        if every is not None:
+            every.setCheckable(True)
+            every.toggled.connect(self.auto_always)
+        self._gammas(menu.addMenu("Gamma") or menu)
         menu.addSeparator()
         for name in luts.NAMES:
             action = menu.addAction(name)
             if action is not None:
                 action.triggered.connect(lambda _=False, name=name: self.luts.setCurrentText(name))
         return menu
+
+    def _gammas(self, menu: QMenu) -> QMenu:
+        for gamma in GAMMAS:
+            action = menu.addAction(f"{gamma:g}")
+            if action is not None:
+                action.triggered.connect(lambda _=False, gamma=gamma: self.set_gamma(gamma))
+        return menu
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Everything that the buttons do, and more."""
+        menu = self.more.menu()
+        if event is not None and menu is not None:
+            menu.popup(event.globalPos())
 
     def start_over(self) -> None:
         """A new quantity or run: limits are chosen again with the next images."""
@@ -168,7 +211,10 @@ class ContrastBar(QWidget):
         """Take the images shown; limits stay unless these are the first ones, and then ``first`` decides."""
         self._values = finite_values(images)
         self.histogram.set_values(self._values)
-        if self._untouched and len(self._values):
+        if self._always and len(self._values):
+            self._untouched = False
+            self.auto()
+        elif self._untouched and len(self._values):
             self._untouched = False
             if self.fixed is None:
                 self.set_limits(*auto_limits(finite_values(first or images)))

@@ -9,10 +9,12 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
-from PyQt6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
+from ptychoui.gui.look.region import Region
 from ptychoui.gui.look.scale_bar import bar_length_um, length_text
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.image_menu import open_menu
 
 
 class ImagePanel(QFrame):
@@ -45,6 +47,8 @@ class ImagePanel(QFrame):
         self.item = pg.ImageItem(axisOrder="row-major")
         self.view.addItem(self.item)
         self.line: pg.InfiniteLine | None = None
+        self._region: pg.RectROI | None = None
+        self._pressed_at = QPoint()
         self._graphics.setCentralItem(self.view)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -65,8 +69,9 @@ class ImagePanel(QFrame):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         self._graphics.setBackground(colours().plot)
-        if self.line is not None:
-            self.line.setPen(colours().second, width=2)
+        for drawn in (self.line, self._region):
+            if drawn is not None:
+                drawn.setPen(pg.mkPen(colours().second, width=2))
         self._overlay.update()
 
     def set_image(self, image: NDArray[np.float32] | None, pixel_um: float | None) -> None:
@@ -78,6 +83,8 @@ class ImagePanel(QFrame):
         else:
             self.item.setImage(image, autoLevels=False)
             if image.shape != self._seen_shape:
+                if self._region is not None:
+                    self.toggle_region()
                 self._seen_shape = (image.shape[0], image.shape[1])
                 self.fit()
         self._overlay.update()
@@ -91,6 +98,35 @@ class ImagePanel(QFrame):
             self.line.setVisible(column is not None)
             if column is not None:
                 self.line.setValue(column)
+
+    @property
+    def has_region(self) -> bool:
+        """Whether a region is marked."""
+        return self._region is not None
+
+    @property
+    def region(self) -> Region | None:
+        """The pixels that are marked."""
+        if self._region is None or self.image is None:
+            return None
+        corner, size = self._region.pos(), self._region.size()
+        shape = (self.image.shape[0], self.image.shape[1])
+        return Region.inside(corner.y(), corner.x(), size.y(), size.x(), shape)
+
+    def toggle_region(self) -> None:
+        """Mark a region in the middle of what is seen, to be moved and resized; or remove it."""
+        if self._region is not None:
+            self.view.removeItem(self._region)
+            self._region = None
+        elif self.image is not None:
+            seen = self.view.viewRect().intersected(self._whole)
+            width, height = max(2.0, seen.width() / 3), max(2.0, seen.height() / 3)
+            corner = seen.center() - QPointF(width / 2, height / 2)
+            pen = pg.mkPen(colours().second, width=2)
+            self._region = pg.RectROI((corner.x(), corner.y()), (width, height), pen=pen, maxBounds=self._whole)
+            self.view.addItem(self._region, ignoreBounds=True)
+            self._region.sigRegionChanged.connect(self._overlay.update)
+        self._overlay.update()
 
     def set_limits(self, low: float, high: float) -> None:
         """Set the values shown as first and last colour."""
@@ -142,7 +178,14 @@ class ImagePanel(QFrame):
             self.fit()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Fit on a double-click; tell when the cursor leaves."""
+        """Fit on a double-click; a menu on a right click that drags nothing; tell when the cursor leaves."""
+        if isinstance(event, QMouseEvent) and event.button() == Qt.MouseButton.RightButton:
+            if event.type() == QEvent.Type.MouseButtonPress:
+                self._pressed_at = event.position().toPoint()
+            elif event.type() == QEvent.Type.MouseButtonRelease:
+                moved = (event.position().toPoint() - self._pressed_at).manhattanLength()
+                if moved < QApplication.startDragDistance():
+                    open_menu(self, event.globalPosition().toPoint())
         if event is not None and event.type() == QEvent.Type.MouseButtonDblClick:
             if isinstance(event, QMouseEvent) and event.button() == Qt.MouseButton.LeftButton:
                 self.fit()
@@ -189,6 +232,10 @@ class _Overlay(QWidget):
             painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), self._panel.note)
         else:
             self._scale_bar(painter, gap)
+            region = self._panel.region
+            if region is not None:
+                below = QPoint(gap, gap + round(1.6 * metrics.height()))
+                self._plate(painter, below, region.text(self._panel.image, self._panel.pixel_um))
         painter.end()
 
     def _plate(self, painter: QPainter, corner: QPoint, text: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
+from ptychoui.gui.widgets.files import Files
 from ptychoui.session.preferences import Preferences, load_preferences
 from ptychoui.session.unfinished import left_behind, unfinished_folder
 
@@ -132,7 +133,7 @@ def test_a_reconstruction_that_was_killed_is_offered_and_can_be_saved(
             check_reconstruction(window)
             monkeypatch.setattr(dialogs.ResultQuestion, "ask", classmethod(lambda cls, parent: "cancel"))
             assert not window.close()
-            monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *arguments: str(target)))
+            monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *arguments: str(target)))
             monkeypatch.setattr(dialogs.ResultQuestion, "ask", classmethod(lambda cls, parent: "save"))
         close(window)
     assert target.exists() and not left_behind() and load_preferences().recent[0] == str(target)

@@ -12,6 +12,7 @@ from stepwise_run import StepwiseRun, started
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.export_dialog import ExportDialog
+from ptychoui.gui.widgets.files import Files
 from ptychoui.optics.calibration import geometry_check
 from ptychoui.paths import data_file, user_state
 from ptychoui.session import recovery, runs
@@ -71,9 +72,9 @@ def test_a_finished_reconstruction_is_asked_about_before_it_goes(
     # Saved, it may go; a name that was not given saves nothing.
     asked = answers(monkeypatch, "ResultQuestion", "save")
     assert not window.close()
-    monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *names: str(tmp_path / "absent" / "a.h5")))
+    monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *names: str(tmp_path / "absent" / "a.h5")))
     assert not window.close() and "no folder" in window.panels.messages.messages[-1].text
-    monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *names: str(tmp_path / "a.h5")))
+    monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *names: str(tmp_path / "a.h5")))
     assert window.close() and (tmp_path / "a.h5").exists() and len(asked) == 3
     assert not left_behind() and load_preferences().recent[0] == str(tmp_path / "a.h5")
 
@@ -82,7 +83,7 @@ def test_what_was_saved_by_the_command_is_not_asked_about(
     reconstructed: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = answers(monkeypatch, "ResultQuestion", "cancel")
-    monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *names: str(tmp_path / "a.h5")))
+    monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *names: str(tmp_path / "a.h5")))
     reconstructed.save_result()
     idle(reconstructed, qtbot)
     assert (tmp_path / "a.h5").exists() and not list(unfinished_folder().iterdir())

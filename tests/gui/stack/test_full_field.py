@@ -7,6 +7,7 @@ import pytest
 
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
+from ptychoui.gui.widgets.files import Files
 from ptychoui.session.worker import RunState
 
 LONG = 120_000
@@ -15,7 +16,7 @@ LONG = 120_000
 @pytest.fixture
 def tiled(window: MainWindow, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MainWindow:
     path = str(tmp_path / "field.h5")
-    monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *words: path))
+    monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *words: path))
     window.open_sample_stack()
     qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
     window.controller.bridge.pull()

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ptychoui.data.dataset import ImageStack
-from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.stack.profile_guide import PARTS, ProfileGuide
+from ptychoui.gui.widgets.files import Files
 from ptychoui.session.worker import RunState
 from ptychoui.workflows import calibrate_stack
 
@@ -155,10 +155,10 @@ def test_a_guide_that_was_closed_is_opened_anew(guide: ProfileGuide) -> None:
 def test_files_are_chosen_and_another_sample_is_taken(
     guide: ProfileGuide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialogs.Files, "to_open", classmethod(lambda cls, parent: str(tmp_path)))
-    monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *words: str(tmp_path / "mine.toml")))
+    monkeypatch.setattr(Files, "to_open", classmethod(lambda cls, parent: str(tmp_path)))
+    monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *words: str(tmp_path / "mine.toml")))
     assert guide.open_sample.isChecked()
-    guide.sample._choose(dialogs.Files.to_open)
+    guide.sample._choose(Files.to_open)
     assert guide.other_sample.isChecked()
     guide.browse.click()
     guide.signs.button(0).setChecked(True)

@@ -12,6 +12,7 @@ from ptychoui.data.dataset import ImageStack, Provenance
 from ptychoui.gui.look import theme
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
+from ptychoui.gui.widgets.files import Files
 from ptychoui.optics.calibration import geometry_check, refine
 from ptychoui.session import stack_run
 from ptychoui.session.stack_calibration import Calibrated, CalibrationBegun, CalibrationStep, asked_steps
@@ -430,7 +431,7 @@ def test_a_result_is_saved_as_the_command_line_does(
     assert not window.actions_by_key["save_result"].isEnabled()
     report = reconstruct(window, qtbot)
     path = tmp_path / "result.h5"
-    monkeypatch.setattr(dialogs.Files, "to_save", classmethod(lambda cls, *arguments: str(path)))
+    monkeypatch.setattr(Files, "to_save", classmethod(lambda cls, *arguments: str(path)))
     window.actions_by_key["save_result"].trigger()
     qtbot.waitUntil(lambda: any("written" in text for text in texts(window)), timeout=LONG)
     kept = load_reconstruction(path)

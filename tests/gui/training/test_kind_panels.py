@@ -11,9 +11,9 @@ import pytest
 from tasks import deconvolution
 from tasks.deconvolution import Deconvolution
 
-from ptychoui.gui.shell.dialogs import Files
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.pictures_view import CurvePanel, PicturesView
+from ptychoui.gui.widgets.files import Files
 from ptychoui.session.worker import RunState
 from ptychoui.settings import KINDS, FpmExperiment, to_toml
 

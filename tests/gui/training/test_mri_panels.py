@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PyQt6.QtWidgets import QComboBox
 
-from ptychoui.gui.shell.dialogs import Files
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.kinds import MICROSCOPE_COMMANDS
 from ptychoui.gui.training.mri_view import MriView
+from ptychoui.gui.widgets.files import Files
 from ptychoui.session.worker import RunState
 from ptychoui.settings import MriExperiment, to_toml
 from ptychoui.tasks.mri.events import ERROR_SHOWN, MriSnapshot, pictures_of
