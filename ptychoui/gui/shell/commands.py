@@ -273,6 +273,19 @@ _ROWS = (
         tip="Put all panels back to where they were at the first start",
     ),
     Command(
+        key="guide",
+        text="&Guide",
+        method="show_guide",
+        shortcut="F1",
+        tip="Every step from a file to patterns in a sentence: what it is for, where it is done, and whether it is",
+    ),
+    Command(
+        key="problem",
+        text="Report a &problem…",
+        method="report_problem",
+        tip="Collect versions, settings, messages and logs in one file, without the names of folders",
+    ),
+    Command(
         key="shortcuts",
         text="&Keyboard shortcuts",
         method="show_shortcuts",
@@ -340,7 +353,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "larger",
         "smaller",
     ),
-    "&Help": ("shortcuts", "about"),
+    "&Help": ("guide", "shortcuts", "", "problem", "about"),
 }
 """Menus: keys of commands, "" for a line, "@recent" and "@docks" for lists that the window fills."""
 

@@ -196,6 +196,10 @@ class MessageList(QWidget):
         self.list.addItem(item)
         self.list.scrollToBottom()
 
+    def texts(self) -> tuple[str, ...]:
+        """What was said, with its details."""
+        return tuple("\n".join(part for part in (m.text, m.hint, m.details) if part) for m in self.messages)
+
     def show_last(self) -> None:
         """Choose the newest message."""
         self.list.setCurrentRow(self.list.count() - 1)
@@ -208,5 +212,4 @@ class MessageList(QWidget):
         row = self.list.currentRow()
         clipboard = QGuiApplication.clipboard()
         if 0 <= row < len(self.messages) and clipboard is not None:
-            m = self.messages[row]
-            clipboard.setText("\n".join(part for part in (m.text, m.hint, m.details) if part))
+            clipboard.setText(self.texts()[row])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QObject, Qt
+from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QMainWindow, QToolBar
 
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.way_bar import WayBar
-from ptychoui.session.way import Done, way_of
+from ptychoui.session.way import Done, WayStep, way_of
 from ptychoui.session.worker import RunState
 
 PANEL_OF = {
@@ -31,7 +31,13 @@ class WayDesk(QObject):
     ----------
     bar
         The steps, in a toolbar of their own.
+    steps
+        Where one is now.
+    changed
+        (steps) one is somewhere else.
     """
+
+    changed = pyqtSignal(tuple)
 
     def __init__(
         self, window: QMainWindow, controller: Controller, panels: Panels, actions: dict[str, QAction]
@@ -40,6 +46,7 @@ class WayDesk(QObject):
         self._controller, self._panels, self._actions = controller, panels, actions
         self._compared = self._exported = False
         self._doubt = ""
+        self.steps: tuple[WayStep, ...] = ()
         self.bar = WayBar()
         row = QToolBar("Way", window)
         row.setObjectName("way")
@@ -58,7 +65,11 @@ class WayDesk(QObject):
     def look(self, *_: object) -> None:
         """Show where one is now."""
         done = Done(compared=self._compared, exported=self._exported, geometry_doubt=self._doubt)
-        self.bar.show_steps(way_of(self._controller.document, done))
+        steps = way_of(self._controller.document, done)
+        self.bar.show_steps(steps)
+        if steps != self.steps:
+            self.steps = steps
+            self.changed.emit(steps)
 
     def mark_exported(self) -> None:
         """Patterns were written."""
@@ -67,8 +78,7 @@ class WayDesk(QObject):
 
     def go(self, key: str) -> None:
         """Bring what a step needs to the front, or say why it has to wait."""
-        steps = {step.key: step for step in way_of(self._controller.document, Done())}
-        step = steps.get(key)
+        step = {step.key: step for step in self.steps}.get(key)
         if step is not None and step.state == "waits":
             self._controller.say("info", step.sentence)
             return

@@ -9,12 +9,13 @@ from typing import Any
 from PyQt6.QtCore import QByteArray
 from PyQt6.QtWidgets import QMainWindow
 
-from ptychoui import __version__
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
+from ptychoui.gui.shell.about_box import AboutBox
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
+from ptychoui.gui.shell.guide import Guide
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.runs_desk import RunsDesk
@@ -25,6 +26,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
+from ptychoui.session.problem_report import write_problem_report
 from ptychoui.session.runs import learned_in, write_report_of
 from ptychoui.session.stack_run import save_report
 from ptychoui.training.results import LearnedArrays
@@ -368,9 +370,29 @@ class WindowCommands(QMainWindow):
         """List all shortcuts."""
         ShortcutList.show_list(self)
 
+    def show_guide(self) -> None:
+        """Every step of the way in a sentence."""
+        Guide.open_for(self.way, self)
+
+    def report_problem(self) -> None:
+        """Collect what somebody who mends the program needs."""
+        name = Files.to_save(self, "Report a problem", "ptychoui-problem.zip", "ZIP (*.zip)")
+        if not name:
+            return
+        path, experiment = Path(name), self.document.experiment
+        messages = self.panels.messages.texts()
+        screen = self.screen()
+        size = "" if screen is None else f"{screen.size().width()} x {screen.size().height()}, scale "
+        size += f"{self.devicePixelRatioF():g}, window {self.width()} x {self.height()}"
+
+        def done(written: Path) -> None:
+            hint = "versions, settings, messages and logs without names of folders: look before you send it"
+            self.show_message(Message("info", f"Written to {written}", hint))
+
+        self.controller.desk.submit(
+            "problem", lambda: write_problem_report(path, experiment, messages, size), done, "Collecting…"
+        )
+
     def show_about(self) -> None:
         """Say what this is, without stopping anything."""
-        text = f"ptychoui {__version__}: coded LED illumination for Fourier ptychographic microscopy"
-        self.show_message(
-            Message("info", text, "free software under the GNU General Public License, version 3 or later")
-        )
+        AboutBox.show_box(self)
