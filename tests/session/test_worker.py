@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -110,6 +112,29 @@ def test_no_exception_leaves_a_run_without_an_end(error: BaseException) -> None:
     assert sum(isinstance(event, TERMINAL) for event in events) == 1
     assert isinstance(events[-1], Failed)
     assert type(error).__name__ in events[-1].traceback_text
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), ValueError("odd"), DataError("empty", "again")])
+def test_what_failed_keeps_nothing_alive(error: BaseException) -> None:
+    """A traceback keeps the variables of its functions, and with them all arrays of the step that failed."""
+    held: list[weakref.ref[Any]] = []
+
+    class Large:
+        """Stands for the arrays of a step."""
+
+    def events(control: RunControl, want_images: Callable[[], bool]) -> Iterator[Any]:
+        large = Large()
+        held.append(weakref.ref(large))
+        yield started()
+        raise type(error)(*error.args) if not isinstance(error, DataError) else DataError("empty", "again")
+
+    worker = Worker(Mailbox())
+    worker.start(events)
+    assert worker.join(SOON)
+    failed = events_of(worker)[-1]
+    assert isinstance(failed, Failed)
+    gc.collect()
+    assert held[0]() is None
 
 
 def test_errors_for_people_keep_message_and_hint() -> None:

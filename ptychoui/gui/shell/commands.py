@@ -47,6 +47,13 @@ _ROWS = (
         tip="Open a folder of images or a run folder",
     ),
     Command(
+        key="reopen",
+        text="Reopen the &last",
+        method="reopen_last",
+        shortcut="Ctrl+Alt+O",
+        tip="Open again what was open last: the first of the recent files that is there",
+    ),
+    Command(
         key="sample_stack",
         text="Open sample &stack",
         method="open_sample_stack",
@@ -301,6 +308,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
         "open",
         "open_folder",
+        "reopen",
         "@recent",
         "",
         "sample_stack",
@@ -379,6 +387,7 @@ TOOLBAR = (
 )
 
 OPENING = (
-    "profile", "open", "open_folder", "sample_stack", "sample_objects", "sample_k_space", "mri_example", "demo",
+    "profile", "open", "open_folder", "reopen", "sample_stack", "sample_objects", "sample_k_space", "mri_example",
+    "demo",
 )  # fmt: skip
 """What cannot be done while a run is active, since something else would be open afterwards."""

@@ -67,6 +67,7 @@ class MainWindow(WindowLook):
             self.controller, p.runs, p.progress, lambda: self.preferences.recent, self.may_replace
         )
         self.way = WayDesk(self, self.controller, p, self.actions_by_key)
+        self._has_last = False  # whether a recent file is there: asked when the list is new, for disks are slow
         self._join()
         self._fill_menus()
         self.actions_by_key["led_numbers"].setChecked(self.preferences.show_led_numbers)
@@ -297,7 +298,7 @@ class MainWindow(WindowLook):
         learned = document.history.result is not None or (idle and has_run and document.fpm is None)
         a["export"].setEnabled(document.geometry is not None or learned)
         for key in OPENING:
-            a[key].setEnabled(idle)
+            a[key].setEnabled(idle and (key != "reopen" or self._has_last))
         a["undo"].setEnabled(idle and bool(document.undo_label))
         a["redo"].setEnabled(idle and bool(document.redo_label))
         a["undo"].setText(f"&Undo {document.undo_label}".rstrip())
@@ -347,6 +348,8 @@ class MainWindow(WindowLook):
                     action.setEnabled(Path(path).exists())
                     action.triggered.connect(lambda _=False, path=path: self.open_path(path))
             recent.setEnabled(bool(self.preferences.recent))
+            self._has_last = bool(self.last_opened)
+            self.actions_by_key["reopen"].setEnabled(self._has_last and not self.controller.state.active)
         panels = self.filled_menus.get("@docks")
         if panels is not None and not panels.actions():
             for dock in self.panels.docks.values():

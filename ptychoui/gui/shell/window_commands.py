@@ -125,6 +125,16 @@ class WindowCommands(QMainWindow):
         if name := Files.folder_to_open(self):
             self.open_path(name)
 
+    @property
+    def last_opened(self) -> str:
+        """The newest of the recent files that is still there, or nothing."""
+        return next((path for path in self.preferences.recent if Path(path).exists()), "")
+
+    def reopen_last(self) -> None:
+        """Open again what was open last."""
+        if path := self.last_opened:
+            self.open_path(path)
+
     def open_sample_stack(self) -> None:
         """Open the sample stack."""
         if self.may_replace():

@@ -4,15 +4,18 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
-from PyQt6.QtCore import QTimer
+from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
+from ptychoui.gui.look import theme
 from ptychoui.gui.shell import app as application
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.shell.messages import Message
+from ptychoui.paths import sample_data
 from ptychoui.session import recovery
 from ptychoui.session.preferences import Preferences, load_preferences, preferences_path, save_preferences
 
@@ -142,3 +145,40 @@ def test_text_size_is_kept_within_reason(window: MainWindow) -> None:
     window.prefer(font_scale=1.0)
     window.apply_theme()
     assert save_preferences(window.preferences)
+
+
+def test_the_theme_may_be_that_of_the_desktop(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hints:
+        def __init__(self, scheme: Qt.ColorScheme) -> None:
+            self._scheme = scheme
+
+        def colorScheme(self) -> Qt.ColorScheme:
+            return self._scheme
+
+    for scheme, colours in ((Qt.ColorScheme.Light, theme.LIGHT), (Qt.ColorScheme.Dark, theme.DARK)):
+        hints = Hints(scheme)
+        monkeypatch.setattr(theme.QGuiApplication, "styleHints", lambda hints=hints: hints)
+        window.actions_by_key["theme_system"].trigger()
+        assert theme.colours() is colours and window.preferences.theme == "system"
+    monkeypatch.undo()
+    window.actions_by_key["theme_dark"].trigger()
+
+
+def test_the_last_file_is_opened_again(window: MainWindow, qtbot: Any, tmp_path: Path) -> None:
+    assert not window.actions_by_key["reopen"].isEnabled()
+    stack = tmp_path / "stack.ome.tif"
+    stack.write_bytes((sample_data() / "stack.ome.tif").read_bytes())
+    (tmp_path / "stack.geometry.toml").write_bytes((sample_data() / "stack.geometry.toml").read_bytes())
+    window.open_path(str(stack))
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=60_000)
+    second = MainWindow(window.preferences)
+    assert second.actions_by_key["reopen"].isEnabled()
+    second.actions_by_key["reopen"].trigger()
+    qtbot.waitUntil(lambda: second.document.data_source.path == str(stack), timeout=60_000)
+    qtbot.waitUntil(lambda: not second.controller.jobs.busy, timeout=60_000)
+    second.close()
+    assert second.controller.worker.join(30)
+    second.deleteLater()
+    stack.unlink()
+    window._fill_menus()
+    assert not window.actions_by_key["reopen"].isEnabled()
