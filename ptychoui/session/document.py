@@ -15,6 +15,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.paths import user_state
+from ptychoui.session.design_work import DesignWork
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.history import RunHistory
 from ptychoui.session.kept_design import KeptDesign, bring_beside, design_path, read_design, write_design
@@ -66,6 +67,7 @@ class Document(Undoable):
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
         self.race = RaceHistory()
+        self.designs = DesignWork()
         self.frc = FrcHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
@@ -212,6 +214,11 @@ class Document(Undoable):
                 "steps": step,
             },
         )
+
+    @property
+    def shows_run(self) -> bool:
+        """Whether the patterns that are shown are those of a run, and not changed since."""
+        return self._state.levels is not None and self._state.levels is self._run_levels
 
     # Editing ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,123 @@
+"""What a comparison of designs found: a sentence, a table, reconstructions, curves over frequencies, patterns."""
+
+from __future__ import annotations
+
+import numpy as np
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QTabWidget, QVBoxLayout, QWidget
+
+from ptychoui.bench.design.entrants import RESOLVED
+from ptychoui.gui.compare.curves import Curve, CurvesPlot
+from ptychoui.gui.compare.patterns_page import PatternsPage
+from ptychoui.gui.compare.pictures_page import PicturesPage
+from ptychoui.gui.compare.result_table import ResultTable
+from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.parts import bold, gap_of, ink, sentence
+from ptychoui.session.comparison_told import ComparisonHistory
+
+
+class SideBySide(QWidget):
+    """One number of frames."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._history = ComparisonHistory()
+        self.verdict, self.problem = bold(QLabel()), QLabel()
+        for label in (self.verdict, self.problem):
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        self.reference = QComboBox()
+        self.reference.setToolTip("The design that all others are held against")
+        self.reference.setAccessibleName("Reference design")
+        self.table = ResultTable(self)
+        self.pictures, self.patterns = PicturesPage(self), PatternsPage(self)
+        self.rings = CurvesPlot("spatial frequency in 1/µm", "correlation with the truth", RESOLVED)
+        self.views = QTabWidget()
+        self.views.setDocumentMode(True)
+        for view, title in (
+            (self.pictures, "Reconstructions"),
+            (self.rings, "Spatial frequencies"),
+            (self.patterns, "Patterns"),
+        ):
+            self.views.addTab(view, title)
+        gap = gap_of(self)
+        self.row = QHBoxLayout()
+        self.row.setSpacing(gap)
+        label = QLabel("&Gain over")
+        label.setBuddy(self.reference)
+        self.reference.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.row.addWidget(label)
+        self.row.addWidget(self.reference)
+        self.row.addStretch(1)
+        upper = QVBoxLayout(top := QWidget())
+        upper.setContentsMargins(gap, gap, gap, 0)
+        upper.setSpacing(gap)
+        for part in (self.verdict, self.problem):
+            upper.addWidget(part)
+        upper.addLayout(self.row)
+        upper.addWidget(self.table, 1)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(top)
+        splitter.addWidget(self.views)
+        splitter.setStretchFactor(0, 2)
+        splitter.setStretchFactor(1, 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(splitter)
+        self.reference.activated.connect(lambda _: self._show_table())
+        self.use_colours()
+
+    def show_history(self, history: ComparisonHistory) -> None:
+        """Show what was found so far."""
+        if history is not self._history:
+            self.reference.clear()
+        self._history = history
+        shown = history.shown()
+        titles = {one.name: one.title for one in shown}
+        self._offer_references(titles)
+        self.problem.setText("" if history.begun is None else history.begun.problem)
+        self.verdict.setText(sentence(history.sentence) or ("" if history.begun else "Nothing is compared yet"))
+        for label in (self.verdict, self.problem):
+            label.setVisible(bool(label.text()))
+        self._show_table()
+        self.pictures.show_designs(shown)
+        self.patterns.show_designs(shown)
+        self.rings.show_curves(
+            [
+                Curve(title=titles[name], x=tuple(frequency), y=tuple(correlation))
+                for name, frequency, correlation in _rings(history)
+            ]
+        )
+
+    def _offer_references(self, titles: dict[str, str]) -> None:
+        known = [self.reference.itemData(place) for place in range(self.reference.count())]
+        if known != list(titles):
+            before = self.reference.currentData()
+            self.reference.clear()
+            for name, title in titles.items():
+                self.reference.addItem(title, name)
+            wanted = before if before in titles else self._history.usual_reference()
+            self.reference.setCurrentIndex(max(0, self.reference.findData(wanted)))
+        self.reference.setEnabled(len(titles) > 1)
+
+    def _show_table(self) -> None:
+        self.table.show_rows(self._history.table(str(self.reference.currentData() or "")))
+
+    def use_colours(self) -> None:
+        """Take the colours of the theme."""
+        ink(self.problem, colours().muted)
+        ink(self.verdict, colours().text)
+        for part in (self.table, self.pictures, self.rings, self.patterns):
+            part.use_colours()
+
+
+def _rings(history: ComparisonHistory) -> list[tuple[str, list[float], list[float]]]:
+    """(design, frequency (ring,), correlation (ring,)) over all splits that are done."""
+    runs = history.comparable
+    if not runs:
+        return []
+    return [
+        (name, runs[0].frequency_per_um, np.mean([run.correlation[name] for run in runs], axis=0).tolist())
+        for name in runs[0].correlation
+    ]
