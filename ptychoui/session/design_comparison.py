@@ -84,6 +84,9 @@ class Candidate:
         return self.kind == "given"
 
 
+CEILINGS = Candidate(key="ceilings", title=CEILINGS_TITLE, kind="ceilings")
+
+
 def candidates(document: Document) -> tuple[Candidate, ...]:
     """What the open document offers: what was learned, what was painted, hand-made designs, all LEDs one by one."""
     if document.fpm is None or document.design() is None:
@@ -97,7 +100,7 @@ def candidates(document: Document) -> tuple[Candidate, ...]:
         painted = replace(document.patterns(), name="patterns in the LED panel")
         found.append(Candidate(key="painted", title=painted.name, kind="painted", patterns=painted))
     found += [Candidate(key=name, title=title, kind="known") for name, title in TITLES.items()]
-    return (*found, Candidate(key="ceilings", title=CEILINGS_TITLE, kind="ceilings"))
+    return (*found, CEILINGS)
 
 
 def candidate_from(path: str) -> Candidate:

@@ -66,10 +66,10 @@ def keep(folder: Path, history: ComparisonHistory, added: Iterable[Candidate] = 
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomic(folder / PICTURES, buffer.getvalue())
     # The result last: what has one is whole.
-    for place, one in enumerate(added):
-        if one.patterns is not None and one.ours:
+    for place, candidate in enumerate(added):
+        if candidate.patterns is not None and candidate.ours:
             (folder / ADDED).mkdir(exist_ok=True)
-            write_json(one.patterns, folder / ADDED / f"{place}.json", Options(bits=8))
+            write_json(candidate.patterns, folder / ADDED / f"{place}.json", Options(bits=8))
     write_atomic(folder / RESULT, json_text(result) + "\n")
     if folder.parent.parent == user_state():
         _drop_old(folder.parent)

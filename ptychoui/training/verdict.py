@@ -94,11 +94,12 @@ def compared(
     """Errors of the same examples, (E,) each, of something known and of what was learned."""
     from scipy.stats import t
 
-    difference, scale = errors - learned, float(errors.mean())
-    gain, count = float(difference.mean()) / scale, len(errors)
-    half = float("nan")
-    if count > 1:
-        half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)) / scale
+    count, half = len(errors), float("nan")
+    with np.errstate(invalid="ignore"):  # of what diverged the error is infinite, and the gain no number
+        difference, scale = errors - learned, float(errors.mean())
+        gain = float(difference.mean()) / scale
+        if count > 1:
+            half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)) / scale
     return Comparison(
         name=name,
         title=title,

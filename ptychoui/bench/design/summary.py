@@ -96,7 +96,7 @@ def _known(run: Run) -> list[str]:
 def _verdict(runs: Sequence[Run], subject: str, found: Sequence[Comparison]) -> dict[str, Any]:
     """What to use of the designs of one number of frames: a sentence, and the name of the design."""
     count = len(paired(runs, subject, SOLVER))
-    example = "held-out object" if len(runs) == 1 else "split of the objects"
+    example = "held-out object" if len(runs) == 1 else "split"
     title = runs[0].titles[subject]
     rest = [row for row in found if row.name != subject and row.name not in CEILINGS]
     if subject in CEILINGS or not rest:
@@ -107,8 +107,8 @@ def _verdict(runs: Sequence[Run], subject: str, found: Sequence[Comparison]) -> 
         evidence = "; ".join(f"{by_how_much(row)} by {row.judge}" for row in beside)
         return {
             "recommended": subject,
-            "sentence": f"{title}: the smallest mean error of what is known; beside {beside[0].title} {evidence}; "
-            f"over {counted(count, example)}",
+            "sentence": f"use {title}: the smallest mean error of the hand-made designs (beside {beside[0].title}: "
+            f"{evidence}; over {counted(count, example)})",
         }
     learned = "the learned patterns" if subject == LEARNED else f"the patterns {title!r}"
     terms = Terms(learned=learned, example=example, more="more light, more patterns or fewer LEDs are needed")

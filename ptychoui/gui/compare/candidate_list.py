@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import fill
 
 from PyQt6.QtCore import QMimeData, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
@@ -13,6 +14,10 @@ from ptychoui.session.document import Document
 
 USUAL = ("learned", "painted", "half_circles", "hybrid", "singles")
 """Ticked where nobody has said otherwise, as is what somebody adds."""
+
+
+LETTERS = 28
+"""Of a title in one line."""
 
 
 class CandidateList(QTreeWidget):
@@ -37,7 +42,6 @@ class CandidateList(QTreeWidget):
         self.setColumnCount(3)
         self.setHeaderLabels(["Design", "Frames", "Exposure"])
         self.setRootIsDecorated(False)
-        self.setWordWrap(True)
         self.setAcceptDrops(True)
         self.setAccessibleName("Designs to compare")
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -66,7 +70,7 @@ class CandidateList(QTreeWidget):
         self._candidates = {one.key: one for one in some}
         for one in self._candidates.values():
             why = refusal(one, document)
-            item = QTreeWidgetItem([one.title, *_light(one, document)])
+            item = QTreeWidgetItem([fill(one.title, LETTERS), *_light(one, document)])
             item.setData(0, Qt.ItemDataRole.UserRole, one.key)
             item.setToolTip(0, why or one.source or one.title)
             for column in (1, 2):

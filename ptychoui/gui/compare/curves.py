@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,6 +10,7 @@ from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.session.comparison_export import Curve
 
 TONES = ("accent", "second", "good", "error", "muted", "warning", "text")
 DASHES = (
@@ -21,15 +21,6 @@ DASHES = (
     Qt.PenStyle.DashDotDotLine,
 )
 MARKS = ("o", "s", "t", "d", "+", "x", "star", "p", "h")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """(point,) x and y of a design, under its title."""
-
-    title: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
 
 
 class CurvesPlot(QWidget):

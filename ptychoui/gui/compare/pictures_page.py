@@ -179,6 +179,10 @@ class PicturesPage(QWidget):
         for place, title in enumerate(self._images):
             if title in self.panels:
                 self._grid.addWidget(self.panels[title], place // columns, place % columns)
+        metrics, room = self.fontMetrics(), width // columns - 2 * self.fontMetrics().height()
+        for title, panel in self.panels.items():
+            panel.title = metrics.elidedText(title.strip(), Qt.TextElideMode.ElideMiddle, max(room, 1))
+            panel.setToolTip(title.strip())
         for row in range(self._grid.rowCount()):
             self._grid.setRowStretch(row, int(row < math.ceil(count / columns)))
         for column in range(self._grid.columnCount()):

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import numpy as np
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from ptychoui.bench.design.entrants import RESOLVED
-from ptychoui.gui.compare.curves import Curve, CurvesPlot
+from ptychoui.gui.compare.curves import CurvesPlot
+from ptychoui.gui.compare.export_button import Export, ExportButton, Write
 from ptychoui.gui.compare.patterns_page import PatternsPage
 from ptychoui.gui.compare.pictures_page import PicturesPage
 from ptychoui.gui.compare.result_table import ResultTable
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.widgets.parts import bold, gap_of, ink, sentence
+from ptychoui.session.comparison_export import Curve, write_curves, write_pictures, write_result, write_table
 from ptychoui.session.comparison_told import ComparisonHistory
+
+FREQUENCY, CORRELATION = "spatial frequency in 1/µm", "correlation with the truth"
 
 
 class SideBySide(QWidget):
-    """One number of frames."""
+    """One number of frames.
+
+    Attributes
+    ----------
+    export_wanted
+        `Export` that somebody chose.
+    """
+
+    export_wanted = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._history = ComparisonHistory()
+        self._picked = False
         self.verdict, self.problem = bold(QLabel()), QLabel()
         for label in (self.verdict, self.problem):
             label.setWordWrap(True)
@@ -31,7 +44,7 @@ class SideBySide(QWidget):
         self.reference.setAccessibleName("Reference design")
         self.table = ResultTable(self)
         self.pictures, self.patterns = PicturesPage(self), PatternsPage(self)
-        self.rings = CurvesPlot("spatial frequency in 1/µm", "correlation with the truth", RESOLVED)
+        self.rings = CurvesPlot(FREQUENCY, CORRELATION, RESOLVED)
         self.views = QTabWidget()
         self.views.setDocumentMode(True)
         for view, title in (
@@ -49,6 +62,9 @@ class SideBySide(QWidget):
         self.row.addWidget(label)
         self.row.addWidget(self.reference)
         self.row.addStretch(1)
+        self.export = ExportButton(self._files())
+        self.export.wanted.connect(self.export_wanted)
+        self.row.addWidget(self.export)
         upper = QVBoxLayout(top := QWidget())
         upper.setContentsMargins(gap, gap, gap, 0)
         upper.setSpacing(gap)
@@ -65,17 +81,19 @@ class SideBySide(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
-        self.reference.activated.connect(lambda _: self._show_table())
+        self.reference.activated.connect(self._pick)
         self.use_colours()
 
     def show_history(self, history: ComparisonHistory) -> None:
         """Show what was found so far."""
         if history is not self._history:
             self.reference.clear()
+            self._picked = False
         self._history = history
         shown = history.shown()
         titles = {one.name: one.title for one in shown}
         self._offer_references(titles)
+        self.export.setEnabled(bool(history.judged))
         self.problem.setText("" if history.begun is None else history.begun.problem)
         self.verdict.setText(sentence(history.sentence) or ("" if history.begun else "Nothing is compared yet"))
         for label in (self.verdict, self.problem):
@@ -90,16 +108,48 @@ class SideBySide(QWidget):
             ]
         )
 
+    def _files(self) -> tuple[Export, ...]:
+        """What can be written of what is shown."""
+        return (
+            Export("Table as CSV…", "table.csv", "Table (*.csv)", self._table_file),
+            Export("Result as JSON…", "comparison.json", "Result (*.json)", self._result_file),
+            Export("Pictures as PNG…", "pictures.png", "Picture (*.png)", self._pictures_file),
+            Export("Curves as CSV…", "frequencies.csv", "Table (*.csv)", self._curves_file),
+            Export("Curves as a figure…", "frequencies.png", "Picture (*.png);;Drawing (*.svg)", self._curves_file),
+        )
+
+    def _table_file(self) -> Write:
+        rows = self._history.table(str(self.reference.currentData() or ""))
+        return lambda path: write_table(path, rows)
+
+    def _result_file(self) -> Write:
+        history = self._history
+        return lambda path: write_result(path, history)
+
+    def _pictures_file(self) -> Write:
+        images, bar = self.pictures.pictures(), self.pictures.bar
+        limits, table = (bar.low, bar.high), bar.table
+        return lambda path: write_pictures(path, images, limits, table)
+
+    def _curves_file(self) -> Write:
+        curves = self.rings.curves
+        return lambda path: write_curves(path, curves, FREQUENCY, CORRELATION)
+
     def _offer_references(self, titles: dict[str, str]) -> None:
         known = [self.reference.itemData(place) for place in range(self.reference.count())]
+        before = self.reference.currentData()
         if known != list(titles):
-            before = self.reference.currentData()
             self.reference.clear()
             for name, title in titles.items():
                 self.reference.addItem(title, name)
-            wanted = before if before in titles else self._history.usual_reference()
-            self.reference.setCurrentIndex(max(0, self.reference.findData(wanted)))
+        # The best hand-made design, until somebody has chosen another.
+        wanted = before if self._picked and before in titles else self._history.usual_reference()
+        self.reference.setCurrentIndex(max(0, self.reference.findData(wanted)))
         self.reference.setEnabled(len(titles) > 1)
+
+    def _pick(self, _place: int) -> None:
+        self._picked = True
+        self._show_table()
 
     def _show_table(self) -> None:
         self.table.show_rows(self._history.table(str(self.reference.currentData() or "")))
