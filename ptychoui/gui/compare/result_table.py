@@ -8,6 +8,7 @@ from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.parts import by_font
 from ptychoui.session.comparison_told import TABLE_HEADER, TableRow
 
 GAIN = "By how much the error is smaller than the reference's, with the 95 % interval of paired differences"
@@ -43,20 +44,30 @@ class ResultTable(QTableWidget):
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self._rows: list[TableRow] = []
+        by_font(self, lambda _: self._measure())
 
     def sizeHint(self) -> QSize:
-        """Eight lines."""
-        return QSize(90 * self.fontMetrics().averageCharWidth(), 14 * self.fontMetrics().height())
+        """All lines."""
+        return QSize(90 * self.fontMetrics().averageCharWidth(), self.maximumHeight())
 
     def minimumSizeHint(self) -> QSize:
         """Four lines."""
         return QSize(60 * self.fontMetrics().averageCharWidth(), 7 * self.fontMetrics().height())
+
+    def _measure(self) -> None:
+        """No higher than its lines, five at least: what is below has the room."""
+        line = round(1.6 * self.fontMetrics().height())
+        if (rows := self.verticalHeader()) is not None:
+            rows.setMinimumSectionSize(line)
+            rows.setDefaultSectionSize(line)
+        self.setMaximumHeight((max(len(self._rows), 4) + 2) * line)
 
     def show_rows(self, rows: list[TableRow]) -> None:
         """Write the table anew where it has changed."""
         if rows == self._rows:
             return
         self._rows = rows
+        self._measure()
         self.setRowCount(len(rows))
         for place, row in enumerate(rows):
             for column, text in enumerate(row.cells):

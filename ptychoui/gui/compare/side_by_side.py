@@ -56,10 +56,10 @@ class SideBySide(QWidget):
         gap = gap_of(self)
         self.row = QHBoxLayout()
         self.row.setSpacing(gap)
-        label = QLabel("&Gain over")
-        label.setBuddy(self.reference)
+        self._over = QLabel("&Gain over")
+        self._over.setBuddy(self.reference)
         self.reference.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.row.addWidget(label)
+        self.row.addWidget(self._over)
         self.row.addWidget(self.reference)
         self.row.addStretch(1)
         self.export = ExportButton(self._files())
@@ -71,13 +71,13 @@ class SideBySide(QWidget):
         for part in (self.verdict, self.problem):
             upper.addWidget(part)
         upper.addLayout(self.row)
-        upper.addWidget(self.table, 1)
+        upper.addWidget(self.table)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(top)
         splitter.addWidget(self.views)
-        splitter.setStretchFactor(0, 2)
-        splitter.setStretchFactor(1, 3)
+        splitter.setStretchFactor(0, 0)
+        splitter.setStretchFactor(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
@@ -145,7 +145,8 @@ class SideBySide(QWidget):
         # The best hand-made design, until somebody has chosen another.
         wanted = before if self._picked and before in titles else self._history.usual_reference()
         self.reference.setCurrentIndex(max(0, self.reference.findData(wanted)))
-        self.reference.setEnabled(len(titles) > 1)
+        for part in (self._over, self.reference):
+            part.setVisible(len(titles) > 1)
 
     def _pick(self, _place: int) -> None:
         self._picked = True

@@ -69,6 +69,7 @@ class Panels:
         self.run = RunPanel(actions)
         self.stack_run = ReconstructPanel(actions)
         self.progress = ProgressPanel()
+        self.progress.offer_comparison(actions["designs"])
         self.messages = MessageList()
         self.docks = {
             "leds": self._dock("leds", "LED array", self.leds),

@@ -195,6 +195,18 @@ def test_what_cannot_be_done_says_why(opened: MainWindow, dialog: CompareDialog)
     assert "write numbers such as 2 4 8 12" in dialog.trouble.text().lower() and not opened.controller.state.active
 
 
+def test_it_is_offered_beside_what_is_said_of_a_run(opened: MainWindow, qtbot: Any, tmp_path: Path) -> None:
+    compare = opened.panels.progress.compare
+    assert not compare.isHidden()
+    compare.click()
+    assert opened.findChildren(CompareDialog)
+    path = tmp_path / "small.toml"
+    path.write_text(to_toml(MriExperiment(name="small")), encoding="utf-8")
+    opened.open_path(str(path))
+    qtbot.waitUntil(lambda: opened.document.experiment.kind == "mri", timeout=LONG)
+    assert compare.isHidden()
+
+
 def test_nothing_open_and_another_kind(window: MainWindow, qtbot: Any, tmp_path: Path) -> None:
     window.actions_by_key["designs"].trigger()
     (dialog,) = window.findChildren(CompareDialog)
