@@ -235,7 +235,7 @@ def without_pictures(judged: Judged) -> Judged:
 
 def _problem(experiment: FpmExperiment, plan: DesignPlan, counts: tuple[int, ...]) -> str:
     """What is compared, in a line."""
-    asked = " or ".join(str(count) for count in counts)
+    asked = " or ".join((", ".join(map(str, counts[:-1])), str(counts[-1])) if len(counts) > 1 else map(str, counts))
     total = "" if len(counts) > 1 else f", total exposure {_exposure(experiment):g} frames"
     return (
         f"{experiment.name}: {asked} {'frame' if counts == (1,) else 'frames'}{total}, at most "

@@ -225,7 +225,7 @@ def test_several_numbers_of_frames(mine: tuple[Path, FpmExperiment, Path]) -> No
     assert begun.designs == 7 and "2 or 4 frames" in begun.problem
     assert not any(event.judged.objects.size for event in events if isinstance(event, DesignJudged))
     assert equal_to_all(history).startswith(("From ", "Up to 4 frames"))
-    with pytest.raises(DataError, match="painted has 2 patterns, the comparison is of 3 or 4 frames"):
+    with pytest.raises(DataError, match="painted has 2 patterns, the comparison is of 3, 4 frames"):
         told(experiment, DesignPlan.of([*known, candidate_from(str(painted))], frames=(3, 4), effort=QUICK))
 
 

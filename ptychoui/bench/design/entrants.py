@@ -100,7 +100,7 @@ class Entrants:
         for one in self.given:
             rows = len(one.levels)
             if rows not in counts:
-                asked = " or ".join(str(count) for count in counts)
+                asked = ", ".join(str(count) for count in counts)
                 raise DataError(
                     f"{one.name} has {counted(rows, 'pattern')}, the comparison is of {asked} "
                     f"{'frame' if counts[-1] == 1 else 'frames'}",

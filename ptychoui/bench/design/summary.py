@@ -105,11 +105,11 @@ def _verdict(runs: Sequence[Run], subject: str, found: Sequence[Comparison]) -> 
         next_best = min({row.name for row in rest}, key=lambda name: _mean(runs, name))
         beside = [row for row in rest if row.name == next_best]
         evidence = "; ".join(f"{by_how_much(row)} by {row.judge}" for row in beside)
-        return {
-            "recommended": subject,
-            "sentence": f"use {title}: the smallest mean error of the hand-made designs (beside {beside[0].title}: "
-            f"{evidence}; over {counted(count, example)})",
-        }
+        basis = f"{evidence}; over {counted(count, example)}"
+        sentence = f"use {title}: the smallest mean error of the hand-made designs (beside {beside[0].title}: {basis})"
+        if any(row.low > 0 for row in beside) and any(row.high < 0 for row in beside):
+            sentence = f"{title} or {beside[0].title}: the judges do not agree (of the first: {basis})"
+        return {"recommended": subject, "sentence": sentence}
     learned = "the learned patterns" if subject == LEARNED else f"the patterns {title!r}"
     terms = Terms(learned=learned, example=example, more="more light, more patterns or fewer LEDs are needed")
     told = verdict(rest, count, terms, runs[0].began if subject == LEARNED else "")

@@ -10,7 +10,7 @@ from typing import Any
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
-from ptychoui.bench.design.entrants import Effort
+from ptychoui.bench.design.entrants import ALL_WHOLE, Effort
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.compare.candidate_list import CandidateList
 from ptychoui.gui.compare.card_tab import NONE_YET, CardTab
@@ -36,6 +36,7 @@ from ptychoui.session.design_comparison import (
 from ptychoui.session.design_robustness import CardHistory, CardPlan
 from ptychoui.session.kept_comparison import keeper, kept, place_of
 from ptychoui.session.worker import RunState
+from ptychoui.tasks.fpm.titles import TITLES
 from ptychoui.training.events import Failed, Stopped
 
 TASKS: tuple[Task, ...] = ("designs", "frames", "robustness")
@@ -214,6 +215,11 @@ class CompareDialog(WorkDialog):
                     work.comparison = one[0]
                 work.added |= {each.key: each for each in one[1]}
             self._list_candidates()
+            names = {name for _, _, name in work.comparison.judged}
+            for name in TITLES if names else ():
+                self.list.tick(name, name in names)
+            if names:
+                self.list.tick(CEILINGS.key, ALL_WHOLE in names)
             self.show_work()
 
         self.controller.desk.submit("kept comparison", read, show, refused=self._refuse)

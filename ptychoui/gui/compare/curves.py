@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
@@ -21,6 +22,10 @@ DASHES = (
     Qt.PenStyle.DashDotDotLine,
 )
 MARKS = ("o", "s", "t", "d", "+", "x", "star", "p", "h")
+
+
+MOST = 0.6
+"""Share of the width that the legend takes at most."""
 
 
 class CurvesPlot(QWidget):
@@ -57,6 +62,7 @@ class CurvesPlot(QWidget):
         if self.limit is not None:
             self.plot.addItem(self.limit, ignoreBounds=True)
         self._curves: list[Curve] = []
+        self._octaves = octaves
         self.lines: dict[str, pg.PlotDataItem] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -85,6 +91,23 @@ class CurvesPlot(QWidget):
             item.getAxis("bottom").setTicks([[(float(np.log10(at)), text) for at, text in ticks.items()]])
         number_axes(self.plot, bool(curves))
         self.use_colours()
+        self._make_room()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """The legend needs as much room as before."""
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Let the axis go on to the right for as far as the legend is wide, so that it hides no curve."""
+        if not self._curves:
+            return
+        x = np.concatenate([curve.x for curve in self._curves])
+        first, last = (np.log10(x.min()), np.log10(x.max())) if self._octaves else (x.min(), x.max())
+        wide = max(self.fontMetrics().horizontalAdvance(curve.title) for curve in self._curves)
+        share = min((wide + 5 * self.fontMetrics().height()) / max(self.width(), 1), MOST)
+        room = max(float(last - first), 1e-9) * share / (1 - share)
+        self.plot.getPlotItem().setXRange(float(first), float(last) + room, padding=0.02)
 
     @property
     def curves(self) -> list[Curve]:

@@ -102,7 +102,7 @@ class FramesTab(QWidget):
         self.export.setEnabled(bool(history.runs))
         for label in (self.problem, self.equal):
             label.setVisible(bool(label.text()))
-        counts = sorted({run.frames for run in history.runs})
+        counts = sorted({one.frames for one in history.judged.values()})
         for judge, plot in self.plots.items():
             plot.show_curves(_curves(history, judge), {count: str(count) for count in counts})
 
@@ -132,11 +132,10 @@ def _curves(history: ComparisonHistory, judge: str) -> list[Curve]:
     """Mean error of every design, by a judge, against the number of frames; what diverged is left out."""
     points: dict[str, dict[int, list[float]]] = {}
     titles: dict[str, str] = {}
-    for run in history.runs:
-        for name, errors in run.errors.items():
-            if judge in errors:
-                titles[name] = run.titles[name]
-                points.setdefault(name, {}).setdefault(run.frames, []).append(float(np.mean(errors[judge])))
+    for one in history.judged.values():
+        if judge in one.errors:
+            titles.setdefault(one.name, one.title)
+            points.setdefault(one.name, {}).setdefault(one.frames, []).append(float(np.mean(one.errors[judge])))
     found = []
     for name, by_frames in points.items():
         means = [(float(count), float(np.mean(values))) for count, values in sorted(by_frames.items())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.bench.design.entrants import Judged
@@ -44,7 +45,11 @@ class PatternsPage(QWidget):
                 title.setText(f"{one.title} (the first {MOST} of {len(one.levels)})")
             strip = PatternStrip()
             strip.set_patterns(one.levels[:MOST], one.illumination_na, tuple("" for _ in one.levels[:MOST]))
-            strip.setToolTip("Frame times: " + ", ".join(f"{time:.3g}" for time in one.exposures[:MOST]))
+            # Pictures alone: none of them is chosen, or can be.
+            strip.row = -1
+            strip.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            strip.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            title.setToolTip("Frame times: " + ", ".join(f"{time:.3g}" for time in one.exposures[:MOST]))
             self.strips[one.name] = strip
             self._grid.addWidget(title, place, 0)
             self._grid.addWidget(strip, place, 1)

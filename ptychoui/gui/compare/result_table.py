@@ -44,6 +44,7 @@ class ResultTable(QTableWidget):
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self._rows: list[TableRow] = []
+        self._expected = 4
         by_font(self, lambda _: self._measure())
 
     def sizeHint(self) -> QSize:
@@ -54,13 +55,20 @@ class ResultTable(QTableWidget):
         """Four lines."""
         return QSize(60 * self.fontMetrics().averageCharWidth(), 7 * self.fontMetrics().height())
 
+    def expect(self, lines: int) -> None:
+        """Leave room for so many lines, so that nothing moves when they come."""
+        if lines != self._expected:
+            self._expected = lines
+            self._measure()
+
     def _measure(self) -> None:
-        """No higher than its lines, five at least: what is below has the room."""
+        """No higher than its lines: what is below has the room."""
         line = round(1.6 * self.fontMetrics().height())
         if (rows := self.verticalHeader()) is not None:
             rows.setMinimumSectionSize(line)
             rows.setDefaultSectionSize(line)
-        self.setMaximumHeight((max(len(self._rows), 4) + 2) * line)
+        self.setMaximumHeight(round((max(len(self._rows), self._expected) + 1.7) * line))
+        self.updateGeometry()
 
     def show_rows(self, rows: list[TableRow]) -> None:
         """Write the table anew where it has changed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QShowEvent
 from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from ptychoui.bench.design.entrants import RESOLVED
@@ -72,7 +73,7 @@ class SideBySide(QWidget):
             upper.addWidget(part)
         upper.addLayout(self.row)
         upper.addWidget(self.table)
-        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter = self._splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(top)
         splitter.addWidget(self.views)
@@ -93,6 +94,10 @@ class SideBySide(QWidget):
         shown = history.shown()
         titles = {one.name: one.title for one in shown}
         self._offer_references(titles)
+        begun, before = history.begun, self.table.maximumHeight()
+        self.table.expect(max(4, len(shown), 0 if begun is None else begun.designs // begun.seeds))
+        if self.table.maximumHeight() != before:
+            self._share_out()
         self.export.setEnabled(bool(history.judged))
         self.problem.setText("" if history.begun is None else history.begun.problem)
         self.verdict.setText(sentence(history.sentence) or ("" if history.begun else "Nothing is compared yet"))
@@ -147,6 +152,18 @@ class SideBySide(QWidget):
         self.reference.setCurrentIndex(max(0, self.reference.findData(wanted)))
         for part in (self._over, self.reference):
             part.setVisible(len(titles) > 1)
+
+    def _share_out(self) -> None:
+        """The table as high as its lines, up to a half; the rest for what is below."""
+        height, upper = self._splitter.height(), self._splitter.widget(0)
+        if upper is not None and height > 1:
+            above = min(upper.sizeHint().height(), height // 2)
+            self._splitter.setSizes([above, height - above])
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Share the room once it is known."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self._share_out)
 
     def _pick(self, _place: int) -> None:
         self._picked = True
