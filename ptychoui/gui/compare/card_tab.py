@@ -101,6 +101,7 @@ class CardTab(QWidget):
             for key, one in self._candidates.items():
                 self.design.addItem(one.title, key)
             self.design.setCurrentIndex(max(0, self.design.findData(before)))
+        self.design.setEnabled(bool(self._candidates))
         self.what.setText(WHAT if self._candidates else NONE_YET)
 
     def plan(self) -> CardPlan:

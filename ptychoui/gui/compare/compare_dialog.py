@@ -241,6 +241,7 @@ class CompareDialog(WorkDialog):
 
     def start(self) -> None:
         """Compare what is ticked."""
+        self.pages.setCurrentWidget(self.side_by_side)
         self._start(lambda: self._plan(self.list.chosen))
 
     def start_frames(self) -> None:

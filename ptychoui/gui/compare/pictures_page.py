@@ -51,7 +51,7 @@ class PicturesPage(QWidget):
             "Amplitude": ContrastBar("amplitude", "gray", None, self),
             "Error map": ContrastBar("error", "gray", None, self),
         }
-        self.note = QLabel("No design is judged yet: press Compare.")
+        self.note = QLabel()
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.note.setWordWrap(True)
         self.values = QLabel()

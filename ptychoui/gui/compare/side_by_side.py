@@ -18,6 +18,8 @@ from ptychoui.gui.widgets.parts import bold, gap_of, ink, sentence
 from ptychoui.session.comparison_export import Curve, write_curves, write_pictures, write_result, write_table
 from ptychoui.session.comparison_told import ComparisonHistory
 
+NOT_JUDGED = "No design is judged yet: press Compare."
+BEING_JUDGED = "The first design is being judged."
 FREQUENCY, CORRELATION = "spatial frequency in 1/µm", "correlation with the truth"
 
 
@@ -104,6 +106,8 @@ class SideBySide(QWidget):
         for label in (self.verdict, self.problem):
             label.setVisible(bool(label.text()))
         self._show_table()
+        running = history.end is None and bool(history.begun or history.preparing)
+        self.pictures.note.setText(BEING_JUDGED if running else NOT_JUDGED)
         self.pictures.show_designs(shown)
         self.patterns.show_designs(shown)
         self.rings.show_curves(

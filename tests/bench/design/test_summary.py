@@ -12,13 +12,19 @@ from scipy import stats
 from training.small import experiment, experiment_on_disk
 
 from ptychoui import cli
-from ptychoui.bench.design.entrants import ALL_EQUAL, ALL_WHOLE, EVERYTHING, Entrants, Run
+from ptychoui.bench.design.comparison import run
+from ptychoui.bench.design.entrants import ALL_EQUAL, ALL_WHOLE, EVERYTHING, Effort, Entrants, Run
 from ptychoui.bench.design.given import patterns_in
 from ptychoui.bench.design.summary import subject_of, summarise, table
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError
-from ptychoui.settings import load_experiment
+from ptychoui.settings import FpmExperiment, load_experiment
+from ptychoui.tasks.fpm.contenders import known_design
+from ptychoui.tasks.fpm.judges import network_errors
+from ptychoui.tasks.fpm.parameters import start_parameters
+from ptychoui.tasks.fpm.task import build_task
 from ptychoui.tasks.fpm.titles import NETWORK, SOLVER, TITLES
+from ptychoui.tasks.fpm.tuning import tuned_network
 from ptychoui.training.runs import new_run
 from ptychoui.training.verdict import LEARNED
 
@@ -113,10 +119,10 @@ def patterns(rows: int) -> PatternSet:
 def test_the_folder_of_a_run_stands_for_its_patterns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that it has learned, under the name of the folder."""
     path = experiment_on_disk(tmp_path, training={"steps": 2})
-    run = new_run(load_experiment(path), tmp_path / "night")
-    list(run.run())
-    assert run.folder is not None
-    run.folder.close()
+    night = new_run(load_experiment(path), tmp_path / "night")
+    list(night.run())
+    assert night.folder is not None
+    night.folder.close()
     found = patterns_in(tmp_path / "night")
     assert found.name == "night" and found.levels.shape == (2, 9) and found.record["steps"] == 2
     words = ["bench", "design", str(path), "--no-learn", "--known", "half_circles", "--no-ceilings", "--seeds", "1"]
@@ -126,6 +132,30 @@ def test_the_folder_of_a_run_stands_for_its_patterns(tmp_path: Path, capsys: pyt
     assert "gain of night" in out and "all LEDs" not in out
     with pytest.raises(PtychouiError):
         patterns_in(tmp_path)
+
+
+def test_the_network_is_tuned_for_each_design_and_nothing_is_chosen(tmp_path: Path) -> None:
+    """Errors are those of settings that were learned for the design; an open start is none that takes hours."""
+    smooth = {"prior": "smooth", "step": None, "unrolls": 4, "learn_smoothness": True}
+    best = load_experiment(
+        experiment_on_disk(tmp_path, training={"steps": 40}, network=smooth, design={"start": "best"})
+    )
+    assert isinstance(best, FpmExperiment)
+    chosen: list[str] = []
+    entrants = Entrants(learn=False, known=("half_circles", "hybrid"), ceilings=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ptychoui.tasks.fpm.task.with_best_start", lambda *_: chosen.append("best"))
+        result = run(best, (), [4], Effort(draws=1, judged=2), lambda _: None, None, entrants)
+    assert not chosen
+    hybrid = best.replace(design=best.design.replace(start="hybrid"), seed=4)
+    task = build_task(hybrid)
+    for name in entrants.known:
+        design = known_design(task, name)
+        own = tuned_network(design, [start_parameters(task)], task.training.spread(4), 10)
+        errors = network_errors(design, own, task.held_out.spread(2))
+        untuned = network_errors(design, start_parameters(task), task.held_out.spread(2))
+        found = result["runs"][0]["errors"][name][NETWORK]
+        assert found == errors.tolist() and found != untuned.tolist()
 
 
 def test_nothing_to_compare_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
