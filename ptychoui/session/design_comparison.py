@@ -16,6 +16,8 @@ import numpy as np
 
 from ptychoui.bench.design.entrants import (
     EVERYTHING,
+    LEARNED_BEFORE,
+    PAINTED,
     Effort,
     Entrants,
     Judged,
@@ -94,10 +96,10 @@ def candidates(document: Document) -> tuple[Candidate, ...]:
     found, result = [], document.history.result
     learned = result if isinstance(result, PatternSet) else document.patterns() if document.shows_run else None
     if learned is not None:
-        learned = replace(learned, name="learned patterns")
+        learned = replace(learned, name=LEARNED_BEFORE)
         found.append(Candidate(key="learned", title=learned.name, kind="learned", patterns=learned))
     if document.changed_design[0] is not None and not document.shows_run:
-        painted = replace(document.patterns(), name="patterns in the LED panel")
+        painted = replace(document.patterns(), name=PAINTED)
         found.append(Candidate(key="painted", title=painted.name, kind="painted", patterns=painted))
     found += [Candidate(key=name, title=title, kind="known") for name, title in TITLES.items()]
     return (*found, CEILINGS)

@@ -23,6 +23,9 @@ NAMES = {LEARNED: "learned"} | TITLES | CEILINGS
 GIVEN = "patterns"
 """Name of patterns that somebody gives, with a number behind it."""
 
+LEARNED_BEFORE, PAINTED = "learned patterns", "patterns in the LED panel"
+"""What patterns of the open document are called."""
+
 RANDOM = ("hybrid", "random_partition", "singles", "dense_random")
 EQUAL = 0.1
 """A design equals all LEDs where the interval excludes that its error is larger by more than this share."""

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.bench.design.entrants import ALL_WHOLE, CEILINGS, EQUAL, NAMES, RESOLVED, Run, is_given
+from ptychoui.bench.design.entrants import (
+    ALL_WHOLE,
+    CEILINGS,
+    EQUAL,
+    LEARNED_BEFORE,
+    NAMES,
+    PAINTED,
+    RESOLVED,
+    Run,
+    is_given,
+)
 from ptychoui.optics.quality.ring_correlation import RingCorrelation
 from ptychoui.tasks.fpm.titles import NETWORK, SOLVER, TITLES
 from ptychoui.training.verdict import LEARNED, Comparison, Terms, by_how_much, compared, verdict
@@ -110,7 +120,8 @@ def _verdict(runs: Sequence[Run], subject: str, found: Sequence[Comparison]) -> 
         if any(row.low > 0 for row in beside) and any(row.high < 0 for row in beside):
             sentence = f"{title} or {beside[0].title}: the judges do not agree (of the first: {basis})"
         return {"recommended": subject, "sentence": sentence}
-    learned = "the learned patterns" if subject == LEARNED else f"the patterns {title!r}"
+    ours = title in (LEARNED_BEFORE, PAINTED)
+    learned = "the learned patterns" if subject == LEARNED else f"the {title}" if ours else f"the patterns {title!r}"
     terms = Terms(learned=learned, example=example, more="more light, more patterns or fewer LEDs are needed")
     told = verdict(rest, count, terms, runs[0].began if subject == LEARNED else "")
     return {"recommended": subject if told.recommended == LEARNED else told.recommended, "sentence": told.sentence}

@@ -23,6 +23,10 @@ TIPS = {
 }
 
 
+LINES = 7
+"""That are always seen."""
+
+
 class ResultTable(QTableWidget):
     """One line for each design; the one to use is set in bold."""
 
@@ -52,8 +56,8 @@ class ResultTable(QTableWidget):
         return QSize(90 * self.fontMetrics().averageCharWidth(), self.maximumHeight())
 
     def minimumSizeHint(self) -> QSize:
-        """Four lines."""
-        return QSize(60 * self.fontMetrics().averageCharWidth(), 7 * self.fontMetrics().height())
+        """Its first lines."""
+        return QSize(60 * self.fontMetrics().averageCharWidth(), self.minimumHeight())
 
     def expect(self, lines: int) -> None:
         """Leave room for so many lines, so that nothing moves when they come."""
@@ -67,7 +71,11 @@ class ResultTable(QTableWidget):
         if (rows := self.verticalHeader()) is not None:
             rows.setMinimumSectionSize(line)
             rows.setDefaultSectionSize(line)
-        self.setMaximumHeight(round((max(len(self._rows), self._expected) + 1.7) * line))
+        header = self.horizontalHeader()
+        above = (line if header is None else header.sizeHint().height()) + 2 * self.frameWidth()
+        lines = max(len(self._rows), self._expected)
+        self.setMaximumHeight(lines * line + above + 1)
+        self.setMinimumHeight(min(lines, LINES) * line + above + 1)
         self.updateGeometry()
 
     def show_rows(self, rows: list[TableRow]) -> None:

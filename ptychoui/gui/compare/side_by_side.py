@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from PyQt6.QtCore import Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QShowEvent
-from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from ptychoui.bench.design.entrants import RESOLVED
 from ptychoui.gui.compare.curves import CurvesPlot
@@ -14,7 +13,7 @@ from ptychoui.gui.compare.patterns_page import PatternsPage
 from ptychoui.gui.compare.pictures_page import PicturesPage
 from ptychoui.gui.compare.result_table import ResultTable
 from ptychoui.gui.look.theme import colours
-from ptychoui.gui.widgets.parts import bold, gap_of, ink, sentence
+from ptychoui.gui.widgets.parts import bold, gap_of, ink, sentence, tall
 from ptychoui.session.comparison_export import Curve, write_curves, write_pictures, write_result, write_table
 from ptychoui.session.comparison_told import ComparisonHistory
 
@@ -42,6 +41,8 @@ class SideBySide(QWidget):
         for label in (self.verdict, self.problem):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
+        tall(self.verdict, 2.2)
+        self.verdict.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.reference = QComboBox()
         self.reference.setToolTip("The design that all others are held against")
         self.reference.setAccessibleName("Reference design")
@@ -68,22 +69,14 @@ class SideBySide(QWidget):
         self.export = ExportButton(self._files())
         self.export.wanted.connect(self.export_wanted)
         self.row.addWidget(self.export)
-        upper = QVBoxLayout(top := QWidget())
-        upper.setContentsMargins(gap, gap, gap, 0)
-        upper.setSpacing(gap)
-        for part in (self.verdict, self.problem):
-            upper.addWidget(part)
-        upper.addLayout(self.row)
-        upper.addWidget(self.table)
-        splitter = self._splitter = QSplitter(Qt.Orientation.Vertical)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(top)
-        splitter.addWidget(self.views)
-        splitter.setStretchFactor(0, 0)
-        splitter.setStretchFactor(1, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(splitter)
+        layout.setContentsMargins(gap, gap, gap, 0)
+        layout.setSpacing(gap)
+        for part in (self.verdict, self.problem):
+            layout.addWidget(part)
+        layout.addLayout(self.row)
+        layout.addWidget(self.table)
+        layout.addWidget(self.views, 1)
         self.reference.activated.connect(self._pick)
         self.use_colours()
 
@@ -96,15 +89,13 @@ class SideBySide(QWidget):
         shown = history.shown()
         titles = {one.name: one.title for one in shown}
         self._offer_references(titles)
-        begun, before = history.begun, self.table.maximumHeight()
+        begun = history.begun
         self.table.expect(max(4, len(shown), 0 if begun is None else begun.designs // begun.seeds))
-        if self.table.maximumHeight() != before:
-            self._share_out()
         self.export.setEnabled(bool(history.judged))
         self.problem.setText("" if history.begun is None else history.begun.problem)
-        self.verdict.setText(sentence(history.sentence) or ("" if history.begun else "Nothing is compared yet"))
-        for label in (self.verdict, self.problem):
-            label.setVisible(bool(label.text()))
+        said = sentence(history.sentence) or ("Comparing…" if history.begun else "Nothing is compared yet")
+        self.verdict.setText(said)
+        self.problem.setVisible(bool(self.problem.text()))
         self._show_table()
         running = history.end is None and bool(history.begun or history.preparing)
         self.pictures.note.setText(BEING_JUDGED if running else NOT_JUDGED)
@@ -156,18 +147,6 @@ class SideBySide(QWidget):
         self.reference.setCurrentIndex(max(0, self.reference.findData(wanted)))
         for part in (self._over, self.reference):
             part.setVisible(len(titles) > 1)
-
-    def _share_out(self) -> None:
-        """The table as high as its lines, up to a half; the rest for what is below."""
-        height, upper = self._splitter.height(), self._splitter.widget(0)
-        if upper is not None and height > 1:
-            above = min(upper.sizeHint().height(), height // 2)
-            self._splitter.setSizes([above, height - above])
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Share the room once it is known."""
-        super().showEvent(event)
-        QTimer.singleShot(0, self._share_out)
 
     def _pick(self, _place: int) -> None:
         self._picked = True
