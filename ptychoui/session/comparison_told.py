@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ptychoui.bench.design.entrants import ALL_WHOLE, Judged, Run
-from ptychoui.bench.design.summary import comparisons, subject_of, summarise
+from ptychoui.bench.design.summary import paired, subject_of, summarise
 from ptychoui.tasks.fpm.titles import NETWORK, SOLVER, TITLES
 from ptychoui.training.events import Begun, Event, Failed, Finished, Preparing, Stopped
-from ptychoui.training.verdict import LEARNED, Comparison
+from ptychoui.training.verdict import LEARNED, Comparison, compared
 from ptychoui.words import counted
 
 
@@ -94,6 +94,7 @@ class ComparisonHistory:
     not_kept: str = ""
     end: Finished | Stopped | Failed | None = None
     step: int = 0
+    _made: tuple[int, dict[str, Any]] | None = field(default=None, repr=False)
 
     def take(self, event: object) -> None:
         """Note an event."""
@@ -119,7 +120,9 @@ class ComparisonHistory:
         """What the command would write of the splits that are done; None before the first."""
         if not self.runs or self.begun is None:
             return None
-        return summarise(self.runs) | dict(self.begun.facts)
+        if self._made is None or self._made[0] != len(self.runs):
+            self._made = len(self.runs), summarise(self.runs) | dict(self.begun.facts)
+        return self._made[1]
 
     @property
     def comparable(self) -> list[Run]:
@@ -163,8 +166,12 @@ class ComparisonHistory:
         for one in self.shown(some[0].frames if some else None):
             if some and one.name in some[0].errors:
                 own = reference if reference in some[0].errors else one.name
-                # Both ways round: what is listed is the gain over the reference, as a share of the reference's error.
-                found = [row for row in comparisons(some, one.name) if row.name == own]
+                # What is listed is the gain over the reference, as a share of the reference's error.
+                found = [
+                    compared(own, some[0].titles[own], judge, paired(some, own, judge), paired(some, one.name, judge))
+                    for judge in some[0].errors[one.name]
+                    if judge in some[0].errors[own]
+                ]
                 rows.append((one, found))
         return rows
 

@@ -85,6 +85,11 @@ class Candidate:
         """Whether somebody brought it, and may take it away."""
         return self.kind == "given"
 
+    def called(self, title: str) -> Candidate:
+        """The same under another title."""
+        patterns = None if self.patterns is None else replace(self.patterns, name=title)
+        return replace(self, title=title, patterns=patterns)
+
 
 CEILINGS = Candidate(key="ceilings", title=CEILINGS_TITLE, kind="ceilings")
 
@@ -192,6 +197,8 @@ def comparison_run(experiment: FpmExperiment, plan: DesignPlan, keep: Keep | Non
     def events(control: RunControl, _want_images: Callable[[], bool]) -> Iterator[Any]:
         control.now(LOADING)
         leave_a_core()
+        import scipy.stats  # noqa: F401  # here, so that the window's thread need not wait for it
+
         from ptychoui.bench.design.comparison import runs
 
         yield Preparing(step=0, text=READING)

@@ -85,6 +85,8 @@ def kept(folder: Path) -> tuple[ComparisonHistory, tuple[Candidate, ...]] | None
     """
     if not (folder / RESULT).is_file():
         return None
+    import scipy.stats  # noqa: F401  # here, so that the window's thread need not wait for it
+
     history = ComparisonHistory()
     try:
         result = _numbers(json.loads((folder / RESULT).read_text(encoding="utf-8")))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ TRY = "Try the design under everything that may be otherwise than stated"
 EMPTY = "Open data with a geometry, an experiment or a run first, or start the demo: then its designs are listed here."
 PRESS = "Hold what is ticked against each other, at equal frames and light"
 OTHER_KIND = "Designs of LED patterns are compared: open an experiment of a microscope."
+
+
+def _numbered(title: str) -> Iterator[str]:
+    """A title, and then with a number behind it."""
+    yield title
+    yield from (f"{title} ({number})" for number in count(2))
 
 
 class CompareDialog(WorkDialog):
@@ -165,7 +172,9 @@ class CompareDialog(WorkDialog):
         if why:
             self.say_trouble(why)
             return
-        self.controller.document.designs.added[found.key] = found
+        added = self.controller.document.designs.added
+        names = {one.title for one in (*candidates(self.controller.document), *added.values()) if one.key != found.key}
+        added[found.key] = found.called(next(each for each in _numbered(found.title) if each not in names))
         self._list_candidates()
 
     def _refuse(self, failed: Failed) -> None:
@@ -334,12 +343,12 @@ class CompareDialog(WorkDialog):
         self.frames.frames.setEnabled(idle and listed)
         current = self.list.current
         self.remove.setEnabled(idle and current is not None and current.ours)
-        count = sum(2 if one.kind == "ceilings" else 1 for one in self.list.chosen) + self.learn.isChecked()
+        ticked = sum(2 if one.kind == "ceilings" else 1 for one in self.list.chosen) + self.learn.isChecked()
         why_not = "" if document.trainable and listed else EMPTY if microscope else OTHER_KIND
         why_not = why_not or ("" if idle or self.working else "Something else is going on: stop it first")
         for press, tip, needs in (
-            (self.begin, PRESS, "" if count > 1 else "Tick two designs or more"),
-            (self.frames.begin, PRESS, "" if count else "Tick a design"),
+            (self.begin, PRESS, "" if ticked > 1 else "Tick two designs or more"),
+            (self.frames.begin, PRESS, "" if ticked else "Tick a design"),
             (self.card.begin, TRY, "" if self.card.ready else NONE_YET),
         ):
             press.setEnabled(idle and not why_not and not needs)

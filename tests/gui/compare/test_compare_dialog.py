@@ -169,6 +169,13 @@ def test_files_are_added_dropped_refused_and_removed(
     dialog.add_paths([str(broken)])
     qtbot.waitUntil(lambda: "broken.json" in dialog.trouble.text(), timeout=LONG)
     assert [one.title for one in dialog.list.chosen if one.ours] == ["mine"]
+    # Two of one name are told apart.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.json").write_text(good.read_text())
+    dialog.add_paths([str(tmp_path / "other" / "mine.json")])
+    qtbot.waitUntil(lambda: any(one.title == "mine (2)" for one in dialog.list.chosen), timeout=LONG)
+    dialog.list.setCurrentItem(next(item for item in dialog.list._items() if item.text(0) == "mine (2)"))
+    dialog.remove.click()
     # What no longer fits is greyed out, with the reason, and comes back.
     opened.controller.edit("design.dark_field_rows", 3)
     (line,) = [item for item in dialog.list._items() if item.text(0) == "mine"]
