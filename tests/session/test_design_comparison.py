@@ -225,6 +225,12 @@ def test_several_numbers_of_frames(mine: tuple[Path, FpmExperiment, Path]) -> No
     assert begun.designs == 7 and "2 or 4 frames" in begun.problem
     assert not any(event.judged.objects.size for event in events if isinstance(event, DesignJudged))
     assert equal_to_all(history).startswith(("From ", "Up to 4 frames"))
+    # As good as all LEDs from 4 frames on: by the errors of the ceiling itself.
+    few, many = history.runs
+    same = {**many.errors, "half_circles": {NETWORK: [0.1, 0.1], SOLVER: many.errors[ALL_WHOLE][SOLVER]}}
+    equal = replace(history, runs=[few, replace(many, errors=same)], _made=None)
+    if few.frames != equal.result["equal_to_full_stack_at"]:  # type: ignore[index]
+        assert equal_to_all(equal) == "From 4 frames on as good as a frame for each LED, within 10 %: half circles."
     with pytest.raises(DataError, match="painted has 2 patterns, the comparison is of 3, 4 frames"):
         told(experiment, DesignPlan.of([*known, candidate_from(str(painted))], frames=(3, 4), effort=QUICK))
 
