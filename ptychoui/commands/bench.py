@@ -104,8 +104,16 @@ def _add_design(kinds: Any) -> None:
     parser.add_argument("--frames", type=whole(1), nargs="+", default=[], help="default: those of the experiment")
     parser.add_argument("--seeds", type=whole(1), default=5)
     parser.add_argument(
-        "--patterns", nargs="+", default=[], metavar="FILE.json", help="exported patterns that take part"
+        "--patterns", nargs="+", default=[], metavar="FILE.json|RUN", help="exported patterns, or runs, that take part"
     )
+    parser.add_argument("--no-learn", action="store_true", help="compare what there is, and learn no patterns")
+    parser.add_argument(
+        "--known",
+        nargs="*",
+        metavar="NAME",
+        help="hand-made designs that take part (default: all)",
+    )
+    parser.add_argument("--no-ceilings", action="store_true", help="leave out all LEDs one by one")
     parser.add_argument("--draws", type=whole(1), default=20, help="random designs are the best of so many draws")
     parser.add_argument("--objects", type=whole(1), default=8, help="held-out objects that are judged, at most")
     add_threads(parser)
@@ -117,15 +125,22 @@ def _add_design(kinds: Any) -> None:
 
 
 def _design(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench.design import comparison
+    from ptychoui.bench.design import comparison, summary
+    from ptychoui.bench.design.entrants import Effort, Entrants
+    from ptychoui.bench.design.given import patterns_in
     from ptychoui.commands.training import experiment_for_data
     from ptychoui.errors import PtychouiError
-    from ptychoui.export.json_file import load_patterns
     from ptychoui.settings import for_microscopes, load_experiment
+    from ptychoui.tasks.fpm.titles import TITLES
 
     _check_plot(arguments)
     use_threads(arguments)
-    given = [load_patterns(path) for path in arguments.patterns]
+    entrants = Entrants(
+        learn=not arguments.no_learn,
+        known=tuple(TITLES) if arguments.known is None else tuple(arguments.known),
+        given=tuple(patterns_in(path) for path in arguments.patterns),
+        ceilings=not arguments.no_ceilings,
+    )
     if arguments.experiment is not None:
         experiment = for_microscopes(with_options(load_experiment(arguments.experiment), arguments))
     elif arguments.data is not None:
@@ -133,13 +148,13 @@ def _design(arguments: argparse.Namespace) -> int:
     else:
         raise PtychouiError("which experiment?", "give an experiment file, or data with --data")
     output = Path(arguments.output) if arguments.output else None
-    effort = comparison.Effort(draws=arguments.draws, judged=arguments.objects)
-    result = comparison.run(experiment, arguments.frames, range(arguments.seeds), effort, say, output, given)
+    effort = Effort(draws=arguments.draws, judged=arguments.objects)
+    result = comparison.run(experiment, arguments.frames, range(arguments.seeds), effort, say, output, entrants)
     if arguments.plot:
         from ptychoui.bench.design.plot import plot
 
         plot(result, Path(arguments.plot))
-    return show(arguments, result, comparison.table)
+    return show(arguments, result, summary.table)
 
 
 def _add_levels(kinds: Any) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.errors import SettingsError
+from ptychoui.errors import DataError, SettingsError
 from ptychoui.settings import Geometry
+from ptychoui.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +71,33 @@ class PatternSet:
     def lit(self) -> NDArray[np.int64]:
         """(row,) number of LEDs above zero in each pattern."""
         return np.asarray(np.count_nonzero(self.levels > 0, axis=1), dtype=np.int64)
+
+
+def levels_on(patterns: PatternSet, led_numbers: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
+    """Levels (rows, LED) of patterns on other LEDs, (LED,) by their firmware numbers; those they do not know are dark.
+
+    Raises
+    ------
+    DataError
+        If the patterns are more or fewer than ``rows``, or light an LED that is not there.
+    """
+    if len(patterns.levels) != rows:
+        raise DataError(
+            f"{patterns.name} has {counted(len(patterns.levels), 'pattern')}, the comparison is of "
+            f"{counted(rows, 'frame')}",
+            f"compare with --frames {len(patterns.levels)}",
+        )
+    places = {int(number): place for place, number in enumerate(led_numbers)}
+    lit = patterns.led_numbers[(patterns.levels > 0).any(0)]
+    strange = [int(number) for number in lit if int(number) not in places]
+    if strange:
+        raise DataError(
+            f"{patterns.name} lights LED {strange[0]}, which is not among the {len(places)} LEDs that are used here "
+            f"({len(strange)} of {len(lit)} are not)",
+            "give patterns for the same array, or raise array.max_illumination_na",
+        )
+    levels = np.zeros((rows, len(places)))
+    for led, number in enumerate(patterns.led_numbers):
+        if int(number) in places:
+            levels[:, places[int(number)]] = patterns.levels[:, led]
+    return levels

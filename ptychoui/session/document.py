@@ -15,6 +15,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError, SettingsError
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.session import recovery
+from ptychoui.session.design_work import DesignWork
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.followed_run import RunNews
 from ptychoui.session.history import RunHistory
@@ -67,6 +68,7 @@ class Document(Undoable):
         self.orientation = OrientationHistory()
         self.profile = ProfileHistory()
         self.race = RaceHistory()
+        self.designs = DesignWork()
         self.frc = FrcHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
@@ -214,6 +216,11 @@ class Document(Undoable):
                 "steps": step,
             },
         )
+
+    @property
+    def shows_run(self) -> bool:
+        """Whether the patterns that are shown are those of a run, and not changed since."""
+        return self._state.levels is not None and self._state.levels is self._run_levels
 
     # Editing ---------------------------------------------------------------------------------------------
 

@@ -94,11 +94,12 @@ def compared(
     """Errors of the same examples, (E,) each, of something known and of what was learned."""
     from scipy.stats import t
 
-    difference, scale = errors - learned, float(errors.mean())
-    gain, count = float(difference.mean()) / scale, len(errors)
-    half = float("nan")
-    if count > 1:
-        half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)) / scale
+    count, half = len(errors), float("nan")
+    with np.errstate(invalid="ignore"):  # of what diverged the error is infinite, and the gain no number
+        difference, scale = errors - learned, float(errors.mean())
+        gain = float(difference.mean()) / scale
+        if count > 1:
+            half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count)) / scale
     return Comparison(
         name=name,
         title=title,
@@ -149,7 +150,7 @@ def verdict(
     known = min(names, key=lambda name: float(np.mean([row.error for row in comparisons if row.name == name])))
     rows = [row for row in comparisons if row.name == known]
     title, over = rows[0].title, f"over {counted(examples, terms.example)}"
-    evidence = "; ".join(f"{_by_how_much(row)} by {row.judge}" for row in rows) + f"; {over}"
+    evidence = "; ".join(f"{by_how_much(row)} by {row.judge}" for row in rows) + f"; {over}"
     better = all(row.low > -TOLERATED for row in rows) and any(row.low > 0 for row in rows)
     recommended = LEARNED if better else known
     if not min(*(row.learned for row in rows), *(row.error for row in rows)) < worthless:
@@ -166,8 +167,8 @@ def verdict(
     return Verdict(sentence=sentence, recommended=recommended, examples=examples, comparisons=tuple(comparisons))
 
 
-def _by_how_much(row: Comparison) -> str:
-    """Such as "14 % smaller error (95 % interval 9 to 19 %)"."""
+def by_how_much(row: Comparison) -> str:
+    """The gain in words, such as "14 % smaller error (95 % interval 9 to 19 %)"."""
     size = f"{abs(row.gain):.0%} {'smaller' if row.gain >= 0 else 'larger'} error".replace("%", " %")
     if not np.isfinite(row.low):
         return size

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ptychoui.bench.design.comparison import ALL_EQUAL, ALL_WHOLE
+from ptychoui.bench.design.entrants import ALL_EQUAL, ALL_WHOLE
 from ptychoui.bench.engine.plot import save_figure
-from ptychoui.tasks.fpm.judges import NETWORK, SOLVER
+from ptychoui.tasks.fpm.titles import NETWORK, SOLVER
 from ptychoui.training.verdict import LEARNED
 
 COLOURS = {

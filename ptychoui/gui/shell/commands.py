@@ -192,6 +192,15 @@ _ROWS = (
         tip="Run back-propagation, checkpoints and the reversible strategy side by side: same numbers, other memory",
     ),
     Command(
+        key="designs",
+        text="Compare &designs…",
+        method="compare_designs",
+        icon="compare",
+        short="Compare designs",
+        shortcut="Ctrl+Shift+G",
+        tip="Hold learned, painted and hand-made patterns against each other, at equal light, by two judges",
+    ),
+    Command(
         key="save_result",
         text="Save recons&truction…",
         method="save_result",
@@ -343,6 +352,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "",
         "frc",
         "",
+        "designs",
         "strategies",
     ),
     "&View": (

@@ -16,6 +16,8 @@ from ptychoui.gui.shell.controller_opening import Opening
 from ptychoui.gui.shell.job_kinds import JOB_KINDS, Task
 from ptychoui.gui.shell.kept_work import KeptWork
 from ptychoui.session import (
+    design_comparison,
+    design_robustness,
     field_run,
     opening,
     profile_run,
@@ -26,6 +28,9 @@ from ptychoui.session import (
     stack_run,
     strategy_race,
 )
+from ptychoui.session.comparison_told import ComparisonHistory
+from ptychoui.session.design_comparison import DesignPlan, Keep
+from ptychoui.session.design_robustness import CardHistory, CardPlan
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.followed_run import RunNews
 from ptychoui.session.profile_run import ProfileHistory, ProfilePlan
@@ -35,6 +40,7 @@ from ptychoui.session.stack_frc import FrcHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.strategy_race import RaceHistory, RacePlan
 from ptychoui.session.worker import MakeEvents, RunState
+from ptychoui.settings import FpmExperiment
 from ptychoui.training.events import TERMINAL, Failed, Picture, Stopped
 from ptychoui.words import counted
 
@@ -194,6 +200,38 @@ class Controller(Opening):
         document.race = RaceHistory()
         self._start(strategy_race.race_run(document.to_train(), plan), "strategies", document.race)
         return True
+
+    def compare_designs(self, plan: DesignPlan, keep: Keep | None = None) -> bool:
+        """Hold designs against each other, for one number of frames or for several; False if that cannot be."""
+        experiment = self._microscope_to_learn_with()
+        if experiment is None:
+            return False
+        history, sweep = ComparisonHistory(), len(plan.frames) > 1
+        work = design_comparison.comparison_run(experiment, plan, keep)
+        if sweep:
+            self.document.designs.sweep = history
+        else:
+            self.document.designs.comparison = history
+        self._start(work, "frames" if sweep else "designs", history)
+        return True
+
+    def try_design(self, plan: CardPlan) -> bool:
+        """Try a design on a microscope that is not as stated; False if that cannot be."""
+        if self._microscope_to_learn_with() is None:
+            return False
+        self.document.designs.card = CardHistory()
+        self._start(design_robustness.card_run(plan), "robustness", self.document.designs.card)
+        return True
+
+    def _microscope_to_learn_with(self) -> FpmExperiment | None:
+        """The experiment whose designs can be compared; None after saying why there is none."""
+        if self._refuse_while_running():
+            return None
+        experiment = self.document.to_train()
+        if not isinstance(experiment, FpmExperiment) or not self.document.trainable:
+            self.say("warning", "There are no designs to compare yet", "open data or an experiment of a microscope")
+            return None
+        return experiment
 
     @property
     def _device(self) -> str:

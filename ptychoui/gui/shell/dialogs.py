@@ -117,6 +117,12 @@ class CloseComparisonQuestion(CloseReconstructionQuestion):
     doing = "Strategies are still being compared."
 
 
+class CloseDesignsQuestion(CloseReconstructionQuestion):
+    """Asked when the window is closed while designs are compared."""
+
+    doing = "Designs are still being compared."
+
+
 class ResultQuestion:
     """Asked when a reconstruction would be lost that is in no file yet."""
 

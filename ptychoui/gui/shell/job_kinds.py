@@ -5,9 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ptychoui.session import stack_run, strategy_race
+from ptychoui.session import design_comparison, stack_run, strategy_race
 
-Task = Literal["training", "reconstruction", "calibration", "orientation", "profile", "frc", "field", "strategies"]
+Task = Literal[
+    "training",
+    "reconstruction",
+    "calibration",
+    "orientation",
+    "profile",
+    "frc",
+    "field",
+    "strategies",
+    "designs",
+    "frames",
+    "robustness",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +36,8 @@ class JobKind:
         Whether the panel of reconstructions has words of its own for how far it is; else it only says that it works.
     apart
         Whether it works on no stack: nothing but its dialog shows it.
+    said
+        What the status bar says while work goes on that is shown apart.
     remedy
         What is advised when memory runs out: a sentence.
     closing
@@ -34,8 +48,20 @@ class JobKind:
     in_dialog: bool = False
     own_status: bool = False
     apart: bool = False
+    said: str = ""
     remedy: str = stack_run.REMEDY
     closing: str = "CloseReconstructionQuestion"
+
+
+def _of_designs(said: str) -> JobKind:
+    return JobKind(
+        in_dialog=True,
+        own_status=True,
+        apart=True,
+        said=said,
+        remedy=design_comparison.REMEDY,
+        closing="CloseDesignsQuestion",
+    )
 
 
 JOB_KINDS: dict[Task, JobKind] = {
@@ -47,7 +73,15 @@ JOB_KINDS: dict[Task, JobKind] = {
     "frc": JobKind(page="Resolution"),
     "field": JobKind(own_status=True, closing="CloseFieldQuestion"),
     "strategies": JobKind(
-        in_dialog=True, own_status=True, apart=True, remedy=strategy_race.REMEDY, closing="CloseComparisonQuestion"
+        in_dialog=True,
+        own_status=True,
+        apart=True,
+        said="Comparing strategies",
+        remedy=strategy_race.REMEDY,
+        closing="CloseComparisonQuestion",
     ),
+    "designs": _of_designs("Comparing designs"),
+    "frames": _of_designs("Comparing numbers of frames"),
+    "robustness": _of_designs("Trying how a design holds"),
 }
-"""Every kind by its name; all but training and the comparison of strategies work on a stack."""
+"""Every kind by its name; all but training and what is shown apart work on a stack."""

@@ -71,6 +71,7 @@ class Panels:
         self.stack_run = ReconstructPanel(actions)
         self.progress = ProgressPanel()
         self.runs = RunsPanel()
+        self.progress.offer_comparison(actions["designs"])
         self.messages = MessageList()
         self.docks = {
             "leds": self._dock("leds", "LED array", self.leds),
@@ -201,7 +202,7 @@ class Panels:
         self.stack_run.set_editable(not state.active)
         self.leds.set_editable(not state.active)
         self.geometry.set_editable(not state.active)
-        said = "Comparing strategies" if apart and state.active else ""
+        said = JOB_KINDS[task].said if state.active else ""
         self.state.setText(said or (self.run if training else self.stack_run).state.text())
         # A run that is quick to begin is never seen starting.
         began, self._was_active = state.active and not self._was_active, state.active

@@ -120,6 +120,6 @@ class WayDesk(QObject):
 
     def _state_changed(self, state: RunState) -> None:
         controller = self._controller
-        if str(controller.task) == "designs" and state is RunState.FINISHED:
+        if controller.task == "designs" and state is RunState.FINISHED:
             self._compared = True
         self.look()

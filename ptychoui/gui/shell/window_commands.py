@@ -287,6 +287,12 @@ class WindowCommands(QMainWindow):
 
         ProfileGuide.start(self.controller, self)
 
+    def compare_designs(self) -> None:
+        """Patterns side by side on the open experiment."""
+        from ptychoui.gui.compare.compare_dialog import CompareDialog
+
+        CompareDialog.open_for(self.controller, self)
+
     def compare_strategies(self) -> None:
         """Gradient strategies side by side on the open experiment."""
         from ptychoui.gui.training.strategy_dialog import StrategyDialog

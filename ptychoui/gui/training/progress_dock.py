@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PyQt6.QtGui import QAction, QColor, QPalette
+from PyQt6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.training.kinds import FPM_WORDS, KindWords
@@ -40,6 +49,10 @@ class ProgressPanel(QWidget):
         self.log.setChecked(True)
         self.log.setToolTip("Logarithmic loss axis")
         self.log.toggled.connect(self.loss.set_log)
+        self.compare = QToolButton()
+        self.compare.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.compare.setAutoRaise(True)
+        self.compare.hide()
         self.certificate = QLabel()
         self.certificate.setWordWrap(True)
         self.certificate.setToolTip(
@@ -63,7 +76,11 @@ class ProgressPanel(QWidget):
         layout.addWidget(self.further)
         layout.addWidget(self.verdict)
         layout.addWidget(self.loss, 1)
-        layout.addWidget(self.log)
+        below = QHBoxLayout()
+        below.addWidget(self.log)
+        below.addStretch(1)
+        below.addWidget(self.compare)
+        layout.addLayout(below)
         facts = QWidget()
         column = QVBoxLayout(facts)
         column.setContentsMargins(0, 0, 0, 0)
@@ -78,6 +95,15 @@ class ProgressPanel(QWidget):
         """Take the words of a kind of experiment."""
         self._words = words
         self.score.setToolTip(words.score)
+        self._offer()
+
+    def offer_comparison(self, action: QAction) -> None:
+        """Offer a command beside what is said of the patterns."""
+        self.compare.setDefaultAction(action)
+        self._offer()
+
+    def _offer(self) -> None:
+        self.compare.setVisible(self.compare.defaultAction() is not None and self._words is FPM_WORDS)
 
     def show_history(self, history: RunHistory) -> None:
         """Show a run."""

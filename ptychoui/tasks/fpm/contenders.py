@@ -11,25 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptychoui.design import starts
-from ptychoui.design.patterns import PatternSet
-from ptychoui.errors import DataError
+from ptychoui.design.patterns import PatternSet, levels_on
 from ptychoui.settings import Design
+from ptychoui.tasks.fpm import titles
 from ptychoui.tasks.fpm.shown import shown_design
 from ptychoui.training.verdict import LEARNED
-from ptychoui.words import counted
 
 if TYPE_CHECKING:
     from ptychoui.tasks.fpm.parameters import DesignParameters
     from ptychoui.tasks.fpm.task import FpmTask
 
-TITLES = {
-    "half_circles": "half circles",
-    "hybrid": "half circles with a partition of the dark field",
-    "random_partition": "a random partition",
-    "singles": "single LEDs",
-    "dense_random": "dense random patterns",
-}
-"""Hand-made designs as people call them."""
+TITLES = titles.TITLES
 
 
 def start_title(design: Design) -> str:
@@ -115,25 +107,7 @@ def given_design(task: FpmTask, patterns: PatternSet, name: str) -> Contender:
     DataError
         If they light an LED that the task does not have, or are more or fewer than its rows.
     """
-    if len(patterns.levels) != task.experiment.design.rows:
-        raise DataError(
-            f"{patterns.name} has {counted(len(patterns.levels), 'pattern')}, the comparison is of "
-            f"{counted(task.experiment.design.rows, 'frame')}",
-            f"compare with --frames {len(patterns.levels)}",
-        )
-    places = {int(number): place for place, number in enumerate(task.leds.numbers)}
-    lit = patterns.led_numbers[(patterns.levels > 0).any(0)]
-    strange = [int(number) for number in lit if int(number) not in places]
-    if strange:
-        raise DataError(
-            f"{patterns.name} lights LED {strange[0]}, which is not among the {len(places)} LEDs that are used here "
-            f"({len(strange)} of {len(lit)} are not)",
-            "give patterns for the same array, or raise array.max_illumination_na",
-        )
-    levels = np.zeros((len(patterns.levels), len(places)))
-    for led, number in enumerate(patterns.led_numbers):
-        if int(number) in places:
-            levels[:, places[int(number)]] = patterns.levels[:, led]
+    levels = levels_on(patterns, task.leds.numbers, task.experiment.design.rows)
     return contender(task, levels, name, shares=patterns.exposures, called=patterns.name)
 
 

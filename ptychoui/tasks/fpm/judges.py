@@ -16,6 +16,7 @@ from torch import Tensor
 from ptychoui.errors import EngineError
 from ptychoui.optics.forward.data_term import DataTerm
 from ptychoui.optics.reconstruction.smooth_prior import reconstruct_smooth
+from ptychoui.tasks.fpm import titles
 from ptychoui.tasks.fpm.contenders import Contender
 from ptychoui.tasks.fpm.examples import Objects
 from ptychoui.tasks.fpm.parameters import DesignParameters, design_parameters, largest_step
@@ -23,7 +24,7 @@ from ptychoui.training.gradients import evaluate
 
 Errors = NDArray[np.float64]
 
-NETWORK, SOLVER = "its network", "an independent solver"
+NETWORK, SOLVER = titles.NETWORK, titles.SOLVER
 
 SEED = 1
 """Of the measurements' noise."""

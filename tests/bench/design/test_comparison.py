@@ -16,8 +16,9 @@ from training.small import experiment, experiment_on_disk, problem
 
 from ptychoui import cli
 from ptychoui.bench.design import comparison
-from ptychoui.bench.design.comparison import ALL_EQUAL, ALL_WHOLE, Effort, Run
+from ptychoui.bench.design.entrants import ALL_EQUAL, ALL_WHOLE, Effort, Run
 from ptychoui.bench.design.plot import plot
+from ptychoui.bench.design.summary import summarise, table
 from ptychoui.data.files import json_text
 from ptychoui.design import starts
 from ptychoui.errors import DataError, SettingsError
@@ -142,7 +143,7 @@ def test_gains_are_paired_by_seed_as_in_the_t_test(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     common = rng.random(seeds)
     learned, other = common + 0.01 * rng.random(seeds), common + 0.05 + 0.01 * rng.random(seeds)
-    result = comparison.summarise(made_up(learned, other))
+    result = summarise(made_up(learned, other))
     found, interval = row(result, "hybrid"), stats.ttest_rel(other, learned).confidence_interval(0.95)
     assert result["paired_by"] == "seed"
     assert found["gain"] == pytest.approx((other - learned).mean() / other.mean())
@@ -156,7 +157,7 @@ def test_gains_are_paired_by_seed_as_in_the_t_test(seeds: int) -> None:
 
 
 def test_one_seed_is_paired_by_held_out_objects() -> None:
-    result = comparison.summarise(made_up(np.array([0.4]), np.array([0.5])))
+    result = summarise(made_up(np.array([0.4]), np.array([0.5])))
     assert result["paired_by"] == "held-out object" and not result["spread_over_seeds"]
     found = row(result, "hybrid")
     assert (found["gain"], found["low"], found["high"]) == pytest.approx((0.2, 0.2, 0.2))
@@ -167,19 +168,19 @@ def test_the_number_of_frames_that_equals_all_leds_is_found() -> None:
     known = np.array([0.5, 0.5])
     four, six = made_up(np.array([0.3, 0.31]), known, 4), made_up(np.array([0.09, 0.11]), known, 6)
     eight = made_up(np.array([0.1, 0.1004]), known, 8)
-    assert comparison.summarise(four + six)["equal_to_full_stack_at"] is None
-    assert comparison.summarise(four + six + eight)["equal_to_full_stack_at"] == 8
+    assert summarise(four + six)["equal_to_full_stack_at"] is None
+    assert summarise(four + six + eight)["equal_to_full_stack_at"] == 8
 
 
 def test_resolution_is_where_the_correlation_falls_below_a_half() -> None:
     """From 0.75 at 0.2 to 0.25 at 0.4 per um: 0.3 per um."""
-    assert row(comparison.summarise(made_up(np.array([0.4]), np.array([0.5]))), "hybrid")["resolution_um"] == (
+    assert row(summarise(made_up(np.array([0.4]), np.array([0.5]))), "hybrid")["resolution_um"] == (
         pytest.approx(1 / 0.3)
     )
 
 
 def test_the_result_as_text_and_as_a_figure(watched: Watched, tmp_path: Path) -> None:
-    lines = comparison.table(watched.result).splitlines()
+    lines = table(watched.result).splitlines()
     found = row(watched.result, "hybrid", frames=watched.experiment.design.rows)
     (line,) = [text for text in lines if text.startswith("half circles with")]
     assert f"{found['error']:.3f}" in line and f"{100 * found['gain']:+.0f} %" in line
@@ -309,9 +310,9 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Comparisons that take no time; the frames and seeds they were asked for."""
     asked: list[tuple[int, int]] = []
 
-    def one_run(_experiment: Any, _dataset: Any, frames: int, seed: int, *_values: Any) -> Run:
+    def one_run(_experiment: Any, _dataset: Any, frames: int, seed: int, *_values: Any) -> Iterator[Run]:
         asked.append((frames, seed))
-        return made_up(np.array([0.4]), np.array([0.5]), frames)[0]
+        yield made_up(np.array([0.4]), np.array([0.5]), frames)[0]
 
     monkeypatch.setattr(comparison, "one_run", one_run)
     return asked
