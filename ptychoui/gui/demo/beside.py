@@ -1,0 +1,32 @@
+"""The demonstration beside the ordinary window, which stays as it is."""
+
+from __future__ import annotations
+
+from ptychoui.gui.demo.window import DemoWindow
+from ptychoui.gui.look.theme import LIGHT, colours
+from ptychoui.gui.shell.window_commands import WindowCommands
+from ptychoui.session.demo.recording import Recording, load_recording
+
+
+def play_beside(window: WindowCommands) -> None:
+    """Play it in a screen of its own; there is one at most.
+
+    The recording is read in the background. Where the run is wanted, the window opens its folder and asks, as always,
+    what becomes of unsaved work.
+    """
+    for found in window.findChildren(DemoWindow):
+        found.raise_()
+        found.activateWindow()
+        return
+
+    def play(recording: Recording) -> None:
+        if window.findChildren(DemoWindow):
+            return
+        scale = window.preferences.font_scale
+        demo = DemoWindow(recording, light=colours() is LIGHT, text_scale=scale, parent=window)
+        demo.run_wanted.connect(window.open_path)
+        demo.left.connect(demo.deleteLater)
+        demo.showFullScreen()
+        demo.begin()
+
+    window.controller.desk.submit("demo", load_recording, play, "Opening the demonstration…")
