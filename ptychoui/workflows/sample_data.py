@@ -22,7 +22,7 @@ from ptychoui.settings import Geometry, Measurement, Pose
 OBJECT_PIXEL_UM = 0.6
 OBJECT_PX = 160
 OBJECTS_PER_SOURCE = 2
-CELLS_PX, SLIDES = 208, 16
+CELLS_PX, SLIDES = 208, 24
 """Of the drawn cells: larger than what is learned on, so that they do not repeat, and one object on each slide."""
 STACK_PX = 96
 SLIDE = "ihc"

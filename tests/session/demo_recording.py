@@ -16,7 +16,7 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Preparing, Started, StepDone, Validated
 
 LEDS, ROWS, SIDE, STEPS = 9, 6, 16, 12
-DEPTHS = (5, *range(20, 401, 20))
+DEPTHS = (20, *range(40, 401, 40))
 
 
 def recording(**facts: Any) -> Recording:
@@ -36,7 +36,24 @@ def recording(**facts: Any) -> Recording:
             {"name": "half_circles", "title": "half circles", "error": 0.4, "own_error": 0.4, "slides": 4, "frames": 6},
             {"name": "learned", "title": "learned patterns", "error": 0.25, "own_error": 0.2, "slides": 4, "frames": 6},
         ],
-        "verdict": {"sentence": "learned from dense random patterns: better than half circles", "recommended": "x"},
+        "verdict": {
+            "sentence": "learned from dense random patterns: better than half circles",
+            "recommended": "learned",
+            "examples": 4,
+            "comparisons": [
+                {
+                    "name": "hybrid",
+                    "title": "half circles with a partition of the dark field",
+                    "judge": judge,
+                    "error": 0.4,
+                    "learned": 0.25,
+                    "gain": 0.375,
+                    "low": 0.2,
+                    "high": 0.5,
+                }
+                for judge in ("its network", "an independent solver")
+            ],
+        },
         "bits": 4096,
         "bits_different": 0,
         **facts,
@@ -107,17 +124,20 @@ def done(step: int) -> StepDone:
 
 def events(steps: int = 5) -> list[Any]:
     """A run as the worker tells it, without its end."""
-    told: list[Any] = [
-        Preparing(step=0, text="loading the engine"),
-        Preparing(step=0, text="simulating what the microscope sees"),
-        MemoryByDepth(step=0, depths=DEPTHS, predicted=tuple(2_000_000 * depth for depth in DEPTHS), free=8 * 10**9),
-        started(steps),
-        LiveSnapshot(step=0, picture=snapshot(0)),
-        Validated(step=0, loss=1.0, scores={"complex_error": 1.25}),
-    ]
+    return list(told_by_a_run(steps))
+
+
+def told_by_a_run(steps: int) -> Iterator[Any]:
+    yield Preparing(step=0, text="loading the engine")
+    yield Preparing(step=0, text="simulating what the microscope sees")
+    predicted = tuple(2_000_000 * depth for depth in DEPTHS)
+    yield MemoryByDepth(step=0, depths=DEPTHS, predicted=predicted, free=8 * 10**9)
+    yield started(steps)
+    yield LiveSnapshot(step=0, picture=snapshot(0))
+    yield Validated(step=0, loss=1.0, scores={"complex_error": 1.25})
     for step in range(1, steps + 1):
-        told += [done(step), LiveSnapshot(step=step, picture=snapshot(step))]
-    return told
+        yield done(step)
+        yield LiveSnapshot(step=step, picture=snapshot(step))
 
 
 def run_of(
@@ -129,7 +149,7 @@ def run_of(
         def told(control: RunControl, _wanted: Callable[[], bool]) -> Iterator[Any]:
             from ptychoui.errors import RunError
 
-            for event in events(steps):
+            for event in told_by_a_run(steps):
                 wait(control)
                 yield event
             if fails:

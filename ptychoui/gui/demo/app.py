@@ -13,6 +13,7 @@ from ptychoui.gui.demo.auto import AutoPlay
 from ptychoui.gui.demo.window import DemoWindow
 from ptychoui.gui.look import theme
 from ptychoui.gui.shell import app as shell
+from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.session.demo.recording import load_recording
 from ptychoui.session.preferences import load_preferences
 
@@ -49,26 +50,24 @@ def main(
     app.setQuitOnLastWindowClosed(False)
     window = DemoWindow(recording, light=light, text_scale=preferences.font_scale)
     play = AutoPlay(window, leave=auto, pictures=pictures)
-    wanted: list[str] = []
+    opened: list[object] = []
     stuck: list[bool] = []
 
     def left() -> None:
-        if wanted:
-            _open_window(wanted[0])
-        else:
+        if not opened:
             app.quit()
 
     def give_up() -> None:
         if window.worker.state.active:
             stuck.append(True)
-            left()
+            window.give_up()
 
-    window.run_wanted.connect(wanted.append)
+    window.wanted.connect(lambda folder: opened.append(_open_window(folder)))
     window.left.connect(left)
     window.hidden.connect(lambda: QTimer.singleShot(LEAVING_MS, give_up))
     interrupt = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))
     if size is None:
-        window.showFullScreen()
+        window.fill_screen()
     else:
         window.resize(*size)
         window.show()
@@ -83,11 +82,9 @@ def main(
     return play
 
 
-def _open_window(folder: str) -> None:
-    """Show a run in the ordinary window, which then is the program."""
+def _open_window(folder: str) -> MainWindow:
+    """Show a run, or ask for data, in the ordinary window, which then is the program."""
     from PyQt6.QtWidgets import QApplication
-
-    from ptychoui.gui.shell.main_window import MainWindow
 
     preferences = load_preferences()
     app = QApplication.instance()
@@ -98,5 +95,6 @@ def _open_window(folder: str) -> None:
     window.apply_theme()
     window.show()
     window.controller.bridge.start(None)
-    QTimer.singleShot(0, lambda: window.open_path(folder))
+    QTimer.singleShot(0, (lambda: window.open_path(folder)) if folder else window.choose_file)
     app.aboutToQuit.connect(lambda: window.controller.shut_down(1.0))
+    return window

@@ -44,6 +44,7 @@ class AutoPlay(QObject):
                 raise DataError(f"cannot make the folder {pictures}: {error.strerror}", "choose another") from None
         self.first_picture_s: float | None = None
         self.first_live_step_s: float | None = None
+        self.paintings_ms: list[float] = []
         self.written: list[Path] = []
         self.gaps_ms: list[float] = []
         self._last_tick: float | None = None

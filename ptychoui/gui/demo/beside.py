@@ -7,6 +7,8 @@ from ptychoui.gui.look.theme import LIGHT, colours
 from ptychoui.gui.shell.window_commands import WindowCommands
 from ptychoui.session.demo.recording import Recording, load_recording
 
+new_window = DemoWindow
+
 
 def play_beside(window: WindowCommands) -> None:
     """Play it in a screen of its own; there is one at most.
@@ -23,10 +25,10 @@ def play_beside(window: WindowCommands) -> None:
         if window.findChildren(DemoWindow):
             return
         scale = window.preferences.font_scale
-        demo = DemoWindow(recording, light=colours() is LIGHT, text_scale=scale, parent=window)
-        demo.run_wanted.connect(window.open_path)
+        demo = new_window(recording, light=colours() is LIGHT, text_scale=scale, parent=window)
+        demo.wanted.connect(lambda folder: window.open_path(folder) if folder else window.choose_file())
         demo.left.connect(demo.deleteLater)
-        demo.showFullScreen()
+        demo.fill_screen()
         demo.begin()
 
     window.controller.desk.submit("demo", load_recording, play, "Opening the demonstration…")

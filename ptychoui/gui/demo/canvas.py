@@ -173,21 +173,44 @@ class Canvas:
     ) -> None:
         """Draw an array of LEDs at places (LED, 2) with levels (LED,) from 0 to 1; a circle shows the bright field."""
         side = min(box.width(), box.height())
+        device = self.painter.device()
+        ratio = 1.0 if device is None else device.devicePixelRatioF()
+        pixels = max(1, round(side * ratio))
+        shown = np.asarray(levels, np.float32)
+        key = ("leds", id(na), shown.tobytes(), objective_na, marked, self.colours, pixels)
+        found = self.kept.pixmaps.get(key)
+        if found:
+            pixmap = found[1]
+        else:
+            pixmap = self.kept.remember(key, na, self._led_pixmap(na, shown, objective_na, marked, pixels))
+        place = QRectF(0, 0, side, side)
+        place.moveCenter(box.center())
+        self.painter.drawPixmap(place, pixmap, QRectF(pixmap.rect()))
+
+    def _led_pixmap(
+        self, na: NDArray[np.floating], levels: NDArray[np.float32], objective_na: float, marked: int, pixels: int
+    ) -> QPixmap:
+        """The LEDs on a transparent ground; dozens of circles take longer to draw than to copy."""
+        pixmap = QPixmap(pixels, pixels)
+        pixmap.fill(QColor(0, 0, 0, 0))
+        painter = QPainter(pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         reach = float(np.abs(na).max(initial=1e-9)) * 1.1
-        scale, middle = side / 2 / reach, box.center()
+        scale, middle = pixels / 2 / reach, QPointF(pixels / 2, pixels / 2)
         spot = _spot(na) * scale
         table = ramp(self.colours.levels)
-        painter = self.painter
-        outline = QPen(QColor(self.colours.line), max(0.5, 0.05 * self.unit))
+        outline = QPen(QColor(self.colours.line), max(0.5, pixels / 900))
         for place, ((x, y), level) in enumerate(zip(na, levels, strict=True)):
             red, green, blue = (int(v) for v in table[int(min(max(float(level), 0.0), 1.0) * 255)])
-            painter.setPen(QPen(QColor(self.colours.text), 0.3 * self.unit) if place == marked else outline)
+            painter.setPen(QPen(QColor(self.colours.text), pixels / 150) if place == marked else outline)
             painter.setBrush(QColor(red, green, blue))
             painter.drawEllipse(QPointF(middle.x() + x * scale, middle.y() - y * scale), spot, spot)
         if objective_na:
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(self.colours.accent), 0.25 * self.unit))
+            painter.setPen(QPen(QColor(self.colours.accent), max(1.5, pixels / 180)))
             painter.drawEllipse(middle, objective_na * scale, objective_na * scale)
+        painter.end()
+        return pixmap
 
 
 def font_of(font: QFont, height: float, bold: bool, device: QPaintDevice | None) -> QFont:

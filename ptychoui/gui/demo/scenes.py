@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF
 
-from ptychoui.gui.demo.canvas import CENTRE, LEFT, Canvas
+from ptychoui.gui.demo.canvas import CENTRE, Canvas
 from ptychoui.session.demo.show import Show
 from ptychoui.session.demo.story import Story
 from ptychoui.session.demo.telling import SWEEP, led_lit, times
@@ -59,12 +59,13 @@ def array_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     if over:
         levels[:] = 1.0
     na = float(np.hypot(*recording.led_na[lit]))
-    place = labelled(canvas, left, f"LED {lit + 1} of {count}, illumination NA {na:.2f}")
+    label = f"All {count} LEDs, one frame each" if over else f"LED {lit + 1} of {count}, illumination NA {na:.2f}"
+    place = labelled(canvas, left, label)
     canvas.leds(place, recording.led_na, levels, recording.objective_na, -1 if over else lit)
     dark = na > recording.objective_na
     peak = float(recording.frame_peaks[lit])
     brightest = float(recording.frame_peaks.max())
-    kind = f"Dark field, shown {brightest / peak:.0f} times brighter" if dark else "Bright field"
+    kind = f"dark field, shown {brightest / peak:.0f}x brighter" if dark else "bright field"
     place = labelled(canvas, middle, f"Camera frame: {kind}")
     place = canvas.picture(place, recording.frames[lit], (0.0, 255.0), "gray")
     canvas.scale_bar(place, recording.frames.shape[2], float(recording.facts["frame_pixel_um"]))
@@ -79,7 +80,7 @@ def coded_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     """All single frames in small beside the six coded patterns with their frames."""
     recording, u = show.recording, canvas.unit
     many, long, few, short = times(show)
-    left, right = columns(box, (0.42, 0.58), 5 * u)
+    left, right = columns(box, (0.33, 0.67), 4 * u)
     head = 7 * u
     shown = min(many, int(1 + many * min(1.0, story.share / 0.4)))
     canvas.text(QRectF(left.x(), left.y(), left.width(), head), f"{shown} frames, {shown / many * long:.1f} s", 5.2)
@@ -97,22 +98,20 @@ def coded_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     lit = min(few, int(1 + few * min(1.0, (story.share - 0.25) / 0.35)))
     words = QRectF(right.x(), right.y(), right.width(), head)
     canvas.text(words, f"{lit} coded frames, {lit / few * short:.1f} s", 5.2, canvas.colours.accent, bold=True)
-    rows = [right.adjusted(0, head + u, 0, 0)]
-    half = rows[0].height() / 2
+    rest = right.adjusted(0, head + u, 0, 0)
+    half = rest.height() / 2
     for line in range(2):
-        band = QRectF(right.x(), rows[0].y() + line * half, right.width(), half - u)
+        band = QRectF(right.x(), rest.y() + line * half, right.width(), half - u)
         for column, part in enumerate(columns(band, (1,) * ((few + 1) // 2), 2.5 * u)):
             row = line * ((few + 1) // 2) + column
             if row >= lit:
                 continue
-            side = min(part.width(), (part.height() - u) / 1.0, part.width())
-            pair = QRectF(part.x(), part.y(), part.width(), part.height())
-            one, other = columns(pair, (1, 1), 0.8 * u)
-            side = min(one.width(), pair.height())
-            for spot, draw in ((one, True), (other, False)):
+            one, other = columns(part, (1, 1), 0.8 * u)
+            side = min(one.width(), part.height())
+            for spot in (one, other):
                 square = QRectF(0, 0, side, side)
                 square.moveCenter(spot.center())
-                if draw:
+                if spot is one:
                     canvas.leds(square, recording.led_na, recording.coded_levels[row], recording.objective_na)
                 else:
                     canvas.picture(square, recording.coded_frames[row], (0.0, 255.0), "gray")
@@ -171,12 +170,3 @@ def _smoothed(values: NDArray[np.float64], reach: int = 4) -> NDArray[np.float64
     """Mean over neighbours, fewer at the ends; the same shape."""
     padded = np.pad(values, reach, mode="edge")
     return np.convolve(padded, np.full(2 * reach + 1, 1 / (2 * reach + 1)), mode="valid")
-
-
-def still(_canvas: Canvas, _box: Box, _show: Show, _story: Story) -> None:
-    """Nothing."""
-
-
-def words_in(canvas: Canvas, box: Box, text: str, size: float) -> None:
-    """A paragraph at the left of a box."""
-    canvas.text(box, text, size, align=LEFT)

@@ -9,7 +9,7 @@ from PyQt6.QtCore import QPointF, QRectF
 
 from ptychoui.engine.sizes import size_text
 from ptychoui.gui.demo.canvas import CENTRE, LEFT, Canvas
-from ptychoui.gui.demo.scenes import LABEL, PHASE, Box, columns, labelled
+from ptychoui.gui.demo.scenes import PHASE, Box, columns, labelled
 from ptychoui.session.demo.show import Show
 from ptychoui.session.demo.story import Story
 from ptychoui.session.demo.telling import PUBLISHED, PUBLISHED_BYTES, unrolls_at
@@ -21,7 +21,7 @@ RULER = (1e6, 1e12)
 def memory_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     """Two bars on one scale, and a ruler from megabytes to what was published."""
     u, c = canvas.unit, canvas.colours
-    shown = show.memory_at(unrolls_at(story))
+    shown = show.memory_at(unrolls_at(show, story))
     top = QRectF(box.x(), box.y(), box.width(), 0.58 * box.height())
     high = top.height() / 2
     bars = (
@@ -47,7 +47,7 @@ def memory_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
 def ruler(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     """Sizes on a logarithmic line: ours, back-propagation, what is free here, what was published."""
     u, c = canvas.unit, canvas.colours
-    shown = show.memory_at(unrolls_at(story))
+    shown = show.memory_at(unrolls_at(show, story))
     line = box.y() + 0.45 * box.height()
 
     def at(size: float) -> float:
@@ -101,9 +101,8 @@ def undone_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     if walked >= len(pictures) and story.share > 0.7:
         band = QRectF(box.x(), box.y() + high + 3 * u, box.width(), high)
         spot = columns(band, (0.8, *(1,) * half), 2 * u)[-1]
-        canvas.text(
-            spot, "identical" if not recording.facts["bits_different"] else "not identical", 4.6, c.good, True, CENTRE
-        )
+        same = not recording.facts["bits_different"]
+        canvas.text(spot, "identical" if same else "not identical", 4.6, c.good if same else c.error, True, CENTRE)
 
 
 def end_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
@@ -111,6 +110,11 @@ def end_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     recording, u, c = show.recording, canvas.unit, canvas.colours
     rows = recording.facts["contenders"]
     best = min(range(len(rows)), key=lambda place: rows[place]["error"])
+    evidence = QRectF(box.x(), box.bottom() - 6.5 * u, box.width(), 6.5 * u)
+    slides = rows[0]["slides"]
+    how = f"Errors by an independent solver, mean of {slides} held-out slides, from the recorded run. "
+    canvas.text(evidence, how + show.recommendation[1], 2.4, c.muted)
+    box = box.adjusted(0, 0, 0, -7 * u)
     places = columns(box, (1,) * (len(rows) + 1), 3 * u)
     shown = min(len(rows), int(1 + story.at / 1.2))
     for number, row in enumerate(rows[:shown]):
@@ -126,4 +130,3 @@ def end_scene(canvas: Canvas, box: Box, show: Show, story: Story) -> None:
     place = labelled(canvas, spot.adjusted(0, 8 * u, 0, 0), "the cells as they were drawn", 2)
     place = canvas.picture(place, np.asarray(recording.true_phase), recording.limits, PHASE)
     canvas.scale_bar(place, recording.true_phase.shape[1], recording.pixel_um)
-    _ = LABEL

@@ -8,13 +8,16 @@ from PyQt6.QtCore import QPointF, QRectF, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QApplication, QWidget
 
-from ptychoui.gui.demo.canvas import CENTRE, LEFT, RIGHT, TOP, Canvas, Kept
+from ptychoui.gui.demo.canvas import CENTRE, LEFT, RIGHT, Canvas, Kept
 from ptychoui.gui.demo.scenes import Scene, array_scene, coded_scene, learning_scene
 from ptychoui.gui.demo.scenes_of_memory import end_scene, memory_scene, undone_scene
 from ptychoui.gui.look.theme import DARK, Colours
 from ptychoui.session.demo.show import Show
 from ptychoui.session.demo.story import LIVE, MEMORY, Story
-from ptychoui.session.demo.telling import HANDS, told
+from ptychoui.session.demo.telling import HANDS, told, unrolls_at
+
+MOVES = 10
+"""Pictures a second, at most, of what moves by itself."""
 
 SCENES: dict[str, Scene] = {
     "array": array_scene,
@@ -46,6 +49,7 @@ class Stage(QWidget):
         self.slider_box = QRectF()
         self.placed: Callable[[], None] = lambda: None
         self._kept = Kept()
+        self._seen: tuple[object, ...] = ()
 
     @property
     def unit(self) -> float:
@@ -57,6 +61,24 @@ class Stage(QWidget):
         self.colours = colours
         self.update()
 
+    def look(self) -> None:
+        """Paint again if there is something new to see."""
+        story, show = self.story, self.show_of
+        seen: tuple[object, ...] = (
+            story.place,
+            story.paused,
+            round(10 * self.hands),
+            show.status,
+            self.colours is DARK,
+            # What moves with the clock moves ten times a second; what the run or the slider moves, when they do.
+            round(MOVES * story.at) if story.chapter.key not in (LIVE, MEMORY) else 0,
+            unrolls_at(show, story) if story.chapter.key == MEMORY else 0,
+            seen_of(show, story) if story.chapter.key == LIVE else (),
+        )
+        if seen != self._seen:
+            self._seen = seen
+            self.update()
+
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw everything."""
         painter = QPainter(self)
@@ -64,8 +86,10 @@ class Stage(QWidget):
         canvas = Canvas(
             painter, (self.width(), self.height()), self.colours, QApplication.font(), self._kept, self.text_scale
         )
-        self._draw(canvas)
-        painter.end()
+        try:
+            self._draw(canvas)
+        finally:
+            painter.end()
         self.painted.emit()
 
     def _draw(self, canvas: Canvas) -> None:
@@ -96,7 +120,9 @@ class Stage(QWidget):
         if story.chapter.key == MEMORY:
             top = 0.58 * box.height()
             self.slider_box = QRectF(box.x() + 0.16 * wide, box.y() + top + u, 0.6 * wide, 5 * u)
-            canvas.text(QRectF(box.x(), self.slider_box.y(), 0.16 * wide, 5 * u), "Unrolls", 3.4, c.muted)
+            canvas.text(QRectF(box.x(), self.slider_box.y(), 0.16 * wide, 5 * u), "Unrolls", 4.2, bold=True)
+            beside = QRectF(self.slider_box.right() + 2 * u, self.slider_box.y() - 0.5 * u, 0.2 * wide, 6 * u)
+            canvas.text(beside, str(unrolls_at(self.show_of, story)), 5.2, bold=True)
         self.placed()
 
     def _badge(self, canvas: Canvas, box: QRectF) -> None:
@@ -129,4 +155,9 @@ class Stage(QWidget):
                 canvas.leds(spot, show.recording.led_na, one)
             right = QRectF(box.x(), box.y() + side + 0.2 * u, box.width(), box.height() - side)
         canvas.text(right, text, 2.5, tone, align=RIGHT)
-        _ = TOP
+
+
+def seen_of(show: Show, story: Story) -> tuple[object, ...]:
+    """What is seen of the learning chapter, in a form that can be compared."""
+    seen = show.learning(story.at)
+    return seen.live, seen.label, seen.step, seen.error, told(show, story)

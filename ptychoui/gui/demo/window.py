@@ -9,9 +9,10 @@ from typing import Any
 
 from PyQt6.QtCore import QEvent, QObject, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QResizeEvent
-from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ptychoui.gui.demo.canvas import font_of
+from ptychoui.gui.demo.slider import BigSlider
 from ptychoui.gui.demo.stage import Stage
 from ptychoui.gui.look.theme import DARK, LIGHT, blend, palette
 from ptychoui.session.demo.live import live_folder, live_run
@@ -26,7 +27,6 @@ PERIOD_MS = 33
 HANDS_SECONDS, FADING_SECONDS = 7.0, 2.0
 """How long the line of keys is shown, and how long it fades."""
 
-STEP_UNROLLS = 20
 BUTTON = 2.3
 """Text of the buttons, in hundredths of the height."""
 
@@ -40,8 +40,8 @@ class DemoWindow(QWidget):
         It was closed; its run may still be ending.
     left
         It was closed and its run has ended.
-    run_wanted
-        Somebody wants to see this run folder in the ordinary window.
+    wanted
+        Somebody wants to go on in the ordinary window: with this run folder, or with data of their own (empty).
     stepped
         The story was told on to a moment: after every tick.
 
@@ -55,7 +55,7 @@ class DemoWindow(QWidget):
 
     left = pyqtSignal()
     hidden = pyqtSignal()
-    run_wanted = pyqtSignal(str)
+    wanted = pyqtSignal(str)
     stepped = pyqtSignal()
 
     def __init__(
@@ -83,6 +83,7 @@ class DemoWindow(QWidget):
         self.stage.placed = self._place_slider
         self._hands_from = clock()
         self._leaving = False
+        self._wanted: str | None = None
         self._path = self._make_path()
         self.slider = self._make_slider()
         layout = QVBoxLayout(self)
@@ -113,12 +114,14 @@ class DemoWindow(QWidget):
             for place, chapter in enumerate(self.story.chapters)
         ]
         self.open_button = self._button("Open this run", self.want_run, "Open the run folder in the ordinary window")
+        self.own_button = self._button("Open your own…", self.want_own, "Open your own data in the ordinary window")
         self.again_button = self._button("Again", self.home, "Start again (Home)")
         self.leave_button = self._button("Leave", self.close, "End the run and leave (Esc)")
         self.buttons = [
             self.pause_button,
             *self.chapter_buttons,
             self.open_button,
+            self.own_button,
             self.again_button,
             self.leave_button,
         ]
@@ -134,10 +137,9 @@ class DemoWindow(QWidget):
         button.clicked.connect(do)
         return button
 
-    def _make_slider(self) -> QSlider:
-        slider = QSlider(Qt.Orientation.Horizontal, self.stage)
-        depths = self.recording.depths
-        slider.setRange(1, int(depths.max()) // STEP_UNROLLS)
+    def _make_slider(self) -> BigSlider:
+        slider = BigSlider(self.stage)
+        slider.setRange(0, len(self.recording.depths) - 1)
         slider.setPageStep(1)
         slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         slider.setAccessibleName("Unrolls")
@@ -148,7 +150,7 @@ class DemoWindow(QWidget):
 
     def _slid(self, value: int) -> None:
         if not self._following:
-            self.story.chosen_unrolls = value * STEP_UNROLLS
+            self.story.chosen_unrolls = int(self.recording.depths[value])
             self.stage.update()
 
     _following = False
@@ -192,6 +194,7 @@ class DemoWindow(QWidget):
         self.setPalette(palette(c))
         self.setAutoFillBackground(True)
         self.stage.use_colours(c)
+        self.slider.use_colours(c)
         self._mark_chapter()
 
     def _mark_chapter(self) -> None:
@@ -199,14 +202,15 @@ class DemoWindow(QWidget):
         for place, button in enumerate(self.chapter_buttons):
             own = palette(c)
             if place == self.story.place:
-                own.setColor(own.ColorRole.Button, _colour(blend(c.accent, c.window, 0.35)))
+                own.setColor(own.ColorRole.Button, _colour(c.accent))
+                own.setColor(own.ColorRole.ButtonText, _colour(c.on_accent))
             elif place < self.story.place:
                 own.setColor(own.ColorRole.Button, _colour(blend(c.accent, c.window, 0.75)))
             button.setPalette(own)
         ended = self.story.last
-        self.open_button.setVisible(ended)
-        self.again_button.setVisible(ended)
-        self.open_button.setEnabled(self.folder is not None and not self.worker.state.active)
+        for button in (self.open_button, self.own_button, self.again_button):
+            button.setVisible(ended)
+        self.open_button.setEnabled(self.run_saved)
         self.pause_button.setText("Continue" if self.story.paused else "Pause")
 
     # The story -------------------------------------------------------------------------------------------
@@ -238,11 +242,11 @@ class DemoWindow(QWidget):
             self._chapter_changed()
         self.stage.hands = 1 - max(0.0, now - self._hands_from - HANDS_SECONDS) / FADING_SECONDS
         self._following = True
-        self.slider.setValue(unrolls_at(self.story) // STEP_UNROLLS)
+        self.slider.setValue(self.recording.depths.tolist().index(unrolls_at(self.shown, self.story)))
         self._following = False
         if self.open_button.isVisible():
-            self.open_button.setEnabled(self.folder is not None and not self.worker.state.active)
-        self.stage.update()
+            self.open_button.setEnabled(self.run_saved)
+        self.stage.look()
         self.stepped.emit()
 
     def _chapter_changed(self) -> None:
@@ -286,12 +290,24 @@ class DemoWindow(QWidget):
         if self.story.chapter.key == MEMORY:
             self.slider.setValue(self.slider.value() + steps)
 
+    def fill_screen(self) -> None:
+        """Fill the screen, where no window manager does it too."""
+        screen = self.screen()
+        if screen is not None:
+            self.setGeometry(screen.geometry())
+        self.showFullScreen()
+
     def toggle_full_screen(self) -> None:
         """Fill the screen, or be a window."""
-        if self.isFullScreen():
-            self.showNormal()
-        else:
-            self.showFullScreen()
+        if not self.isFullScreen():
+            self.fill_screen()
+            return
+        self.showNormal()
+        screen = self.screen()
+        if screen is not None:
+            room = screen.availableGeometry()
+            self.resize(room.size() * 0.7)
+            self.move(room.center() - self.rect().center())
 
     def toggle_light(self) -> None:
         """Dark or light."""
@@ -299,10 +315,20 @@ class DemoWindow(QWidget):
         self.use_colours()
 
     def want_run(self) -> None:
-        """Leave, and have the run folder opened in the ordinary window."""
-        if self.folder is not None and not self.worker.state.active:
-            self.run_wanted.emit(str(self.folder))
+        """Leave, and have the run folder opened in the ordinary window once the run has ended."""
+        if self.run_saved:
+            self._wanted = str(self.folder)
             self.close()
+
+    def want_own(self) -> None:
+        """Leave, and be asked for data in the ordinary window."""
+        self._wanted = ""
+        self.close()
+
+    @property
+    def run_saved(self) -> bool:
+        """Whether there is a run folder with a state in it."""
+        return self.folder is not None and self.shown.saved
 
     # Keys, mouse, end ------------------------------------------------------------------------------------
 
@@ -358,9 +384,16 @@ class DemoWindow(QWidget):
         if event is not None:
             event.accept()
 
-    def _leave_when_ended(self) -> None:
-        if not self.worker.state.active and self.worker.join(0.0):
+    def give_up(self) -> None:
+        """Leave though the run's thread does not end: its folder is whole at any time."""
+        self._leave_when_ended(patient=False)
+
+    def _leave_when_ended(self, patient: bool = True) -> None:
+        ended = not self.worker.state.active and self.worker.join(0.0)
+        if self._timer.isActive() and (ended or not patient):
             self._timer.stop()
+            if self._wanted is not None:
+                self.wanted.emit(self._wanted)
             self.left.emit()
 
 

@@ -142,7 +142,7 @@ def load_recording(path: str | Path | None = None) -> Recording:
     path = resources() / "demo" / "recording.npz" if path is None else Path(path)
     hint = "make it again: ptychoui demo --record FILE"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             facts = json.loads(bytes(file["facts"]).decode())
             if facts.get("version") != VERSION:
                 raise DataError(f"{path} is a recording of version {facts.get('version')}, not {VERSION}", hint)

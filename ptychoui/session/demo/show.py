@@ -5,7 +5,7 @@ Every value says where it comes from. Nothing is made up: without a recording an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ptychoui.session.demo.live import LiveSnapshot, MemoryByDepth
 from ptychoui.session.demo.recording import Recording
-from ptychoui.training.events import Failed, Finished, Preparing, Started, StepDone, Stopped, Validated
+from ptychoui.training.events import Failed, Finished, Preparing, Saved, Started, StepDone, Stopped, Validated
+from ptychoui.training.verdict import LEARNED
 from ptychoui.words import counted
 
 RECORDED_STEPS_A_SECOND = 4.0
@@ -88,6 +89,7 @@ class Show:
         self.certificate = ""
         self.certified = 0
         self.end: Finished | Stopped | Failed | None = None
+        self.saved = False
         self.preparing: list[str] = []
         self._shown_from: float | None = None
 
@@ -108,6 +110,8 @@ class Show:
             self.certified += bool(event.certificate)
         elif isinstance(event, Validated):
             self.scores.append((event.step, next(iter(event.scores.values()))))
+        elif isinstance(event, Saved):
+            self.saved = True
         elif isinstance(event, (Finished, Stopped, Failed)):
             self.end = event
 
@@ -220,16 +224,16 @@ class Show:
         depth = int(recording.depths[place])
         own_depth = int(recording.facts["unrolls"])
         here = self.measured_bytes if depth == own_depth else 0
-        live = self.memory is not None and depth in self.memory.depths
-        assert self.memory is not None or not live
-        predicted = self.memory.predicted[self.memory.depths.index(depth)] if live and self.memory else None
+        told = {} if self.memory is None else dict(zip(self.memory.depths, self.memory.predicted, strict=True))
+        live = depth in told
+        known = dict(zip(recording.depths.tolist(), recording.predicted.tolist(), strict=True)) | told
         return MemoryShown(
             unrolls=depth,
             ours=here or int(recording.measured[place]),
             ours_from="measured here, in the live run" if here else "measured, in the recorded run",
-            other=int(recording.predicted[place]) if predicted is None else predicted,
+            other=known[depth],
             other_from="predicted here, from one unroll" if live else "predicted in the recorded run, from one unroll",
-            most=int(recording.predicted.max()),
+            most=max(known.values()),
             free=self.memory.free if self.memory is not None else 0,
         )
 
@@ -242,10 +246,43 @@ class Show:
         return steps * unrolls, f"in the recorded run: {counted(steps, 'step')} of {unrolls} unrolls"
 
     @property
-    def recommendation(self) -> str:
-        """What to use, by the program's judges: a sentence."""
-        sentence = str(self.recording.facts["verdict"]["sentence"])
-        return sentence[:1].upper() + sentence[1:]
+    def recommendation(self) -> tuple[str, str]:
+        """What to use, by the program's judges, in a sentence, and how each of them came to it."""
+        verdict = self.recording.facts["verdict"]
+        rows = verdict["comparisons"]
+        known = min({row["name"] for row in rows}, key=lambda name: _mean_error(rows, name))
+        against = [row for row in rows if row["name"] == known]
+        title = against[0]["title"]
+        if verdict["recommended"] == LEARNED:
+            said = f"Use the learned patterns: {_less(against)} error than {title}, the best of what is known."
+        else:
+            said = f"Use {title} here: the learned patterns are not better for certain."
+        parts = [f"{_less([row])} error by {row['judge']}{_interval(row)}" for row in against]
+        evidence = f"Learned against {title}: {'; '.join(parts)}"
+        return said, f"{evidence}; {counted(int(verdict['examples']), 'held-out slide')}, equal frames and light."
+
+
+def _mean_error(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    return float(np.mean([row["error"] for row in rows if row["name"] == name]))
+
+
+def _less(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Such as "14 % less", or "14 to 38 % less" where judges differ."""
+    shares = sorted({round(100 * row["gain"]) for row in rows})
+    if shares[0] < 0 <= shares[-1] and len(shares) > 1:
+        return f"{-shares[0]} % more to {shares[-1]} % less"
+    word = "less" if shares[0] >= 0 else "more"
+    sizes = sorted({abs(share) for share in shares})
+    return f"{' to '.join(str(size) for size in sizes)} % {word}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    low, high = row["low"], row["high"]
+    if low is None or high is None or not np.isfinite([low, high]).all():
+        return ""
+    sign = 1 if row["gain"] >= 0 else -1
+    first, last = sorted((sign * 100 * low, sign * 100 * high))
+    return f" (95 % interval {first:.0f} to {last:.0f} %)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def _chapter(key: str, title: str, seconds: float, most: float = 0.0) -> Chapter
 CHAPTERS = (
     _chapter("array", "One LED after another", 16),
     _chapter("coded", "Six frames instead of 69", 12),
-    _chapter(LIVE, "Learning, live", 30, 60),
+    _chapter(LIVE, "Learning", 30, 60),
     _chapter(MEMORY, "Memory", 18),
     _chapter("undone", "Undone bit for bit", 14),
     _chapter("end", "What it is worth", 14),

@@ -79,14 +79,14 @@ def _learning(show: Show, story: Story) -> Told:
     if story.at < 9:
         main = "Each step changes the LEDs a little, so that the picture of the cells gets better."
     elif seen.step >= 0.6 * seen.steps:
-        main = "Random light has become designed light. The cells are sharp, on a slide never learned from."
+        main = "Random light has become designed light, and unseen cells become sharp."
     else:
         main = "This slide is held out: the LEDs are learned on other cells, and judged on these."
     return Told(main, seen.note)
 
 
 def _memory(show: Show, story: Story) -> Told:
-    shown = show.memory_at(unrolls_at(story))
+    shown = show.memory_at(unrolls_at(show, story))
     ratio = shown.other / shown.ours
     return Told(
         f"{shown.unrolls} unrolls: ours takes {size_text(shown.ours)}, back-propagation {ratio:.0f} times as much.",
@@ -94,11 +94,13 @@ def _memory(show: Show, story: Story) -> Told:
     )
 
 
-def unrolls_at(story: Story) -> int:
+def unrolls_at(show: Show, story: Story) -> int:
     """How deep the network is on the slider: it runs up by itself until somebody takes it."""
     if story.chosen_unrolls is not None:
         return story.chosen_unrolls
-    return int(20 * round(1 + 19 * min(1.0, max(0.0, story.share - 0.12) / 0.6)))
+    depths = show.recording.depths
+    run = min(1.0, max(0.0, story.share - 0.12) / 0.6)
+    return int(depths[round(run * (len(depths) - 1))])
 
 
 def _undone(show: Show, story: Story) -> Told:
@@ -118,7 +120,7 @@ def _undone(show: Show, story: Story) -> Told:
 
 
 def _end(show: Show, story: Story) -> Told:
-    return Told(show.recommendation, "")
+    return Told(show.recommendation[0], "Next: open this run and export its patterns, or open your own stack.")
 
 
 _TELLERS = {
