@@ -16,7 +16,7 @@ from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Preparing, Started, StepDone, Validated
 
 LEDS, ROWS, SIDE, STEPS = 9, 6, 16, 12
-DEPTHS = (20, *range(40, 401, 40))
+DEPTHS = (20, 30, *range(40, 401, 40))
 
 
 def recording(**facts: Any) -> Recording:

@@ -428,7 +428,6 @@ def test_run_folders_are_named_in_the_users_own_folder() -> None:
 
     folder = live.live_folder()
     assert folder.parent == user_state() / "runs" and folder.name.startswith("demo-") and not folder.exists()
-    assert live.processors() >= 1
 
 
 def test_started_counts_the_steps() -> None:

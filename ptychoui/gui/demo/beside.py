@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ptychoui.gui.demo.window import DemoWindow
 from ptychoui.gui.look.theme import LIGHT, colours
-from ptychoui.gui.shell.window_commands import WindowCommands
 from ptychoui.session.demo.recording import Recording, load_recording
+
+if TYPE_CHECKING:
+    from ptychoui.gui.shell.window_commands import WindowCommands
 
 new_window = DemoWindow
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,6 @@ from ptychoui.settings import FpmExperiment
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import TERMINAL, Event, Preparing, Snapshot
 
-COMPILING = "compiling the loops for this processor"
 NAMED = {
     LOADING: "loading the engine",
     READING: "simulating what the microscope sees",
@@ -84,8 +82,3 @@ def live_run(folder: Path | None, depths: tuple[int, ...], experiment: FpmExperi
                 run.folder.close()
 
     return events
-
-
-def processors() -> int:
-    """Processor cores of this machine."""
-    return os.cpu_count() or 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ptychoui.training.trainer import Trainer
 
 EXPERIMENT = "demo.toml"
-DEPTHS = (20, *range(40, 401, 40))
+DEPTHS = (20, 30, *range(40, 401, 40))
 """Numbers of unrolls at which the memory of our step is measured and that of back-propagation predicted."""
 
 BUILT = (1, 5, 9, 21, 37, 69)
