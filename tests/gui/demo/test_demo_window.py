@@ -218,7 +218,7 @@ def test_the_slider_rescales_the_bars(demo: DemoWindow, qtbot: Any, clock: Clock
     assert demo.slider.isVisible() and demo.story.chosen_unrolls is None
     small = painted(demo)
     qtbot.keyClick(demo, K.Key_Plus)
-    assert demo.story.chosen_unrolls == 40
+    assert demo.story.chosen_unrolls == 30
     qtbot.keyClick(demo, K.Key_Minus)
     assert demo.story.chosen_unrolls == 20
     middle = QPointF(demo.slider.width() / 2, demo.slider.height() / 2).toPoint()
