@@ -26,8 +26,6 @@ def play_beside(window: WindowCommands) -> None:
         return
 
     def play(recording: Recording) -> None:
-        if window.findChildren(DemoWindow):
-            return
         scale = window.preferences.font_scale
         demo = new_window(recording, light=colours() is LIGHT, text_scale=scale, parent=window)
         demo.wanted.connect(lambda folder: window.open_path(folder) if folder else window.choose_file())

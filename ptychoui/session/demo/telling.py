@@ -14,7 +14,7 @@ FRAMES_A_SECOND = 10
 """Of the camera, where times are told."""
 
 PUBLISHED_BYTES = 500e9
-PUBLISHED = "Published: back-propagation through such a design would take 500 GB (Kellman et al., 2020)"
+PUBLISHED = "Stated by others (Kellman et al., poster on memory-efficient learning): back-propagation takes 500 GB"
 
 SWEEP = 0.74
 """Share of the first chapter in which the LEDs light up."""

@@ -217,6 +217,12 @@ def test_the_slider_rescales_the_bars(demo: DemoWindow, qtbot: Any, clock: Clock
     demo.tick()
     assert demo.slider.isVisible() and demo.story.chosen_unrolls is None
     small = painted(demo)
+    # By itself it runs up, and nobody has chosen anything.
+    demo.story.at = 0.5 * demo.story.chapter.seconds
+    demo.tick()
+    assert demo.slider.value() > 3 and demo.story.chosen_unrolls is None
+    demo.turn_to(KEYS.index(MEMORY))
+    demo.tick()
     qtbot.keyClick(demo, K.Key_Plus)
     assert demo.story.chosen_unrolls == 30
     qtbot.keyClick(demo, K.Key_Minus)
@@ -417,6 +423,7 @@ def test_it_plays_beside_the_ordinary_window_and_leaves_it_alone(
     monkeypatch.setattr(beside, "new_window", stand_in)
     before = window.document.experiment, window.document.dirty, window.document.run_folder
     window.start_demo()
+    window.start_demo()  # before the recording was read
     qtbot.waitUntil(lambda: bool(made), timeout=LONG)
     window.start_demo()  # one is enough
     assert made[0].isFullScreen()
@@ -427,3 +434,22 @@ def test_it_plays_beside_the_ordinary_window_and_leaves_it_alone(
     qtbot.waitUntil(lambda: not window.findChildren(DemoWindow), timeout=LONG)
     assert opened == ["asked"] and len(made) == 1
     assert (window.document.experiment, window.document.dirty, window.document.run_folder) == before
+
+
+def test_it_goes_when_the_ordinary_window_goes(window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[DemoWindow] = []
+
+    def stand_in(shown: Any, **how: Any) -> DemoWindow:
+        made.append(DemoWindow(shown, make_run=run_of(steps=3), **how))
+        return made[-1]
+
+    monkeypatch.setattr(beside, "load_recording", recording)
+    monkeypatch.setattr(beside, "new_window", stand_in)
+    window.start_demo()
+    qtbot.waitUntil(lambda: bool(made), timeout=LONG)
+    demo = made[0]
+    ended: list[bool] = []
+    demo.left.connect(lambda: ended.append(demo.worker.state.active))
+    window.close()
+    qtbot.waitUntil(lambda: bool(ended), timeout=LONG)
+    assert ended == [False]
