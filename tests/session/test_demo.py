@@ -20,7 +20,7 @@ from ptychoui.session.demo.show import Show
 from ptychoui.session.demo.story import CHAPTERS, Story
 from ptychoui.session.demo.telling import HANDS, led_lit, told, unrolls_at
 from ptychoui.session.mailbox import Mailbox
-from ptychoui.session.worker import RunState, Worker
+from ptychoui.session.worker import Worker
 from ptychoui.training.events import Failed, Finished, Preparing, Stopped
 
 KEYS = [chapter.key for chapter in CHAPTERS]
@@ -410,17 +410,31 @@ def test_the_live_run_is_the_engines_own(tmp_path: Path) -> None:
     for event in told_events:
         show.take(event)
     assert show.live and show.saved and show.certified == 2 and show.measured_bytes > 0
-    # Whoever hears of the end may open the folder.
+    assert (tmp_path / "run").is_dir()
+
+
+def test_whoever_hears_of_the_end_may_open_the_folder(tmp_path: Path) -> None:
+    from ptychoui.training.control import RunControl
     from ptychoui.training.run_folder import RunFolder
 
-    RunFolder.open(tmp_path / "run").close()
+    heard = False
+    for event in live.live_run(tmp_path / "run", (2,), small())(RunControl(), lambda: False):
+        if isinstance(event, Finished):
+            RunFolder.open(tmp_path / "run").close()  # refused while the run holds it
+            heard = True
+    assert heard
 
 
 def test_a_live_run_that_is_stopped_before_its_data_are_read_ends_at_once(tmp_path: Path) -> None:
-    worker = Worker(Mailbox())
-    worker.start(live.live_run(tmp_path / "run", (2,), small()))
-    worker.stop()
-    assert worker.join(30) and worker.state is RunState.STOPPED
+    from ptychoui.errors import StopRequested
+    from ptychoui.training.control import RunControl
+
+    control, told_events = RunControl(), []
+    control.stop()
+    with pytest.raises(StopRequested):
+        for event in live.live_run(tmp_path / "run", (2,), small())(control, lambda: False):
+            told_events.append(event)
+    assert [type(event) for event in told_events] == [Preparing] and not (tmp_path / "run").exists()
 
 
 def test_run_folders_are_named_in_the_users_own_folder() -> None:

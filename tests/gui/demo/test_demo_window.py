@@ -410,6 +410,16 @@ def test_auto_play_times_pictures_and_leaves(
     closed(made, qtbot)
 
 
+def test_a_recording_is_no_live_step(demo: DemoWindow, clock: Clock) -> None:
+    play = AutoPlay(demo, leave=False, pictures=None)
+    demo.turn_to(KEYS.index("learning"))
+    clock.now += 5
+    demo.tick()
+    painted(demo)
+    assert play.first_picture_s is not None and play.first_live_step_s is None
+    assert play.timings()["first_live_step_s"] is None
+
+
 def test_it_plays_beside_the_ordinary_window_and_leaves_it_alone(
     window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
