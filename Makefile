@@ -9,7 +9,7 @@ DOCS   := $(VENV)/.installed-for-docs
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run    set up, then open the window and learn patterns on the sample data (headless without a screen)"
+	@echo "make run    set up, then play the demonstration, which learns patterns live (without a screen: learn headless)"
 	@echo "make test   set up, then lint, check types and imports, and run the tests on all cores"
 	@echo "make setup  set up only: .venv, pinned packages, system libraries for Qt"
 	@echo "make slow   the tests that take minutes"
@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt resources/system-libraries.sh
 	@touch $@
 
 run: setup
-	@$(BIN)/ptychoui gui --demo
+	@$(BIN)/ptychoui demo
 
 test: setup
 	$(BIN)/ruff check .

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from ptychoui import __version__
-from ptychoui.commands import bench, calibrate, data, profile, reconstruct, robustness, training, window
+from ptychoui.commands import bench, calibrate, data, demo, profile, reconstruct, robustness, training, window
 from ptychoui.engine.waiting import choose_waiting
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
 COMMANDS = (
     "gui",
+    "demo",
     "info",
     "presets",
     "simulate",
@@ -51,11 +52,12 @@ def main(words: Sequence[str] | None = None) -> int:
         if unknown:
             raise SettingsError(f"unrecognized arguments: {' '.join(unknown)}", f"see {program} --help")
         run: Callable[[argparse.Namespace], int] = arguments.run
-        if words[0] == "gui" or hasattr(arguments, "threads"):
+        windowed = words[0] in ("gui", "demo")
+        if windowed or hasattr(arguments, "threads"):
             threads = getattr(arguments, "threads", None)
-            choose_waiting(max(threads) if isinstance(threads, list) else threads, asleep=words[0] == "gui")
+            choose_waiting(max(threads) if isinstance(threads, list) else threads, asleep=windowed)
         # The window has handlers of its own.
-        with contextlib.nullcontext() if words[0] == "gui" else _ended_as_by_ctrl_c():
+        with contextlib.nullcontext() if windowed else _ended_as_by_ctrl_c():
             code = run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk is a sentence
@@ -125,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (window, data, reconstruct, calibrate, profile, training, robustness, bench):
+    for module in (window, demo, data, reconstruct, calibrate, profile, training, robustness, bench):
         module.add_commands(commands)
     return parser
 

@@ -10,6 +10,7 @@ from ptychoui.errors import SettingsError
 
 SAMPLES = {
     "sample:objects": "objects.h5",
+    "sample:cells": "cells.h5",
     "sample:stack": "stack.ome.tif",
     "sample:heads": "heads.kspace.h5",
     "sample:heart": "heart.kspace.h5",

@@ -31,6 +31,11 @@ def _gui(arguments: argparse.Namespace) -> int:
         return open_window(arguments.file, demo=arguments.demo, reset_layout=arguments.reset_layout)
     if arguments.file is not None:
         raise PtychouiError("there is no screen to open a window on", "use ptychoui info, train, evaluate or export")
+    return without_screen()
+
+
+def without_screen() -> int:
+    """Learn on the sample data without a window."""
     from ptychoui.paths import resources
 
     say("There is no screen, so the demo runs without a window.")

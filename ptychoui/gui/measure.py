@@ -100,7 +100,7 @@ def _delays(seconds: float) -> tuple[list[float], list[float], int]:
 
     spin(time.perf_counter() + 3.0)
     idle = late[1:]
-    window.start_demo()
+    window.controller.start_demo()
     deadline = time.perf_counter() + 120
     while window.controller.state is not RunState.RUNNING and time.perf_counter() < deadline:
         spin(time.perf_counter() + 0.05)

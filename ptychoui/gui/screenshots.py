@@ -159,7 +159,7 @@ def make(folder: Path, mri_alone: bool = False) -> list[Path]:
     for page in ("Object", "LEDs"):
         window.panels.result.show_page(page)
         shoot(f"opened-{page.lower()}")
-    window.start_demo()
+    window.controller.start_demo()
     until(lambda: window.controller.state is RunState.RUNNING)
     window.panels.leds.strip.choose(4)
     steps(60)

@@ -14,6 +14,7 @@ from ptychoui.data.formats.tiff import save_stack_tiff
 from ptychoui.data.kspace import KSpaceSet
 from ptychoui.errors import DataError
 from ptychoui.mri.simulate import simulate
+from ptychoui.optics.cells import cell_objects
 from ptychoui.optics.forward.simulate import simulate_stack
 from ptychoui.optics.objects import training_objects
 from ptychoui.settings import Geometry, Measurement, Pose
@@ -21,6 +22,8 @@ from ptychoui.settings import Geometry, Measurement, Pose
 OBJECT_PIXEL_UM = 0.6
 OBJECT_PX = 160
 OBJECTS_PER_SOURCE = 2
+CELLS_PX, SLIDES = 208, 24
+"""Of the drawn cells: larger than what is learned on, so that they do not repeat, and one object on each slide."""
 STACK_PX = 96
 SLIDE = "ihc"
 """Source of the stack's object: tissue, fine enough to scatter into the dark field."""
@@ -46,7 +49,9 @@ def true_geometry() -> Geometry:
 
 
 def write_samples(folder: str | Path, seed: int) -> list[Path]:
-    """Write ``objects.h5``, ``stack.ome.tif`` with its geometry file, and k-space; the same seed gives the same arrays.
+    """Write ``objects.h5``, ``cells.h5``, ``stack.ome.tif`` with its geometry file, and k-space.
+
+    The same seed gives the same arrays.
 
     Returns
     -------
@@ -63,9 +68,11 @@ def write_samples(folder: str | Path, seed: int) -> list[Path]:
     except OSError as error:
         raise DataError(f"cannot make the folder {folder}: {error.strerror}", "choose another place") from None
     objects = training_objects(OBJECT_PIXEL_UM, OBJECT_PX, OBJECTS_PER_SOURCE, seed)
+    drawn = cell_objects(OBJECT_PIXEL_UM, CELLS_PX, SLIDES, seed)
     stack, _ = simulate_stack(true_geometry(), sample_geometry(), Measurement(), STACK_PX, seed, SLIDE)
     return [
         save_hdf5(folder / "objects.h5", replace(objects, geometry=sample_geometry())),
+        save_hdf5(folder / "cells.h5", replace(drawn, geometry=sample_geometry()), packed=True),
         save_stack_tiff(folder / "stack.ome.tif", stack),
         *(write_kspace(folder / name, data) for name, data in sample_kspace(seed).items()),
     ]

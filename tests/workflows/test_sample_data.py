@@ -22,19 +22,25 @@ K_SPACE = ("heads.kspace.h5", "heart.kspace.h5")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples") / "new" / "folder"
     names = [path.name for path in write_samples(folder, 3)]
-    assert names == ["objects.h5", "stack.ome.tif", *K_SPACE]
+    assert names == ["objects.h5", "cells.h5", "stack.ome.tif", *K_SPACE]
     return folder
 
 
 def test_the_same_seed_gives_the_same_bytes(made: Path, tmp_path: Path) -> None:
     write_samples(tmp_path, 3)
-    assert {path.name for path in made.iterdir()} == {"objects.h5", "stack.ome.tif", "stack.geometry.toml", *K_SPACE}
+    assert {path.name for path in made.iterdir()} == {
+        "objects.h5",
+        "cells.h5",
+        "stack.ome.tif",
+        "stack.geometry.toml",
+        *K_SPACE,
+    }
     for path in made.iterdir():
         assert sha256_file(path) == sha256_file(tmp_path / path.name)
 
 
 def test_another_seed_gives_other_noise_and_other_places(made: Path) -> None:
-    for name in ("objects.h5", "stack.ome.tif", *K_SPACE):
+    for name in ("objects.h5", "cells.h5", "stack.ome.tif", *K_SPACE):
         assert sha256_file(made / name) != sha256_file(sample_data() / name)
 
 

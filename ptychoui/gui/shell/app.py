@@ -87,7 +87,7 @@ def _begin(window: MainWindow, argv_file: str | None, demo: bool) -> None:
     if argv_file is not None:
         window.controller.open(argv_file)
     elif demo:
-        window.start_demo()
+        window.controller.start_demo()
 
 
 def make_application() -> QApplication:

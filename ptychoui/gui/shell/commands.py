@@ -87,7 +87,7 @@ _ROWS = (
         icon="demo",
         short="Start demo",
         shortcut="Ctrl+D",
-        tip="Load the sample experiment of patterns and train it: patterns within seconds",
+        tip="Play the demonstration, full screen: it learns live and leaves what is open as it is",
     ),
     Command(
         key="save",

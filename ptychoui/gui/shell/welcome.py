@@ -10,7 +10,11 @@ from ptychoui.gui.look.theme import colours, paint_primary
 from ptychoui.gui.widgets.parts import Scrolled, by_font
 
 STEPS = (
-    ("demo", "Start demo", "Train the sample experiment: six patterns for a teaching microscope, in about a minute."),
+    (
+        "demo",
+        "Start demo",
+        "Watch the whole story, full screen: six patterns are learned before your eyes.",
+    ),
     (
         "open",
         "Open…",

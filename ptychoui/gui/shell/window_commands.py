@@ -146,9 +146,10 @@ class WindowCommands(QMainWindow):
             self.controller.open_sample("sample:objects")
 
     def start_demo(self) -> None:
-        """Load the sample experiment and train it."""
-        if self.may_replace():
-            self.controller.start_demo()
+        """Play the demonstration in a screen of its own; what is open here stays as it is."""
+        from ptychoui.gui.demo.beside import play_beside
+
+        play_beside(self)
 
     def open_sample_k_space(self) -> None:
         """Open the sample of k-space."""

@@ -66,7 +66,7 @@ def test_a_finished_reconstruction_is_asked_about_before_it_goes(
     window.open_path(str(data_file("sample:objects")))
     qtbot.waitUntil(lambda: len(asked) == 2, timeout=LONG)
     window.open_sample_objects()
-    window.start_demo()
+    window.open_mri_example()
     window.reconstruct()
     assert len(asked) == 5 and window.document.reconstruction.report is report and not window.controller.state.active
     # Saved, it may go; a name that was not given saves nothing.

@@ -339,11 +339,11 @@ def test_a_command_counts_what_is_still_being_typed(
     window.panels.bring_up(True)
     box = window.panels.stack_run.form.editor("settings.passes")
     seen: list[int] = []
-    monkeypatch.setattr(Controller, "start_demo", lambda self: seen.append(self.document.plan.settings.passes))
+    monkeypatch.setattr(Controller, "open_example", lambda self, _make: seen.append(self.document.plan.settings.passes))
     monkeypatch.setattr(QApplication, "focusWidget", staticmethod(lambda: box))
     line_of(box).selectAll()  # type: ignore[arg-type]
     QTest.keyClicks(box, "37")
-    window.actions_by_key["demo"].trigger()
+    window.actions_by_key["mri_example"].trigger()
     assert seen == [37]
 
 
