@@ -194,8 +194,11 @@ def open_or_ask(
     given: GivenGeometry = None,
     data: DataSource | None = None,
     present: Geometry | None = None,
+    asked: GeometryWanted | None = None,
 ) -> Opened | GeometryWanted | AxesWanted:
     """Open a path by what it holds, or say what must be known of the microscope or the file's axes first.
+
+    A geometry file that is opened while something is ``asked`` about data answers that, and opens the data.
 
     ``data`` is where the measured stack comes from that is open, ``present`` its geometry: a geometry that comes with
     the program replaces nothing that the data state.
@@ -206,12 +209,22 @@ def open_or_ask(
         If it is none of the known kinds, or damaged.
     """
     try:
+        if asked is not None and _is_geometry(Path(path)):
+            path, given = asked.path, read_geometry(path, for_data=True)
         found = open_anything(path, given)
         if not isinstance(found, OpenedGeometry) or data is None:
             return found
         return _filled_in(found, data, present)
     except (NoGeometryError, ManyAxesError) as error:
         return _question(str(path), error, given)
+
+
+def _is_geometry(path: Path) -> bool:
+    """Whether a file is a geometry, or a part of one."""
+    if path.suffix.lower() != ".toml":
+        return False
+    table = read_toml(path)
+    return bool({"microscope", "array", "images"} & set(table)) and "schema_version" not in table
 
 
 def _question(path: str, error: NoGeometryError | ManyAxesError, given: GivenGeometry) -> GeometryWanted | AxesWanted:

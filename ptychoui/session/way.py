@@ -58,11 +58,14 @@ class Done:
         Whether designs were compared, or patterns exported, since something was opened.
     geometry_doubt
         What contradicts the geometry, in a sentence; empty where nothing does.
+    question
+        What is asked about data that are not open yet; empty where nothing is.
     """
 
     compared: bool = False
     exported: bool = False
     geometry_doubt: str = ""
+    question: str = ""
 
 
 def way_of(document: Document, done: Done) -> tuple[WayStep, ...]:
@@ -70,7 +73,7 @@ def way_of(document: Document, done: Done) -> tuple[WayStep, ...]:
     stack = isinstance(document.dataset, ImageStack)
     mri = isinstance(document.experiment, MriExperiment)
     steps = [
-        _open(document),
+        _open(document, done),
         _geometry(document, done),
         _reconstruct(document),
         _calibrate(document),
@@ -107,7 +110,9 @@ def _something(document: Document) -> bool:
     return document.dataset is not None or document.k_space is not None or document.fpm is None
 
 
-def _open(document: Document) -> WayStep:
+def _open(document: Document, done: Done) -> WayStep:
+    if done.question and not _something(document):
+        return _step("open", "can", "Open other data", optional=True)
     if not _something(document):
         return _step("open", "can", "Open an LED stack, objects, k-space or a run; samples come with the program")
     data = document.dataset
@@ -118,6 +123,8 @@ def _open(document: Document) -> WayStep:
 
 
 def _geometry(document: Document, done: Done) -> WayStep:
+    if done.question:
+        return _step("geometry", "can", f"{done.question}: enter it, or open a geometry file")
     if not _something(document):
         return _step("geometry", "waits", "Open data first")
     if document.geometry is None:

@@ -182,12 +182,13 @@ def travel(journey: Journey, arguments: argparse.Namespace, scratch: Path) -> No
     journey.stage("welcome")
     journey.follow()
     opened(journey, arguments.stack)
-    journey.until("the stack is open", lambda: arguments.stack.name in journey.title(journey.main))
-    time.sleep(6)  # its brightness is looked at
     if arguments.geometry is not None:
+        time.sleep(4)
+        journey.stage("asked")
         journey.keys("ctrl+o")
         opened(journey, arguments.geometry)
-        time.sleep(4)
+    journey.until("the stack is open", lambda: arguments.stack.name in journey.title(journey.main))
+    time.sleep(8)  # images and geometry are compared
     journey.stage("stack")
     journey.follow()
     journey.keys("space")

@@ -109,6 +109,7 @@ class ControllerBase(QObject):
         self._state = RunState.IDLE
         self._ended_run = 0
         self._doing = "", 0
+        self._question: GeometryWanted | None = None
         self._asked: tuple[GeometryWanted | AxesWanted, Callable[[], None] | None] | None = None
         self._recovery = QTimer(self)
         self._recovery.setSingleShot(True)

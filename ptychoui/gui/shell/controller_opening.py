@@ -63,6 +63,7 @@ class Opening(Editing):
         if self._refuse_while_running():
             return
         self._asked = None
+        asked = self._question
 
         def done(opened: Opened | GeometryWanted | AxesWanted) -> None:
             if self._refuse_while_running():  # one may have begun while the file was read
@@ -70,21 +71,31 @@ class Opening(Editing):
             if isinstance(opened, (GeometryWanted, AxesWanted)):
                 self._ask(opened)
                 return
-            if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)) and not may_replace():
-                return
+            if not isinstance(opened, (OpenedGeometry, OpenedReconstruction)):
+                if not may_replace():
+                    return
+                self._question = None
             self._take_opened(opened)
-            if not Path(path).is_relative_to(resources()):
-                self.opened.emit(str(path))
+            name = opened.path if isinstance(opened, OpenedData) else str(path)
+            if not Path(name).is_relative_to(resources()):
+                self.opened.emit(name)
 
         data = self.document.data_source if isinstance(self.document.dataset, ImageStack) else None
         present = self.document.geometry
-        self.desk.submit(
-            "open", lambda: opening.open_or_ask(path, given, data, present), done, f"Opening {Path(path).name}…"
-        )
+
+        def read() -> Opened | GeometryWanted | AxesWanted:
+            return opening.open_or_ask(path, given, data, present, asked)
+
+        self.desk.submit("open", read, done, f"Opening {Path(path).name}…")
+
+    def forget_question(self) -> None:
+        """Nobody wants to answer what was asked about data."""
+        self._question = None
 
     def _ask(self, wanted: GeometryWanted | AxesWanted) -> None:
         if isinstance(wanted, GeometryWanted):
-            hint = "enter it in the geometry form, then press the button"
+            self._question = wanted
+            hint = "enter it in the geometry form and press its button, or open a geometry file"
             self.say("warning", wanted.message, hint, wanted.details)
             self.geometry_wanted.emit(wanted)
         else:

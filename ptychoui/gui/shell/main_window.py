@@ -101,6 +101,7 @@ class MainWindow(WindowLook):
         p.geometry.half_chosen.connect(lambda preset: c.use_half(preset, p.geometry.draft))
         c.half_taken.connect(p.geometry.show_chosen)
         p.geometry.answered.connect(self._open_answered)
+        p.geometry.cancel.clicked.connect(c.forget_question)
         p.run.edited.connect(self._edited)
         p.stack_run.calibration_taken.connect(c.take_calibration)
         p.stack_run.edited.connect(lambda name, value: p.stack_run.set_error(name, c.edit_plan(name, value)))

@@ -9,6 +9,7 @@ from PyQt6.QtWidgets import QMainWindow, QToolBar
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.way_bar import WayBar
+from ptychoui.session.opening import GeometryWanted
 from ptychoui.session.way import Done, WayStep, way_of
 from ptychoui.session.worker import RunState
 
@@ -45,7 +46,7 @@ class WayDesk(QObject):
         super().__init__(window)
         self._controller, self._panels, self._actions = controller, panels, actions
         self._compared = self._exported = False
-        self._doubt = ""
+        self._doubt = self._question = ""
         self.steps: tuple[WayStep, ...] = ()
         self.bar = WayBar()
         row = QToolBar("Way", window)
@@ -60,11 +61,15 @@ class WayDesk(QObject):
         controller.reconstruction_changed.connect(self.look)
         controller.state_changed.connect(self._state_changed)
         controller.warned.connect(self._warned)
+        controller.geometry_wanted.connect(self._asked)
+        panels.geometry.cancel.clicked.connect(self._answered)
         self.look()
 
     def look(self, *_: object) -> None:
         """Show where one is now."""
-        done = Done(compared=self._compared, exported=self._exported, geometry_doubt=self._doubt)
+        done = Done(
+            compared=self._compared, exported=self._exported, geometry_doubt=self._doubt, question=self._question
+        )
         steps = way_of(self._controller.document, done)
         self.bar.show_steps(steps)
         if steps != self.steps:
@@ -110,8 +115,17 @@ class WayDesk(QObject):
     def _document_changed(self, what: str) -> None:
         if what == "all":
             self._compared = self._exported = False
+            self._question = ""
         elif what == "settings":
             self._doubt = ""
+        self.look()
+
+    def _asked(self, wanted: GeometryWanted) -> None:
+        self._question = wanted.message
+        self.look()
+
+    def _answered(self) -> None:
+        self._question = ""
         self.look()
 
     def _warned(self, sentences: tuple[str, ...]) -> None:

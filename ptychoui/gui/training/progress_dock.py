@@ -12,7 +12,6 @@ from PyQt6.QtWidgets import (
     QLabel,
     QSizePolicy,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -21,7 +20,7 @@ from ptychoui.gui.look.theme import colours
 from ptychoui.gui.training.kinds import FPM_WORDS, KindWords
 from ptychoui.gui.widgets.loss_plot import LossPlot
 from ptychoui.gui.widgets.memory_bars import MemoryBars
-from ptychoui.gui.widgets.parts import Elided, Yielding, ink
+from ptychoui.gui.widgets.parts import Elided, FoldingButton, Yielding, ink
 from ptychoui.gui.widgets.residual_plot import ResidualPlot
 from ptychoui.session.history import RunHistory
 from ptychoui.session.stack_run import StackHistory
@@ -49,8 +48,7 @@ class ProgressPanel(QWidget):
         self.log.setChecked(True)
         self.log.setToolTip("Logarithmic loss axis")
         self.log.toggled.connect(self.loss.set_log)
-        self.compare = QToolButton()
-        self.compare.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.compare = FoldingButton()
         self.compare.setAutoRaise(True)
         self.compare.hide()
         self.certificate = QLabel()

@@ -280,6 +280,34 @@ def command_button(action: QAction) -> QToolButton:
     return tall(button)
 
 
+class FoldingButton(QToolButton):
+    """A button that shows its icon alone where there is too little room for its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        """Icon and text, whichever are shown."""
+        line = self.fontMetrics().height()
+        wide = self.iconSize().width() + self.fontMetrics().horizontalAdvance(self.text()) + line
+        return QSize(wide, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """The icon alone."""
+        return QSize(self.iconSize().width() + self.fontMetrics().height() // 2, super().sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Fold or unfold."""
+        super().resizeEvent(event)
+        style = Qt.ToolButtonStyle
+        folded = self.width() < self.sizeHint().width()
+        wanted = style.ToolButtonIconOnly if folded else style.ToolButtonTextBesideIcon
+        if self.toolButtonStyle() != wanted:
+            self.setToolButtonStyle(wanted)
+
+
 class CommandRow(QWidget):
     """Buttons side by side, the first one the widest; where there is little room the others show their icons alone."""
 

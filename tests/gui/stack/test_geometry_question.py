@@ -182,3 +182,42 @@ def test_the_question_is_one_short_sentence_with_room_for_its_fields(
         assert label.height() >= label.heightForWidth(label.width())
     panel.cancel.click()
     assert panel.numbers.isVisible()
+
+
+def test_a_geometry_file_answers_what_is_asked(window: MainWindow, qtbot: Any, bare: Path, tmp_path: Path) -> None:
+    geometry = tmp_path / "mine.toml"
+    geometry.write_text(
+        "[microscope]\nwavelength_um = 0.53\nobjective_na = 0.1\nmagnification = 4.0\ncamera_pixel_um = 4.8\n"
+        "[array]\nkind = 'lattice'\nheight_mm = 72.0\npitch_mm = 4.0\nrows = 5\ncolumns = 5\n"
+    )
+    opened(window, qtbot, bare)
+    assert window.document.dataset is None and window.way.bar.buttons["geometry"].text() == "▶ Geometry"
+    (tmp_path / "junk.toml").write_text("a = [")
+    opened(window, qtbot, tmp_path / "junk.toml")  # says why, and the question stays
+    assert window.document.dataset is None and window.panels.geometry.confirm.isVisible()
+    opened(window, qtbot, geometry)
+    assert isinstance(window.document.dataset, ImageStack) and window.document.geometry is not None
+    assert window.document.geometry.array.rows == 5 and window.document.data_source.path == str(bare)
+    assert not window.panels.geometry.confirm.isVisible()
+    assert window.preferences.recent[0] == str(bare)
+    assert (
+        window.way.bar.buttons["geometry"].text() != "▶ Geometry" or window.way.bar.buttons["open"].text() == "✓ Open"
+    )
+
+
+def test_a_part_of_a_geometry_leaves_the_rest_to_be_asked(
+    window: MainWindow, qtbot: Any, bare: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "part.toml"
+    part.write_text("[microscope]\nobjective_na = 0.2\n")
+    opened(window, qtbot, bare)
+    assert M + "objective_na" in asked(window)
+    opened(window, qtbot, part)
+    assert window.document.dataset is None and M + "objective_na" not in asked(window)
+
+
+def test_after_cancel_a_geometry_file_is_a_geometry(window: MainWindow, qtbot: Any, bare: Path) -> None:
+    opened(window, qtbot, bare)
+    window.panels.geometry.cancel.click()
+    assert window.controller._question is None
+    assert window.way.bar.buttons["open"].text() == "▶ Open"
