@@ -245,7 +245,9 @@ class Opening(Editing):
     def _take_opened(self, opened: Opened) -> None:
         document = self.document
         if isinstance(opened, OpenedExperiment):
-            self.open_experiment(opened.experiment, opened.path)
+            # What comes with the program is a start, not a place: saving asks for another.
+            own = None if opened.path.resolve().is_relative_to(resources().resolve()) else opened.path
+            self.open_experiment(opened.experiment, own)
         elif isinstance(opened, OpenedGeometry) and opened.is_profile and isinstance(document.dataset, ImageStack):
             self.use_profile(opened.path)
         elif isinstance(opened, OpenedGeometry) and opened.unused:

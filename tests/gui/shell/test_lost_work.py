@@ -14,7 +14,7 @@ from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.export_dialog import ExportDialog
 from ptychoui.gui.widgets.files import Files
 from ptychoui.optics.calibration import geometry_check
-from ptychoui.paths import data_file, user_state
+from ptychoui.paths import data_file, resources, user_state
 from ptychoui.session import recovery, runs
 from ptychoui.session.document import Document
 from ptychoui.session.edits import with_value
@@ -349,3 +349,24 @@ def test_a_geometry_that_nobody_took_is_asked_about(
     measured()
     answer = "discard"
     assert window.may_replace() and window.may_replace() and len(asked) == 3  # discarded once and for all
+
+
+def test_what_comes_with_the_program_is_not_written_over(
+    window: MainWindow, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = resources() / "experiments" / "first_light.toml"
+    before = shipped.read_bytes()
+    window.open_path(str(shipped))
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
+    window.controller.edit("training.steps", 7)
+    asked: list[str] = []
+    target = tmp_path / "mine.toml"
+
+    def to_save(_cls: object, _parent: object, _title: str, start: str, _kinds: str) -> str:
+        asked.append(start)
+        return str(target)
+
+    monkeypatch.setattr(Files, "to_save", classmethod(to_save))
+    assert window.save()
+    assert asked and shipped.read_bytes() == before and target.exists()
+    assert not design_path(shipped).exists()
