@@ -10,7 +10,15 @@ from engine.chains import TanhLayer, optics_problem, tanh_problem
 from optics.setups import figure
 from torch import Tensor
 
-from ptychoui.engine.check import START, deviations, directional_deviation, off_kinks, vjps_of
+from ptychoui.engine.check import (
+    ALLOWED,
+    START,
+    _relative,
+    deviations,
+    directional_deviation,
+    off_kinks,
+    vjps_of,
+)
 from ptychoui.engine.float_updates import Plain
 from ptychoui.engine.heavy_ball import HeavyBall
 from ptychoui.engine.layer import Gradients, Inputs, Layer, Linearisation
@@ -166,3 +174,14 @@ def test_right_products_of_kinked_layers_pass_at_a_point_that_is_zero() -> None:
 def test_a_point_away_from_zero_stays_where_it_is() -> None:
     x = torch.ones(4, dtype=torch.float64)
     assert off_kinks(x, torch.Generator()) is x
+
+
+@pytest.mark.parametrize(("found", "right"), [(1.0, True), (1.01, False), (26.0, False)])
+def test_a_bend_very_near_needs_short_steps(found: float, right: bool) -> None:
+    """Amplitudes of images that are dark nearly everywhere bend so near that longer differences tell nothing."""
+
+    def output(distance: float) -> Tensor:
+        return torch.tensor([distance + 50 * max(0.0, distance - 3e-8)], dtype=torch.float64)
+
+    one = torch.ones(1, dtype=torch.float64)
+    assert (_relative(output, one, 1.0, found, 1e-3, ALLOWED, False) <= ALLOWED) is right
