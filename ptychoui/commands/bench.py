@@ -382,15 +382,16 @@ def _field(arguments: argparse.Namespace) -> int:
 def _add_window(kinds: Any) -> None:
     parser = kinds.add_parser("window", help="delay of the window's events while the demo trains")
     parser.add_argument("--seconds", type=amount, default=30.0)
+    parser.add_argument("--everything", action="store_true", help="also while loading, calibrating, comparing...")
     add_json(parser)
     parser.set_defaults(run=_window)
 
 
 def _window(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from ptychoui.gui.measure import run
+    from ptychoui.gui import activities, measure
 
-    values = run(arguments.seconds)
+    values = (activities if arguments.everything else measure).run(arguments.seconds)
     if arguments.json:
         print_json(values)
     else:

@@ -46,8 +46,8 @@ def run(seconds: float = 30.0) -> dict[str, object]:
         "torch_loaded_by_then": torch_loaded,
         "seconds": seconds,
         "steps_trained": steps,
-        "idle_delay_ms": _summary(idle),
-        "training_delay_ms": _summary(late),
+        "idle_delay_ms": summary(idle),
+        "training_delay_ms": summary(late),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "processors": os.cpu_count(),
         "platform": os.environ.get("QT_QPA_PLATFORM", "default"),
@@ -115,7 +115,8 @@ def _delays(seconds: float) -> tuple[list[float], list[float], int]:
     return idle, late[1:], steps
 
 
-def _summary(values: list[float]) -> dict[str, float]:
+def summary(values: list[float]) -> dict[str, float]:
+    """Number, median, 99 % and largest of delays in ms."""
     ordered = sorted(values)
 
     def quantile(share: float) -> float:

@@ -197,7 +197,9 @@ def travel(journey: Journey, arguments: argparse.Namespace, scratch: Path) -> No
     journey.stage("reconstructed")
     journey.follow()
     journey.keys("space")
-    journey.until("learning has begun", lambda: journey.title(journey.main).startswith("Training"), 120)
+    time.sleep(20)
+    journey.stage("preparing")
+    journey.until("learning has begun", lambda: journey.title(journey.main).startswith("Training"), 400)
     end = time.monotonic() + arguments.train_s
     journey.until(
         "some steps of learning", lambda: time.monotonic() > end - arguments.train_s / 2 or journey.idle(), 600
