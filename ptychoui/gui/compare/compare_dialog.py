@@ -101,6 +101,8 @@ class CompareDialog(WorkDialog):
         self.add_run.clicked.connect(self._ask_folder)
         self.remove.clicked.connect(self._remove)
         self.begin.clicked.connect(self.start)
+        self.begin.setAutoDefault(True)  # Return begins
+        self.begin.setFocus()
         self.frames.begin.clicked.connect(self.start_frames)
         self.card.begin.clicked.connect(self.start_card)
         self.halt.clicked.connect(controller.stop)

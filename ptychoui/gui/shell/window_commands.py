@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ptychoui.gui.shell.way_desk import WayDesk
 from ptychoui.gui.widgets.files import Files
 from ptychoui.paths import sample_data
 from ptychoui.session.document import Document
+from ptychoui.session.in_the_window import for_window
 from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
@@ -48,7 +50,8 @@ class WindowCommands(QMainWindow):
         return self.controller.document
 
     def show_message(self, message: Message) -> None:
-        """Show a message over the window and keep it in the list."""
+        """Show a message over the window and keep it in the list; it names buttons where others would name commands."""
+        message = replace(message, text=for_window(message.text), hint=for_window(message.hint))
         self.panels.messages.add(message)
         if message.level != "quiet":
             self.panels.toast.show_message(message)

@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.gui.look.theme import colours
+from ptychoui.session.in_the_window import for_window
 from ptychoui.session.worker import RunState
 
 W = TypeVar("W", bound=QWidget)
@@ -119,7 +120,7 @@ def sentence(text: str) -> str:
 def bullets(label: QLabel, texts: Iterable[str], colour: str) -> None:
     """Sentences one below the other; the label is hidden where there are none."""
     ink(label, colour)
-    lines = [f"• {sentence(text)}" for text in texts if text]
+    lines = [f"• {sentence(for_window(text))}" for text in texts if text]
     label.setText("\n".join(lines))
     label.setVisible(bool(lines))
 

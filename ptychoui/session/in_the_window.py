@@ -1,0 +1,21 @@
+"""Sentences of the library in words of the window: where they name a command, the window has a button."""
+
+from __future__ import annotations
+
+import re
+
+BUTTONS = (
+    ("ptychoui calibrate --orientation", "button Orientation…"),
+    ("ptychoui calibrate", "button Calibrate"),
+    ("ptychoui info --leds", "page Data, which names the LED of every image"),
+    ("ptychoui info", "Open shows it"),
+    ("ptychoui reconstruct", "button Reconstruct"),
+)
+"""Commands, the longest first, and what does the same in the window."""
+
+
+def for_window(text: str) -> str:
+    """A sentence that names buttons instead of commands."""
+    for command, button in BUTTONS:
+        text = re.sub(rf"\b{re.escape(command)}\b(?! -)", button, text)
+    return text
