@@ -99,6 +99,7 @@ class _Watch:
             longest = 5.0 if name == "idle" else seconds
             self._spin(time.perf_counter() + 0.5)
             self._spin(time.perf_counter() + longest, over)
+            self._spin(time.perf_counter() + 0.5)  # what was read is shown
             found[name] = summary(self._late[1:])
             every += self._late[1:]
             self.window.controller.stop()

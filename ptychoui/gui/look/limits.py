@@ -13,10 +13,10 @@ MOST_SAMPLES = 200_000
 
 def finite_values(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """Finite pixels of some images, thinned out evenly if there are very many."""
-    parts = [np.asarray(image, dtype=np.float64).ravel() for image in images]
-    values = np.concatenate(parts) if parts else np.empty(0)
-    if len(values) > MOST_SAMPLES:
-        values = values[:: len(values) // MOST_SAMPLES + 1]
+    flat = [np.asarray(image).reshape(-1) for image in images]
+    # Thinned before they are copied: of a large image that is what takes time.
+    every = sum(len(part) for part in flat) // MOST_SAMPLES + 1
+    values = np.concatenate([part[::every].astype(np.float64) for part in flat]) if flat else np.empty(0)
     return values[np.isfinite(values)]
 
 
