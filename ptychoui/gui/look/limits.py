@@ -16,8 +16,10 @@ def finite_values(images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     flat = [np.asarray(image).reshape(-1) for image in images]
     # Thinned before they are copied: of a large image that is what takes time.
     every = sum(len(part) for part in flat) // MOST_SAMPLES + 1
-    values = np.concatenate([part[::every].astype(np.float64) for part in flat]) if flat else np.empty(0)
-    return values[np.isfinite(values)]
+    parts = [part[::every].astype(np.float64) for part in flat]
+    values: NDArray[np.float64] = np.concatenate(parts) if parts else np.empty(0)
+    finite: NDArray[np.float64] = values[np.isfinite(values)]
+    return finite
 
 
 def auto_limits(values: NDArray[np.float64], low: float = 0.1, high: float = 99.9) -> tuple[float, float]:
