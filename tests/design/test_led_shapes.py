@@ -27,7 +27,9 @@ def of(key: str, *values: float, levels: np.ndarray | None = None, allowed: np.n
 
 def test_a_ring_has_both_its_edges() -> None:
     assert places(of("ring", 0.1, 0.1)) == {(1, 0), (-1, 0), (0, 1), (0, -1)}
-    assert places(of("ring", 0.1, 0.2)) == {(x, y) for x in range(-2, 3) for y in range(-2, 3) if 1 <= x * x + y * y <= 4}
+    assert places(of("ring", 0.1, 0.2)) == {
+        (x, y) for x in range(-2, 3) for y in range(-2, 3) if 1 <= x * x + y * y <= 4
+    }
 
 
 def test_halves_leave_the_line_between_them_out() -> None:
@@ -78,7 +80,9 @@ def test_what_ends_before_it_begins_is_refused(key: str) -> None:
 def test_a_brush_touches_what_its_way_passes() -> None:
     # From (-2, 0) to (2, 0), wide enough for its own row alone; then for three.
     assert places(led_shapes.touched(GRID, (-0.2, 0), (0.2, 0), 0.05)) == {(x, 0) for x in range(-2, 3)}
-    assert places(led_shapes.touched(GRID, (-0.2, 0), (0.2, 0), 0.1001)) == {(x, y) for x in range(-2, 3) for y in (-1, 0, 1)}
+    assert places(led_shapes.touched(GRID, (-0.2, 0), (0.2, 0), 0.1001)) == {
+        (x, y) for x in range(-2, 3) for y in (-1, 0, 1)
+    }
     assert places(led_shapes.touched(GRID, (0.1, 0.1), (0.1, 0.1), 0.05)) == {(1, 1)}
     assert places(led_shapes.touched(GRID, (-0.2, -0.2), (0.2, 0.2), 0.05)) == {(i, i) for i in range(-2, 3)}
     # Not beyond its ends.
@@ -98,7 +102,7 @@ def test_opposite_leds_are_mirror_images(mirror: str, signs: tuple[int, int]) ->
 
 
 def test_an_array_that_stands_aside_finds_the_nearest_or_none() -> None:
-    shifted = GRID + (0.03, 0)
+    shifted = GRID + np.array([0.03, 0])
     images = led_shapes.opposite(shifted, "left-right")
     found = images >= 0
     assert found.all() or (np.abs(shifted[images[found]] - shifted[found] * (-1, 1)).max() <= 0.06)

@@ -39,7 +39,7 @@ def test_scaling_reaches_the_total_exposure_of_the_whole_pattern() -> None:
 def test_scaling_says_what_cannot_be_done() -> None:
     with pytest.raises(SettingsError, match="dark"):
         level_edits.scaled_to_light(LEVELS, np.array([True, False, False, False]), 1.0, 1.0)
-    with pytest.raises(SettingsError, match="give 1.25 already"):
+    with pytest.raises(SettingsError, match=r"give 1\.25 already"):
         level_edits.scaled_to_light(LEVELS, np.array([False, False, True, False]), 1.0, 1.0)
 
 

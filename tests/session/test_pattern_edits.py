@@ -144,7 +144,7 @@ def test_a_fixed_total_exposure_is_shared_by_more_patterns() -> None:
     doc.add_row(4)
     assert exposures(doc) == pytest.approx([5 / 6] * 6)
     tight = document(total_exposure=5.0, minimum_exposure=0.9)
-    with pytest.raises(SettingsError, match="leaves 0.83"):
+    with pytest.raises(SettingsError, match=r"leaves 0\.83"):
         tight.add_row(4)
     assert tight.fpm is not None and tight.fpm.design.rows == 5 and not tight.undo_label
 

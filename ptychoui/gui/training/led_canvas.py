@@ -82,7 +82,7 @@ class LedCanvas(LedPlot):
     asked = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, labelled=False)
         self.tool = "select"
         self.brush_pitches = 0.5
         self.has_selection = False

@@ -14,12 +14,12 @@ from ptychoui.gui.training.led_canvas import LedCanvas
 from ptychoui.gui.training.led_editor import LedEditor, Shown
 from ptychoui.gui.training.led_tools import LedTools, LevelRow, chosen_in_words
 from ptychoui.gui.widgets.notices import notices
-from ptychoui.gui.widgets.parts import sentence
+from ptychoui.gui.widgets.parts import Elided, sentence
 from ptychoui.gui.widgets.pattern_strip import PatternStrip
 from ptychoui.session.document import Document
 from ptychoui.words import counted
 
-LOW_LINES = 20
+LOW_LINES = 24
 """Lines of text below which the panel leaves out what its tooltips say, too."""
 
 
@@ -54,8 +54,7 @@ class LedPanel(QWidget):
         self.tools = LedTools(self.editor)
         self.level_row = LevelRow(self.editor)
         self.strip = PatternStrip(self)
-        self.caption = QLabel()
-        self.caption.setWordWrap(True)
+        self.caption = Elided(least=12)
         self.circles = QLabel()
         self.circles.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         gap = max(4, self.fontMetrics().height() // 3)
@@ -198,16 +197,18 @@ class LedPanel(QWidget):
             part.setVisible(row < len(self._levels))
         self._offer_circles()
         if row >= len(self._levels):
-            self.caption.setText("No patterns yet: open data, or choose a geometry.")
+            self.caption.say("No patterns yet: open data, or choose a geometry.")
             return
         levels = self._levels[row]
         name = self._names[row] if row < len(self._names) else f"pattern {row + 1}"
-        lit = counted(int(np.count_nonzero(levels > 0.01)), "LED")
-        self.caption.setText(
-            f"<b>{name}</b> ({row + 1} of {len(self._levels)}): {lit} lit, "
-            f"mean level {levels[levels > 0.01].mean() if (levels > 0.01).any() else 0:.2f}, "
+        lit = levels > 0.01
+        mean = levels[lit].mean() if lit.any() else 0.0
+        of = f"{name}, {row + 1} of {len(self._levels)}"
+        whole = (
+            f"{of}: {counted(int(lit.sum()), 'LED')} lit, mean level {mean:.2f}, "
             f"exposure {self._exposures[row]:.2f} frames"
         )
+        self.caption.say(f"{of}: {int(lit.sum())} lit, mean {mean:.2f}, {self._exposures[row]:.2f} frames", whole)
 
     def _name_circles(self) -> None:
         """Say what the circles are, in their colours."""

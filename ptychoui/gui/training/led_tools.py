@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QSlider, QToolButton, QWidget
 
 from ptychoui.design.led_shapes import MIRRORS
@@ -72,13 +73,19 @@ class LedTools(QWidget):
         self.levels.setMenu(self._level_menu())
         self.rows = self._button("rows", "Patterns", "Patterns: copy, paste, move, add and remove them")
         self.rows.setMenu(self._row_menu())
-        self.view = self._button("eye", "View", "View: axes, what the design sees, its predicted image, its learning")
+        self.view = self._button("eye", "View", "View: what the design sees, its predicted image, how it was learned")
         self.view.setMenu(self._view_menu())
         for button in (self.mirror, self.shape, self.levels, self.rows):
             button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
             row.addWidget(button)
         self.view.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         row.addStretch(1)
+        self.unit = QToolButton()
+        self.unit.setAutoRaise(True)
+        self.unit.setAccessibleName("Axes")
+        self.unit.clicked.connect(self._switch_unit)
+        self._say_unit("NA")
+        row.addWidget(self.unit)
         row.addWidget(self.view)
         self.use_colours()
 
@@ -174,12 +181,7 @@ class LedTools(QWidget):
 
     def _view_menu(self) -> QMenu:
         menu = QMenu(self)
-        millimetres = menu.addAction("Axes in &mm")
-        assert millimetres is not None
-        millimetres.setCheckable(True)
-        millimetres.toggled.connect(lambda on: self.unit_chosen.emit("mm" if on else "NA"))
-        self.toggles = {"mm": millimetres}
-        menu.addSeparator()
+        self.toggles: dict[str, QAction] = {}
         menu.addAction("What this design &sees…", lambda: self.asked.emit("sees", True))
         for key, text in (("prediction", "&Predicted image"), ("learning", "&Learning, step by step")):
             action = menu.addAction(text)
@@ -188,6 +190,16 @@ class LedTools(QWidget):
             action.toggled.connect(lambda on, key=key: self.asked.emit(key, on))
             self.toggles[key] = action
         return menu
+
+    def _switch_unit(self) -> None:
+        unit = "NA" if self.unit.text() == "mm" else "mm"
+        self._say_unit(unit)
+        self.unit_chosen.emit(unit)
+
+    def _say_unit(self, unit: str) -> None:
+        self.unit.setText(unit)
+        axes = "illumination NA" if unit == "NA" else "positions on the array in mm"
+        self.unit.setToolTip(f"Axes: {axes}; click for {'mm' if unit == 'NA' else 'NA'}")
 
     def _open_shapes(self, _: bool = False, scale: bool = False) -> None:
         self.shapes.open_at(self.shape, scale)

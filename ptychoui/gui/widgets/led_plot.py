@@ -128,6 +128,8 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
 class LedPlot(QWidget):
     """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
 
+    Where it is not ``labelled``, somebody else says what the axes are.
+
     Attributes
     ----------
     hovered
@@ -139,9 +141,9 @@ class LedPlot(QWidget):
     hovered = pyqtSignal(int)
     clicked = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None, aperture: bool = True) -> None:
+    def __init__(self, parent: QWidget | None = None, aperture: bool = True, labelled: bool = True) -> None:
         super().__init__(parent)
-        self._aperture = aperture
+        self._aperture, self._labelled = aperture, labelled
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
         self.unit = "NA"
@@ -155,7 +157,8 @@ class LedPlot(QWidget):
         item = self.plot.getPlotItem()
         for axis in ("left", "bottom"):
             item.getAxis(axis).enableAutoSIPrefix(False)
-        item.setLabel("bottom", "illumination NA")
+        if labelled:
+            item.setLabel("bottom", "illumination NA")
         self._spots = _Spots()
         self.plot.addItem(self._spots)
         self._circles = [pg.PlotCurveItem() for _ in range(2)]
@@ -232,7 +235,8 @@ class LedPlot(QWidget):
             size = _in_mm(radius, na, places) if in_mm else radius
             circle.setData(size * np.cos(angle), size * np.sin(angle))
         self._circles[1].setVisible(self._aperture and not in_mm)
-        self.plot.getPlotItem().setLabel("bottom", "position (mm)" if in_mm else "illumination NA")
+        if self._labelled:
+            self.plot.getPlotItem().setLabel("bottom", "position (mm)" if in_mm else "illumination NA")
         self.show_numbers(self._show_numbers)
         self.fit()
         self.use_colours()
@@ -269,15 +273,13 @@ class LedPlot(QWidget):
         self._spots.update()
 
     def fit(self) -> None:
-        """Show the synthetic aperture, or the LEDs and the objective's pupil alone."""
-        if not (self._aperture and self.unit == "NA") and len(self._spots.na):
+        """Show the LEDs and the objective's pupil; the synthetic aperture lies around them, for who zooms out."""
+        if len(self._spots.na):
             x, _ = self._circles[0].getData()
             reach = max(float(np.max(x)), float(np.abs(self._spots.na).max()) + 2 * self._spots.radius)
             self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.02)
             return
-        x, _ = self._circles[1].getData()
-        reach = float(np.max(x)) if x is not None and len(x) else 0.5
-        self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.08)
+        self.plot.setRange(QRectF(-0.5, -0.5, 1, 1), padding=0.08)
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
