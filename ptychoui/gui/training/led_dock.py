@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QResizeEvent, QShowEvent
-from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.design.starts import row_names
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.training.led_canvas import LedCanvas
-from ptychoui.gui.training.led_editor import LedEditor, Shown
+from ptychoui.gui.training.led_editor import CLOSED, LedEditor, Shown
 from ptychoui.gui.training.led_tools import LedTools, LevelRow, chosen_in_words
+from ptychoui.gui.training.led_views import LedViews
 from ptychoui.gui.widgets.notices import notices
 from ptychoui.gui.widgets.parts import Elided, sentence
 from ptychoui.gui.widgets.pattern_strip import PatternStrip
 from ptychoui.session.document import Document
+from ptychoui.session.level_history import KeptLevels
 from ptychoui.words import counted
 
+if TYPE_CHECKING:
+    from ptychoui.gui.shell.controller import Controller
+
+PAST = "an earlier step is shown: go to the end of the learning to edit"
 LOW_LINES = 24
 """Lines of text below which the panel leaves out what its tooltips say, too."""
 
@@ -32,10 +40,13 @@ class LedPanel(QWidget):
         A function that changes a document's patterns and answers with a sentence, or nothing.
     led_clicked
         Firmware number of a clicked LED.
+    row_shown
+        Another pattern is shown, or the same one with other levels.
     """
 
     change_wanted = pyqtSignal(object)
     led_clicked = pyqtSignal(int)
+    row_shown = pyqtSignal()
     hover_text = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -49,6 +60,7 @@ class LedPanel(QWidget):
         self._names: tuple[str, ...] = ()
         self._objective_na = 0.0
         self._stale = False
+        self._running = False
         self.plot = LedCanvas(self)
         self.editor = LedEditor(self.plot)
         self.tools = LedTools(self.editor)
@@ -63,14 +75,44 @@ class LedPanel(QWidget):
         layout.setSpacing(gap)
         layout.addWidget(self.tools)
         layout.addWidget(self.caption)
-        layout.addWidget(self.plot, 1)
+        self._beside = QHBoxLayout()
+        self._beside.setSpacing(gap)
+        self._beside.addWidget(self.plot, 3)
+        layout.addLayout(self._beside, 1)
         layout.addWidget(self.circles)
         layout.addWidget(self.level_row)
         layout.addWidget(self.strip)
-        self._join()
+        self._column = layout
+        self.views: LedViews | None = None
+        self._past: KeptLevels | None = None
+        self._connect()
         self._caption()
 
-    def _join(self) -> None:
+    def join(self, controller: Controller) -> None:
+        """Let changes go to a document, and predictions be made of it."""
+        self.change_wanted.connect(controller.change_patterns)
+        self.views = LedViews(self, controller)
+        self._beside.addWidget(self.views.image, 2)
+        self._column.insertWidget(self._column.indexOf(self.strip), self.views.learning)
+
+    def pattern_shown(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int] | None:
+        """Levels (row, LED), exposures (row,) and the chosen row, as they are shown; None without patterns."""
+        if self.strip.row >= len(self._levels):
+            return None
+        if self._past is not None:
+            return self._past.levels.astype(np.float64), self._past.exposures.astype(np.float64), self.strip.row
+        return self._levels, self._exposures, self.strip.row
+
+    def show_past(self, past: KeptLevels | None) -> None:
+        """Show the patterns as they were after a step, not to be edited; None: as they are now."""
+        if past is not None and past.levels.shape != self._levels.shape:
+            past = None
+        self._past = past
+        self._allow()
+        if self.isVisible():
+            self._draw()
+
+    def _connect(self) -> None:
         editor, tools, row = self.editor, self.tools, self.level_row
         self.strip.chosen.connect(self._row_chosen)
         self.plot.hovered.connect(self._hovered)
@@ -122,10 +164,16 @@ class LedPanel(QWidget):
 
     def set_editable(self, editable: bool) -> None:
         """Levels can be edited while no run is active."""
-        self.editor.editable = editable
-        self.tools.set_editable(editable)
-        if not editable:
-            self.use_tool("select")
+        self._running = not editable
+        self._allow()
+
+    def _allow(self) -> None:
+        closed = CLOSED if self._running else "" if self._past is None else PAST
+        if closed != self.editor.closed:
+            self.editor.closed = closed
+            self.tools.set_closed(closed)
+            if closed:
+                self.use_tool("select")
         self._show_level()
 
     def use_tool(self, tool: str) -> None:
@@ -143,6 +191,8 @@ class LedPanel(QWidget):
         """Take the colours of the theme."""
         self.plot.use_colours()
         self.tools.use_colours()
+        if self.views is not None:
+            self.views.use_colours()
         self.strip.update()
         self._name_circles()
 
@@ -168,47 +218,48 @@ class LedPanel(QWidget):
 
     def _draw(self) -> None:
         self._stale = False
-        self.strip.set_patterns(self._levels, self._na, self._names)
+        shown = self.pattern_shown()
+        if shown is not None:
+            self.strip.set_patterns(shown[0], self._na, self._names)
         self._row_chosen(self.strip.row)
 
     def _row_chosen(self, row: int) -> None:
-        if row >= len(self._levels):
+        shown = self.pattern_shown()
+        if shown is None:
             return
+        levels, exposures, row = shown
         if not self.plot.busy:
-            self.plot.set_levels(self._levels[row])
+            self.plot.set_levels(levels[row])
         known = row < len(self._names)
         self.editor.show(
             Shown(
                 row=row,
                 name=self._names[row] if known else f"pattern {row + 1}",
-                exposure=float(self._exposures[row]),
+                exposure=float(exposures[row]),
                 objective_na=self._objective_na,
-                levels=self._levels[row],
+                levels=levels[row],
                 allowed=self._allowed[row] if row < len(self._allowed) else np.ones(len(self._na), bool),
                 na=self._na,
             )
         )
         self._caption()
+        self.row_shown.emit()
 
     def _caption(self) -> None:
-        row = self.strip.row
+        shown = self.pattern_shown()
         self._name_circles()
         for part in (self.tools, self.level_row, self.strip):
-            part.setVisible(row < len(self._levels))
+            part.setVisible(shown is not None)
         self._offer_circles()
-        if row >= len(self._levels):
+        if shown is None:
             self.caption.say("No patterns yet: open data, or choose a geometry.")
             return
-        levels = self._levels[row]
-        name = self._names[row] if row < len(self._names) else f"pattern {row + 1}"
+        levels, exposure, name = shown[0][shown[2]], shown[1][shown[2]], self.editor.shown.name
         lit = levels > 0.01
         mean = levels[lit].mean() if lit.any() else 0.0
-        of = f"{name}, {row + 1} of {len(self._levels)}"
-        whole = (
-            f"{of}: {counted(int(lit.sum()), 'LED')} lit, mean level {mean:.2f}, "
-            f"exposure {self._exposures[row]:.2f} frames"
-        )
-        self.caption.say(f"{of}: {int(lit.sum())} lit, mean {mean:.2f}, {self._exposures[row]:.2f} frames", whole)
+        of = f"{name}, {shown[2] + 1} of {len(self._levels)}"
+        whole = f"{of}: {counted(int(lit.sum()), 'LED')} lit, mean level {mean:.2f}, exposure {exposure:.2f} frames"
+        self.caption.say(f"{of}: {int(lit.sum())} lit, mean {mean:.2f}, {exposure:.2f} frames", whole)
 
     def _name_circles(self) -> None:
         """Say what the circles are, in their colours."""
@@ -224,7 +275,8 @@ class LedPanel(QWidget):
         self.plot.setToolTip(f"Solid: objective NA {self._objective_na:g}. Dashed: synthetic NA {reach:.3g}")
 
     def _hovered(self, led: int) -> None:
-        if led < 0 or self.strip.row >= len(self._levels):
+        shown = self.pattern_shown()
+        if led < 0 or shown is None:
             self.hover_text.emit("")
             return
         x, y = self._na[led]
@@ -232,7 +284,7 @@ class LedPanel(QWidget):
         band = "bright" if na < self._objective_na else "dark"
         self.hover_text.emit(
             f"LED {self._numbers[led]}   NA {na:.3f} ({x:+.3f}, {y:+.3f}), {band} field   "
-            f"level {self._levels[self.strip.row, led]:.2f}"
+            f"level {shown[0][shown[2], led]:.2f}"
         )
 
     def _pointed(self, led: int) -> None:

@@ -72,7 +72,8 @@ class LedEditor(QObject):
         super().__init__(canvas)
         self._canvas = canvas
         self.shown = Shown()
-        self.editable = True
+        self.closed = ""
+        """Why nothing can be edited; empty if it can."""
         self.brush_level = 1.0
         self.led = -1
         self.chosen: BoolArray = np.empty(0, bool)
@@ -267,9 +268,9 @@ class LedEditor(QObject):
             self.change_wanted.emit(lambda patterns: patterns.edit_row(what, row, levels, key))
 
     def _may_edit(self) -> bool:
-        if not self.editable:
-            self.refused.emit(CLOSED, "stop the run, or wait for its end")
-        return self.editable
+        if self.closed:
+            self.refused.emit(self.closed, "nothing was changed")
+        return not self.closed
 
     def _toggle(self) -> None:
         """Switch what is chosen: to dark if any of it is lit."""
@@ -323,7 +324,7 @@ class LedEditor(QObject):
         if drawn is None:
             return
         levels, beyond = drawn
-        if not kept or not self.editable:
+        if not kept or self.closed:
             self._canvas.set_levels(self.shown.levels)
             return
         if np.array_equal(levels, self.shown.levels) and beyond.any():

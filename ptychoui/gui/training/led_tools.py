@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QSlider, QToolButt
 from ptychoui.design.led_shapes import MIRRORS
 from ptychoui.gui.look.icons import icon
 from ptychoui.gui.look.theme import colours
-from ptychoui.gui.training.led_editor import CLOSED, LARGEST_BRUSH, LedEditor
+from ptychoui.gui.training.led_editor import LARGEST_BRUSH, LedEditor
 from ptychoui.gui.training.led_shape_box import ShapeBox
 from ptychoui.gui.widgets.parts import Elided, by_font, gap_of
 from ptychoui.words import counted
@@ -99,13 +99,12 @@ class LedTools(QWidget):
         """Press the button of a tool."""
         self.buttons[tool].setChecked(True)
 
-    def set_editable(self, editable: bool) -> None:
-        """While a run is active only the view can be changed, and the tooltips say why."""
+    def set_closed(self, why: str) -> None:
+        """While there is a reason against it nothing can be edited, and the tooltips give it; empty: everything can."""
         for button in (*self.buttons.values(), self.mirror, self.shape, self.levels, self.rows):
-            button.setEnabled(editable)
-            tip = button.property("tip")
-            button.setToolTip(tip if editable else f"{CLOSED[0].upper()}{CLOSED[1:]}")
-        if not editable:
+            button.setEnabled(not why)
+            button.setToolTip(f"{why[0].upper()}{why[1:]}" if why else button.property("tip"))
+        if why:
             self.shapes.hide()
 
     def _button(self, picture: str, name: str, tip: str) -> QToolButton:
@@ -241,8 +240,8 @@ class LevelRow(QWidget):
         brush = tool != "select"
         self.brush.setVisible(brush)
         self.level.setVisible(tool != "erase")
-        if not editor.editable:
-            self.label.say(CLOSED)
+        if editor.closed:
+            self.label.say(editor.closed)
             self.level.setEnabled(False)
             return
         self.brush.setToolTip(f"Radius of the brush: {self.brush.value() / 2:g} LED distances ([ and ])")
