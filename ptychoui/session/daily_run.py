@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import SettingsError, StopRequested
 from ptychoui.session.runs import leave_a_core
 from ptychoui.session.worker import MakeEvents
@@ -28,14 +29,14 @@ class DailyOrder:
     Attributes
     ----------
     design
-        File of patterns, or folder of a run.
+        File of patterns, or folder of a run, or the patterns themselves.
     source
         A file, a folder of one recording, or, with ``watch``, the folder in which sets arrive.
     results
         Folder for results.
     """
 
-    design: str
+    design: str | PatternSet
     source: str
     results: str
     watch: bool
@@ -49,7 +50,8 @@ class DailyOrder:
         SettingsError
             That names it.
         """
-        for text, what in ((self.design, "design"), (self.source, "images"), (self.results, "folder for results")):
+        design = self.design if isinstance(self.design, str) else self.design.name or "patterns"
+        for text, what in ((design, "design"), (self.source, "images"), (self.results, "folder for results")):
             if not text.strip():
                 raise SettingsError(f"there is no {what} yet", "choose one")
 
@@ -159,7 +161,7 @@ def daily_run(order: DailyOrder) -> MakeEvents:
 
         began, sets = time.monotonic(), 0
         order.check()
-        patterns = patterns_in(order.design)
+        patterns = order.design if isinstance(order.design, PatternSet) else patterns_in(order.design)
         yield DailyBegun(step=0, design=patterns.name, patterns=len(patterns.levels))
         plan = DailyPlan(
             patterns=patterns,

@@ -15,6 +15,7 @@ from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.session import recovery
+from ptychoui.session.daily_run import DailyHistory
 from ptychoui.session.design_work import DesignWork
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.followed_run import RunNews
@@ -71,6 +72,7 @@ class Document(PatternEdits):
         self.race = RaceHistory()
         self.designs = DesignWork()
         self.frc = FrcHistory()
+        self.daily = DailyHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
         self.begins_from: Path | None = None  # the run whose parameters the next one starts with
