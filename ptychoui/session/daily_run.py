@@ -34,6 +34,8 @@ class DailyOrder:
         A file, a folder of one recording, or, with ``watch``, the folder in which sets arrive.
     results
         Folder for results.
+    passes
+        Most passes for each set.
     """
 
     design: str | PatternSet
@@ -41,6 +43,7 @@ class DailyOrder:
     results: str
     watch: bool
     device: str = "cpu"
+    passes: int = 600
 
     def check(self) -> None:
         """Refuse what is left out.
@@ -169,6 +172,7 @@ def daily_run(order: DailyOrder) -> MakeEvents:
             results=Path(order.results),
             follow=order.watch,
             device=str(pick_device(order.device)),
+            passes=order.passes,
         )
         try:
             for told in daily_work(plan, control.checkpoint):

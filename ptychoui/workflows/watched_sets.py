@@ -196,7 +196,7 @@ class SetReader:
                     yield SetRefused(name=entry.name, message=text, hint=f"{hint}; {again}")
                 return
             stack = self._open(entry, frames)
-        except (PtychouiError, OSError, MemoryError, ValueError) as error:
+        except Exception as error:  # half-written files break readers in any way; the watch goes on
             message = error.message if isinstance(error, PtychouiError) else f"{entry.name} cannot be read: {error}"
             yield SetRefused(name=entry.name, message=message, hint=again)
             return
@@ -286,15 +286,11 @@ def count_images(entry: Path, usual: int) -> int:
         return usual
     import tifffile
 
+    from ptychoui.data.formats.common import parsing
     from ptychoui.data.formats.tiff_planes import images_among
 
-    try:
-        with tifffile.TiffFile(entry) as tiff:
-            return len(images_among(tiff)[0])
-    except tifffile.TiffFileError as error:
-        raise DataError(
-            f"{entry.name} is no TIFF file that can be read: {error}", "is it written completely?"
-        ) from None
+    with parsing(entry, "TIFF file"), tifffile.TiffFile(entry) as tiff:
+        return len(images_among(tiff)[0])
 
 
 def _numbered(stem: str) -> tuple[str, int | None]:

@@ -147,13 +147,14 @@ def test_what_is_wrong_is_said_and_the_rest_is_done(tmp_path: Path) -> None:
     whole.write_bytes(whole.read_bytes()[:9])
     (wanted.source / "c_text.tif").write_text("no picture")
     daily.write_images(wanted.source / "d_good.tif", *frames)
+    (wanted.source / "f_four.tif").write_bytes(b"II*\0")
     (wanted.source / "notes.txt").write_text("about the day")
     (wanted.source / "e_wells").mkdir()
     daily.write_images(wanted.source / "e_wells" / "1.tif", frames[0])
     found = told(wanted)
     assert [one.name for one in done(found)] == ["d_good"]
     sentences = {one.name: one.message for one in refused(found)}
-    assert set(sentences) == {"a_three.tif", "b_half.tif", "c_text.tif"}
+    assert set(sentences) == {"a_three.tif", "b_half.tif", "c_text.tif", "f_four.tif"}
     assert sentences["a_three.tif"] == "a_three.tif holds 3 images, and a set has 4"
     assert "more images in e_wells: 1 of 4 are there" in [one.text for one in found if isinstance(one, Waiting)]
 

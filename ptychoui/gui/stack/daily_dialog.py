@@ -35,6 +35,7 @@ from ptychoui.gui.shell.work_dialog import WorkDialog, button, button_row
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
 from ptychoui.gui.widgets.files import Files
 from ptychoui.gui.widgets.image_panel import ImagePanel
+from ptychoui.gui.widgets.number_boxes import CountBox
 from ptychoui.gui.widgets.parts import gap_of, sentence
 from ptychoui.session.daily_run import DailyLine, DailyOrder, phase_of
 from ptychoui.words import clock, counted
@@ -69,6 +70,13 @@ class DailyDialog(WorkDialog):
         self._kinds = QButtonGroup(self)
         for kind in (self.watch, self.single):
             self._kinds.addButton(kind)
+        self.passes = CountBox(arrows=True)
+        self.passes.setRange(1, 10_000)
+        self.passes.setValue(600)
+        self.passes.setSingleStep(100)
+        self.passes.setAccessibleName("Passes")
+        self.passes.setToolTip("Most passes for each set: fewer are faster, and fit noisy images less well")
+        self.passes.refused.connect(self.say_trouble)
         self.begin = button("Start", "Reconstruct what is there, and what arrives", primary=True)
         self.halt = button("Stop", "End within a second; what is done is kept in its files")
         self.table = QTableWidget(0, len(COLUMNS))
@@ -99,6 +107,10 @@ class DailyDialog(WorkDialog):
         kinds.addWidget(self.watch)
         kinds.addWidget(self.single)
         kinds.addStretch(1)
+        passes = QLabel("&Passes")
+        passes.setBuddy(self.passes)
+        kinds.addWidget(passes)
+        kinds.addWidget(self.passes)
         form.addLayout(kinds, 1, 1)
         for row, text, line, hint, choices in (
             (0, "&Design", self.design, "patterns as exported (.json), or the folder of a run", self._design_buttons()),
@@ -135,6 +147,7 @@ class DailyDialog(WorkDialog):
         halves.addWidget(picture)
         for place, share in enumerate((2, 3)):
             halves.setStretchFactor(place, share)
+        halves.setSizes([40 * WIDE, 60 * WIDE])
         self.explained = QLabel(EXPLAINED)
         self.explained.setWordWrap(True)
         layout = QVBoxLayout(self)
@@ -229,6 +242,7 @@ class DailyDialog(WorkDialog):
             source=self.source.text().strip(),
             results=self.results.text().strip(),
             watch=self.watch.isChecked(),
+            passes=self.passes.value(),
             device=self.controller.document.experiment.engine.device,
         )
         try:
@@ -248,7 +262,7 @@ class DailyDialog(WorkDialog):
         history, working, active = self._history, self.working, self.controller.state.active
         self.begin.setEnabled(not active)
         self.halt.setEnabled(working)
-        for part in (self.design, self.source, self.results, self.watch, self.single):
+        for part in (self.design, self.source, self.results, self.watch, self.single, self.passes):
             part.setEnabled(not working)
         if working and history.share > 0:
             self.status.show_progress(round(100 * history.share), 100, history.now)

@@ -26,7 +26,7 @@ from ptychoui.words import counted
 if TYPE_CHECKING:
     from ptychoui.gui.shell.controller import Controller
 
-PAST = "an earlier step is shown: go to the end of the learning to edit"
+PAST = "an earlier step: go to the end to edit"
 LOW_LINES = 24
 """Lines of text below which the panel leaves out what its tooltips say, too."""
 

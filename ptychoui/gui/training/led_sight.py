@@ -129,7 +129,7 @@ class SightDialog(QDialog):
             seen.transfer_na,
             max(float(seen.transfer.max()), WEAK),
             (objective, seen.transfer_na),
-            f"of a weak object, by the best pattern; below {WEAK:g} it is weak; dashed: twice the objective NA",
+            f"by the best pattern; below {WEAK:g}: weak; dashed: 2 × NA",
         )
         self.text.setText(seen.sentence)
         ink(self.warning, colours().warning)

@@ -242,7 +242,7 @@ class LevelRow(QWidget):
         self.level.setVisible(tool != "erase")
         if editor.closed:
             self.label.say(editor.closed)
-            self.level.setEnabled(False)
+            self.level.setVisible(False)
             return
         self.brush.setToolTip(f"Radius of the brush: {self.brush.value() / 2:g} LED distances ([ and ])")
         if brush:
