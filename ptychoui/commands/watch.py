@@ -51,7 +51,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    from ptychoui.workflows.watched_sets import SetDone, SetRefused, Waiting, daily_work
+    from ptychoui.workflows.frame_sets import SetRefused, Waiting
+    from ptychoui.workflows.watched_sets import SetDone, daily_work
 
     use_threads(arguments)
     plan = _plan(arguments)

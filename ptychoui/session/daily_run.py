@@ -97,7 +97,8 @@ class DailyHistory:
 
     def take(self, event: object) -> None:
         """Note an event."""
-        from ptychoui.workflows.watched_sets import SetDone, SetPass, SetRefused, SetStarted, Waiting
+        from ptychoui.workflows.frame_sets import SetRefused, Waiting
+        from ptychoui.workflows.watched_sets import SetDone, SetPass, SetStarted
 
         if isinstance(event, DailyBegun):
             self.begun = event

@@ -118,6 +118,12 @@ def test_two_mirrors_give_four_leds() -> None:
     assert places(chosen) == {(2, 1)}
 
 
+def test_an_led_without_an_opposite_lights_no_other() -> None:
+    images = (np.array([-1, 2, 1, -1]),)
+    chosen = np.array([True, True, False, False])
+    assert led_shapes.with_opposites(chosen, images).tolist() == [True, True, True, False]
+
+
 def test_keys_walk_straight_and_stop_at_the_edge() -> None:
     at = 12
     for direction, expected in (((1, 0), (1, 0)), ((0, 1), (1, 1)), ((-1, 0), (0, 1)), ((0, -1), (0, 0))):

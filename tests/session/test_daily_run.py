@@ -15,7 +15,8 @@ from ptychoui.session.daily_run import DailyHistory, DailyOrder, DailyTold, dail
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import Finished, Stopped
 from ptychoui.workflows import watched_sets
-from ptychoui.workflows.watched_sets import SetDone, SetPass, SetRefused, SetStarted, Waiting
+from ptychoui.workflows.frame_sets import SetRefused, Waiting
+from ptychoui.workflows.watched_sets import SetDone, SetPass, SetStarted
 
 
 @pytest.fixture(autouse=True)

@@ -13,21 +13,21 @@ import pytest
 import tifffile
 from workflows import daily
 
+from ptychoui.data.dataset import ImageStack
 from ptychoui.data.results import load_reconstruction
 from ptychoui.errors import DataError, SettingsError, StopRequested
 from ptychoui.optics.quality.validation import unwrapped_phase
 from ptychoui.settings import Reconstruct
 from ptychoui.workflows import watched_sets
 from ptychoui.workflows.coded_stack import CodedReconstruction, open_coded_images
+from ptychoui.workflows.frame_sets import SetReader, SetRefused, Waiting
 from ptychoui.workflows.watched_folder import FolderWatch, in_order
 from ptychoui.workflows.watched_sets import (
     DailyPlan,
     SetDone,
     SetPass,
-    SetRefused,
     SetStarted,
     Told,
-    Waiting,
     daily_work,
     result_files,
 )
@@ -114,6 +114,18 @@ def test_a_time_lapse_is_several_sets(tmp_path: Path) -> None:
     first, second, third = (load_reconstruction(one.files[0]).object for one in found)
     assert np.allclose(first, third)
     assert np.abs(second).mean() / np.abs(first).mean() == pytest.approx(np.sqrt(0.5), rel=0.02)
+
+
+def test_every_part_of_a_time_lapse_has_its_own_exposures() -> None:
+    stack = ImageStack(
+        images=np.arange(8.0)[:, None, None] * np.ones((8, 3, 3), np.float32),
+        led_numbers=np.arange(8),
+        geometry=daily.GEOMETRY,
+        exposure=np.arange(1.0, 9.0),
+    )
+    part = SetReader(daily.patterns())._part(stack, 1)
+    assert part.images[:, 0, 0].tolist() == [4, 5, 6, 7] and part.led_numbers.tolist() == [0, 1, 2, 3]
+    assert part.exposure is not None and part.exposure.tolist() == [5, 6, 7, 8]
 
 
 def test_single_images_are_counted_off_in_one_unit(tmp_path: Path) -> None:
