@@ -104,6 +104,9 @@ def test_escape_gives_a_stroke_up(opened: MainWindow) -> None:
     QTest.mousePress(port, LEFT, pos=spot(opened, *lit))
     assert panel.plot._spots.levels[int(np.argmax(before[1]))] == 0
     press(opened, Qt.Key.Key_Escape)
+    for x in (-0.1, 0.0, 0.1):  # it stays given up, though the button is down yet
+        QTest.mouseMove(port, spot(opened, x, 0.18))
+        QTest.qWait(1)
     QTest.mouseRelease(port, LEFT, pos=spot(opened, *lit))
     assert (levels(opened) == before).all() and not opened.document.undo_label
     assert (panel.plot._spots.levels == before[1]).all()
@@ -113,7 +116,11 @@ def test_painting_the_other_field_says_why_not(opened: MainWindow) -> None:
     panel = opened.panels.leds
     panel.strip.choose(1)
     panel.use_tool("paint")
-    drag(opened, (0.0, 0.0))
+    port = panel.plot.plot.viewport()
+    QTest.mousePress(port, LEFT, pos=spot(opened, 0.0, 0.0))
+    middle = int(np.hypot(*leds_at(opened).T).argmin())
+    assert panel.plot._spots.levels[middle] == 0  # not even while it is drawn
+    QTest.mouseRelease(port, LEFT, pos=spot(opened, 0.0, 0.0))
     assert "may light none" in opened.panels.messages.messages[-1].text
     assert not opened.document.undo_label
 
