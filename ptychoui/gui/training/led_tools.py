@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QSlider, QToolButton, QWidget
+from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QSizePolicy, QSlider, QToolButton, QWidget
 
 from ptychoui.design.led_shapes import MIRRORS
 from ptychoui.gui.look.icons import icon
@@ -113,7 +113,9 @@ class LedTools(QWidget):
         button.setToolTip(tip)
         button.setProperty("tip", tip)
         button.setAccessibleName(name)
-        by_font(button, lambda b: b.setMinimumWidth(round(1.7 * b.fontMetrics().height())))
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        by_font(button, lambda b: b.setMinimumWidth(round(1.1 * b.fontMetrics().height())))
+        by_font(button, lambda b: b.setMaximumWidth(round(1.9 * b.fontMetrics().height())))
         self._icons[button] = picture
         return button
 
