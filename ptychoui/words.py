@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 
@@ -13,3 +14,8 @@ def counted(count: int, one: str, more: str = "") -> str:
 def joined(words: Sequence[str]) -> str:
     """A list in words: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def clock(seconds: float) -> str:
+    """A time in seconds since 1970 as hours, minutes and seconds of the day, here."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -12,9 +12,10 @@ from ptychoui.data.dataset import ImageStack, TrainingSet
 from ptychoui.data.files import write_atomic
 from ptychoui.design import starts
 from ptychoui.design.patterns import PatternSet
-from ptychoui.errors import DataError, PtychouiError, SettingsError
+from ptychoui.errors import DataError, PtychouiError
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.session import recovery
+from ptychoui.session.daily_run import DailyHistory
 from ptychoui.session.design_work import DesignWork
 from ptychoui.session.field_run import FieldHistory
 from ptychoui.session.followed_run import RunNews
@@ -23,6 +24,7 @@ from ptychoui.session.kept_design import KeptDesign, bring_beside, read_design, 
 from ptychoui.session.kspace_shown import KSpaceShown, OpenedKSpace
 from ptychoui.session.opening import OpenedData, OpenedRun, open_run
 from ptychoui.session.origin import Origin, origin
+from ptychoui.session.pattern_edits import PatternEdits
 from ptychoui.session.profile_run import ProfileHistory
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_frc import FrcHistory
@@ -30,7 +32,7 @@ from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.session.stack_plan import StackPlan
 from ptychoui.session.stack_run import StackHistory, StackReport, SuggestedLayout
 from ptychoui.session.strategy_race import RaceHistory
-from ptychoui.session.undo import FloatArray, State, Undoable
+from ptychoui.session.undo import FloatArray, State
 from ptychoui.settings import (
     DataSource,
     Experiment,
@@ -50,7 +52,7 @@ def experiment_on(path: str) -> FpmExperiment:
     return blank.replace(data=blank.data.replace(path=path))
 
 
-class Document(Undoable):
+class Document(PatternEdits):
     """Experiment, dataset, design and run."""
 
     def __init__(self, experiment: Experiment | None = None) -> None:
@@ -70,6 +72,7 @@ class Document(Undoable):
         self.race = RaceHistory()
         self.designs = DesignWork()
         self.frc = FrcHistory()
+        self.daily = DailyHistory()
         self.field = FieldHistory()
         self.run_folder: Path | None = None
         self.begins_from: Path | None = None  # the run whose parameters the next one starts with
@@ -240,30 +243,6 @@ class Document(Undoable):
         if before is None or not isinstance(experiment, FpmExperiment):
             return False
         return experiment.design == before.design and experiment.geometry == before.geometry
-
-    def edit_level(self, row: int, led: int, level: float) -> None:
-        """Set the drive level of one LED (its place in the list) in one row.
-
-        Raises
-        ------
-        SettingsError
-            If the row may not light that LED: it lies in the other band.
-        """
-        design, leds, geometry, experiment = self.design(), self.leds(), self.geometry, self.fpm
-        if design is None or leds is None or geometry is None or experiment is None:
-            return
-        mask = starts.band_masks(experiment.design, leds, geometry.microscope.objective_na)
-        name = starts.row_names(experiment.design)[row]
-        if not mask[row, led]:
-            self._note_refusal(f"Refused level of LED {leds.numbers[led]}")
-            raise SettingsError(
-                f"LED {leds.numbers[led]} cannot be lit in {name!r}: it lies in the other field or near the edge",
-                "choose a pattern of its own field",
-            )
-        levels = design[0].copy()
-        levels[row, led] = min(max(level, 0.0), 1.0)
-        levels.setflags(write=False)
-        self._change(f"Level in {name}", replace(self._state, levels=levels), f"level {row} {led}")
 
     def take_design(self, label: str, levels: FloatArray, exposures: FloatArray) -> None:
         """Put a learned or opened design in place of the present one."""

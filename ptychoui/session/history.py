@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.session.level_history import LevelHistory
 from ptychoui.settings import Metric
+from ptychoui.tasks.fpm.events import PatternSnapshot
 from ptychoui.training.events import (
     Failed,
     Finished,
@@ -81,6 +83,7 @@ class RunHistory:
         self.first_score: Validated | None = None
         self.shown_first: Picture | None = None
         self.snapshot: Snapshot | None = None
+        self.learned = LevelHistory()
         self.result: Any = None
         self.saved: Saved | None = None
         self.end: Finished | Stopped | Failed | None = None
@@ -155,6 +158,8 @@ class RunHistory:
             self.last_score = event
         elif isinstance(event, Snapshot):
             self.snapshot = event
+            if isinstance(event, PatternSnapshot):
+                self.learned.add(event.step, event.levels, event.exposures)
         elif isinstance(event, Picture):
             self.shown_first = event
         elif isinstance(event, Judged):

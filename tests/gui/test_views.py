@@ -119,7 +119,7 @@ def test_stack_tells_led_and_na(with_stack: MainWindow) -> None:
     assert "LED 40" in stack.caption.text() and "NA 0.000" in stack.caption.text()
     stack.slider.setValue(0)
     assert "dark field" in stack.caption.text()
-    with_stack.panels.leds._clicked(12)
+    with_stack.panels.leds.plot.pointed.emit(12, False)
     assert "LED 12" in stack.caption.text()
     stack._hover(3, 4)
     assert "intensity" in with_stack.panels.hover.text() and "µm" in with_stack.panels.hover.text()
@@ -130,13 +130,16 @@ def test_levels_are_edited_by_clicks_with_undo(with_stack: MainWindow) -> None:
     before = document.design()
     assert before is not None
     led = int(np.argmax(before[0][0]))
-    leds._clicked(led)
-    leds._clicked(led)
+    leds.plot.pointed.emit(led, False)
+    leds.plot.pointed.emit(led, False)
     after = document.design()
     assert after is not None and after[0][0, led] == 0.0
-    leds.level.setValue(30)
+    leds.level_row.level.setValue(30)
     after = document.design()
     assert after is not None and after[0][0, led] == pytest.approx(0.3)
+    assert document.undo_label == "Set 1 LED in bright field 1"
+    with_stack.undo()
+    assert document.undo_label == "Switch off 1 LED in bright field 1"
     with_stack.undo()
     back = document.design()
     assert back is not None and np.array_equal(back[0], before[0])

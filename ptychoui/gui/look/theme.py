@@ -20,7 +20,9 @@ class Colours:
     Attributes
     ----------
     levels
-        Colours of an LED from level 0 to level 1.
+        Colours of an LED from level 0 to level 1; full level is the lightest of them on either ground.
+    lit_ring
+        Colour of the ring around an LED at full level; that of fainter ones lies between ``line`` and it.
     """
 
     window: str
@@ -37,6 +39,7 @@ class Colours:
     error: str
     plot: str
     levels: tuple[str, ...]
+    lit_ring: str
 
 
 DARK = Colours(
@@ -54,6 +57,7 @@ DARK = Colours(
     error="#ef7d82",
     plot="#16191d",
     levels=("#2a2f36", "#6e3b1f", "#c8661d", "#f6ad3b", "#fff3c4"),
+    lit_ring="#fff3c4",
 )
 LIGHT = Colours(
     window="#f2f4f6",
@@ -69,7 +73,8 @@ LIGHT = Colours(
     warning="#8a5f00",
     error="#b3261e",
     plot="#ffffff",
-    levels=("#e6e9ed", "#f6cf94", "#ee9a36", "#c25a0c", "#5e1f00"),
+    levels=("#d3d9df", "#e4d9a8", "#f0d86c", "#f9d93a", "#ffdc14"),
+    lit_ring="#5c3d00",
 )
 
 _current = DARK

@@ -201,6 +201,14 @@ _ROWS = (
         tip="Hold learned, painted and hand-made patterns against each other, at equal light, by two judges",
     ),
     Command(
+        key="daily",
+        text="Dail&y use…",
+        method="work_daily",
+        short="Daily use…",
+        shortcut="Ctrl+Alt+D",
+        tip="A design and images of it give phase: a file, or a folder that is watched, set after set",
+    ),
+    Command(
         key="save_result",
         text="Save recons&truction…",
         method="save_result",
@@ -340,6 +348,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "train_later",
         "reconstruct",
         "field",
+        "daily",
         "pause",
         "stop",
         "",

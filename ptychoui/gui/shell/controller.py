@@ -29,6 +29,7 @@ from ptychoui.session import (
     strategy_race,
 )
 from ptychoui.session.comparison_told import ComparisonHistory
+from ptychoui.session.daily_run import DailyHistory, DailyOrder, daily_run
 from ptychoui.session.design_comparison import DesignPlan, Keep
 from ptychoui.session.design_robustness import CardHistory, CardPlan
 from ptychoui.session.field_run import FieldHistory
@@ -213,6 +214,14 @@ class Controller(Opening):
         else:
             self.document.designs.comparison = history
         self._start(work, "frames" if sweep else "designs", history)
+        return True
+
+    def work_daily(self, order: DailyOrder) -> bool:
+        """Reconstruct sets of coded images as they arrive; False while a run is active."""
+        if self._refuse_while_running():
+            return False
+        self.document.daily = DailyHistory()
+        self._start(daily_run(order), "daily", self.document.daily)
         return True
 
     def try_design(self, plan: CardPlan) -> bool:

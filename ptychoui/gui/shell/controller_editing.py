@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ptychoui.data.dataset import ImageStack
@@ -15,6 +16,7 @@ from ptychoui.session import (
 from ptychoui.session.assessment import Assessment, assess
 from ptychoui.session.edits import with_value
 from ptychoui.session.filled_in import FilledIn, half_filled_in
+from ptychoui.session.pattern_edits import PatternEdits
 from ptychoui.session.stack_calibration import CalibrationHistory
 from ptychoui.session.stack_orientation import OrientationHistory
 from ptychoui.settings import Experiment, Geometry
@@ -83,6 +85,20 @@ class Editing(ControllerBase):
             except PtychouiError as error:
                 self.say("warning", error.message, error.hint)
             self._after_edit("design")
+
+    def change_patterns(self, change: Callable[[PatternEdits], str]) -> None:
+        """Let a function change the patterns, with undo; not while a run is active. It answers with a note or none."""
+        if self._refuse_while_running():
+            return
+        before = self.document.experiment
+        try:
+            note = change(self.document)
+        except PtychouiError as error:
+            self.say("warning", sentence(error.message), error.hint)
+        else:
+            if note:
+                self.say("info", sentence(note))
+        self._after_edit("design" if self.document.experiment is before else "settings")
 
     def reset_design(self) -> None:
         """Go back to the start of the settings."""

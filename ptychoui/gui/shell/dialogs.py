@@ -123,6 +123,13 @@ class CloseDesignsQuestion(CloseReconstructionQuestion):
     doing = "Designs are still being compared."
 
 
+class CloseDailyQuestion(CloseReconstructionQuestion):
+    """Asked when the window is closed while sets are reconstructed as they arrive."""
+
+    doing = "Sets of images are still being reconstructed as they arrive."
+    lost = "What is done is kept in its files; the set that is being worked on is not."
+
+
 class ResultQuestion:
     """Asked when a reconstruction would be lost that is in no file yet."""
 

@@ -19,6 +19,7 @@ Task = Literal[
     "designs",
     "frames",
     "robustness",
+    "daily",
 ]
 
 
@@ -83,5 +84,13 @@ JOB_KINDS: dict[Task, JobKind] = {
     "designs": _of_designs("Comparing designs"),
     "frames": _of_designs("Comparing numbers of frames"),
     "robustness": _of_designs("Trying how a design holds"),
+    "daily": JobKind(
+        in_dialog=True,
+        own_status=True,
+        apart=True,
+        said="Daily use",
+        remedy="record smaller images",
+        closing="CloseDailyQuestion",
+    ),
 }
 """Every kind by its name; all but training and what is shown apart work on a stack."""

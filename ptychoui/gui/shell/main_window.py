@@ -108,7 +108,7 @@ class MainWindow(WindowLook):
         p.result.closed.connect(c.close_result)
         p.result.layout_taken.connect(c.take_layout)
         p.result.tile_chosen.connect(c.show_tile)
-        p.leds.level_edited.connect(c.edit_level)
+        p.leds.join(c)
         p.leds.led_clicked.connect(p.stack.show_led)
         p.stack.led_shown.connect(p.leds.mark_number)
         p.toast.details_asked.connect(self._show_details)

@@ -303,6 +303,12 @@ class WindowCommands(QMainWindow):
 
         StrategyDialog.open_for(self.controller, self)
 
+    def work_daily(self) -> None:
+        """A design and images of it give phase, set after set."""
+        from ptychoui.gui.stack.daily_dialog import DailyDialog
+
+        DailyDialog.open_for(self.controller, self)
+
     def compare_halves(self) -> None:
         """Fourier ring correlation of two halves of the LEDs."""
         self.controller.compare_halves()

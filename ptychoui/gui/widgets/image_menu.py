@@ -12,6 +12,7 @@ from PyQt6.QtGui import QGuiApplication, QPixmap
 from PyQt6.QtWidgets import QMenu
 
 from ptychoui.data.files import check_parent, write_atomic
+from ptychoui.data.tiff_values import tiff_of
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.gui.widgets.files import Files
 from ptychoui.gui.widgets.notices import notices
@@ -97,14 +98,7 @@ def values_as(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], kind: s
         If the kind is none of these.
     """
     if kind in ("tif", "tiff"):
-        import tifffile
-
-        file = io.BytesIO()
-        # ImageJ's way of saying how large a pixel is, which Fiji and others read.
-        per_um = (1 / pixel_um, 1 / pixel_um) if pixel_um else None
-        about = {"unit": "um"} if pixel_um else None
-        tifffile.imwrite(file, np.ascontiguousarray(values), imagej=True, resolution=per_um, metadata=about)
-        return file.getvalue()
+        return tiff_of(values, pixel_um)
     if kind == "npy":
         file = io.BytesIO()
         np.save(file, values, allow_pickle=False)

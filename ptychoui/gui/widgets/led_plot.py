@@ -9,7 +9,8 @@ from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from ptychoui.gui.look.theme import DARK, colours, dress_axes, level_colours, number_axes
+from ptychoui.design.led_shapes import pitch_of
+from ptychoui.gui.look.theme import DARK, blend, colours, dress_axes, level_colours, number_axes
 
 FloatArray = NDArray[np.float64]
 
@@ -17,8 +18,20 @@ AXES_LINES = 9
 """Lines of text that a plot is high, at least, where it has numbers on its axes."""
 
 
+LEAST_SEEN = 0.004
+"""Level below which an LED is drawn as dark."""
+
+
+def filled(level: float) -> float:
+    """Share of a spot's radius that a level fills: its area follows the level, and little levels are seen still."""
+    return float(0.3 + 0.7 * np.sqrt(level))
+
+
 class _Spots(pg.GraphicsObject):  # type: ignore[misc]
-    """All LEDs in one paint call: cheaper than a scatter plot whose every spot has a brush of its own."""
+    """All LEDs in one paint call: cheaper than a scatter plot whose every spot has a brush of its own.
+
+    A level is told by colour and by how much of a spot is filled, so that it is seen without colours, too.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +41,8 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         self.marked = -1
         self.table: NDArray[np.uint8] | None = None
         self.ringed: NDArray[np.bool_] = np.empty(0, bool)
+        self.chosen: NDArray[np.bool_] = np.empty(0, bool)
+        self.allowed: NDArray[np.bool_] = np.empty(0, bool)
         self.numbers: NDArray[np.int64] | None = None
         self._bounds = QRectF(-1, -1, 2, 2)
 
@@ -42,21 +57,50 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         return self._bounds
 
     def paint(self, painter: QPainter, *_: object) -> None:
-        table = level_colours() if self.table is None else [QColor(*(int(v) for v in row)) for row in self.table]
-        outline = QPen(QColor(colours().line), 0)
-        marked = QPen(QColor(colours().accent), 2)
-        marked.setCosmetic(True)
-        for i, ((x, y), level) in enumerate(zip(self.na, self.levels, strict=False)):
-            painter.setPen(marked if i == self.marked else outline)
-            painter.setBrush(QBrush(table[int(min(max(level, 0.0), 1.0) * 255)]))
+        if self.table is None:
+            self._draw_levels(painter)
+        else:
+            self._draw_values(painter, self.table)
+        self._ring(painter, self.ringed, colours().error, 2.5, 1.55)
+        self._ring(painter, self.chosen, colours().accent, 2.0, 1.14)
+        at = np.zeros(len(self.na), bool)
+        at[self.marked : self.marked + 1] = self.marked >= 0
+        self._ring(painter, at, colours().accent, 2.0, 1.0 if self.table is not None else 1.14)
+        self._write_numbers(painter)
+
+    def _draw_values(self, painter: QPainter, table: NDArray[np.uint8]) -> None:
+        painter.setPen(QPen(QColor(colours().line), 0))
+        for (x, y), level in zip(self.na, self.levels, strict=False):
+            painter.setBrush(QBrush(QColor(*(int(v) for v in table[int(min(max(level, 0.0), 1.0) * 255)]))))
             painter.drawEllipse(QPointF(x, y), self.radius, self.radius)
-        ring = QPen(QColor(colours().error), 2.5)
+
+    def _draw_levels(self, painter: QPainter) -> None:
+        c, table = colours(), level_colours()
+        outline = QPen(QColor(c.line), 0)
+        never = QPen(QColor(c.line), 0, Qt.PenStyle.DotLine)
+        free = self.allowed if len(self.allowed) == len(self.na) else np.ones(len(self.na), bool)
+        dark = QBrush(table[0])
+        for (x, y), may in zip(self.na, free, strict=True):
+            painter.setPen(outline if may else never)
+            painter.setBrush(dark if may else Qt.BrushStyle.NoBrush)
+            size = self.radius if may else 0.7 * self.radius
+            painter.drawEllipse(QPointF(x, y), size, size)
+        for place in np.flatnonzero(self.levels[: len(self.na)] > LEAST_SEEN):
+            level = float(min(self.levels[place], 1.0))
+            ring = QPen(QColor(blend(c.line, c.lit_ring, level)), 0.6 + 1.2 * level)
+            ring.setCosmetic(True)
+            painter.setPen(ring)
+            painter.setBrush(QBrush(table[int(level * 255)]))
+            size = filled(level) * self.radius
+            painter.drawEllipse(QPointF(*self.na[place]), size, size)
+
+    def _ring(self, painter: QPainter, which: NDArray[np.bool_], colour: str, width: float, size: float) -> None:
+        ring = QPen(QColor(colour), width)
         ring.setCosmetic(True)
         painter.setPen(ring)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for x, y in self.na[np.flatnonzero(self.ringed[: len(self.na)])]:
-            painter.drawEllipse(QPointF(x, y), 1.55 * self.radius, 1.55 * self.radius)
-        self._write_numbers(painter)
+        for x, y in self.na[np.flatnonzero(which[: len(self.na)])]:
+            painter.drawEllipse(QPointF(x, y), size * self.radius, size * self.radius)
 
     def _write_numbers(self, painter: QPainter) -> None:
         """Numbers inside the spots, where the spots are large enough to hold them."""
@@ -72,7 +116,8 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         side = 2 * abs(to_screen.m11()) * self.radius
         if side >= metrics.horizontalAdvance("00"):
             for number, (x, y), level in zip(self.numbers, self.na, self.levels, strict=False):
-                bright = (level > 0.45) == (colours() is DARK) if self.table is None else level > 0.6
+                lit = colours() is not DARK or level > 0.3
+                bright = lit if self.table is None else level > 0.6
                 painter.setPen(QColor("#000000" if bright else "#ffffff"))
                 at = to_screen.map(QPointF(x, y))
                 box = QRectF(at.x() - side, at.y() - side, 2 * side, 2 * side)
@@ -82,6 +127,8 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
 
 class LedPlot(QWidget):
     """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
+
+    Where it is not ``labelled``, somebody else says what the axes are.
 
     Attributes
     ----------
@@ -94,11 +141,15 @@ class LedPlot(QWidget):
     hovered = pyqtSignal(int)
     clicked = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None, aperture: bool = True) -> None:
+    def __init__(self, parent: QWidget | None = None, aperture: bool = True, labelled: bool = True) -> None:
         super().__init__(parent)
-        self._aperture = aperture
+        self._aperture, self._labelled = aperture, labelled
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
+        self.unit = "NA"
+        self._na: FloatArray = np.empty((0, 2))
+        self._positions_mm: FloatArray | None = None
+        self._objective_na = 0.0
         self._pressed = -1
         self.plot = pg.PlotWidget(self, enableMenu=False)
         self.plot.setAspectLocked(True)
@@ -106,7 +157,8 @@ class LedPlot(QWidget):
         item = self.plot.getPlotItem()
         for axis in ("left", "bottom"):
             item.getAxis(axis).enableAutoSIPrefix(False)
-        item.setLabel("bottom", "illumination NA")
+        if labelled:
+            item.setLabel("bottom", "illumination NA")
         self._spots = _Spots()
         self.plot.addItem(self._spots)
         self._circles = [pg.PlotCurveItem() for _ in range(2)]
@@ -142,18 +194,49 @@ class LedPlot(QWidget):
             if self.plot.getAxis(axis).isVisible() != shown:
                 self.plot.getPlotItem().showAxis(axis, shown)
 
-    def set_leds(self, na: FloatArray | None, numbers: NDArray[np.int64] | None, objective_na: float) -> None:
-        """Place the LEDs; None clears the plot."""
+    def set_leds(
+        self,
+        na: FloatArray | None,
+        numbers: NDArray[np.int64] | None,
+        objective_na: float,
+        positions_mm: FloatArray | None = None,
+    ) -> None:
+        """Place the LEDs by their illumination NA (LED, 2) and positions (LED, 3) in mm; None clears the plot."""
         if na is None or numbers is None:
-            na, numbers, objective_na = np.empty((0, 2)), np.empty(0, dtype=np.int64), 0.0
-        self._numbers = numbers
-        number_axes(self.plot, len(na) > 0)
+            na, numbers, objective_na, positions_mm = np.empty((0, 2)), np.empty(0, dtype=np.int64), 0.0, None
+        self._numbers, self._na, self._objective_na = numbers, na, objective_na
+        self._positions_mm = None if positions_mm is None else positions_mm[:, :2]
         self._spots.levels = np.zeros(len(na))
-        self._spots.set_places(na, _spot_radius(na))
+        self._spots.chosen = self._spots.allowed = np.empty(0, bool)
+        self._place()
+
+    def use_unit(self, unit: str) -> None:
+        """Show the LEDs by their illumination ``NA`` or their position in ``mm``, where that is known."""
+        if unit != self.unit:
+            self.unit = unit
+            marked = self._spots.marked
+            self._place()
+            self.mark(marked)
+
+    @property
+    def places(self) -> FloatArray:
+        """(LED, 2) where the LEDs are drawn, in the unit of the axes."""
+        return self._spots.na
+
+    def _place(self) -> None:
+        na, in_mm = self._na, self.unit == "mm" and self._positions_mm is not None
+        places = self._positions_mm if in_mm and self._positions_mm is not None else na
+        number_axes(self.plot, len(na) > 0)
+        self._spots.set_places(places, _spot_radius(places))
         reach = float(np.hypot(*na.T).max()) if len(na) else 0.0
+        radii = (self._objective_na, self._objective_na + reach)
         angle = np.linspace(0, 2 * np.pi, 181)
-        for circle, radius in zip(self._circles, (objective_na, objective_na + reach), strict=True):
-            circle.setData(radius * np.cos(angle), radius * np.sin(angle))
+        for circle, radius in zip(self._circles, radii, strict=True):
+            size = _in_mm(radius, na, places) if in_mm else radius
+            circle.setData(size * np.cos(angle), size * np.sin(angle))
+        self._circles[1].setVisible(self._aperture and not in_mm)
+        if self._labelled:
+            self.plot.getPlotItem().setLabel("bottom", "position (mm)" if in_mm else "illumination NA")
         self.show_numbers(self._show_numbers)
         self.fit()
         self.use_colours()
@@ -168,6 +251,16 @@ class LedPlot(QWidget):
         self._spots.table, self._spots.ringed = table, ringed
         self.set_levels(np.clip(shares, 0, 1))
 
+    def set_allowed(self, allowed: NDArray[np.bool_]) -> None:
+        """Say which LEDs (LED,) the pattern may light; the others are drawn faint."""
+        self._spots.allowed = allowed
+        self._spots.update()
+
+    def set_chosen(self, chosen: NDArray[np.bool_]) -> None:
+        """Ring the chosen LEDs (LED,)."""
+        self._spots.chosen = chosen
+        self._spots.update()
+
     def mark(self, led: int) -> None:
         """Ring an LED by its place in the list; -1 for none."""
         self._spots.marked = led
@@ -180,15 +273,13 @@ class LedPlot(QWidget):
         self._spots.update()
 
     def fit(self) -> None:
-        """Show the synthetic aperture, or the LEDs and the objective's pupil alone."""
-        if not self._aperture and len(self._spots.na):
+        """Show the LEDs and the objective's pupil; the synthetic aperture lies around them, for who zooms out."""
+        if len(self._spots.na):
             x, _ = self._circles[0].getData()
             reach = max(float(np.max(x)), float(np.abs(self._spots.na).max()) + 2 * self._spots.radius)
             self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.02)
             return
-        x, _ = self._circles[1].getData()
-        reach = float(np.max(x)) if x is not None and len(x) else 0.5
-        self.plot.setRange(QRectF(-reach, -reach, 2 * reach, 2 * reach), padding=0.08)
+        self.plot.setRange(QRectF(-0.5, -0.5, 1, 1), padding=0.08)
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
@@ -227,11 +318,17 @@ class LedPlot(QWidget):
         self.hovered.emit(self.led_at(arguments[0]))
 
 
+def _in_mm(radius_na: float, na: FloatArray, places: FloatArray) -> float:
+    """Distance from the axis in mm at which an LED has an illumination NA, from the LEDs (LED, 2) themselves."""
+    order = np.argsort(np.hypot(*na.T))
+    of_na, of_mm = np.hypot(*na[order].T), np.hypot(*places[order].T)
+    if not len(of_na) or of_na[-1] <= 0:
+        return 0.0
+    if radius_na > of_na[-1]:
+        return float(of_mm[-1] * radius_na / of_na[-1])
+    return float(np.interp(radius_na, of_na, of_mm))
+
+
 def _spot_radius(na: FloatArray) -> float:
     """Two fifths of the distance of neighbours, so that spots do not touch."""
-    if len(na) < 2:
-        return 0.01
-    some = na[:: max(1, len(na) // 200)]
-    distance = np.hypot(*(some[:, None, :] - na[None, :, :]).transpose(2, 0, 1))
-    distance[distance < 1e-9] = np.inf
-    return float(0.42 * np.median(distance.min(1)))
+    return 0.42 * pitch_of(na) or 0.01

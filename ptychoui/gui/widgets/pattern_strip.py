@@ -8,7 +8,7 @@ from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from ptychoui.gui.look.theme import colours, level_colours
+from ptychoui.gui.look.theme import blend, colours, level_colours
 
 MOST_SPOTS = 1500
 
@@ -109,8 +109,14 @@ class PatternStrip(QWidget):
             spot = max(0.8, 0.42 * scale * 2 * reach / max(2.0, np.sqrt(len(self._na)) * 1.15))
             stride = max(1, len(self._na) // MOST_SPOTS)
             for (x, y), level in zip(self._na[::stride], self._levels[row, ::stride], strict=True):
-                painter.setBrush(table[int(min(max(float(level), 0.0), 1.0) * 255)])
-                painter.drawEllipse(QPointF(inner.center().x() + x * scale, inner.center().y() - y * scale), spot, spot)
+                level = min(max(float(level), 0.0), 1.0)
+                painter.setBrush(table[int(level * 255)])
+                painter.setPen(
+                    QPen(QColor(blend(c.line, c.lit_ring, level)), 0.7) if level > 0.05 else Qt.PenStyle.NoPen
+                )
+                # Dark LEDs are small, too: a full level is no lighter than the ground of the light theme.
+                size = spot * (0.55 + 0.55 * level)
+                painter.drawEllipse(QPointF(inner.center().x() + x * scale, inner.center().y() - y * scale), size, size)
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
