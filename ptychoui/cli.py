@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from ptychoui import __version__
-from ptychoui.commands import bench, calibrate, data, demo, profile, reconstruct, robustness, training, window
+from ptychoui.commands import bench, calibrate, data, demo, devices, profile, reconstruct, robustness, training, window
 from ptychoui.engine.waiting import choose_waiting
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
@@ -33,6 +33,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "robustness",
+    "show",
     "bench",
     "doctor",
 )
@@ -127,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (window, demo, data, reconstruct, calibrate, profile, training, robustness, bench):
+    for module in (window, demo, data, reconstruct, calibrate, profile, training, robustness, devices, bench):
         module.add_commands(commands)
     return parser
 
