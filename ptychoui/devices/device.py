@@ -137,6 +137,8 @@ class Device(ABC):
     kind: str = ""
     """Short name of the protocol."""
     usual_limit_ma: float = 2000.0
+    beat_every_s: float = 0.0
+    """How often `hold` calls `beat`, in seconds; 0 for never."""
 
     def __init__(self, transport: Transport, options: DeviceOptions, name: str, capabilities: Capabilities) -> None:
         self.transport, self.options, self.name, self.capabilities = transport, options, name, capabilities
@@ -307,11 +309,12 @@ class Device(ABC):
         StopRequested
             If a stop is asked for.
         """
-        pause = self.capabilities.heartbeat_s / 3 or seconds
+        pause = self.beat_every_s or seconds
         while seconds > 0:
             self.transport.wait(min(pause, seconds))
             seconds -= pause
-            self.beat()
+            if self.beat_every_s:
+                self.beat()
 
     def close(self) -> None:
         """Make the array dark and close the line; closing twice does nothing.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from ptychoui.devices import illuminate_probe, illuminate_words
+from ptychoui.devices import adalight, illuminate_probe, illuminate_words, sketch, sketch_words, uc2, uc2_words
 from ptychoui.devices.byte_log import ByteLog
 from ptychoui.devices.device import Device, DeviceOptions
 from ptychoui.devices.emulators.catalogue import emulator
@@ -26,10 +26,21 @@ class Kind:
     guard: Guard
     probe: Prober
     baud: int = 115200
+    named: Prober | None = None
+    """For a device that the user names: one that may never answer."""
 
 
 KINDS: dict[str, Kind] = {
     "illuminate": Kind(guard=illuminate_words.guard, probe=illuminate_probe.probe),
+    "ptychoui": Kind(
+        guard=sketch_words.guard,
+        probe=lambda line, options: sketch.probe(line, options, 0.0),
+        named=sketch.probe,
+    ),
+    "uc2": Kind(guard=uc2_words.guard, probe=uc2.probe),
+    "adalight": Kind(
+        guard=adalight.guard, probe=adalight.probe, named=lambda line, options: adalight.probe(line, options, True)
+    ),
 }
 """In the order in which they are tried."""
 
@@ -116,7 +127,7 @@ def _open(
     for known in [KINDS[kind]] if kind else list(KINDS.values()):
         transport = Transport(port, known.guard, baud or known.baud, log, abort)
         try:
-            device = known.probe(transport, options)
+            device = ((kind and known.named) or known.probe)(transport, options)
         except BaseException:
             transport.close()
             raise

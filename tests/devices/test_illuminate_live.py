@@ -93,7 +93,7 @@ def test_all_on_needs_to_be_confirmed() -> None:
     with Emulator(IlluminateBoard(2.32, 257)) as board:
         with open_device(board.url, DeviceOptions(brightness=1.0, current_limit_ma=1000)) as device:
             for call in (device.show, lambda f: device.upload([f])):
-                with pytest.raises(DeviceError, match="would draw about 5.1 A"):
+                with pytest.raises(DeviceError, match=r"would draw about 5\.1 A"):
                     call(frame(np.ones(257), "all"))
             assert not any(state.any() for state in board.board.states)
             device.show(frame(np.ones(257)), confirm_bright=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ptychoui.devices.emulators.adalight import AdalightBoard
 from ptychoui.devices.emulators.illuminate import IlluminateBoard
+from ptychoui.devices.emulators.sketch import SketchBoard
+from ptychoui.devices.emulators.uc2 import Uc2Board
 from ptychoui.devices.emulators.wire import Board, Emulator, Faults
 from ptychoui.errors import SettingsError
 from ptychoui.words import joined
@@ -26,6 +29,11 @@ class Model:
 MODELS: dict[str, Model] = {
     "illuminate2": Model(board=lambda n: IlluminateBoard(2.32, n), kind="illuminate"),
     "illuminate1": Model(board=lambda n: IlluminateBoard(1.32, n), kind="illuminate"),
+    "uc2": Model(board=lambda n: Uc2Board("new", n), kind="uc2"),
+    "uc2-old": Model(board=lambda n: Uc2Board("old", min(n, 256)), kind="uc2"),
+    "uc2-can": Model(board=lambda n: Uc2Board("can", n), kind="uc2"),
+    "adalight": Model(board=lambda n: AdalightBoard(n), kind="adalight"),
+    "ptychoui": Model(board=lambda n: SketchBoard(n), kind="ptychoui"),
 }
 
 
