@@ -88,6 +88,8 @@ class DeviceOptions:
         Number of LEDs of devices that do not tell it.
     retries
         How often a pattern that was not shown as sent is sent again.
+    answer_s
+        Time in s in which a plain command must be answered; long answers have five times that.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class DeviceOptions:
     current_limit_ma: float | None = None
     n_leds: int | None = None
     retries: int = 3
+    answer_s: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 / FULL <= self.brightness <= 1:

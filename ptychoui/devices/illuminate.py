@@ -7,6 +7,7 @@ one. What is lit is read back (``pvals``) before a pattern counts as shown; it i
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,8 @@ from ptychoui.devices.illuminate_words import ABORT, COMMAND_BYTES, answer_lengt
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError, StopRequested, UnpluggedError
 
-ANSWER_S = 1.0
-"""Deadline of a plain command."""
-LONG_ANSWER_S = 5.0
-"""Deadline of an answer with a line per LED."""
+LONG = 5
+"""Deadline of an answer with a line per LED, in deadlines of a plain command."""
 BUSY_S = 65.0
 """How long an input trigger may be waited for at one pattern: the firmware gives up after 60 s."""
 
@@ -38,7 +37,7 @@ class Illuminate(Device):
 
     # Words ----------------------------------------------------------------------------------------------------
 
-    def ask(self, command: str, within_s: float = ANSWER_S) -> str:
+    def ask(self, command: str, within_s: float | None = None) -> str:
         """Send one command and return what the answer says.
 
         Raises
@@ -48,7 +47,7 @@ class Illuminate(Device):
         NoAnswerError
             If no whole answer came within ``within_s`` seconds.
         """
-        return ask(self.transport, command, within_s)
+        return ask(self.transport, command, within_s or self.options.answer_s)
 
     def told(self, command: str, expected: str) -> None:
         """Send a command whose answer repeats what was understood; twice more where it says something else.
@@ -68,10 +67,34 @@ class Illuminate(Device):
             f"the array answers {answer[:40]!r} to {command!r}, not {expected!r}", "is the line disturbed?"
         )
 
-    def _try(self, command: str, within_s: float = ANSWER_S) -> str:
+    @property
+    def long_s(self) -> float:
+        """Deadline in s of an answer with a line per LED."""
+        return LONG * self.options.answer_s
+
+    def timed(self, command: str, patterns: int, delay_ms: float, wait_for_input: bool) -> str:
+        """Send the command that plays a sequence of so many patterns of ``delay_ms``, and wait for its end.
+
+        Raises
+        ------
+        DeviceError
+            If it ends sooner than it can have shown everything, or not at all.
+        """
+        expected_s = patterns * delay_ms / 1000
+        busy_s = BUSY_S * patterns if wait_for_input else 0.0
+        begun = time.monotonic()
+        answer = self.ask(command, self.long_s + 1.5 * patterns * max(delay_ms, 20.0) / 1000 + busy_s)
+        took = time.monotonic() - begun
+        if took < 0.95 * expected_s:
+            raise DeviceError(
+                f"the sequence ended after {took:.3g} s and not {expected_s:.3g} s", "play it again; see the log"
+            )
+        return answer
+
+    def _try(self, command: str) -> str:
         """The answer, or what went wrong as text: for commands that are repeated until they are right."""
         try:
-            return self.ask(command, within_s)
+            return self.ask(command)
         except UnpluggedError:
             raise
         except DeviceError as error:
@@ -121,7 +144,7 @@ class Illuminate(Device):
 
     def _difference(self, values: NDArray[np.uint8]) -> str:
         """How what is lit differs from what was meant; empty if it does not."""
-        found = led_values(self.ask("pvals", LONG_ANSWER_S))
+        found = led_values(self.ask("pvals", self.long_s))
         on = COLOURS[self.options.colour] if len(self.capabilities.colours) > 1 else (1,)
         meant = {led: tuple(int(value) * share for share in on) for led, value in enumerate(values)}
         wrong = [led for led in meant if found.get(led) != meant[led]]
@@ -142,7 +165,7 @@ class Illuminate(Device):
         self.ask("tr.0")
 
 
-def ask(transport: Transport, command: str, within_s: float = ANSWER_S) -> str:
+def ask(transport: Transport, command: str, within_s: float) -> str:
     """Send one command of the illuminate firmware and return what the answer says.
 
     Raises

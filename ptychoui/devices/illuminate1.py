@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptychoui.devices.device import Capabilities, DeviceOptions, Loaded
 from ptychoui.devices.frames import FULL
-from ptychoui.devices.illuminate import ANSWER_S, BUSY_S, LONG_ANSWER_S, Illuminate, facts_as_capabilities
+from ptychoui.devices.illuminate import Illuminate, facts_as_capabilities
 from ptychoui.devices.illuminate_words import LONGEST_BYTES
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError, UnpluggedError
@@ -49,7 +49,7 @@ class Illuminate1(Illuminate):
             if not re.search(rf"is: {len(commands)}$", self.ask(f"ssl.{len(commands)}")):
                 return "it has another length"
             for command in commands:
-                echo = self.ask(command, LONG_ANSWER_S)
+                echo = self.ask(command, self.long_s)
                 if command.startswith("ssv") and _pairs(echo) != command.split(".")[2:]:
                     return f"it repeats {echo[:40]!r} of {command[:40]!r}"
             return self._whole(commands)
@@ -61,7 +61,7 @@ class Illuminate1(Illuminate):
 
     def _whole(self, commands: list[str]) -> str:
         """Read the sequence back: blank patterns have no echo, and a lost one would shift all that follow."""
-        found = re.split(r"Pattern \d+ \(\d+ leds\):", self.ask("pseq", LONG_ANSWER_S))[1:]
+        found = re.split(r"Pattern \d+ \(\d+ leds\):", self.ask("pseq", self.long_s))[1:]
         meant = [command.split(".")[2:] if command.startswith("ssv") else [] for command in commands]
         return "" if [_pairs(text) for text in found] == meant else "it holds another sequence"
 
@@ -72,8 +72,8 @@ class Illuminate1(Illuminate):
         self.told(f"sb.{self._sequence_brightness}", f"SB.{self._sequence_brightness}")
         assert self.loaded is not None
         patterns = len(self.loaded.values) * count
-        within = ANSWER_S + 1.5 * patterns * max(delay_ms, 20.0) / 1000 + (BUSY_S * patterns if wait_for_input else 0)
-        answer = self.ask(f"rseq.{round(delay_ms)}.{count}.{trigger_every}.{int(wait_for_input)}", within)
+        command = f"rseq.{round(delay_ms)}.{count}.{trigger_every}.{int(wait_for_input)}"
+        answer = self.timed(command, patterns, delay_ms, wait_for_input)
         if "Finished" not in answer:
             raise DeviceError("the sequence ended before its last pattern", "play it again; see the log of bytes")
 

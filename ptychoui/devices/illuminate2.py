@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptychoui.devices.device import Capabilities, DeviceOptions, Loaded
 from ptychoui.devices.frames import distinct_levels
-from ptychoui.devices.illuminate import ANSWER_S, BUSY_S, LONG_ANSWER_S, Illuminate, facts_as_capabilities
+from ptychoui.devices.illuminate import Illuminate, facts_as_capabilities
 from ptychoui.devices.illuminate_words import LONGEST_BYTES, MOST_ARGUMENTS
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError, NoAnswerError, UnpluggedError
@@ -55,7 +55,7 @@ class Illuminate2(Illuminate):
         try:
             self.told(f"ssl.{len(rows)}", f"SEQ_LEN.{len(rows)}")
             for row, command in zip(rows, commands, strict=True):
-                echo, meant = self.ask(command, LONG_ANSWER_S), np.flatnonzero(row).tolist()
+                echo, meant = self.ask(command, self.long_s), np.flatnonzero(row).tolist()
                 if sorted(_list(echo)) != meant:
                     return f"it repeats {echo[:40]!r} of a pattern of {len(meant)} LEDs"
             return ""
@@ -71,18 +71,25 @@ class Illuminate2(Illuminate):
     def _run(self, delay_ms: float, count: int, trigger_every: int, wait_for_input: bool) -> None:
         self.told(f"sb.{self._sequence_brightness}", f"SB.{self._sequence_brightness}")
         self.told("gs.1", "GS.1")
-        # Boards with two triggers do not repeat what they were told here.
         if self.capabilities.trigger_outputs:
-            self.ask(f"troutputmode.0.{trigger_every}")
+            self._mode("troutputmode", trigger_every)
         if self.capabilities.trigger_inputs:
-            self.ask(f"trinputmode.0.{int(wait_for_input)}")
+            self._mode("trinputmode", int(wait_for_input))
         assert self.loaded is not None
         patterns = len(self.loaded.values) * count
-        within = ANSWER_S + 1.5 * patterns * max(delay_ms, 20.0) / 1000 + (BUSY_S * patterns if wait_for_input else 0)
         try:
-            self.ask(f"rseq.{round(delay_ms)}.{count}", within)
+            self.timed(f"rseq.{round(delay_ms)}.{count}", patterns, delay_ms, wait_for_input)
         except NoAnswerError as error:
             raise NoAnswerError(f"the sequence did not come to its end: {error.message}", error.hint) from None
+
+    def _mode(self, name: str, mode: int) -> None:
+        """Set a trigger. Boards with two of them repeat something else than they were told, which says nothing."""
+        for _ in range(1 + self.options.retries):
+            answer = self._try(f"{name}.0.{mode}").strip()
+            if answer == f"{name.upper()}.{mode}" or answer.startswith(("TROUTPUTPOLARITY.", "TRINPUTPOLARITY.")):
+                return
+            self.transport.drain()
+        raise DeviceError(f"the array answers {answer[:40]!r} to {name}.0.{mode}", "is the line disturbed?")
 
 
 def ssv(row: NDArray[np.uint8]) -> str:

@@ -7,14 +7,14 @@ import re
 from typing import Any
 
 from ptychoui.devices.device import DeviceOptions
-from ptychoui.devices.illuminate import ANSWER_S, LONG_ANSWER_S, Illuminate, ask
+from ptychoui.devices.illuminate import LONG, Illuminate, ask
 from ptychoui.devices.illuminate1 import Illuminate1
 from ptychoui.devices.illuminate2 import Illuminate2
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError, NoAnswerError, UnpluggedError
 
 
-def probe(transport: Transport, options: DeviceOptions, patience_s: float = ANSWER_S) -> Illuminate | None:
+def probe(transport: Transport, options: DeviceOptions) -> Illuminate | None:
     """The array at the other end, ready and dark; None if what is there does not speak this firmware's language.
 
     Raises
@@ -23,9 +23,9 @@ def probe(transport: Transport, options: DeviceOptions, patience_s: float = ANSW
         If it speaks it, but does not say what it is.
     """
     transport.drain()
-    if not _speaks(transport, patience_s):
+    if not _speaks(transport, options.answer_s):
         return None
-    facts = _facts(transport)
+    facts = _facts(transport, LONG * options.answer_s)
     version = re.search(r"\d+(\.\d+)?", str(facts.get("interface_version", "")))
     number = float(version.group()) if version else 1.0
     device: Illuminate = (Illuminate2 if number >= 2 else Illuminate1).from_facts(transport, options, facts)
@@ -33,13 +33,13 @@ def probe(transport: Transport, options: DeviceOptions, patience_s: float = ANSW
     return device
 
 
-def _facts(transport: Transport) -> dict[str, Any]:
+def _facts(transport: Transport, within_s: float) -> dict[str, Any]:
     """What the array says of itself: ``pprops``, or ``pp`` of older firmware."""
     problem = ""
     for _ in range(3):
         for command in ("pprops", "pp"):
             try:
-                text = ask(transport, command, LONG_ANSWER_S)
+                text = ask(transport, command, within_s)
                 facts = json.loads(text[text.index("{") : text.rindex("}") + 1])
             except UnpluggedError:
                 raise

@@ -18,7 +18,6 @@ from ptychoui.devices.sketch_words import LINE_BYTES, NAME, PUT_LEDS, crc16, ope
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError, NoAnswerError, StopRequested, UnpluggedError
 
-ANSWER_S = 0.5
 START_S = 2.5
 """Boards that restart when their port is opened need so long."""
 ALIVE_S = 3.0
@@ -28,14 +27,14 @@ MOST_TRIES = 5
 class Line:
     """Numbered questions and their answers."""
 
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
+    def __init__(self, transport: Transport, answer_s: float) -> None:
+        self.transport, self.answer_s = transport, answer_s
         self.number = 0
         self.news: list[list[str]] = []
         """Lines that came without being asked for: the end of a run, or that the LEDs went out."""
         self._rest = b""
 
-    def ask(self, command: str, tries: int = MOST_TRIES, within_s: float = ANSWER_S) -> list[str]:
+    def ask(self, command: str, tries: int = MOST_TRIES) -> list[str]:
         """Send a command until it is answered; the words of the answer.
 
         Raises
@@ -43,12 +42,12 @@ class Line:
         DeviceError
             If the board refuses it.
         NoAnswerError
-            If it was not answered in any of ``tries``, each ``within_s`` seconds.
+            If it was not answered in any of ``tries``, each as long as an answer may take.
         """
         for attempt in range(tries):
             self.number = self.number % 9999 + 1
             self.transport.write(sealed(f"{self.number} {command}"))
-            answer = self._answer(within_s)
+            answer = self._answer(self.answer_s)
             if answer is None:
                 continue
             if answer[0] == "OK":
@@ -56,7 +55,7 @@ class Line:
             raise DeviceError(
                 f"the array refuses {command[:20]!r}: {' '.join(answer[2:])}", f"attempt {attempt + 1}; see the log"
             )
-        raise NoAnswerError(f"no answer to {command[:20]!r} in {tries} tries of {within_s:g} s", "is it powered?")
+        raise NoAnswerError(f"no answer to {command[:20]!r} in {tries} tries of {self.answer_s:g} s", "is it powered?")
 
     def read(self, wait_s: float) -> list[list[str]]:
         """Whole lines that came within a time in seconds, damaged ones left out."""
@@ -201,10 +200,10 @@ class Sketch(Device):
 
 def probe(transport: Transport, options: DeviceOptions, start_s: float = START_S) -> Sketch | None:
     """The array at the other end, dark; None if it does not speak this protocol."""
-    line = Line(transport)
+    line = Line(transport, options.answer_s / 2)
     transport.drain()
     try:
-        words = line.ask("ID", tries=max(1, round(start_s / ANSWER_S)))
+        words = line.ask("ID", tries=max(1, round(2 * start_s / options.answer_s)))
     except UnpluggedError:
         raise
     except DeviceError:

@@ -165,6 +165,10 @@ class Transport:
 
     def close(self) -> None:
         """Close the line; closing twice does nothing."""
+        if self._socket and (line := getattr(self._port, "_socket", None)) is not None:
+            # pyserial leaves a socket open whose other end is gone, and sleeps before it closes one.
+            self._port._socket, self._port.is_open = None, False
+            line.close()
         with contextlib.suppress(Exception):
             self._port.close()
 

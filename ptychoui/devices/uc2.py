@@ -18,7 +18,6 @@ from ptychoui.devices.transport import Transport
 from ptychoui.devices.uc2_words import BUFFER_BYTES, RESYNC, frames_in, message
 from ptychoui.errors import DeviceError, NoAnswerError, StopRequested, UnpluggedError
 
-ANSWER_S = 1.0
 START_S = 3.0
 """A classic ESP32 restarts when its port is opened."""
 LOOK_EVERY_S = 0.25
@@ -50,27 +49,20 @@ class Uc2(Device):
         self.generation = generation
         self._qid = 1
 
-    def tell(self, led: dict[str, Any], within_s: float = ANSWER_S) -> None:
-        """Send one message on LEDs and wait until it is acknowledged.
+    def tell(self, led: dict[str, Any]) -> None:
+        """Send one message on LEDs until it is acknowledged: each says what shall be, not what shall change.
 
         Raises
         ------
         DeviceError
-            If the board reports an error.
-        NoAnswerError
-            If it does not acknowledge within ``within_s`` seconds.
+            If it never is.
         """
-        self._qid = self._qid % 30000 + 1
-        asked = message("/ledarr_act", self._qid, led)
-        within_s += len(asked) * 10 / self.transport.baud
-        _ask(self.transport, asked, self._qid, within_s)
-
-    def _show(self, values: NDArray[np.uint8], name: str) -> None:
         wrong: DeviceError | None = None
         for _ in range(1 + self.options.retries):
+            self._qid = self._qid % 30000 + 1
+            asked = message("/ledarr_act", self._qid, led)
             try:
-                for led in self._messages(values):
-                    self.tell(led)
+                _ask(self.transport, asked, self._qid, self.options.answer_s + len(asked) * 10 / self.transport.baud)
                 return
             except (UnpluggedError, StopRequested):
                 raise
@@ -78,9 +70,18 @@ class Uc2(Device):
                 wrong = error
                 self._interrupt()
         assert wrong is not None
-        with contextlib.suppress(DeviceError):
-            self._clear()
-        raise DeviceError(f"{name} is not shown: {wrong.message}", wrong.hint)
+        raise wrong
+
+    def _show(self, values: NDArray[np.uint8], name: str) -> None:
+        try:
+            for led in self._messages(values):
+                self.tell(led)
+        except (UnpluggedError, StopRequested):
+            raise
+        except DeviceError as error:
+            with contextlib.suppress(DeviceError):
+                self._clear()
+            raise DeviceError(f"{name} is not shown: {error.message}", error.hint) from None
 
     def _messages(self, values: NDArray[np.uint8]) -> list[dict[str, Any]]:
         """Messages after which exactly these LEDs shine, drive values (n_leds,)."""
@@ -110,7 +111,18 @@ class Uc2(Device):
         return {"action": "off"}
 
     def _clear(self) -> None:
-        self.tell(self._off())
+        for _ in range(1 + self.options.retries):
+            self.tell(self._off())
+            if self.generation != "new" or not self._is_on():
+                return
+        raise DeviceError("the board says that its LEDs are still on", "switch off its supply")
+
+    def _is_on(self) -> bool:
+        """Whether present firmware says that an LED shines."""
+        self._qid = self._qid % 30000 + 1
+        words = _ask(self.transport, message("/ledarr_get", self._qid), self._qid, self.options.answer_s)
+        led = words.get("led")
+        return not isinstance(led, dict) or bool(led.get("isOn"))
 
     def _interrupt(self) -> None:
         self.transport.write(RESYNC)
@@ -178,11 +190,11 @@ def probe(transport: Transport, options: DeviceOptions) -> Uc2 | None:
         If it does not say how many LEDs it has and nobody else does.
     """
     facts = None
-    for _ in range(round(START_S / ANSWER_S)):
+    for _ in range(max(1, round(START_S / options.answer_s))):
         transport.write(RESYNC)
         transport.drain()
         try:
-            facts = _ask(transport, message("/state_get", 1), 1, ANSWER_S)
+            facts = _ask(transport, message("/state_get", 1), 1, options.answer_s)
             break
         except UnpluggedError:
             raise
@@ -193,7 +205,7 @@ def probe(transport: Transport, options: DeviceOptions) -> Uc2 | None:
     if facts is None or not isinstance(facts.get("state"), dict):
         return None
     state = facts["state"]
-    count, generation = _count(transport)
+    count, generation = _count(transport, options.answer_s)
     count = options.n_leds or count
     if not count:
         raise DeviceError("the board does not say how many LEDs it has", "end the URL in ?leds=64")
@@ -203,11 +215,11 @@ def probe(transport: Transport, options: DeviceOptions) -> Uc2 | None:
     return device
 
 
-def _count(transport: Transport) -> tuple[int, Generation]:
+def _count(transport: Transport, within_s: float) -> tuple[int, Generation]:
     """Number of LEDs, 0 where the board does not tell, and which messages it understands."""
     for _ in range(2):
         try:
-            words = _ask(transport, message("/ledarr_get", 2), 2, ANSWER_S)
+            words = _ask(transport, message("/ledarr_get", 2), 2, within_s)
         except UnpluggedError:
             raise
         except DeviceError:

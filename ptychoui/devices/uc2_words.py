@@ -68,10 +68,12 @@ def frames_in(data: bytes) -> list[dict[str, Any]]:
     """JSON objects of all complete frames in what came; those that are damaged are left out."""
     found = []
     for match in _FRAME.finditer(data.replace(b"\0", b"")):
-        try:
-            words = json.loads(match[1])
-        except ValueError:
-            continue
-        if isinstance(words, dict):
-            found.append(words)
+        # Lines of the log come between those of a frame, too.
+        for line in match[1].splitlines():
+            try:
+                words = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(words, dict):
+                found.append(words)
     return found
