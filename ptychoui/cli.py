@@ -33,6 +33,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "robustness",
+    "devices",
     "show",
     "bench",
     "doctor",

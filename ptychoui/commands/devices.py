@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptychoui.commands.options import add_json, amount, print_json, say, whole
-from ptychoui.errors import PtychouiError, SettingsError, StopRequested
+from ptychoui.errors import DeviceError, PtychouiError, SettingsError, StopRequested
 
 if TYPE_CHECKING:
     from ptychoui.design.patterns import PatternSet
@@ -24,6 +24,11 @@ A_LONG_TIME_S = 1e9
 
 def add_commands(commands: Any) -> None:
     """Add the commands of this module, each with its words, to the parser of ``ptychoui``."""
+    parser = commands.add_parser("devices", help="list serial ports, and name the LED arrays that answer")
+    parser.add_argument("--device", metavar="URL", help="ask this one alone, such as simulate: (see ptychoui show)")
+    parser.add_argument("--all", action="store_true", help="ask ports of unknown chips, too: close other instruments")
+    add_json(parser)
+    parser.set_defaults(run=_devices)
     parser = commands.add_parser("show", help="show a design on an LED array, verified, and dark at the end")
     parser.add_argument("design", metavar="RUN|PATTERNS.json", help="a run folder, or patterns that export wrote")
     _add_device(parser, required=True)
@@ -59,6 +64,27 @@ def _add_device(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument(
         "--current-limit", type=amount, metavar="A", help="current above which --confirm-bright is asked"
     )
+
+
+def _devices(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from ptychoui.devices.finding import Port, ask_ports, ports
+
+    found = ports()
+    if arguments.device:
+        found = [Port(url=arguments.device, description="named", usual=True)]
+    answers = ask_ports(found, arguments.all)
+    if arguments.device and not answers[0].kind:
+        raise DeviceError(answers[0].problem, "is it the right port, and is the array powered?")
+    if arguments.json:
+        print_json([asdict(answer) for answer in answers])
+        return 0
+    for answer in answers:
+        print(answer.line())
+    if not answers:
+        print("no serial ports; --device simulate: tries an emulated array")
+    return 0
 
 
 def _options(arguments: argparse.Namespace, wavelength_um: float | None) -> DeviceOptions:
