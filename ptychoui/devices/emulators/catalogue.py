@@ -33,7 +33,7 @@ MODELS: dict[str, Model] = {
     "uc2-old": Model(board=lambda n: Uc2Board("old", min(n, 256)), kind="uc2"),
     "uc2-can": Model(board=lambda n: Uc2Board("can", n), kind="uc2"),
     "adalight": Model(board=lambda n: AdalightBoard(n), kind="adalight"),
-    "ptychoui": Model(board=lambda n: SketchBoard(n), kind="ptychoui"),
+    "ptychoui": Model(board=lambda n: SketchBoard(n, slots=65), kind="ptychoui"),
 }
 
 
