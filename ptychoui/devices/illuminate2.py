@@ -29,11 +29,6 @@ class Illuminate2(Illuminate):
         name = f"{facts.get('device_name', 'LED array')} (illuminate {facts.get('interface_version', '2')})"
         return cls(transport, options, name, Capabilities(**stated, bits_sequence=1, max_delay_ms=2000.0))
 
-    def prepare(self) -> None:
-        """Dark, colour, brightness, and the shutter open: some boards start with it closed."""
-        super().prepare()
-        self.told("gs.1", "GS.1")
-
     def _upload(self, rows: NDArray[np.uint8]) -> Loaded:
         if distinct_levels(rows) > 1:
             return self._stepped(rows, "a sequence of firmware 2.x knows LEDs on or off only")

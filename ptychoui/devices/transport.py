@@ -54,6 +54,8 @@ class Transport:
         self.log = log or ByteLog()
         self.abort = abort or threading.Event()
         """Set from another thread: reads and waits end at once with `StopRequested`."""
+        self.listener: Callable[[bytes], None] | None = None
+        """Told all that arrives, also what nobody waits for."""
         self._port = _opened(url, baud)
         self._socket = url.lower().startswith("socket:")
         self._lock = threading.Lock()
@@ -90,7 +92,7 @@ class Transport:
                     data += self._rest()
             if not data and time.monotonic() >= end:
                 break
-        self.log.add(False, data)
+        self._heard(data)
         return data
 
     def read_until(self, whole: Callable[[bytes], int | None], within_s: float, asked: str) -> bytes:
@@ -151,7 +153,7 @@ class Transport:
         """
         with self._errors():
             while waiting := self._port.in_waiting:
-                self.log.add(False, self._port.read(waiting))
+                self._heard(self._port.read(waiting))
 
     def wait(self, seconds: float) -> None:
         """Wait; ends early with `StopRequested` where a stop is asked for."""
@@ -171,6 +173,11 @@ class Transport:
             line.close()
         with contextlib.suppress(Exception):
             self._port.close()
+
+    def _heard(self, data: bytes) -> None:
+        self.log.add(False, data)
+        if data and self.listener is not None:
+            self.listener(data)
 
     def _rest(self) -> bytes:
         """What else is there already."""

@@ -48,6 +48,8 @@ class Uc2(Device):
         super().__init__(transport, options, name, facts)
         self.generation = generation
         self._qid = 1
+        self._tail, self._cut_out = b"", ""
+        transport.listener = self._listen
 
     def tell(self, led: dict[str, Any]) -> None:
         """Send one message on LEDs until it is acknowledged: each says what shall be, not what shall change.
@@ -73,6 +75,7 @@ class Uc2(Device):
         raise wrong
 
     def _show(self, values: NDArray[np.uint8], name: str) -> None:
+        self._cut_out = ""
         try:
             for led in self._messages(values):
                 self.tell(led)
@@ -136,13 +139,19 @@ class Uc2(Device):
         DeviceError
             If it has.
         """
-        for words in frames_in(self.transport.read_some(0)):
+        self.transport.read_some(0)
+        if self._cut_out:
+            said, self._cut_out = self._cut_out, ""
+            self.shown = np.zeros_like(self.shown)
+            raise DeviceError(f"the board switched its LEDs off: {said[:80]}", "lower the brightness, or show less")
+
+    def _listen(self, data: bytes) -> None:
+        """Look for the news that the board switched its LEDs off, between and behind answers."""
+        self._tail = (self._tail + data)[-BUFFER_BYTES:]
+        for words in frames_in(self._tail):
             led = words.get("led")
             if isinstance(led, dict) and "error" in led:
-                self.shown = np.zeros_like(self.shown)
-                raise DeviceError(
-                    f"the board switched its LEDs off: {str(led['error'])[:80]}", "lower the brightness, or show less"
-                )
+                self._cut_out, self._tail = str(led["error"]), b""
 
 
 def _ask(transport: Transport, asked: bytes, qid: int, within_s: float) -> dict[str, Any]:
