@@ -21,6 +21,8 @@ from ptychoui.errors import DeviceError, NoAnswerError, StopRequested, Unplugged
 START_S = 3.0
 """A classic ESP32 restarts when its port is opened."""
 LOOK_EVERY_S = 0.25
+NEWS_BYTES = 512
+"""Longest frame that nobody asked for."""
 WHOLE_ARRAY = 200
 """LEDs that fit one message."""
 
@@ -147,8 +149,9 @@ class Uc2(Device):
 
     def _listen(self, data: bytes) -> None:
         """Look for the news that the board switched its LEDs off, between and behind answers."""
-        self._tail = (self._tail + data)[-BUFFER_BYTES:]
-        for words in frames_in(self._tail):
+        heard = self._tail + data
+        self._tail = heard[-NEWS_BYTES:]
+        for words in frames_in(heard) if b"error" in heard else ():
             led = words.get("led")
             if isinstance(led, dict) and "error" in led:
                 self._cut_out, self._tail = str(led["error"]), b""
