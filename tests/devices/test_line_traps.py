@@ -193,3 +193,17 @@ def test_steps_go_round_and_limits_are_said() -> None:
             device.run(5)
         with pytest.raises(DeviceError, match="cannot wait for a signal"):
             device.run(5, trigger_every=0, wait_for_input=True)
+
+
+def test_an_acknowledgement_of_another_message_is_none() -> None:
+    board = Uc2Board("old", LEDS)
+    with Emulator(board) as served, open_device(f"uc2:{served.url}", OPTIONS) as device:
+        usual = board._message
+
+        def another(_: bytes) -> None:
+            board._message = usual  # type: ignore[method-assign]
+            board._frame({"qid": 31999, "success": 1})
+
+        board._message = another  # type: ignore[method-assign]
+        device.show(frame(2, 7))
+        assert served.light[:, 1].nonzero()[0].tolist() == [2, 7]
