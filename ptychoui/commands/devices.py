@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptychoui.commands.options import add_json, amount, print_json, say, whole
+from ptychoui.commands.options import add_json, amount, amount_or_none, print_json, say, whole
 from ptychoui.errors import DeviceError, PtychouiError, SettingsError, StopRequested
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--seconds", type=amount, help="how long each pattern is shown (default: 1; one: until Ctrl-C)")
     parser.add_argument("--delay-ms", type=amount, help="time per pattern of a sequence (default: that of exposures)")
     parser.add_argument("--frame-ms", type=amount, default=100.0, help="time of one frame in ms (default: 100)")
+    parser.add_argument("--settle-ms", type=amount_or_none, default=5.0, help="until LEDs shine steadily (default: 5)")
+    parser.add_argument("--pwm-ms", type=amount_or_none, default=0.0, help="period of the pulse width (default: 0)")
+    parser.add_argument("--readout-ms", type=amount_or_none, default=0.0, help="of a rolling shutter (default: 0)")
     parser.add_argument("--trigger", action="store_true", help="a pulse to the camera at the start of each pattern")
     parser.add_argument("--bits", type=whole(1), help="round levels to so many bits, exposures make up for it")
     parser.add_argument(
@@ -188,9 +191,10 @@ def _one_by_one(arguments: argparse.Namespace, device: Device, wanted: Plan) -> 
 
 def _sequence(arguments: argparse.Namespace, device: Device, wanted: Plan) -> list[dict[str, Any]]:
     """All patterns once, timed by the array where it can."""
-    import math
+    import numpy as np
 
     from ptychoui.devices.playing import bit_planes
+    from ptychoui.devices.timeline import Timing, timeline
 
     frames, every = wanted.frames, 1
     if arguments.planes:
@@ -201,10 +205,18 @@ def _sequence(arguments: argparse.Namespace, device: Device, wanted: Plan) -> li
     loaded = device.upload(frames, arguments.confirm_bright)
     for note in loaded.notes:
         say(f"note: {note}")
-    delay = arguments.delay_ms or max(math.ceil(float(wanted.exposures_ms.max()) / every), 5)
+    timing = Timing(pwm_period_ms=arguments.pwm_ms, settle_ms=arguments.settle_ms, readout_ms=arguments.readout_ms)
+    # The planes of a pattern are one exposure of the camera.
+    exposures = np.repeat(np.asarray(wanted.exposures_ms) / every, every)
+    delay, times = arguments.delay_ms, exposures
+    if delay is None:
+        found = timeline(exposures, timing, device.capabilities if loaded.in_hardware else None)
+        delay, times = found.step_ms, found.exposure_ms
+        for note in found.notes:
+            say(f"note: {note}")
     say(f"playing {len(frames)} patterns of {delay:g} ms, timed by the {'array' if loaded.in_hardware else 'computer'}")
     device.run(delay, trigger_every=every if arguments.trigger else 0)
     return [
-        {"pattern": row + 1, "name": frame.name, "lit": int((values > 0).sum())}
+        {"pattern": row + 1, "name": frame.name, "lit": int((values > 0).sum()), "exposure_ms": float(times[row])}
         for row, (frame, values) in enumerate(zip(frames, loaded.values, strict=True))
     ]

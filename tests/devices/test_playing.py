@@ -148,6 +148,35 @@ def test_show(array: str, words: list[str], design: str, capsys: pytest.CaptureF
     assert [each["lit"] for each in found["shown"]] == levels.tolist()
 
 
+def test_planes_are_shown_from_the_command_line(design: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["show", design, "--device", "simulate:?leds=16", "--sequence", "--bits", "2", "--planes", "--trigger"]
+    assert cli.main([*words, "--frame-ms", "30", "--json"]) == 0
+    out, err = capsys.readouterr()
+    shown = json.loads(out)["shown"]
+    assert len(shown) == 9 and [each["exposure_ms"] for each in shown[::3]] == [5, 10, 15]
+    assert "timed by the array" in err
+
+
+def test_times_of_a_sequence_are_those_of_its_exposures(design: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "show",
+        design,
+        "--device",
+        "simulate:?leds=16",
+        "--sequence",
+        "--frame-ms",
+        "10.4",
+        "--pwm-ms",
+        "2",
+        "--json",
+    ]
+    assert cli.main([*words, "--readout-ms", "3"]) == 0
+    out, err = capsys.readouterr()
+    # 0.5, 1 and 1.5 frames, in whole periods; the longest with 5 ms to settle and 3 ms of the shutter.
+    assert [each["exposure_ms"] for each in json.loads(out)["shown"]] == [6, 10, 16]
+    assert "playing 3 patterns of 24 ms, timed by the array" in err and "rolling shutter" in err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
