@@ -87,5 +87,5 @@ def answer_text(data: bytes, asked: str) -> str:
 
 def led_values(text: str) -> dict[int, tuple[int, ...]]:
     """Drive values of every LED from the answer to ``pvals``, which is not always valid JSON."""
-    found = re.findall(r'"(\d+)"\s*:\s*\[([\d,\s]*)\]', text)
-    return {int(number): tuple(int(word) for word in values.split(",") if word.strip()) for number, values in found}
+    found = re.findall(r'"([0-9]+)" *: *\[([0-9]+(?:, ?[0-9]+)*)\]', text)
+    return {int(number): tuple(int(word) for word in values.split(",")) for number, values in found}

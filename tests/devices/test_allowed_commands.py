@@ -97,6 +97,11 @@ def test_what_is_allowed_passes() -> None:
     sketch_words.guard(sketch_words.sealed("4 PUT 0 32 00FF"))
 
 
+def test_values_that_are_damaged_are_left_out() -> None:
+    text = '{"led_values" : {\n "0" : [1,2,3], \n "1" : [0\x0c0,1,2], "2" : [4 5], "3" : [,], "4" : [7, 8] }}'
+    assert illuminate_words.led_values(text) == {0: (1, 2, 3), 4: (7, 8)}
+
+
 def test_too_long_ones_are_refused() -> None:
     with pytest.raises(DeviceError, match="more than a board takes"):
         illuminate_words.guard(("l" + ".1" * 299 + "\n").encode())

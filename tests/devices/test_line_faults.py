@@ -106,6 +106,7 @@ def test_sequences(name: str, fault: str, times: int) -> None:
             before = len(board.board.pulses)
             try:
                 device.upload([frame for frame, _ in pairs])
+                start = len(board.board.states)
                 device.run(5)
             except PtychouiError:
                 continue
@@ -114,6 +115,9 @@ def test_sequences(name: str, fault: str, times: int) -> None:
             assert not board.light.any()
             if fault == "none":
                 assert len(pulses) == 4
+            if fault == "lost bytes" and name == "illuminate1":
+                # That pulses are wanted stands in the command that starts, which has no echo: light alone is sure.
+                pulses = board.board.states[start : start + 4]
             if fault not in ("mute", "halves", "slow", "garbled"):  # an answer that is lost does not undo a pulse
                 np.testing.assert_array_equal([pulse[:, 1] for pulse in pulses], [expected for _, expected in pairs])
         closed(device, board)
