@@ -15,7 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from ptychoui import __version__
-from ptychoui.commands import bench, calibrate, data, demo, profile, reconstruct, robustness, training, watch, window
+from ptychoui.commands import (
+    bench,
+    calibrate,
+    data,
+    demo,
+    devices,
+    profile,
+    reconstruct,
+    robustness,
+    training,
+    watch,
+    window,
+)
 from ptychoui.engine.waiting import choose_waiting
 from ptychoui.errors import PtychouiError, SettingsError, is_out_of_memory
 
@@ -34,6 +46,8 @@ COMMANDS = (
     "evaluate",
     "export",
     "robustness",
+    "devices",
+    "show",
     "bench",
     "doctor",
 )
@@ -128,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (window, demo, data, reconstruct, watch, calibrate, profile, training, robustness, bench):
+    for module in (window, demo, data, reconstruct, watch, calibrate, profile, training, robustness, devices, bench):
         module.add_commands(commands)
     return parser
 

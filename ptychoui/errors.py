@@ -119,6 +119,20 @@ class RunError(PtychouiError):
     usual_hint = "check the folder and its permissions"
 
 
+class DeviceError(PtychouiError):
+    """An LED array is absent, does not answer, or does not do what it was told."""
+
+    usual_hint = "check the cable, the power supply and the port"
+
+
+class UnpluggedError(DeviceError):
+    """The line to the device broke: nothing can be sent any more, not even that it shall go dark."""
+
+
+class NoAnswerError(DeviceError):
+    """The device did not answer within its deadline, or only in part."""
+
+
 class OutOfMemoryError(PtychouiError):
     """A run needs more memory than the device has."""
 

@@ -64,6 +64,9 @@ def test_the_block_blocks() -> None:
         "ptychoui.mri.classical",
         "ptychoui.workflows.reconstruct_kspace",
         "ptychoui.export.kspace_figures",
+        "ptychoui.devices.finding",
+        "ptychoui.devices.playing",
+        "ptychoui.devices.timeline",
     ],
 )
 def test_light_modules_do_not_load_torch(name: str) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ptychoui.commands.bench_devices import add_devices
 from ptychoui.commands.bench_mri import add_mri
 from ptychoui.commands.options import (
     add_data,
@@ -41,6 +42,7 @@ def add_commands(commands: Any) -> None:
     _add_first_minute(kinds)
     _add_calibration(kinds)
     add_mri(kinds)
+    add_devices(kinds)
     _add_doctor(commands)
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import SettingsError
+from ptychoui.export.adalight_dump import write_adalight
 from ptychoui.export.c_header import write_c_header
 from ptychoui.export.csv_file import write_csv
+from ptychoui.export.csv_long import write_csv_long
 from ptychoui.export.illuminate import write_illuminate_1, write_illuminate_2, write_illuminate_unknown
 from ptychoui.export.json_file import write_json
+from ptychoui.export.mat_file import write_mat
 from ptychoui.export.npz_file import write_npz
 from ptychoui.export.options import Exported, Options
 from ptychoui.export.png_folder import write_png
+from ptychoui.export.uc2_json import write_uc2_json
 
 Writer = Callable[[PatternSet, Path, Options], Exported]
 
@@ -58,6 +62,16 @@ FORMATS: dict[str, Format] = {
     "csv": Format(description="table with one row per LED and raw levels", suffix=".csv", write=write_csv),
     "png": Format(description="folder of pictures and a contact sheet", suffix="", write=write_png),
     "npz": Format(description="NumPy arrays of raw levels", suffix=".npz", write=write_npz),
+    "mat": Format(
+        description="MATLAB file of raw levels, names of the published codes", suffix=".mat", write=write_mat
+    ),
+    "csv-long": Format(
+        description="table with one row per LED of each pattern, raw levels and drive values",
+        suffix=".csv",
+        write=write_csv_long,
+        bits=8,
+        maximum_bits=8,
+    ),
     "c_header": Format(
         description="C header for a microcontroller sketch",
         suffix=".h",
@@ -85,6 +99,20 @@ FORMATS: dict[str, Format] = {
         write=write_illuminate_unknown,
         bits=1,
         maximum_bits=1,
+    ),
+    "uc2": Format(
+        description="JSON messages for the LED matrix of an openUC2 board",
+        suffix=".json",
+        write=write_uc2_json,
+        bits=8,
+        maximum_bits=8,
+    ),
+    "adalight": Format(
+        description="bytes for an Adalight sketch or WLED, one frame per pattern",
+        suffix=".bin",
+        write=write_adalight,
+        bits=8,
+        maximum_bits=8,
     ),
 }
 

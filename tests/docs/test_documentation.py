@@ -31,7 +31,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *(
         ROOT / name
-        for name in ("README.md", "docs/index.md", "docs/mri.md", "docs/mri-learning.md", "docs/mri-simulation.md")
+        for name in (
+            "README.md",
+            "docs/index.md",
+            "docs/mri.md",
+            "docs/mri-learning.md",
+            "docs/mri-simulation.md",
+            "docs/hardware.md",
+        )
     ),
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
 ]
