@@ -29,12 +29,12 @@ ACCENT = (0x58, 0xA6, 0xE8)
 class Journey:
     """One window, driven from outside."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], home: Path) -> None:
         self.folder, self.began = folder, time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         self.count = 0
         command = [sys.executable, "-m", "ptychoui.cli", "gui"]
-        self.process = subprocess.Popen(command, env=environment)
+        self.process = subprocess.Popen(command, env=environment, cwd=home)
 
     def say(self, text: str) -> None:
         """Print what was reached, and when."""
@@ -158,7 +158,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folders = {"PTYCHOUI_CONFIG": f"{scratch}/config", "PTYCHOUI_STATE": f"{scratch}/state"}
-        journey = Journey(arguments.folder, os.environ | folders | {"QT_QPA_PLATFORM": "xcb"})
+        journey = Journey(arguments.folder, os.environ | folders | {"QT_QPA_PLATFORM": "xcb"}, Path(scratch))
         try:
             travel(journey, arguments, Path(scratch))
         finally:
@@ -223,11 +223,11 @@ def travel(journey: Journey, arguments: argparse.Namespace, scratch: Path) -> No
     journey.until("the export dialog", lambda: journey.dialog("Export"), 30)
     journey.stage("export")
     dialog = journey.dialog("Export")
-    target = scratch / "patterns.json"
-    journey.keys("ctrl+a", window=dialog)
-    journey.type(str(target), dialog)
-    journey.keys("Return", window=dialog)
-    journey.until("the patterns are written", lambda: any(scratch.glob("**/*patterns*.json")), 30)
+    journey.keys("Return", window=dialog)  # what it proposes
+    journey.until("the patterns are written", lambda: [path for path in scratch.iterdir() if path.is_file()], 30)
+    for path in scratch.iterdir():
+        if path.is_file():
+            journey.say(f"{path.name}, {path.stat().st_size} bytes")
     journey.stage("exported")
 
 
