@@ -113,7 +113,7 @@ class LedTools(QWidget):
         button.setToolTip(tip)
         button.setProperty("tip", tip)
         button.setAccessibleName(name)
-        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        button.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         by_font(button, lambda b: b.setMinimumWidth(round(1.1 * b.fontMetrics().height())))
         by_font(button, lambda b: b.setMaximumWidth(round(1.9 * b.fontMetrics().height())))
         self._icons[button] = picture

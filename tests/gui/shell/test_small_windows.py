@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
@@ -197,3 +197,16 @@ def test_a_line_that_is_cut_keeps_its_text_in_the_tooltip(qtbot: Any, qapp: obje
     assert line.text() != line.whole == line.toolTip() and "…" in line.text()
     line.resize(600, 20)
     assert line.text() == line.whole
+
+
+def test_tools_lie_side_by_side(window: MainWindow) -> None:
+    """At the usual width and at the least: none over another."""
+    for size in ((1440, 900), (900, 560)):
+        window.resize(*size)
+        laid_out(window)
+        tools = [button for button in window.panels.leds.findChildren(QToolButton) if button.isVisible()]
+        assert len(tools) >= 8
+        for place, one in enumerate(tools):
+            for other in tools[place + 1 :]:
+                if one.parent() is other.parent():
+                    assert not one.geometry().intersects(other.geometry()), (one.accessibleName(), size)
