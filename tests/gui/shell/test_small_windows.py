@@ -199,8 +199,10 @@ def test_a_line_that_is_cut_keeps_its_text_in_the_tooltip(qtbot: Any, qapp: obje
     assert line.text() == line.whole
 
 
-def test_tools_lie_side_by_side(window: MainWindow) -> None:
+def test_tools_lie_side_by_side(window: MainWindow, qtbot: Any) -> None:
     """At the usual width and at the least: none over another."""
+    window.open_sample_objects()
+    qtbot.waitUntil(lambda: window.document.dataset is not None and not window.controller.jobs.busy, timeout=LONG)
     for size in ((1440, 900), (900, 560)):
         window.resize(*size)
         laid_out(window)
