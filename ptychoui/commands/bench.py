@@ -396,9 +396,8 @@ def _window(arguments: argparse.Namespace) -> int:
     values = (activities if arguments.everything else measure).run(arguments.seconds)
     if arguments.json:
         print_json(values)
-    else:
-        for name, value in values.items():
-            print(f"{name:<24}{value}")
+        return 0
+    print("\n".join(f"{name:<24}{value}" for name, value in values.items()))
     return 0
 
 

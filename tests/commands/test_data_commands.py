@@ -98,7 +98,13 @@ def _pinned() -> bool:
 def test_simulate_makes_the_committed_sample_data_again(works: Call, tmp_path: Path) -> None:
     values = works("simulate", "-o", tmp_path / "made", "--seed", 0, "--json")
     made = {Path(path).name: digest for path, digest in values["files"].items()}
-    assert values["seed"] == 0 and set(made) == {"objects.h5", "stack.ome.tif", "heads.kspace.h5", "heart.kspace.h5"}
+    assert values["seed"] == 0 and set(made) == {
+        "objects.h5",
+        "stack.ome.tif",
+        "heads.kspace.h5",
+        "heart.kspace.h5",
+        "cells.h5",
+    }
     stated = dict(re.findall(r"\| (\S+) \| `([0-9a-f]{64})` \|", (sample_data() / "README.md").read_text()))
     assert {name: sha256_file(sample_data() / name) for name in made} == stated
     geometry = "stack.geometry.toml"
@@ -110,7 +116,7 @@ def test_simulate_makes_the_committed_sample_data_again(works: Call, tmp_path: P
 
 def test_another_seed_makes_other_data(works: Call, tmp_path: Path) -> None:
     lines = works("simulate", "-o", tmp_path / "other", "--seed", 1).splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     for line in lines:
         digest, path = line.split("  ")
         assert digest == sha256_file(path) != sha256_file(sample_data() / Path(path).name)

@@ -29,6 +29,7 @@ def writer(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         data=demo.data.replace(tile_px=16, pad_px=4),
         network=demo.network.replace(unrolls=2),
         training=demo.training.replace(steps=100_000, batch=1, margin_px=2, validate_every=25),
+        engine=demo.engine.replace(check_every=0),
     )
     toml = tmp_path / "tiny.toml"
     toml.write_text(to_toml(demo))

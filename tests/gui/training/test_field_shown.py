@@ -97,7 +97,7 @@ def test_what_is_done_before_the_first_step_is_said(
 
     def new_run(_experiment: Any, _folder: Any, *given: Any) -> Any:
         def events(control: RunControl, _want: Any) -> Any:
-            yield Preparing(step=0, text="reconstructing the stack" if given[-1] else "reading the objects")
+            yield Preparing(step=0, text="reconstructing the stack" if given[1] else "reading the objects")
             go.wait(60)
             yield started()
             while True:
