@@ -56,8 +56,7 @@ def new_run(
 
         yield Preparing(step=0, text=MAKING_TRUTH if measured else READING)
         run = new_run(experiment, folder, control, want_images)
-        learned = {} if begins_from is None else _parameters_in(begins_from)
-        for name, given in (learned | dict(start)).items():
+        for name, given in _beginnings(start, begins_from).items():
             parameter = run.parameters.tensors.get(name)
             if parameter is not None and tuple(given.shape) == tuple(parameter.shape):
                 with torch.no_grad():
@@ -91,6 +90,11 @@ def resumed_run(folder: Path, steps: int | None = None) -> MakeEvents:
         yield from _events_of(run, want_images)
 
     return events
+
+
+def _beginnings(start: Mapping[str, Values], begins_from: Path | None) -> dict[str, Values]:
+    """Values to begin with, by name: what a person set goes before what a run has learned."""
+    return ({} if begins_from is None else _parameters_in(begins_from)) | dict(start)
 
 
 def _parameters_in(folder: Path) -> dict[str, Values]:

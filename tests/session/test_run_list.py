@@ -12,7 +12,7 @@ from ptychoui.session.document import Document
 from ptychoui.session.opening import demo_experiment, mri_example, open_run
 from ptychoui.session.run_list import curves_of, find_runs, places_of_runs
 from ptychoui.session.run_queue import QueuedRun, queue_folder, queued_runs
-from ptychoui.session.runs import _parameters_in
+from ptychoui.session.runs import _beginnings, _parameters_in
 from ptychoui.settings import Experiment, kind_of
 from ptychoui.training.run_folder import RunFolder
 
@@ -89,6 +89,10 @@ def test_a_fork_begins_where_a_run_ended(tmp_path: Path) -> None:
     arrays = {"step": np.array(3), "parameter_levels": levels, "parameter_exposures": np.ones(6)}
     RunFolder(path).save(arrays | {"parameter_alpha": np.array([0.5]), "moments": np.zeros(3)})
     assert sorted(_parameters_in(path)) == ["alpha", "exposures", "levels"]
+    painted = np.zeros((6, 5))
+    begun = _beginnings({"levels": painted}, path)
+    assert begun["levels"] is painted and begun["alpha"][0] == 0.5, "what a person painted goes before what was learned"
+    assert _beginnings({"levels": painted}, None) == {"levels": painted}
     document = Document()
     document.fork(open_run(path))
     assert document.begins_from == path and document.run_folder is None and document.history.step == 0
