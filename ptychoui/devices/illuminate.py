@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from ptychoui.devices.device import Capabilities, Device, DeviceOptions
 from ptychoui.devices.frames import COLOURS, FULL
-from ptychoui.devices.illuminate_words import ABORT, COMMAND_BYTES, answer_length, answer_text, led_values
+from ptychoui.devices.illuminate_words import ABORT, answer_length, answer_text, led_values
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError, StopRequested, UnpluggedError
+from ptychoui.export.illuminate import COMMAND_BYTES, led_lists
 
 LONG = 5
 """Deadline of an answer with a line per LED, in deadlines of a plain command."""
@@ -178,17 +179,6 @@ def ask(transport: Transport, command: str, within_s: float) -> str:
     transport.discard()
     transport.write(f"{command}\n".encode("ascii"))
     return answer_text(transport.read_until(answer_length, within_s, command[:40]), command)
-
-
-def led_lists(numbers: NDArray[np.int64]) -> list[str]:
-    """Commands of at most 63 bytes that light these LEDs (LED,) together, with automatic clearing off."""
-    commands: list[str] = []
-    for number in numbers:
-        piece = f".{int(number)}"
-        if not commands or len(commands[-1]) + len(piece) >= COMMAND_BYTES:
-            commands.append("l")
-        commands[-1] += piece
-    return commands
 
 
 def facts_as_capabilities(facts: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,6 @@ import re
 
 from ptychoui.errors import DeviceError
 
-COMMAND_BYTES = 63
-"""Longest command, with its newline, that every board receives whole."""
 LONGEST_BYTES = 511
 """Longest command that is tried at all: boards with packets of 512 bytes receive it."""
 MOST_ARGUMENTS = 298

@@ -127,13 +127,13 @@ def _stepped(
     for name, row, exposure in zip(names, values, dwell, strict=True):
         lines += [f"# {_plain(name)}: camera exposure {exposure:.3f} ms", *(["gs.0"] if shutter else []), "x"]
         for value in np.unique(row[row > 0]):
-            lines += [f"sb.{int(value)}", *_led_lists(numbers[row == value])]
+            lines += [f"sb.{int(value)}", *led_lists(numbers[row == value])]
         lines += [*(["gs.1"] if shutter else []), "tr.0", f"# wait {exposure + SETTLE_MS:.0f} ms"]
     return [*lines, "ac.1"]
 
 
-def _led_lists(numbers: NDArray[np.int64]) -> list[str]:
-    """``l`` commands of at most 63 bytes that light these LEDs together."""
+def led_lists(numbers: NDArray[np.int64]) -> list[str]:
+    """``l`` commands of at most 63 bytes that light these LEDs (LED,) together, with automatic clearing off."""
     commands: list[str] = []
     for number in numbers:
         piece = f".{int(number)}"

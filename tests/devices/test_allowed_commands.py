@@ -11,10 +11,10 @@ from ptychoui.devices import adalight, illuminate_words, sketch_words, uc2_words
 from ptychoui.devices.byte_log import ByteLog
 from ptychoui.devices.emulators.illuminate import DESTRUCTIVE, IlluminateBoard
 from ptychoui.devices.emulators.wire import Emulator
-from ptychoui.devices.illuminate import led_lists
 from ptychoui.devices.opening import KINDS, open_device
 from ptychoui.devices.transport import Transport
 from ptychoui.errors import DeviceError
+from ptychoui.export.illuminate import led_lists
 
 FORBIDDEN = (
     *DESTRUCTIVE,
