@@ -21,6 +21,7 @@ from ptychoui.commands import (
     data,
     demo,
     devices,
+    doctor,
     profile,
     reconstruct,
     robustness,
@@ -142,7 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (window, demo, data, reconstruct, watch, calibrate, profile, training, robustness, devices, bench):
+    reading = (data, reconstruct, watch, calibrate, profile)
+    for module in (window, demo, *reading, training, robustness, devices, bench, doctor):
         module.add_commands(commands)
     return parser
 

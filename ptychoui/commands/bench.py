@@ -1,4 +1,4 @@
-"""The commands on the program itself: bench, doctor."""
+"""The command bench: benchmarks of the program itself."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from ptychoui.commands.bench_devices import add_devices
 from ptychoui.commands.bench_mri import add_mri
+from ptychoui.commands.bench_poster import add_poster
 from ptychoui.commands.options import (
     add_data,
     add_json,
     add_threads,
     amount,
-    has_screen,
     print_json,
     say,
     show,
@@ -41,9 +41,9 @@ def add_commands(commands: Any) -> None:
     _add_window(kinds)
     _add_first_minute(kinds)
     _add_calibration(kinds)
+    add_poster(kinds)
     add_mri(kinds)
     add_devices(kinds)
-    _add_doctor(commands)
 
 
 def _check_plot(arguments: argparse.Namespace) -> None:
@@ -431,20 +431,3 @@ def _calibration(arguments: argparse.Namespace) -> int:
     kinds = arguments.arrays or tuple(calibration.ARRAYS)
     result = calibration.run(kinds, arguments.starts, arguments.seed, progress=say)
     return show(arguments, result, calibration.table)
-
-
-def _add_doctor(commands: Any) -> None:
-    parser = commands.add_parser("doctor", help="say what this machine has and whether ptychoui works on it")
-    add_json(parser)
-    parser.set_defaults(run=_doctor)
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from ptychoui.bench.doctor import as_text, examine
-
-    values = examine(has_screen())
-    if arguments.json:
-        print_json(values)
-    else:
-        print(as_text(values))
-    return 0 if values["ok"] else 2

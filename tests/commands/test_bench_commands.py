@@ -52,6 +52,12 @@ def test_numbers_of_bench_engine_that_cannot_be(words: tuple[object, ...], refus
         ("leds", "--budget-mb", "nan"),
         ("depth", "first_light", "--seconds", "-1"),
         ("peers", "--gain", "inf"),
+        ("poster", "--size", "131"),
+        ("poster", "--foretell", "9"),
+        ("poster", "--stored-gb", "9"),
+        ("poster", "--alone", "--mri"),
+        ("poster", "--alone", "--unrolls", "2", "3"),
+        ("poster", "--alone", "--plot", "x.png"),
     ],
     ids=lambda words: " ".join(str(word) for word in words[-2:]),
 )

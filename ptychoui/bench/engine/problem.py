@@ -48,9 +48,16 @@ def disc_of_leds(count: int) -> LedArray:
     return leds.select(np.argsort(leds.radius_na, kind="stable")[:count])
 
 
-def field_px(size: int) -> int:
-    """Edge of the fields' grid for objects of ``size`` pixels: about 0.65 of it."""
-    return 2 * good_padding(0, max(1, round(size * 0.65 / 2)))
+def field_px(size: int, pixel_um: float = PIXEL_UM) -> int:
+    """Edge of the fields' grid for objects of ``size`` pixels: about 0.65 of it where pixels are the published ones."""
+    return 2 * good_padding(0, max(1, round(size * 0.65 * pixel_um / PIXEL_UM / 2)))
+
+
+def pixel_for(leds: LedArray, size: int) -> float:
+    """Object pixel in um: the published one, or a smaller one where the light of outer LEDs needs it."""
+    reach = (float(leds.radius_na.max()) + PUBLISHED.objective_na) / PUBLISHED.wavelength_um
+    # An LED's window of whole frequency samples is up to two of them larger than its light.
+    return min(PIXEL_UM, (0.5 - 2 / size) / reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,10 @@ def make_bench(
     With ``stream`` LEDs pass in chunks; with ``dense`` they are those of `disc_of_leds`.
     """
     array = disc_of_leds(leds) if dense else published_leds(leds)
-    field = field_px(size)
+    pixel = pixel_for(array, size)
+    field = field_px(size, pixel)
     grids = Sampling(
-        tile_px=field, pad_px=0, pixel_size_um=PIXEL_UM * size / field, oversampling=1, upsampling=Fraction(size, field)
+        tile_px=field, pad_px=0, pixel_size_um=pixel * size / field, oversampling=1, upsampling=Fraction(size, field)
     )
     physics = FourierPtychography(PUBLISHED, array, grids, dtype, device, stream)
     generator = torch.Generator().manual_seed(0)
