@@ -8,7 +8,7 @@ from functools import cache, partial
 
 import torch
 
-from ptychoui.engine.memory import for_objects, predict, predict_greedy, probe
+from ptychoui.engine.memory import MemoryMeter, for_objects, predict, predict_greedy, probe
 from ptychoui.engine.planner import Option, cheaper, choose, free_memory, options, predicted_beside
 from ptychoui.engine.segments import Segments
 from ptychoui.engine.sizes import size_text
@@ -103,7 +103,7 @@ def predicted_peaks(task: AnyTask, parameters: ParameterSet, unrolls: Sequence[i
     """
     batch = min(task.experiment.training.batch, len(task.training))
     network = task.network()
-    cost = for_objects(cache(partial(_probe, task, network, parameters)), batch)
+    cost = _beside(_held(task, parameters, batch), for_objects(cache(partial(_probe, task, network, parameters)), batch))
     chains = [replace(network.chain, layers=[network.chain.layers[0]] * count) for count in unrolls] or [network.chain]
     return {name: [predict(cost, chain, name) for chain in chains] for name in usable(network.chain)}
 
@@ -152,9 +152,10 @@ def _options(task: AnyTask, parameters: ParameterSet, variant: str) -> list[Opti
     engine = task.experiment.engine
     batch = min(task.experiment.training.batch, len(task.training))
     known = cache(partial(_probe, task, network, parameters))
+    held = _held(task, parameters, batch)
     found: list[Option] = []
     for objects in sorted({*_halvings(batch), min(engine.objects_at_once or batch, batch)}, reverse=True):
-        cost = for_objects(known, objects)
+        cost = _beside(held, for_objects(known, objects))
         at_once = None if batch == 1 else objects
         found += options(cost, network.chain, at_once, variant)
         found += _greedy(cost, network, engine.modules, at_once, variant)
@@ -175,6 +176,29 @@ def _probe(task: AnyTask, network: UnrolledNetwork, parameters: ParameterSet, ob
     with torch.no_grad():
         given = task.inputs(parameters, examples, None, training=True)
     return probe(network.chain, network.enter(given.x), given.tensors, tuple(given.tensors))
+
+
+def _held(task: AnyTask, parameters: ParameterSet, batch: int) -> int:
+    """Bytes of the network's inputs and of the graph they were made with, which a whole pass of a batch holds."""
+
+    def of(objects: int) -> int:
+        meter = MemoryMeter()
+        # A generator of its own: noise has a graph, too, and the run's own numbers stay untouched.
+        noise = torch.Generator(device=task.device).manual_seed(0)
+        examples, leaves = task.training.pick([0] * objects), parameters.leaves()
+        with meter, torch.enable_grad():
+            given = task.inputs(leaves, examples, noise, training=True)
+            live = meter.live
+        del given
+        return live
+
+    one = of(1)
+    return one if batch == 1 else one + (batch - 1) * max(0, of(2) - one)
+
+
+def _beside(held: int, cost: LayerCost) -> LayerCost:
+    """The cost of a chain that runs while so many bytes are held beside it."""
+    return replace(cost, first={name: peak + held for name, peak in cost.first.items()})
 
 
 def _greedy(cost: LayerCost, network: UnrolledNetwork, modules: int, objects: int | None, variant: str) -> list[Option]:
