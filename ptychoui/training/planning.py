@@ -103,7 +103,8 @@ def predicted_peaks(task: AnyTask, parameters: ParameterSet, unrolls: Sequence[i
     """
     batch = min(task.experiment.training.batch, len(task.training))
     network = task.network()
-    cost = _beside(_held(task, parameters, batch), for_objects(cache(partial(_probe, task, network, parameters)), batch))
+    alone = for_objects(cache(partial(_probe, task, network, parameters)), batch)
+    cost = _beside(_held(task, parameters, batch), alone)
     chains = [replace(network.chain, layers=[network.chain.layers[0]] * count) for count in unrolls] or [network.chain]
     return {name: [predict(cost, chain, name) for chain in chains] for name in usable(network.chain)}
 

@@ -47,7 +47,7 @@ def test_steps_are_exact_and_need_no_more_for_more_unrolls(result: dict[str, lis
     few, more = result["steps"]
     assert all(str(step["certificate"]).startswith(f"exact: {step['unrolls']} unrolls") for step in (few, more))
     assert more["metered_bytes"] < 1.05 * few["metered_bytes"]
-    assert 0.85 < more["predicted_bytes"] / more["metered_bytes"] < 1.15
+    assert 0.93 < more["predicted_bytes"] / more["metered_bytes"] < 1.07
     assert more["checkpoint_bytes"] > few["checkpoint_bytes"]
     assert few["resident_bytes"] > few["before_bytes"] + 0.5 * few["metered_bytes"]
 
