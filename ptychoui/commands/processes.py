@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import functools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ptychoui.training.control import RunControl
     from ptychoui.training.process_group import ProcessGroup
     from ptychoui.training.task import AnyTask
     from ptychoui.training.trainer import Trainer
@@ -28,29 +29,30 @@ class Processes:
         return self.group is not None and self.group.rank > 0
 
     @property
-    def kind(self) -> type[Trainer[AnyTask]]:
-        """The trainer of such a run."""
+    def kind(self) -> Callable[..., Trainer[AnyTask]]:
+        """What makes the trainer of such a run."""
         if self.group is None:
             from ptychoui.training.trainer import Trainer
 
             return Trainer
-        from ptychoui.training.pipelined import PipelinedTrainer
+        from ptychoui.training.divided import trainer_for
 
-        return PipelinedTrainer
+        return trainer_for
 
     def join(self, trainer: Trainer[AnyTask]) -> None:
         """Let a trainer take its place among the others.
 
         Raises
         ------
-        SettingsError
-            If the run cannot be divided among processes.
+        SettingsError, RunError
+            If the run cannot be divided among processes, or these do not fit each other.
         """
         if self.group is not None:
+            from ptychoui.training.divided import DividedTrainer
             from ptychoui.training.pipelined import PipelinedTrainer
 
-            assert isinstance(trainer, PipelinedTrainer)
-            trainer.join(self.group)
+            if isinstance(trainer, DividedTrainer | PipelinedTrainer):
+                trainer.join(self.group)
 
 
 @contextlib.contextmanager
@@ -64,7 +66,7 @@ def together() -> Iterator[Processes]:
     """
     from ptychoui.training.process_group import ProcessGroup, started_together
 
-    if started_together() == 1:
+    if not started_together():
         yield Processes(group=None)
         return
     group = ProcessGroup()
@@ -77,14 +79,16 @@ def together() -> Iterator[Processes]:
 def follow(arguments: argparse.Namespace, processes: Processes) -> int:
     """Do this process's part of a run that another one speaks for; 1 where that one says why it cannot be done.
 
-    Whoever presses Ctrl-C reaches all processes at once: the one that speaks stops, and takes the others with it.
+    Whoever presses Ctrl-C reaches all processes at once, and all end with the same step.
     """
     from ptychoui.commands.options import use_threads, with_options
     from ptychoui.errors import PtychouiError, RunError
     from ptychoui.settings import load_experiment
+    from ptychoui.training.control import RunControl
     from ptychoui.training.runs import new_run, resume_run
 
     assert processes.group is not None
+    control = RunControl()
     try:
         use_threads(arguments)
         experiment = load_experiment(arguments.experiment) if arguments.experiment else None
@@ -92,17 +96,21 @@ def follow(arguments: argparse.Namespace, processes: Processes) -> int:
             from ptychoui.commands.resuming import resumed, resumed_folder
 
             folder, changes = resumed_folder(arguments, experiment), functools.partial(resumed, arguments=arguments)
-            trainer = resume_run(folder, changes=changes, kind=processes.kind, lock=False, ready=processes.join)
+            trainer = resume_run(
+                folder, control, changes=changes, kind=processes.kind, lock=False, ready=processes.join
+            )
         elif experiment is None:
             raise RunError("there is no experiment")
         else:
-            trainer = new_run(with_options(experiment, arguments), None, kind=processes.kind, ready=processes.join)
+            settings = with_options(experiment, arguments)
+            trainer = new_run(settings, None, control, kind=processes.kind, ready=processes.join)
     except PtychouiError:
         # Ending first would have the other one ended before it has said why.
         with contextlib.suppress(RunError):
             processes.group.number(0.0, 0)
         return 1
-    with _deaf(), contextlib.suppress(PtychouiError):  # the one that speaks meets the same
+    # The one that speaks meets the same, and says so.
+    with _stopping(control), contextlib.suppress(PtychouiError):
         for _event in trainer.run():
             pass
         return 0
@@ -110,9 +118,9 @@ def follow(arguments: argparse.Namespace, processes: Processes) -> int:
 
 
 @contextlib.contextmanager
-def _deaf() -> Iterator[None]:
-    """Signals that ask for an end are not heard."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+def _stopping(control: RunControl) -> Iterator[None]:
+    """Signals that ask for an end stop the run: all its processes where they share batches, else the first one."""
+    before = {number: signal.signal(number, lambda *_: control.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptychoui.commands.options import with_options
@@ -53,3 +54,25 @@ def folder_name(experiment: Experiment | None) -> str:
     """The experiment's name as the name of a folder."""
     name = experiment.name if experiment is not None else "run"
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
+
+
+def take_up_after_restart(arguments: argparse.Namespace) -> None:
+    """Where torchrun has started a run again because one of its processes ended: go on with it instead of anew."""
+    from ptychoui.training.process_group import restarted
+
+    if arguments.resume or not restarted():
+        return
+    from ptychoui.settings import load_experiment
+
+    name = folder_name(load_experiment(arguments.experiment) if arguments.experiment else None)
+    folder = Path(arguments.output) if arguments.output else newest(f"runs/{name}")
+    if folder.is_dir():
+        arguments.output, arguments.resume = str(folder), True
+
+
+def newest(name: str) -> Path:
+    """The last folder of the names NAME, NAME-2, NAME-3, ... that is taken; NAME where none is."""
+    path, count = Path(name), 1
+    while (following := Path(f"{name}-{count + 1}")).exists():
+        path, count = following, count + 1
+    return path

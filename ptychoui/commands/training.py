@@ -22,7 +22,7 @@ from ptychoui.commands.options import (
     with_options,
 )
 from ptychoui.commands.processes import Processes, follow, together
-from ptychoui.commands.resuming import folder_name, goes_on_as, resumed, resumed_folder
+from ptychoui.commands.resuming import folder_name, goes_on_as, resumed, resumed_folder, take_up_after_restart
 from ptychoui.errors import PtychouiError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     control = RunControl()
     control.now("loading the program")
+    take_up_after_restart(arguments)
     with together() as processes:
         if processes.follows:
             return follow(arguments, processes)

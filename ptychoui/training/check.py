@@ -21,11 +21,12 @@ from torch import Tensor
 from ptychoui.engine.check import ALLOWED, allowed_deviation, deviations, off_kinks, vjps_of
 from ptychoui.engine.planner import Option
 from ptychoui.engine.strategy import Callback, Strategy, go_on
-from ptychoui.errors import CertificateError
+from ptychoui.errors import CertificateError, is_out_of_memory
 from ptychoui.network.unrolled import UnrolledNetwork
 from ptychoui.settings import Engine
 from ptychoui.training.gradients import GREEDY, gradient_strategy
 from ptychoui.training.parameters import ParameterSet
+from ptychoui.training.planning import Chosen, methods_to_check
 from ptychoui.training.task import AnyTask, Examples
 
 SINGLE_TOLERANCE = 0.05
@@ -33,6 +34,29 @@ SINGLE_TOLERANCE = 0.05
 
 DRIFT = 1e-9
 """Drift that the strategy inverse is held to in double precision: what a run allows it would be taken for an error."""
+
+
+def check_chosen(
+    task: AnyTask,
+    double: AnyTask,
+    chosen: Chosen,
+    parameters: ParameterSet,
+    step: int,
+    turn: int | None = None,
+    callback: Callback = go_on,
+) -> tuple[float, str]:
+    """`check_vjps` of the first method that memory suffices for, on one example; the method in words, too."""
+    examples = task.training.pick([0])
+    methods = methods_to_check(task, chosen)
+    for method in methods:
+        generator = torch.Generator(device=task.device).manual_seed(step)
+        try:
+            deviation = check_vjps(task, double, method, parameters, examples, generator, turn, callback)
+            break
+        except (MemoryError, RuntimeError) as error:
+            if method is methods[-1] or not is_out_of_memory(error):
+                raise
+    return deviation, ", ".join(word for word in (method.strategy, method.variant) if word)
 
 
 def check_vjps(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,23 @@ class StepResult:
     certificate: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Mean loss of some examples, and its derivatives in the first estimate (B, ...) and in inputs of their shapes."""
+
+    loss: float
+    x: Tensor
+    inputs: Mapping[str, Tensor]
+    certificate: str = ""
+
+
+Part = Callable[[int, int], Found]
+
+Shares = Callable[[Sequence[tuple[int, int]], Part, Part], Iterable[Found]]
+"""What is found for each of some ranges of examples, in their order: given the ranges, what finds it, and what makes
+tensors of its shapes to be filled by those who found it."""
+
+
 def reconstruct_batch(
     task: AnyTask,
     network: UnrolledNetwork,
@@ -50,6 +67,10 @@ def reconstruct_batch(
         return network.infer(given.x, given.tensors, callback, watch)
 
 
+Reconstruct = Callable[[AnyTask, UnrolledNetwork, ParameterSet, Examples, torch.Generator | None, Callback], Tensor]
+"""`reconstruct_batch`, or what divides it among processes."""
+
+
 def gradient_strategy(engine: Engine, name: str) -> Strategy:
     """The strategy of a name with the experiment's settings."""
     if name == Segments.name:
@@ -66,13 +87,14 @@ def loss_and_gradients(
     generator: torch.Generator | None,
     callback: Callback = lambda: None,
     examples_at_once: int | None = None,
+    shares: Shares | None = None,
 ) -> StepResult:
     """Mean loss of a batch and its derivatives in everything that is learned.
 
     What comes before the network is differentiated by autograd once; the network by the strategy, which hands back
-    derivatives in its inputs and the first estimate, for so many examples at a time. Under ``greedy`` they are those
-    of the mean of the modules' losses; where each module has an optimiser, those of what every unroll has of its own
-    are of its module's loss. The loss is that of the last module.
+    derivatives in its inputs and the first estimate, for so many examples at a time; ``shares`` divides these among
+    processes. Under ``greedy`` they are those of the mean of the modules' losses; where each module has an optimiser,
+    those of what every unroll has of its own are of its module's loss. The loss is that of the last module.
     """
     leaves = parameters.leaves()
     with torch.enable_grad():
@@ -84,10 +106,19 @@ def loss_and_gradients(
     sums = {name: torch.zeros_like(constants.tensors[name]) for name in asked}
     of_x = torch.zeros_like(given.x)
     count, loss, certificates = len(given.x), 0.0, []
-    for first in range(0, count, examples_at_once or count):
-        stop = min(first + (examples_at_once or count), count)
+
+    def part(first: int, stop: int) -> Found:
         some = _Part(task, network, strategy_name, constants.part(first, stop), batch.part(first, stop), asked)
-        found = (_greedy if strategy_name == GREEDY else _end_to_end)(some, parameters.per_unroll, callback)
+        return (_greedy if strategy_name == GREEDY else _end_to_end)(some, parameters.per_unroll, callback)
+
+    def room(first: int, stop: int) -> Found:
+        of_part = {name: sums[name][first:stop] if name in given.per_example else sums[name] for name in asked}
+        return Found(0.0, torch.empty_like(of_x[first:stop]), {n: torch.empty_like(t) for n, t in of_part.items()})
+
+    every = examples_at_once or count
+    bounds = [(first, min(first + every, count)) for first in range(0, count, every)]
+    found_parts = (part(*one) for one in bounds) if shares is None else shares(bounds, part, room)
+    for (first, stop), found in zip(bounds, found_parts, strict=True):
         share = (stop - first) / count
         loss += share * found.loss
         of_x[first:stop] = share * found.x
@@ -96,7 +127,8 @@ def loss_and_gradients(
                 sums[name][first:stop] = share * found.inputs[name]
             else:
                 sums[name] += share * found.inputs[name]
-        certificates.append(found.certificate)
+        if found.certificate:
+            certificates.append(found.certificate)
     roots = [(given.tensors[name], sums[name]) for name in asked]
     if given.x.requires_grad:
         roots.append((given.x, of_x))
@@ -109,7 +141,7 @@ def loss_and_gradients(
     for name in parameters.learned:
         gradient = leaves[name].grad
         gradients[name] = torch.zeros_like(leaves[name]) if gradient is None else gradient
-    return StepResult(loss, gradients, certificates[-1])
+    return StepResult(loss, gradients, certificates[-1] if certificates else "")
 
 
 class _HandedOn(torch.autograd.Function):
@@ -147,25 +179,15 @@ class _Part:
         return float(loss.detach()), cotangent
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Mean loss of some examples, and its derivatives."""
-
-    loss: float
-    x: Tensor
-    inputs: Mapping[str, Tensor]
-    certificate: str = ""
-
-
-def _end_to_end(part: _Part, _per_unroll: frozenset[str], callback: Callback) -> _Found:
+def _end_to_end(part: _Part, _per_unroll: frozenset[str], callback: Callback) -> Found:
     chosen = gradient_strategy(part.task.experiment.engine, part.strategy_name)
     trace = part.network.forward(chosen, part.given.x, part.given.tensors, callback)
     loss, cotangent = part.loss_at(trace.output)
     back = trace.backward(cotangent, part.asked, callback)
-    return _Found(loss, part.network.leave(back.x), back.inputs, back.certificate or "")
+    return Found(loss, part.network.leave(back.x), back.inputs, back.certificate or "")
 
 
-def _greedy(part: _Part, per_unroll: frozenset[str], callback: Callback) -> _Found:
+def _greedy(part: _Part, per_unroll: frozenset[str], callback: Callback) -> Found:
     engine = part.task.experiment.engine
     modules = engine.modules
     own = per_unroll if engine.module_optimisers == "each" else frozenset[str]()
@@ -184,7 +206,7 @@ def _greedy(part: _Part, per_unroll: frozenset[str], callback: Callback) -> _Fou
         return part.loss_at(point)
 
     part.network.greedy(modules, part.given.x, part.given.tensors, part.asked, local_loss, add, callback)
-    return _Found(losses[-1], of_x, sums)
+    return Found(losses[-1], of_x, sums)
 
 
 def evaluate(
@@ -195,12 +217,13 @@ def evaluate(
     seed: int = 1,
     batch: int = 8,
     callback: Callback = lambda: None,
+    reconstruct: Reconstruct = reconstruct_batch,
 ) -> dict[str, Tensor]:
     """Scores of every example, (B,) each, by their names, and the ``loss``; noise comes from a seed of its own."""
     generator = torch.Generator(device=task.device).manual_seed(seed)
     parts: list[dict[str, Tensor]] = []
     for first in range(0, len(examples), batch):
         some = examples.pick(list(range(first, min(first + batch, len(examples)))))
-        output = reconstruct_batch(task, network, parameters, some, generator, callback)
+        output = reconstruct(task, network, parameters, some, generator, callback)
         parts.append(task.scores(output, some))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -48,8 +48,15 @@ class Chosen:
         return task.network(self.option.variant)
 
 
-def plan_run(task: AnyTask, parameters: ParameterSet) -> Chosen:
+def plan_run(task: AnyTask, parameters: ParameterSet, objects: int | None = None, processes: int = 1) -> Chosen:
     """Choose what the experiment leaves open; what it fixes is kept, and only a budget that was given can refuse it.
+
+    Parameters
+    ----------
+    objects
+        Examples that are differentiated together, where the experiment does not say; None: as many as fit.
+    processes
+        How many share this machine's memory.
 
     Raises
     ------
@@ -58,8 +65,9 @@ def plan_run(task: AnyTask, parameters: ParameterSet) -> Chosen:
     """
     engine = task.experiment.engine
     batch = min(task.experiment.training.batch, len(task.training))
-    fixed = None if engine.objects_at_once is None else min(engine.objects_at_once, batch)
-    budget = free_memory(task.device) if engine.memory_mb is None else int(engine.memory_mb * 1e6)
+    at_once = engine.objects_at_once or objects
+    fixed = None if at_once is None else min(at_once, batch)
+    budget = free_memory(task.device) // processes if engine.memory_mb is None else int(engine.memory_mb * 1e6)
 
     def allowed(option: Option) -> bool:
         if fixed is not None and (option.objects or 1) != fixed:
@@ -71,7 +79,7 @@ def plan_run(task: AnyTask, parameters: ParameterSet) -> Chosen:
 
     among: list[Option] = []
     for variant in task.variants:
-        among += _options(task, parameters, variant)
+        among += _options(task, parameters, variant, at_once)
         if any(allowed(option) and option.peak <= budget for option in among):
             break
     try:
@@ -147,20 +155,21 @@ def methods_to_check(task: AnyTask, chosen: Chosen) -> tuple[Option, ...]:
     return tuple(methods[fitting:])
 
 
-def _options(task: AnyTask, parameters: ParameterSet, variant: str) -> list[Option]:
-    """All strategies for several numbers of objects at a time, the largest first."""
+def _options(task: AnyTask, parameters: ParameterSet, variant: str, at_once: int | None = None) -> list[Option]:
+    """All strategies for several numbers of objects at a time, ``at_once`` among them, the largest first."""
     network = task.network(variant)
     engine = task.experiment.engine
+    wished = at_once or engine.objects_at_once
     batch = min(task.experiment.training.batch, len(task.training))
     known = cache(partial(_probe, task, network, parameters))
     held = _held(task, parameters, batch)
     found: list[Option] = []
-    for objects in sorted({*_halvings(batch), min(engine.objects_at_once or batch, batch)}, reverse=True):
+    for objects in sorted({*_halvings(batch), min(wished or batch, batch)}, reverse=True):
         cost = _beside(held, for_objects(known, objects))
-        at_once = None if batch == 1 else objects
-        found += options(cost, network.chain, at_once, variant)
-        found += _greedy(cost, network, engine.modules, at_once, variant)
-        found += _segments(cost, network, engine, at_once, variant)
+        some = None if batch == 1 else objects
+        found += options(cost, network.chain, some, variant)
+        found += _greedy(cost, network, engine.modules, some, variant)
+        found += _segments(cost, network, engine, some, variant)
     return found
 
 

@@ -22,18 +22,23 @@ LONGEST_WAIT = timedelta(hours=6)
 
 
 def started_together() -> int:
-    """How many processes of this run torchrun started: 1 without it.
+    """How many processes of this run torchrun started: 0 without it.
 
     Raises
     ------
     SettingsError
         If its variables are not numbers.
     """
-    text = os.environ.get("WORLD_SIZE", "1") if "TORCHELASTIC_RUN_ID" in os.environ else "1"
+    text = os.environ.get("WORLD_SIZE", "1") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
     try:
         return int(text)
     except ValueError:
         raise SettingsError(f"WORLD_SIZE is {text!r}, not a number", "start the run with torchrun") from None
+
+
+def restarted() -> bool:
+    """Whether torchrun has started the processes of this run again after one of them ended (``--max-restarts``)."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 class ProcessGroup:
@@ -54,7 +59,10 @@ class ProcessGroup:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         self._backend = "nccl" if on_gpu else "gloo"
         with self._sentence("the processes of this run did not find each other"):
-            distributed.init_process_group(self._backend, timeout=LONGEST_WAIT)
+            # What processes that torchrun has started again know of each other must not be what those before them said.
+            store, rank, size = next(self._distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+            store = self._distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+            distributed.init_process_group(self._backend, store=store, rank=rank, world_size=size, timeout=LONGEST_WAIT)
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
 
     def send(self, tensors: Sequence[Tensor], to: int) -> list[Any]:

@@ -20,7 +20,7 @@ def new_run(
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda _sentence: None,
-    kind: type[Trainer[AnyTask]] = Trainer,
+    kind: Callable[..., Trainer[AnyTask]] = Trainer,
     ready: Callable[[Trainer[AnyTask]], None] = lambda _trainer: None,
 ) -> Trainer[AnyTask]:
     """Set up a run; with a folder it is saved there. ``tell`` hears of what takes long.
@@ -55,7 +55,7 @@ def resume_run(
     control: RunControl | None = None,
     want_images: Callable[[], bool] = lambda: False,
     changes: Callable[[Experiment], Experiment] = lambda experiment: experiment,
-    kind: type[Trainer[AnyTask]] = Trainer,
+    kind: Callable[..., Trainer[AnyTask]] = Trainer,
     lock: bool = True,
     ready: Callable[[Trainer[AnyTask]], None] = lambda _trainer: None,
 ) -> Trainer[AnyTask]:

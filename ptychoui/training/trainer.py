@@ -19,7 +19,7 @@ from ptychoui.engine.memory import MemoryMeter
 from ptychoui.engine.planner import words
 from ptychoui.errors import EngineError, RunError, StopRequested, is_out_of_memory
 from ptychoui.settings import kind_of
-from ptychoui.training.check import check_vjps
+from ptychoui.training.check import check_chosen
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import (
     Event,
@@ -34,10 +34,10 @@ from ptychoui.training.events import (
     Validated,
     VjpsChecked,
 )
-from ptychoui.training.gradients import GREEDY, StepResult, evaluate, loss_and_gradients, reconstruct_batch
+from ptychoui.training.gradients import GREEDY, Shares, StepResult, evaluate, loss_and_gradients, reconstruct_batch
 from ptychoui.training.kept_pictures import packed
 from ptychoui.training.parameters import ParameterSet
-from ptychoui.training.planning import Chosen, after_running_out, methods_to_check, plan_run
+from ptychoui.training.planning import Chosen, after_running_out, plan_run
 from ptychoui.training.results import Result
 from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.run_state import order_of, order_text, restore_parameters
@@ -127,8 +127,7 @@ class Trainer(Generic[T]):
                 asked = False
                 yield from self._one_step()
                 self._tell()
-                every = self.task.experiment.engine.check_every
-                if every and self.step % every == 0:
+                if self._check_is_due():
                     yield self.check_vjps()
                 if self.step % training.validate_every == 0 or self.step == training.steps:
                     yield self.validate()
@@ -162,7 +161,7 @@ class Trainer(Generic[T]):
         """
         self._meter = "at first" if metered else "never"
         if self.strategy == "auto":
-            self._use(plan_run(self.task, self.parameters))
+            self._use(self._plan())
         while self.step < self.task.experiment.training.steps:
             yield from self._one_step()
 
@@ -187,8 +186,8 @@ class Trainer(Generic[T]):
     def _started(self) -> Started:
         task = self.task
         notes = [*task.notes, *task.split]
-        self.chosen = plan_run(task, self.parameters)
-        self._use(self.chosen)
+        self._use(self._plan())
+        assert self.chosen is not None
         if self.chosen.sentence is not None:
             notes.append(self.chosen.sentence)
         before = task.preflight(self.parameters, self._callback)
@@ -204,6 +203,9 @@ class Trainer(Generic[T]):
             run_folder=str(self.folder.path) if self.folder else None,
             resumed=self.step > 0,
         )
+
+    def _plan(self) -> Chosen:
+        return plan_run(self.task, self.parameters)
 
     def _use(self, chosen: Chosen) -> None:
         """Take up a method to obtain gradients."""
@@ -278,7 +280,24 @@ class Trainer(Generic[T]):
     def _measured_gradients(self, examples: Examples) -> StepResult:
         """Gradients of a batch; memory is measured at the first step and then at every score."""
         device = self.task.device
-        arguments = (
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            result = self._gradients(examples)
+            self.memory_bytes = torch.cuda.max_memory_allocated(device) - before
+            return result
+        again = self._meter == "at scores" and not self.step % self.task.experiment.training.validate_every
+        if self._meter == "never" or (self.memory_bytes and not again):
+            return self._gradients(examples)
+        # Workspaces that outlive a step are made before the meter starts: fresh ones are counted instead.
+        self.network.forget_workspaces()
+        with MemoryMeter() as meter:
+            result = self._gradients(examples)
+        self.memory_bytes = meter.peak
+        return result
+
+    def _gradients(self, examples: Examples, shares: Shares | None = None) -> StepResult:
+        return loss_and_gradients(
             self.task,
             self.network,
             self.strategy,
@@ -287,27 +306,21 @@ class Trainer(Generic[T]):
             self.generator,
             self._callback,
             None if self.chosen is None else self.chosen.option.objects,
+            shares,
         )
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            before = torch.cuda.memory_allocated(device)
-            result = loss_and_gradients(*arguments)
-            self.memory_bytes = torch.cuda.max_memory_allocated(device) - before
-            return result
-        again = self._meter == "at scores" and not self.step % self.task.experiment.training.validate_every
-        if self._meter == "never" or (self.memory_bytes and not again):
-            return loss_and_gradients(*arguments)
-        # Workspaces that outlive a step are made before the meter starts: fresh ones are counted instead.
-        self.network.forget_workspaces()
-        with MemoryMeter() as meter:
-            result = loss_and_gradients(*arguments)
-        self.memory_bytes = meter.peak
-        return result
+
+    def _reconstruct(self, *given: Any) -> Tensor:
+        return reconstruct_batch(*given)
+
+    def _check_is_due(self) -> bool:
+        every = self.task.experiment.engine.check_every
+        return bool(every) and self.step % every == 0
 
     def validate(self) -> Validated:
         """Score the held-out examples with the same noise every time."""
         self.control.now("scoring held-out examples")
-        found = evaluate(self.task, self.network, self.parameters, self.task.held_out, callback=self._callback)
+        known = self.task, self.network, self.parameters, self.task.held_out
+        found = evaluate(*known, callback=self._callback, reconstruct=self._reconstruct)
         metrics = kind_of(self.task.experiment.kind).metrics
         scores = {metric.name: float(found[metric.name].mean()) for metric in metrics if metric.name in found}
         validated = Validated(step=self.step, loss=float(found["loss"].mean()), scores=scores)
@@ -328,23 +341,13 @@ class Trainer(Generic[T]):
         if self._double is None:
             self._double = self.task.double()
         if self.chosen is None:
-            self._use(plan_run(self.task, self.parameters))
+            self._use(self._plan())
         assert self.chosen is not None
-        examples = self.task.training.pick([0])
-        methods = methods_to_check(self.task, self.chosen)
-        for method in methods:
-            generator = torch.Generator(device=self.task.device).manual_seed(self.step)
-            try:
-                turn = self._checks or None
-                deviation = check_vjps(
-                    self.task, self._double, method, self.parameters, examples, generator, turn, self._callback
-                )
-                break
-            except (MemoryError, RuntimeError) as error:
-                if method is methods[-1] or not is_out_of_memory(error):
-                    raise
+        turn = self._checks or None
+        deviation, checked = check_chosen(
+            self.task, self._double, self.chosen, self.parameters, self.step, turn, self._callback
+        )
         self._checks += 1
-        checked = ", ".join(word for word in (method.strategy, method.variant) if word)
         self._note(kind="products", deviation=deviation, way=checked)
         return VjpsChecked(step=self.step, deviation=deviation, method=checked)
 

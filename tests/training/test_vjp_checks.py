@@ -19,7 +19,7 @@ from ptychoui.optics.forward.model import FourierPtychography
 from ptychoui.tasks.fpm.parameters import start_parameters
 from ptychoui.tasks.fpm.task import STREAMED, FpmTask
 from ptychoui.training import check, planning
-from ptychoui.training import trainer as trainer_module
+from ptychoui.training import check as check_module
 from ptychoui.training.check import check_vjps
 from ptychoui.training.control import RunControl
 from ptychoui.training.events import StepDone, Stopped, VjpsChecked
@@ -220,18 +220,18 @@ def test_a_greedy_run_is_checked_by_back_propagation() -> None:
 
 
 def test_a_check_that_runs_out_of_memory_takes_less_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = trainer_module.check_vjps
+    real = check_module.check_vjps
 
     def short(problem: FpmTask, double: FpmTask, method: Any, *rest: Any) -> Any:
         if not method.variant:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         return real(problem, double, method, *rest)
 
-    monkeypatch.setattr(trainer_module, "check_vjps", short)
+    monkeypatch.setattr(check_module, "check_vjps", short)
     settings = {"engine": {"check_every": 3, "strategy": "store_all"}, "training": {"steps": 3}}
     (found,) = [event for event in Trainer(problem(**settings)).run() if isinstance(event, VjpsChecked)]
     assert found.method == f"checkpoint, {STREAMED}"
-    monkeypatch.setattr(trainer_module, "check_vjps", lambda *_: torch.zeros(1) @ torch.zeros(2))
+    monkeypatch.setattr(check_module, "check_vjps", lambda *_: torch.zeros(1) @ torch.zeros(2))
     with pytest.raises(RuntimeError, match="size"):
         Trainer(problem(**settings)).check_vjps()
 
