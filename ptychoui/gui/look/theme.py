@@ -180,6 +180,11 @@ def level_colours() -> tuple[QColor, ...]:
     return _colours_along(colours().levels)
 
 
+def ring_colours() -> tuple[QColor, ...]:
+    """256 colours of the edge of an LED from dark to full level."""
+    return _colours_along((colours().line, colours().lit_ring))
+
+
 @cache
 def _colours_along(stops: tuple[str, ...]) -> tuple[QColor, ...]:
     return tuple(QColor(int(r), int(g), int(b)) for r, g, b in ramp(stops))

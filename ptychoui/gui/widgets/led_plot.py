@@ -10,7 +10,7 @@ from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen, QRes
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from ptychoui.design.led_shapes import pitch_of
-from ptychoui.gui.look.theme import DARK, blend, colours, dress_axes, level_colours, number_axes
+from ptychoui.gui.look.theme import DARK, colours, dress_axes, level_colours, number_axes, ring_colours
 
 FloatArray = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
             painter.drawEllipse(QPointF(x, y), self.radius, self.radius)
 
     def _draw_levels(self, painter: QPainter) -> None:
-        c, table = colours(), level_colours()
+        c, table, rings = colours(), level_colours(), ring_colours()
         outline = QPen(QColor(c.line), 0)
         never = QPen(QColor(c.line), 0, Qt.PenStyle.DotLine)
         free = self.allowed if len(self.allowed) == len(self.na) else np.ones(len(self.na), bool)
@@ -87,7 +87,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
             painter.drawEllipse(QPointF(x, y), size, size)
         for place in np.flatnonzero(self.levels[: len(self.na)] > LEAST_SEEN):
             level = float(min(self.levels[place], 1.0))
-            ring = QPen(QColor(blend(c.line, c.lit_ring, level)), 0.6 + 1.2 * level)
+            ring = QPen(rings[int(level * 255)], 0.6 + 1.2 * level)
             ring.setCosmetic(True)
             painter.setPen(ring)
             painter.setBrush(QBrush(table[int(level * 255)]))

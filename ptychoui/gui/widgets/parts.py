@@ -91,8 +91,11 @@ class Status(QWidget):
 
     def show_progress(self, done: int, total: int, text: str = "") -> None:
         """Say how far it is."""
+        # A bar paints itself, and all that waits to be painted, as soon as it has a value: it is to wait for its turn.
+        self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, max(1, total))
         self.bar.setValue(done)
+        self.bar.setUpdatesEnabled(True)
         self.time_left.setText(text)
 
 

@@ -8,7 +8,7 @@ from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from ptychoui.gui.look.theme import blend, colours, level_colours
+from ptychoui.gui.look.theme import colours, level_colours, ring_colours
 
 MOST_SPOTS = 1500
 
@@ -97,7 +97,7 @@ class PatternStrip(QWidget):
         c = colours()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        table = level_colours()
+        table, rings = level_colours(), ring_colours()
         reach = float(np.abs(self._na).max(initial=1e-9))
         for row, box in enumerate(self._boxes()):
             inner = box.adjusted(2, 2, -2, -2)
@@ -111,9 +111,7 @@ class PatternStrip(QWidget):
             for (x, y), level in zip(self._na[::stride], self._levels[row, ::stride], strict=True):
                 level = min(max(float(level), 0.0), 1.0)
                 painter.setBrush(table[int(level * 255)])
-                painter.setPen(
-                    QPen(QColor(blend(c.line, c.lit_ring, level)), 0.7) if level > 0.05 else Qt.PenStyle.NoPen
-                )
+                painter.setPen(QPen(rings[int(level * 255)], 0.7) if level > 0.05 else Qt.PenStyle.NoPen)
                 # Dark LEDs are small, too: a full level is no lighter than the ground of the light theme.
                 size = spot * (0.55 + 0.55 * level)
                 painter.drawEllipse(QPointF(inner.center().x() + x * scale, inner.center().y() - y * scale), size, size)
