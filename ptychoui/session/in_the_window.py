@@ -10,6 +10,8 @@ BUTTONS = (
     ("ptychoui info --leds", "page Data, which names the LED of every image"),
     ("ptychoui info", "Open shows it"),
     ("ptychoui reconstruct", "button Reconstruct"),
+    ("ptychoui devices lists the ports", "button Find lists the ports"),
+    ("ptychoui devices", "button Find"),
 )
 """Commands, the longest first, and what does the same in the window."""
 

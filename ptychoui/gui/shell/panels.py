@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.gui.devices.panel import DevicePanel
 from ptychoui.gui.shell.job_kinds import JOB_KINDS, Task
 from ptychoui.gui.shell.menus import speak_of_kind
 from ptychoui.gui.shell.messages import MessageList, Toast
@@ -71,6 +72,7 @@ class Panels:
         self.stack_run = ReconstructPanel(actions)
         self.progress = ProgressPanel()
         self.runs = RunsPanel()
+        self.device = DevicePanel()
         self.progress.offer_comparison(actions["designs"])
         self.messages = MessageList()
         self.docks = {
@@ -80,6 +82,7 @@ class Panels:
             "reconstruct": self._dock("reconstruct", "Reconstruction", self.stack_run),
             "progress": self._dock("progress", "Progress", self.progress),
             "runs": self._dock("runs", "Runs", self.runs),
+            "device": self._dock("device", "Hardware", self.device),
             "messages": self._dock("messages", "Messages", self.messages),
         }
         self.toast = Toast(window)
@@ -114,6 +117,7 @@ class Panels:
             ("reconstruct", RIGHT),
             ("progress", RIGHT),
             ("runs", RIGHT),
+            ("device", RIGHT),
             ("messages", BOTTOM),
         ):
             docks[key].setFloating(False)
@@ -123,6 +127,7 @@ class Panels:
         window.splitDockWidget(docks["run"], docks["progress"], Qt.Orientation.Vertical)
         window.tabifyDockWidget(docks["run"], docks["reconstruct"])
         window.tabifyDockWidget(docks["reconstruct"], docks["runs"])
+        window.tabifyDockWidget(docks["runs"], docks["device"])
         docks["run"].raise_()
         self.share_out()
 
@@ -133,6 +138,12 @@ class Panels:
         window.resizeDocks([docks["leds"], docks["run"]], [55 * unit, 54 * unit], Qt.Orientation.Horizontal)
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
+
+    def make_room(self, key: str) -> None:
+        """Give a panel of the right side most of its height, if it stands above the progress."""
+        docks, window = self.docks, self._window
+        if not docks[key].isFloating() and window.dockWidgetArea(docks[key]) == RIGHT:
+            window.resizeDocks([docks[key], docks["progress"]], [80, 20], Qt.Orientation.Vertical)
 
     def image_view(self) -> TrainingView | StackView | ResultView | KSpaceView:
         """The view that is in front."""
@@ -238,6 +249,7 @@ class Panels:
             self.geometry,
             self.progress,
             self.runs,
+            self.device,
         ):
             view.use_colours()
         self.run.use_colours(state if task == "training" else RunState.IDLE)

@@ -128,7 +128,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
 class LedPlot(QWidget):
     """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
 
-    Where it is not ``labelled``, somebody else says what the axes are.
+    Where it is not ``labelled``, somebody else says what the axes are; without ``axes`` there are none.
 
     Attributes
     ----------
@@ -141,9 +141,11 @@ class LedPlot(QWidget):
     hovered = pyqtSignal(int)
     clicked = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None, aperture: bool = True, labelled: bool = True) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, aperture: bool = True, labelled: bool = True, axes: bool = True
+    ) -> None:
         super().__init__(parent)
-        self._aperture, self._labelled = aperture, labelled
+        self._aperture, self._labelled, self._axes = aperture, labelled, axes
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
         self.unit = "NA"
@@ -189,7 +191,7 @@ class LedPlot(QWidget):
         self._offer_axes()
 
     def _offer_axes(self) -> None:
-        shown = min(self.height(), self.width()) >= AXES_LINES * self.fontMetrics().height()
+        shown = self._axes and min(self.height(), self.width()) >= AXES_LINES * self.fontMetrics().height()
         for axis in ("left", "bottom"):
             if self.plot.getAxis(axis).isVisible() != shown:
                 self.plot.getPlotItem().showAxis(axis, shown)
@@ -250,6 +252,11 @@ class LedPlot(QWidget):
         """Show other numbers than levels: (LED,) shares of a (256, 3) table of colours, some LEDs ringed."""
         self._spots.table, self._spots.ringed = table, ringed
         self.set_levels(np.clip(shares, 0, 1))
+
+    def ring(self, ringed: NDArray[np.bool_]) -> None:
+        """Put a ring of warning around LEDs (LED,)."""
+        self._spots.ringed = ringed
+        self._spots.update()
 
     def set_allowed(self, allowed: NDArray[np.bool_]) -> None:
         """Say which LEDs (LED,) the pattern may light; the others are drawn faint."""
