@@ -81,6 +81,8 @@ class DeviceLink:
         self._overdue = False
         self._deaf = False
         """While it makes the array dark, no wish may stop that."""
+        self._ended_lit = False
+        """Whether the wish before was ended while LEDs shone."""
         self._tickets = 0
         self._floor = 0
         self._newest = LinkState()
@@ -213,6 +215,7 @@ class DeviceLink:
                 self._guarded(self._look)
                 continue
             self._guarded(partial(self._do, wish))
+            self._ended_lit = self._ended_lit and not isinstance(wish, Dark)
             with self._change:
                 self._doing, self._deaf = None, False
                 self.abort.clear()
@@ -308,7 +311,7 @@ class DeviceLink:
             kind=device.kind,
             capabilities=device.capabilities,
             channels=device.channels,
-            limit_ma=device.options.current_limit_ma or device.usual_limit_ma,
+            usual_limit_ma=device.usual_limit_ma,
             emulated=device.emulator is not None,
         )
         self._post(Phase.DARK, message=self._last_words)
@@ -318,8 +321,7 @@ class DeviceLink:
         device = self._there()
         device.use(wish.options)
         assert self._opened is not None
-        limit = wish.options.current_limit_ma or device.usual_limit_ma
-        self._opened = replace(self._opened, channels=device.channels, limit_ma=limit)
+        self._opened = replace(self._opened, channels=device.channels)
         self._post(Phase.DARK)
 
     def _make_dark(self, wish: Dark) -> None:
@@ -328,9 +330,11 @@ class DeviceLink:
             with self._change:
                 self._state = self._newest = replace(self._state, ticket=wish.ticket)
             return
-        was_lit = self._state.lit
+        was_lit = self._state.lit or self._ended_lit
         self._device.go_dark()
-        self._post(Phase.DARK, message=wish.why if was_lit else "")
+        # What was said of the dark before stays, where it was dark already.
+        before = self._state.message if self._state.phase is Phase.DARK else ""
+        self._post(Phase.DARK, message=wish.why if was_lit else before)
 
     def _play(self, wish: Play) -> None:
         device = self._there()
@@ -389,6 +393,7 @@ class DeviceLink:
         if self._device is None:
             self._post(Phase.NOTHING)
             return
+        self._ended_lit = self._state.lit
         try:
             self._device.go_dark()
         except UnpluggedError as error:

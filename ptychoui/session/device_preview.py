@@ -45,6 +45,8 @@ class Seen:
     ----------
     designed, on_array
         (LED,) levels in 0 to 1; of the array the drive values as shares of the largest.
+    values
+        (n_leds,) drive values of the array.
     ringed
         (LED,) LEDs that are dead, or that the array does not have.
     cost
@@ -58,6 +60,7 @@ class Seen:
     name: str
     designed: NDArray[np.float64]
     on_array: NDArray[np.float64]
+    values: NDArray[np.uint8]
     ringed: NDArray[np.bool_]
     cost: str
     current_ma: float
@@ -105,11 +108,16 @@ def seen(prepared: Prepared, row: int, opened: Opened | None, brightness: float 
     ringed = prepared.dead | (numbers >= count) | (numbers < 0)
     name = patterns.row_names[row]
     if prepared.plan is None:
-        nothing = np.zeros(len(designed))
         return Seen(
-            name=name, designed=designed, on_array=nothing, ringed=ringed, cost="", current_ma=0.0,
+            name=name,
+            designed=designed,
+            on_array=np.zeros(len(designed)),
+            values=np.zeros(count, dtype=np.uint8),
+            ringed=ringed,
+            cost="",
+            current_ma=0.0,
             problem=prepared.problem,
-        )  # fmt: skip
+        )
     frame = prepared.plan.frames[row]
     try:
         values = drive_values(frame, count, brightness)
@@ -125,6 +133,7 @@ def seen(prepared: Prepared, row: int, opened: Opened | None, brightness: float 
         name=name,
         designed=designed,
         on_array=on_array,
+        values=values,
         ringed=ringed,
         cost="" if problem else cost_of(np.asarray(frame.levels), on_array, int(top)),
         current_ma=current_ma(values, channels),

@@ -42,8 +42,8 @@ class Opened:
     ----------
     channels
         Number of colours that shine at once.
-    limit_ma
-        Current in mA above which a pattern must be confirmed.
+    usual_limit_ma
+        Current in mA above which a pattern must be confirmed, where no other is asked for.
     emulated
         Whether it is an emulated one.
     """
@@ -53,7 +53,7 @@ class Opened:
     kind: str
     capabilities: Capabilities
     channels: int
-    limit_ma: float
+    usual_limit_ma: float
     emulated: bool
 
     def facts(self) -> tuple[str, ...]:

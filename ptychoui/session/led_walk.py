@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptychoui.design.led_shapes import pitch_of
-from ptychoui.errors import GeometryError, PtychouiError
+from ptychoui.errors import PtychouiError
 from ptychoui.optics.geometry.led_array import apply_pose, layout
-from ptychoui.optics.geometry.pose import VARIANTS, laid_out
+from ptychoui.optics.geometry.pose import VARIANTS, Variant
 from ptychoui.settings import Array, Geometry, Pose
 from ptychoui.words import counted, joined
 
@@ -54,7 +54,7 @@ class Layout:
     places_mm
         (LED, 2) x, y of the LEDs in mm, in the order of the walk's numbers.
     changes
-        Number of things that differ: the fewer, the likelier.
+        How much differs: the less, the likelier.
     """
 
     array: Array
@@ -92,25 +92,59 @@ def layouts_of(geometry: Geometry) -> tuple[Layout, ...]:
     own = _places(array, numbers)
     assert own is not None
     found = [Layout(array=array, words="", places_mm=own, changes=0)]
+    for changes, other, order, variant in _candidates(array):
+        turned, seen = _turned(other, variant)
+        places = _places(turned, numbers)
+        if places is None:
+            continue
+        words = joined([part for part in (order, TURNS[seen]) if part])
+        if words and not any(np.allclose(places, one.places_mm, atol=1e-6) for one in found):
+            found.append(Layout(array=turned, words=words, places_mm=places, changes=changes))
+    return tuple(found)
+
+
+def _flags(matrix: NDArray[np.int64]) -> tuple[bool, bool, bool]:
+    """Flip x, flip y, then exchange, of a (2, 2) matrix that does only these."""
+    if matrix[0, 0]:
+        return bool(matrix[0, 0] < 0), bool(matrix[1, 1] < 0), False
+    return bool(matrix[1, 0] < 0), bool(matrix[0, 1] < 0), True
+
+
+def _turned(array: Array, variant: Variant) -> tuple[Array, tuple[bool, bool, bool]]:
+    """The array with its numbers turned or mirrored on its own board, which stays where it is; and how that is seen."""
+    pose, turn = array.pose, variant.matrix
+    own = Variant(pose.flip_x, pose.flip_y, pose.swap_xy).matrix
+    flip_x, flip_y, swap = _flags(own @ turn)
+    turned = array.replace(pose=pose.replace(flip_x=flip_x, flip_y=flip_y, swap_xy=swap))
+    if array.kind == "lattice" and array.pitch_mm:
+        # A board whose middle is not on the axis turns about its middle.
+        _, flat = layout(array)
+        middle = (flat[:, :2].min(0) + flat[:, :2].max(0)) / 2
+        right, up = turn.T @ middle - middle
+        row, column = array.center
+        if abs(right) + abs(up) > 1e-9:
+            turned = turned.replace(center_row=row + up / array.pitch_mm, center_column=column - right / array.pitch_mm)
+    # Seen is what comes after the pose, to the nearest quarter turn.
+    quarters = round(pose.rotation_deg / 90) % 4
+    stand = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), quarters) @ own
+    return turned, _flags(stand @ turn @ stand.T)
+
+
+def _candidates(array: Array) -> list[tuple[int, Array, str, Variant]]:
+    """Orders of numbers with turns and mirrors, the likeliest first: a board is turned more easily than mirrored."""
+    found = []
     for settings, order in _orders(array):
         try:
             other = array.replace(**settings) if settings else array
         except (PtychouiError, ValueError):
             continue
+        changed = sum(getattr(array, name) != value for name, value in settings.items())
         for variant in VARIANTS:
             flags = (variant.flip_x, variant.flip_y, variant.swap_xy)
-            try:
-                turned = laid_out(other, variant)
-            except GeometryError:
-                continue
-            places = _places(turned, numbers)
-            if places is None:
-                continue
-            words = joined([part for part in (order, TURNS[flags]) if part])
-            changes = len(settings) + (any(flags))
-            if words and not any(np.allclose(places, one.places_mm, atol=1e-6) for one in found):
-                found.append(Layout(array=turned, words=words, places_mm=places, changes=changes))
-    return tuple(sorted(found, key=lambda one: one.changes))
+            mirrored = sum(flags) % 2
+            turned = any(flags) and not mirrored
+            found.append((changed + 2 * mirrored + turned, other, order, variant))
+    return sorted(found, key=lambda one: one[0])
 
 
 def _places(array: Array, numbers: NDArray[np.int64]) -> FloatArray | None:
@@ -259,12 +293,14 @@ class Walk:
             return int(self.numbers[min(open_, key=lambda place: self.numbers[place])])
         left = self.left()
         enough = (len(self.answers) >= SHORT and len(left) <= 1) or len(self.answers) >= LONGEST_SHORT
-        if enough or (not left and len(self.answers) >= 2):
+        if enough or (not left and len(self.answers) > 2):
             return None
+        left = left or list(self.layouts)
         asked = [self._place_of[number] for number in self.answers]
         places = np.stack([one.places_mm[open_] for one in left])
         grid = np.rint(places / self._tolerance_mm).astype(np.int64)
-        groups = np.array([len(np.unique(grid[:, led], axis=0)) for led in range(len(open_))])
+        keys = np.sort(grid[..., 0] * 1_000_003 + grid[..., 1], axis=0)
+        groups = 1 + np.count_nonzero(np.diff(keys, axis=0), axis=0)
         # Of LEDs that tell as much: one far from those asked for already, else the outermost.
         apart = np.full(len(open_), np.inf)
         for place in asked:

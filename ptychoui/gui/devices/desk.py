@@ -10,7 +10,7 @@ import numpy as np
 from PyQt6.QtCore import QEventLoop, QObject, pyqtSignal
 from PyQt6.QtWidgets import QApplication, QWidget
 
-from ptychoui.devices.frames import Frame
+from ptychoui.devices.frames import FULL, Frame
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.devices.panel import DevicePanel
 from ptychoui.gui.devices.questions import AllPortsQuestion, BrightQuestion, LitQuestion
@@ -25,7 +25,7 @@ from ptychoui.session.device_preview import (
 )
 from ptychoui.session.device_state import Dark, Leave, LinkState, Phase, Play, Show
 from ptychoui.session.document import Document
-from ptychoui.session.led_walk import Layout, Walk, layouts_of
+from ptychoui.session.led_walk import Walk, layouts_of
 from ptychoui.settings import Geometry
 from ptychoui.training.events import Failed
 
@@ -150,7 +150,11 @@ class DeviceDesk(QObject):
         prepared, page = self._prepared, self._panel.pattern
         if prepared is not None and 0 <= row < len(prepared.patterns.levels):
             notes = prepared.plan.notes if prepared.plan is not None else ()
-            page.show_seen(seen(prepared, row, self.link.state.opened, page.share), notes)
+            found, state = seen(prepared, row, self.link.state.opened, page.share), self.link.state
+            shown = state.values if state.phase is Phase.SHOWING and state.row == row else None
+            if shown is not None and not np.array_equal(shown, found.values):
+                notes = ("the array shows it as it was before the last change: Show sends it again", *notes)
+            page.show_seen(found, notes)
 
     def _foresee(self) -> None:
         page, prepared = self._panel.sequence, self._prepared
@@ -201,9 +205,11 @@ class DeviceDesk(QObject):
     def _may_draw(self, what: str, draw_ma: float) -> bool | None:
         """False where nothing needs to be confirmed, True where it was; None where it is not wanted."""
         opened = self.link.state.opened
-        if opened is None or draw_ma <= opened.limit_ma:
+        usual = 0.0 if opened is None else opened.usual_limit_ma
+        limit_ma = self._panel.pattern.options.current_limit_ma or usual
+        if draw_ma <= limit_ma:
             return False
-        return True if BrightQuestion.ask(self._panel, what, draw_ma, opened.limit_ma) else None
+        return True if BrightQuestion.ask(self._panel, what, draw_ma, limit_ma) else None
 
     def _use(self) -> None:
         """Another brightness, colour or limit; what is shown is shown again with it."""
@@ -248,12 +254,14 @@ class DeviceDesk(QObject):
         if geometry is None or opened is None:
             return
 
-        def begin(layouts: tuple[Layout, ...]) -> None:
-            opened = self.link.state.opened
-            if opened is not None and self._controller.document.geometry == geometry:
-                self._panel.walk.start(Walk(geometry, layouts, opened.capabilities.n_leds, every))
+        def begin(walk: Walk) -> None:
+            if self.link.state.opened == opened and self._controller.document.geometry == geometry:
+                self._panel.walk.start(walk)
 
-        self._submit("walk", lambda: layouts_of(geometry), begin, "Working out orders of numbers…")
+        def work() -> Walk:
+            return Walk(geometry, layouts_of(geometry), opened.capabilities.n_leds, every)
+
+        self._submit("walk", work, begin, "Working out orders of numbers…")
 
     def _light(self, number: int) -> None:
         frame = Frame(numbers=np.array([number]), levels=np.ones(1), name=f"LED {number}")
@@ -286,7 +294,7 @@ class DeviceDesk(QObject):
             panel.sequence.show_row(-1, "")
         if panel.isVisible():
             if (emulator := link.emulator) is not None:
-                panel.emulated.show_light(emulator.light)
+                panel.emulated.show_light(emulator.light, FULL * panel.pattern.share)
             panel.line.look()
 
     def _tell(self, before: LinkState, state: LinkState) -> None:
@@ -295,8 +303,10 @@ class DeviceDesk(QObject):
             self._said = state
             self._controller.say("error", state.message, state.hint)
         if state.opened != before.opened:
-            self._look_at(self._panel.pattern.strip.row)
             self._foresee()
+        if state.opened != before.opened or Phase.SHOWING in (state.phase, before.phase):
+            self._look_at(self._panel.pattern.strip.row)
+        if state.opened != before.opened:
             if state.opened is not None and before.opened is None:
                 self.used.emit(state.opened.url)
         if (state.phase is Phase.SHOWING and state.row >= 0) or state.phase is Phase.PLAYING:

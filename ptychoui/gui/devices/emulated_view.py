@@ -65,25 +65,29 @@ class EmulatedView(QWidget):
         if len(self._numbers):
             self.leds.plot.set_leds(self._places, self._numbers, objective_na)
 
-    def show_light(self, light: NDArray[np.uint8]) -> None:
-        """Draw drive values (LED, channel); costs nothing while they are the same array."""
+    def show_light(self, light: NDArray[np.uint8], full: float) -> None:
+        """Draw drive values (LED, channel), ``full`` as level 1; costs nothing while they are the same array."""
         if light is self._light:
             return
         self._light = light
         level = light.max(1).astype(np.float64)
-        top = max(float(level.max(initial=0)), 1.0)
+        top = max(full, 1.0)
         if len(self._numbers):
             there = self._numbers < len(level)
             shown = np.zeros(len(self._numbers))
-            shown[there] = level[self._numbers[there]] / top
+            shown[there] = np.minimum(level[self._numbers[there]] / top, 1)
             elsewhere = int(np.count_nonzero(level)) - int(np.count_nonzero(shown))
         else:
             self._use_grid(len(level))
-            shown, elsewhere = level / top, 0
+            shown, elsewhere = np.minimum(level / top, 1), 0
         self.leds.plot.set_levels(shown)
         lit = int(np.count_nonzero(level))
-        said = f"{counted(lit, 'LED')} lit of {len(level)}" + (f", drive up to {top:.0f} of 255" if lit else "")
-        self.says.say(f"{said}; {elsewhere} of them outside the geometry" if elsewhere else said)
+        said = f"{lit} of {counted(len(level), 'LED')} lit"
+        more = f"{elsewhere} of them outside the geometry; " if elsewhere else ""
+        if lit:
+            said += f", to {level.max():.0f}"
+            more += f"drive values up to {level.max():.0f} of 255"
+        self.says.say(said, f"{said}; {more}" if more else said)
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""
