@@ -103,8 +103,10 @@ class DeviceDesk(QObject):
 
     def show_document(self, what: str = "all") -> None:
         """Something else is open, or changed; an array that shows the last document's patterns goes dark."""
-        if what == "all" and self.link.state.lit:
-            self.dark("dark, for something else was opened")
+        if what == "all":
+            self._panel.walk.stop()
+            if self.link.state.lit:
+                self.dark("dark, for something else was opened")
         self._stale = True
         if self._panel.isVisible():
             self._refresh()

@@ -9,7 +9,6 @@ from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from ptychoui.gui.devices.parts import TitledPlot, tool
 from ptychoui.gui.widgets.parts import Elided, gap_of
-from ptychoui.words import counted
 
 
 class EmulatedView(QWidget):
@@ -82,10 +81,10 @@ class EmulatedView(QWidget):
             shown, elsewhere = np.minimum(level / top, 1), 0
         self.leds.plot.set_levels(shown)
         lit = int(np.count_nonzero(level))
-        said = f"{lit} of {counted(len(level), 'LED')} lit"
+        said = f"{lit} of {len(level)} lit"
         more = f"{elsewhere} of them outside the geometry; " if elsewhere else ""
         if lit:
-            said += f", to {level.max():.0f}"
+            said += f", to {level.max():.0f}/255"
             more += f"drive values up to {level.max():.0f} of 255"
         self.says.say(said, f"{said}; {more}" if more else said)
 

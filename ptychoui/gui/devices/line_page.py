@@ -9,7 +9,7 @@ from PyQt6.QtWidgets import QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayou
 from ptychoui.devices.byte_log import ByteLog
 from ptychoui.gui.devices.parts import allow, tool
 from ptychoui.gui.look.theme import colours
-from ptychoui.gui.widgets.parts import CommandRow, Yielding, bullets, gap_of, note
+from ptychoui.gui.widgets.parts import CommandRow, bullets, gap_of, note, scrolled
 from ptychoui.session.device_state import LinkState
 
 SHOWN_LINES = 300
@@ -46,10 +46,9 @@ class LinePage(QWidget):
         self._column = column = QVBoxLayout(self)
         column.setContentsMargins(0, gap, 0, 0)
         column.setSpacing(gap)
-        column.addWidget(Yielding(self.facts, 6), 1)
+        column.addWidget(scrolled(0, self.facts), 2)
         column.addWidget(CommandRow((self.unfold, self.copy)))
         column.addWidget(self.text, 3)
-        column.addStretch(0)
         self.unfold.toggled.connect(self._fold)
         self.copy.clicked.connect(self._copy)
         self.show_state(LinkState())

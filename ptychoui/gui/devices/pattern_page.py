@@ -65,9 +65,9 @@ class PatternPage(QWidget):
                 self.brightness,
                 "Share of full drive that level 1 means, in %. An array at full drive is hot and blinds: begin low",
             ),
-            ("Colour", self.colour, "Which LEDs of an array with three colours shine"),
         )
         grid, self.errors = rows_of(
+            ("Colour", self.colour, "Which LEDs of an array with three colours shine"),
             (
                 "Current limit",
                 self.limit,
@@ -101,7 +101,7 @@ class PatternPage(QWidget):
         plots.addWidget(self.designed)
         plots.addWidget(self.on_array)
         holder = QWidget()
-        by_font(holder, lambda w: w.setMinimumHeight(8 * w.fontMetrics().height()))
+        by_font(holder, lambda w: w.setMinimumHeight(round(5.5 * w.fontMetrics().height())))
         holder.setLayout(plots)
         plots.setContentsMargins(0, 0, 0, 0)
         column = QVBoxLayout(self)

@@ -163,7 +163,7 @@ class WalkPage(QWidget):
 
     def stop(self) -> None:
         """End the walk."""
-        if self.walk is not None:
+        if self.walk is not None and self.walking:
             self._verdict = self.walk.verdict()
             self.walk.current = None
             self.ended.emit()

@@ -38,6 +38,8 @@ from ptychoui.session.worker import RunState
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
+LEAST_ROOM = 36
+"""Lines of text that a panel which is asked for should have."""
 
 
 class Panels:
@@ -45,7 +47,7 @@ class Panels:
 
     def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
         self._window, self._actions = window, actions
-        self._was_active = False
+        self._was_active = self._yielded = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
         self._views: dict[str, TrainingView] = {"fpm": self.reconstruction}
@@ -85,6 +87,7 @@ class Panels:
             "device": self._dock("device", "Hardware", self.device),
             "messages": self._dock("messages", "Messages", self.messages),
         }
+        self.docks["device"].visibilityChanged.connect(self._take_room_back)
         self.toast = Toast(window)
         self.hover, self.state, self.busy_text = QLabel(), QLabel(), QLabel()
         self.busy = QProgressBar()
@@ -140,10 +143,26 @@ class Panels:
         window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
 
     def make_room(self, key: str) -> None:
-        """Give a panel of the right side most of its height, if it stands above the progress."""
+        """Give a panel of the right side most of its height, if it stands above the progress.
+
+        Where that is little, the progress yields as long as the panel is in front, and nothing runs.
+        """
         docks, window = self.docks, self._window
-        if not docks[key].isFloating() and window.dockWidgetArea(docks[key]) == RIGHT:
-            window.resizeDocks([docks[key], docks["progress"]], [80, 20], Qt.Orientation.Vertical)
+        dock, progress = docks[key], docks["progress"]
+        if dock.isFloating() or window.dockWidgetArea(dock) != RIGHT or progress.isHidden():
+            return
+        room = dock.height() + progress.height() - progress.minimumSizeHint().height()
+        if room < LEAST_ROOM * window.fontMetrics().height() and not self._was_active:
+            self._yielded = True
+            progress.hide()
+        else:
+            window.resizeDocks([dock, progress], [80, 20], Qt.Orientation.Vertical)
+
+    def _take_room_back(self, in_front: bool) -> None:
+        """The progress comes back where it yielded to a panel that is not in front any more."""
+        if self._yielded and not in_front:
+            self._yielded = False
+            self.docks["progress"].show()
 
     def image_view(self) -> TrainingView | StackView | ResultView | KSpaceView:
         """The view that is in front."""
@@ -217,6 +236,8 @@ class Panels:
         self.state.setText(said or (self.run if training else self.stack_run).state.text())
         # A run that is quick to begin is never seen starting.
         began, self._was_active = state.active and not self._was_active, state.active
+        if began:
+            self._take_room_back(False)
         if began and not apart:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
