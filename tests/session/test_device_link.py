@@ -11,7 +11,7 @@ import pytest
 from device_setups import LONG_S, bench
 
 from ptychoui.devices import sketch
-from ptychoui.devices.device import DeviceOptions
+from ptychoui.devices.device import Capabilities, DeviceOptions
 from ptychoui.devices.emulators.wire import Faults
 from ptychoui.devices.finding import Answer
 from ptychoui.devices.frames import Frame
@@ -373,3 +373,90 @@ def test_many_wishes_at_once_end_dark() -> None:
         state = b.answered(b.link.dark())
         assert state.phase is Phase.DARK and not b.board.light.any() and state.opened is not None
         assert not [state for state in b.states if state.phase in (Phase.FAILED, Phase.UNPLUGGED)]
+
+
+class Held:
+    """An array that shows and goes dark when a test lets it, whatever it is asked meanwhile."""
+
+    name, kind, emulator, beat_every_s, channels, usual_limit_ma = "held", "held", None, 0.0, 1, 100.0
+    capabilities = Capabilities(n_leds=4)
+
+    def __init__(self, abort: threading.Event, fails: bool = False, stops: bool = False) -> None:
+        self.abort, self.fails, self.stops = abort, fails, stops
+        self.transport = self
+        self.showing, self.may_show = threading.Event(), threading.Event()
+        self.going, self.may_go = threading.Event(), threading.Event()
+        self.stopped_while_going = False
+
+    def discard(self) -> None:
+        """Nothing has arrived."""
+
+    def show(self, frame: Frame, confirmed: bool) -> Any:
+        self.showing.set()
+        if self.stops:
+            assert self.abort.wait(LONG_S)
+            raise sketch.StopRequested
+        assert self.may_show.wait(LONG_S)
+        if self.fails:
+            raise DeviceError("it is not shown", "look at the log")
+        return np.ones(4, dtype=np.uint8)
+
+    def go_dark(self) -> None:
+        self.going.set()
+        assert self.may_go.wait(LONG_S)
+        self.stopped_while_going |= self.abort.is_set()
+
+    def close(self) -> None:
+        self.go_dark()
+
+
+def held(**how: Any) -> tuple[DeviceLink, Held]:
+    made: list[Held] = []
+
+    def opener(url: str, options: DeviceOptions, log: object, abort: threading.Event) -> Any:
+        made.append(Held(abort, **how))
+        return made[0]
+
+    link = DeviceLink(opener=opener)
+    link.connect("held", DeviceOptions())
+    wait_for(lambda: link.drain() is not None and link.state.phase is Phase.DARK)
+    return link, made[0]
+
+
+def wait_for(true: Any) -> None:
+    end = time.monotonic() + LONG_S
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_a_pattern_that_came_too_late_is_not_said_to_shine() -> None:
+    link, device = held()
+    link.show(single(1), row=1)
+    assert device.showing.wait(LONG_S)
+    dark = link.dark("now")
+    device.may_show.set()
+    assert device.going.wait(LONG_S)  # the pattern is shown by now, and said to be
+    assert link.drain() is None and link.state.phase is Phase.DARK
+    device.may_go.set()
+    wait_for(lambda: link.drain() is not None)
+    assert link.state.ticket == dark and link.state.phase is Phase.DARK
+    assert link.close(LONG_S) == ""
+
+
+@pytest.mark.parametrize("how", ["fails", "stops"])
+def test_nothing_stops_an_array_that_goes_dark(how: str) -> None:
+    link, device = held(**{how: True})
+    link.show(single(1))
+    assert device.showing.wait(LONG_S)
+    if how == "stops":
+        link.dark()
+    else:
+        device.may_show.set()
+    assert device.going.wait(LONG_S)
+    for _ in range(3):
+        link.dark()
+    device.may_go.set()
+    wait_for(lambda: link.pending is None)
+    assert not device.stopped_while_going
+    assert link.close(LONG_S) == ""

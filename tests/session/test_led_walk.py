@@ -205,3 +205,18 @@ def test_layouts_are_different_and_the_geometry_itself_is_first() -> None:
     verdict = walked(Walk(given, found), WIRED["as it is"], 6, 6)
     # Answers are places of this geometry, whose numbers run in a serpentine: 7 is not in column 1.
     assert verdict.geometry is None and verdict.sure
+
+
+def test_in_a_table_dead_leds_stay_where_they_are_if_nothing_else_is_there() -> None:
+    given = geometry(4, 4)
+    places = dict(enumerate(np.random.default_rng(0).permutation(16).tolist()))
+    at_nine = next(number for number, where in places.items() if where == 9)
+    places[at_nine], places[9] = places[9], 9
+    dead = {9, next(number for number in (1, 2, 3, 4) if places[number] > 9)}
+    walk = Walk(given, layouts_of(given), every=True)
+    while (number := walk.current) is not None:
+        walk.answer(DEAD if number in dead else places[number])
+    found = walk.verdict().geometry
+    assert found is not None and sorted(walk.dead) == sorted(dead)
+    was, now = led_array(given.array).positions_mm, led_array(found.array).positions_mm
+    np.testing.assert_allclose(now, was[[places[number] for number in range(16)]], atol=1e-9)

@@ -85,8 +85,13 @@ def test_connect_show_next_and_dark(opened: MainWindow, qtbot: Any) -> None:
     press(qtbot, panel.pattern.show_pattern)
     reach(opened, qtbot, Phase.SHOWING)
     assert lit(opened) == designed(opened, 0) and panel.headline.whole == "Showing bright field 1"
+    numbers = opened.document.patterns().led_numbers
+    drawn = panel.emulated.leds.plot._spots
+    qtbot.waitUntil(lambda: sorted(numbers[drawn.levels > 0].tolist()) == designed(opened, 0), timeout=LONG)
     press(qtbot, panel.pattern.next)
     qtbot.waitUntil(lambda: opened.devices.link.state.row == 1, timeout=LONG)
+    qtbot.waitUntil(lambda: sorted(numbers[drawn.levels > 0].tolist()) == designed(opened, 1), timeout=LONG)
+    assert panel.emulated.says.whole.startswith(f"{len(designed(opened, 1))} of 81 lit, to ")
     assert lit(opened) == designed(opened, 1) and panel.pattern.strip.row == 1
     press(qtbot, panel.pattern.previous)
     qtbot.waitUntil(lambda: opened.devices.link.state.row == 0, timeout=LONG)

@@ -31,6 +31,7 @@ def test_bars_are_when_things_happen(qtbot: Any, qapp: object) -> None:
     ]  # fmt: skip
     assert len(view.bars()) == 4 * MOST_STEPS
     view.show_times(times, timing, 100.0, False)
+    assert view.bars()[3:6] == [(1, 0, 100.0, 200.0), (1, 2, 107.0, 147.0), (1, 3, 147.0, 155.0)]
     assert view.bars()[0] == (0, 0, 0.0, 100.0) and all(lane != 1 for _, lane, _, _ in view.bars())
     assert "100 ms" in view.words() and view.accessibleDescription() == view.words()
 
