@@ -15,7 +15,7 @@ from ptychoui.gui.devices.sequence_page import SequencePage
 from ptychoui.gui.devices.walk_page import WalkPage
 from ptychoui.gui.look.style import NARROW
 from ptychoui.gui.look.theme import colours, paint_primary
-from ptychoui.gui.widgets.parts import Elided, Yielding, bold, gap_of, ink, note, sentence
+from ptychoui.gui.widgets.parts import Elided, Yielding, bold, by_font, gap_of, ink, note, sentence
 from ptychoui.session.device_state import LinkState, Phase
 from ptychoui.session.in_the_window import for_window
 
@@ -77,7 +77,11 @@ class DevicePanel(QWidget):
         column.setContentsMargins(gap, gap, gap, gap)
         column.setSpacing(gap)
         column.addLayout(top)
-        column.addWidget(Yielding(self.message, 4))
+        # One line is kept free for it, so that nothing below jumps.
+        self.message.show()
+        said = Yielding(self.message, 4)
+        by_font(said, lambda w: w.setMinimumHeight(round(1.1 * w.fontMetrics().height())))
+        column.addWidget(said)
         column.addWidget(self.connection)
         self._lower = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._lower.setSpacing(gap)
@@ -102,9 +106,9 @@ class DevicePanel(QWidget):
         ink(self.headline, tone_of(state.phase, colours()) if state.phase is not Phase.NOTHING else colours().text)
         bad = state.phase in (Phase.FAILED, Phase.UNPLUGGED)
         ink(self.message, colours().error if bad else colours().muted)
-        parts = [sentence(for_window(part)).rstrip(".") + "." for part in (state.message, state.hint) if part]
+        parts = [sentence(for_window(part)) for part in (state.message, state.hint) if part]
+        parts = [part if part[-1] in ".?!" else f"{part}." for part in parts]
         self.message.setText("\n".join(parts))
-        self.message.setVisible(bool(parts))
         for part in (self.connection, self.pattern, self.sequence, self.walk, self.line):
             part.show_state(state)
         self.emulated.setVisible(state.opened is not None and state.opened.emulated)

@@ -146,6 +146,8 @@ class TimelineView(QWidget):
         for at in np.arange(0, total + 0.5 * step, step):
             wide = 4.0 * line
             text = f"{at:g} ms" if at == 0 else f"{at:g}"
+            if left + at * scale + painter.fontMetrics().horizontalAdvance(text) / 2 > self.width():
+                break
             painter.drawText(
                 QRectF(left + at * scale - wide / 2, top, wide, line), int(Qt.AlignmentFlag.AlignHCenter), text
             )

@@ -368,6 +368,18 @@ def test_a_cable_pulled_in_a_walk_ends_it(opened: MainWindow, qtbot: Any) -> Non
     assert not panel.walk.walking and not panel.walk.begin.isEnabled()
 
 
+def test_a_port_that_is_not_there_is_said_in_words_of_the_window(opened: MainWindow, qtbot: Any) -> None:
+    panel = opened.panels.device
+    panel.connection.url.setEditText("/dev/there_is_none")
+    line = panel.connection.url.lineEdit()
+    assert line is not None
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    reach(opened, qtbot, Phase.FAILED)
+    said = "There is no port '/dev/there_is_none'.\nButton Find lists the ports; is the cable plugged in?"
+    assert panel.message.text() == said and panel.mark.phase is Phase.FAILED
+    assert opened.preferences.array_urls == ()
+
+
 def test_bytes_are_folded_away_and_can_be_copied(opened: MainWindow, qtbot: Any) -> None:
     panel = connect(opened, qtbot)
     panel.tabs.setCurrentWidget(panel.line)
