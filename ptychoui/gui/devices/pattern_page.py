@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PyQt6.QtCore import QSignalBlocker, pyqtSignal
+from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.devices.device import DeviceOptions
@@ -12,7 +13,7 @@ from ptychoui.gui.devices.parts import TitledPlot, allow, refuse, rows_of, side_
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.widgets.fields import ChoiceBox
 from ptychoui.gui.widgets.number_boxes import NumberBox
-from ptychoui.gui.widgets.parts import CommandRow, Elided, bullets, by_font, gap_of, note, scrolled, sentence
+from ptychoui.gui.widgets.parts import CommandRow, Elided, bullets, gap_of, note, scrolled, sentence
 from ptychoui.gui.widgets.pattern_strip import PatternStrip
 from ptychoui.session.device_preview import Prepared, Seen
 from ptychoui.session.device_state import LinkState, Phase
@@ -54,7 +55,7 @@ class PatternPage(QWidget):
         self.limit.setMaximum(1000.0)
         self.bits = NumberBox("", empty="all 8", whole=True)
         self.bits.setMaximum(8)
-        self.gain = QCheckBox("Divide by the LEDs' brightness")
+        self.gain = QCheckBox("Divide by brightness")
         self.gain.setChecked(True)
         self.gain.setToolTip(
             "Divide levels by the measured brightness of the LEDs, where the design states it; exposures make up for it"
@@ -100,8 +101,7 @@ class PatternPage(QWidget):
         plots.setSpacing(gap)
         plots.addWidget(self.designed)
         plots.addWidget(self.on_array)
-        holder = QWidget()
-        by_font(holder, lambda w: w.setMinimumHeight(round(5.5 * w.fontMetrics().height())))
+        holder = self._plots = QWidget()
         holder.setLayout(plots)
         plots.setContentsMargins(0, 0, 0, 0)
         column = QVBoxLayout(self)
@@ -138,6 +138,12 @@ class PatternPage(QWidget):
         self.bits.valueChanged.connect(lambda _: self.prepare_wanted.emit())
         self.gain.toggled.connect(lambda _: self.prepare_wanted.emit())
         self.show_design(None, "")
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Let the plots have what the words around them leave."""
+        super().resizeEvent(event)
+        line = self.fontMetrics().height()
+        self._plots.setFixedHeight(max(self.height() - 12 * line, 6 * line))
 
     @property
     def share(self) -> float:
