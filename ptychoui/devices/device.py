@@ -11,7 +11,7 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ptychoui.devices.emulators.wire import Emulator
 from ptychoui.devices.frames import COLOURS, FULL, USUAL_BRIGHTNESS, Frame, current_ma, drive_values
 from ptychoui.devices.transport import Transport
-from ptychoui.errors import DeviceError, PtychouiError, SettingsError, StopRequested
+from ptychoui.errors import DeviceError, PtychouiError, SettingsError, StopRequested, UnpluggedError
 from ptychoui.words import counted, joined
 
 DARK_TRIES = 3
@@ -330,26 +330,63 @@ class Device(ABC):
         if self._closed:
             return
         self._closed = True
-        stopped = self.abort.is_set()
-        self.abort.clear()
         failed: PtychouiError | None = None
         try:
-            for _ in range(DARK_TRIES):
-                try:
-                    self._interrupt()
-                    self.clear()
-                    failed = None
-                    break
-                except (PtychouiError, StopRequested) as error:
-                    failed = error if isinstance(error, PtychouiError) else DeviceError("stopped while it went dark")
+            failed = self._darkened()
         finally:
             self.transport.close()
             for context in self._after_close:
                 context.__exit__(None, None, None)
-            if stopped:
-                self.abort.set()
         if failed is not None:
             raise type(failed)(f"{self.name} may still be lit: {failed.message}", self._when_lost())
+
+    def go_dark(self) -> None:
+        """End whatever the device does and make it dark, also where a stop is asked for; the line stays open.
+
+        Raises
+        ------
+        DeviceError
+            If the array could not be made dark.
+        """
+        if (failed := self._darkened()) is not None:
+            raise type(failed)(f"{self.name} may still be lit: {failed.message}", self._when_lost())
+
+    def _darkened(self) -> PtychouiError | None:
+        """Try to make it dark, some times; why it failed, or None."""
+        stopped = False
+        failed: PtychouiError | None = None
+        try:
+            for _ in range(DARK_TRIES):
+                stopped |= self.abort.is_set()
+                self.abort.clear()
+                try:
+                    self._interrupt()
+                    self.clear()
+                    return None
+                except UnpluggedError as error:
+                    return error
+                except (PtychouiError, StopRequested) as error:
+                    failed = error if isinstance(error, PtychouiError) else DeviceError("stopped while it went dark")
+            return failed
+        finally:
+            if stopped:
+                self.abort.set()
+
+    def use(self, options: DeviceOptions) -> None:
+        """Take another brightness, colour or current limit; dark afterwards, and a sequence is to be uploaded again.
+
+        Raises
+        ------
+        DeviceError
+            If the array does not take them.
+        """
+        self.go_dark()
+        self.options, self.loaded = replace(options, n_leds=self.options.n_leds), None
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Tell the device, which is dark, what of the options it keeps itself, such as the colour."""
+        return
 
     def close_with(self, context: contextlib.AbstractContextManager[object]) -> None:
         """Leave another context behind the line, such as that of an emulator."""

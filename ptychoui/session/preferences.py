@@ -30,12 +30,17 @@ class Preferences(BaseModel):
     window_geometry: str = ""
     window_layout: str = ""
     show_led_numbers: bool = False
+    array_urls: tuple[str, ...] = ()
 
     def with_recent(self, path: str | Path) -> Self:
         """Return preferences with a file at the head of the recent ones."""
         name = str(path)
-        recent = (name, *(other for other in self.recent if other != name))[:RECENT]
-        return self.model_copy(update={"recent": recent})
+        return self.model_copy(update={"recent": newest_first(name, self.recent)})
+
+
+def newest_first(item: str, others: tuple[str, ...], most: int = RECENT) -> tuple[str, ...]:
+    """An item at the head of those used before, each once, no more than so many."""
+    return (item, *(other for other in others if other != item))[:most]
 
 
 def preferences_path() -> Path:

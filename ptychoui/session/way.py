@@ -23,10 +23,11 @@ TITLES = {
     "train": "Train",
     "compare": "Compare",
     "export": "Export",
+    "array": "Array",
 }
 
 OF_STACKS = ("reconstruct", "calibrate")
-OF_PATTERNS = ("geometry", "design", "compare")
+OF_PATTERNS = ("geometry", "design", "compare", "array")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,8 @@ class Done:
 
     Attributes
     ----------
-    compared, exported
-        Whether designs were compared, or patterns exported, since something was opened.
+    compared, exported, sent
+        Whether designs were compared, patterns exported, or shown on an array, since something was opened.
     geometry_doubt
         What contradicts the geometry, in a sentence; empty where nothing does.
     question
@@ -64,6 +65,7 @@ class Done:
 
     compared: bool = False
     exported: bool = False
+    sent: bool = False
     geometry_doubt: str = ""
     question: str = ""
 
@@ -81,6 +83,7 @@ def way_of(document: Document, done: Done) -> tuple[WayStep, ...]:
         _train(document),
         _compare(document, done),
         _export(document, done),
+        _array(document, done),
     ]
     if mri or document.fpm is None:
         steps = [step for step in steps if step.key not in (*OF_STACKS, *OF_PATTERNS)]
@@ -199,3 +202,11 @@ def _export(document: Document, done: Done) -> WayStep:
     return _step(
         "export", "can", "Write what was learned for hardware, or for other programs", not document.history.step
     )
+
+
+def _array(document: Document, done: Done) -> WayStep:
+    if done.sent:
+        return _step("array", "done", "Patterns shone on the array")
+    if document.geometry is None or document.dataset is None:
+        return _step("array", "waits", "Open data with a geometry first")
+    return _step("array", "can", "Send the patterns to an LED array, real or emulated", optional=True)

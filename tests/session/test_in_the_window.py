@@ -16,6 +16,11 @@ from ptychoui.session.in_the_window import for_window
             "order of the LEDs (page Data, which names the LED of every image)",
         ),
         ("written by a newer ptychoui (format 2)", "written by a newer ptychoui (format 2)"),
+        ("ptychoui devices lists the ports; is it plugged in?", "button Find lists the ports; is it plugged in?"),
+        (
+            "lower --brightness, or confirm with --confirm-bright if supply and cooling allow it",
+            "lower the brightness, or raise the current limit if supply and cooling allow it",
+        ),
         ("", ""),
     ],
 )

@@ -19,6 +19,7 @@ ABOUT = {
     "design": "Patterns in the panel LED array: the start is chosen in the settings, and every LED can be painted.",
     "train": "The network and the patterns are learned together. Pause and Stop keep everything; Resume goes on.",
     "compare": "Learned patterns against half circles and others at equal light, by two judges: which to use.",
+    "array": "Shows patterns on the array itself, or on an emulated one, from the panel Hardware; it ends dark.",
     "export": "Files for LED arrays, tables and pictures; the loss by fewer levels is told before.",
 }
 

@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QApplication, QDialog
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.formats.geometry_file import PartialGeometry
 from ptychoui.errors import PtychouiError
+from ptychoui.gui.devices.desk import DeviceDesk
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.commands import OPENING
 from ptychoui.gui.shell.controller import Controller
@@ -32,7 +33,7 @@ from ptychoui.session import recovery
 from ptychoui.session.assessment import Assessment
 from ptychoui.session.failures import OUT_OF_MEMORY
 from ptychoui.session.opening import AxesWanted, GeometryWanted
-from ptychoui.session.preferences import Preferences, save_preferences
+from ptychoui.session.preferences import Preferences, newest_first, save_preferences
 from ptychoui.session.stack_plan import USUAL_SIZE_PX
 from ptychoui.session.stack_run import ObjectPicture, StackReport
 from ptychoui.session.unfinished import left_behind
@@ -67,6 +68,7 @@ class MainWindow(WindowLook):
             self.controller, p.runs, p.progress, lambda: self.preferences.recent, self.may_replace
         )
         self.way = WayDesk(self, self.controller, p, self.actions_by_key)
+        self.devices = DeviceDesk(self.controller, p.device, self.controller.desk.submit, parent=self)
         self._has_last = False  # whether a recent file is there: asked when the list is new, for disks are slow
         self._join()
         self._fill_menus()
@@ -113,6 +115,11 @@ class MainWindow(WindowLook):
         p.stack.led_shown.connect(p.leds.mark_number)
         p.toast.details_asked.connect(self._show_details)
         notices().told.connect(self.tell)
+        c.document_changed.connect(self.devices.show_document)
+        c.bridge.tick.connect(self.devices.look)
+        self.devices.sent.connect(self.way.mark_sent)
+        self.devices.used.connect(self._remember_array)
+        p.device.connection.show_used(self.preferences.array_urls)
         for bar in self.findChildren(ContrastBar):
             for limit in (bar.low_box, bar.high_box):
                 limit.refused.connect(self._say_refusal)
@@ -314,6 +321,12 @@ class MainWindow(WindowLook):
         save_preferences(self.preferences)  # now: a process that is killed saves nothing
         self._fill_menus()
 
+    def _remember_array(self, url: str) -> None:
+        """An array was opened: offer its URL again."""
+        self.prefer(array_urls=newest_first(url, self.preferences.array_urls))
+        save_preferences(self.preferences)
+        self.panels.device.connection.show_used(self.preferences.array_urls)
+
     def offer_recovery(self) -> bool:
         """Once at the start: offer what the last session left behind; True if something was taken up."""
         taken = False
@@ -409,6 +422,9 @@ class MainWindow(WindowLook):
             return
         else:
             decided = True
+        if not self.devices.close(self):
+            event.ignore()
+            return
         for dialog in self.findChildren(QDialog):
             dialog.close()
         self._wait_for_the_run()

@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
 )
 
 from ptychoui.data.dataset import ImageStack
+from ptychoui.gui.devices.panel import DevicePanel
 from ptychoui.gui.shell.job_kinds import JOB_KINDS, Task
 from ptychoui.gui.shell.menus import speak_of_kind
 from ptychoui.gui.shell.messages import MessageList, Toast
@@ -37,6 +38,8 @@ from ptychoui.session.worker import RunState
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
+LEAST_ROOM = 36
+"""Lines of text that a panel which is asked for should have."""
 
 
 class Panels:
@@ -44,7 +47,7 @@ class Panels:
 
     def __init__(self, window: QMainWindow, actions: dict[str, QAction]) -> None:
         self._window, self._actions = window, actions
-        self._was_active = False
+        self._was_active = self._yielded = False
         self.welcome = Welcome(actions)
         self.reconstruction = ReconstructionView()
         self._views: dict[str, TrainingView] = {"fpm": self.reconstruction}
@@ -71,6 +74,7 @@ class Panels:
         self.stack_run = ReconstructPanel(actions)
         self.progress = ProgressPanel()
         self.runs = RunsPanel()
+        self.device = DevicePanel()
         self.progress.offer_comparison(actions["designs"])
         self.messages = MessageList()
         self.docks = {
@@ -80,8 +84,10 @@ class Panels:
             "reconstruct": self._dock("reconstruct", "Reconstruction", self.stack_run),
             "progress": self._dock("progress", "Progress", self.progress),
             "runs": self._dock("runs", "Runs", self.runs),
+            "device": self._dock("device", "Hardware", self.device),
             "messages": self._dock("messages", "Messages", self.messages),
         }
+        self.docks["device"].visibilityChanged.connect(self._take_room_back)
         self.toast = Toast(window)
         self.hover, self.state, self.busy_text = QLabel(), QLabel(), QLabel()
         self.busy = QProgressBar()
@@ -114,6 +120,7 @@ class Panels:
             ("reconstruct", RIGHT),
             ("progress", RIGHT),
             ("runs", RIGHT),
+            ("device", RIGHT),
             ("messages", BOTTOM),
         ):
             docks[key].setFloating(False)
@@ -123,6 +130,7 @@ class Panels:
         window.splitDockWidget(docks["run"], docks["progress"], Qt.Orientation.Vertical)
         window.tabifyDockWidget(docks["run"], docks["reconstruct"])
         window.tabifyDockWidget(docks["reconstruct"], docks["runs"])
+        window.tabifyDockWidget(docks["runs"], docks["device"])
         docks["run"].raise_()
         self.share_out()
 
@@ -133,6 +141,28 @@ class Panels:
         window.resizeDocks([docks["leds"], docks["run"]], [55 * unit, 54 * unit], Qt.Orientation.Horizontal)
         window.resizeDocks([docks["leds"], docks["geometry"]], [52, 48], Qt.Orientation.Vertical)
         window.resizeDocks([docks["run"], docks["progress"]], [58, 42], Qt.Orientation.Vertical)
+
+    def make_room(self, key: str) -> None:
+        """Give a panel of the right side most of its height, if it stands above the progress.
+
+        Where that is little, the progress yields as long as the panel is in front, and nothing runs.
+        """
+        docks, window = self.docks, self._window
+        dock, progress = docks[key], docks["progress"]
+        if dock.isFloating() or window.dockWidgetArea(dock) != RIGHT or progress.isHidden():
+            return
+        room = dock.height() + progress.height() - progress.minimumSizeHint().height()
+        if room < LEAST_ROOM * window.fontMetrics().height() and not self._was_active:
+            self._yielded = True
+            progress.hide()
+        else:
+            window.resizeDocks([dock, progress], [80, 20], Qt.Orientation.Vertical)
+
+    def _take_room_back(self, in_front: bool) -> None:
+        """The progress comes back where it yielded to a panel that is not in front any more."""
+        if self._yielded and not in_front:
+            self._yielded = False
+            self.docks["progress"].show()
 
     def image_view(self) -> TrainingView | StackView | ResultView | KSpaceView:
         """The view that is in front."""
@@ -206,6 +236,8 @@ class Panels:
         self.state.setText(said or (self.run if training else self.stack_run).state.text())
         # A run that is quick to begin is never seen starting.
         began, self._was_active = state.active and not self._was_active, state.active
+        if began:
+            self._take_room_back(False)
         if began and not apart:
             self.central.setCurrentWidget(self.tabs)
             self.bring_up(not training)
@@ -238,6 +270,7 @@ class Panels:
             self.geometry,
             self.progress,
             self.runs,
+            self.device,
         ):
             view.use_colours()
         self.run.use_colours(state if task == "training" else RunState.IDLE)

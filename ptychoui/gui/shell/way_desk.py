@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QMainWindow, QToolBar
+from PyQt6.QtWidgets import QMainWindow, QToolBar, QWidget
 
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.panels import Panels
@@ -19,6 +19,7 @@ PANEL_OF = {
     "calibrate": "reconstruct",
     "design": "leds",
     "train": "run",
+    "array": "device",
 }
 """Panels in which steps are done; the others are commands."""
 
@@ -45,7 +46,7 @@ class WayDesk(QObject):
     ) -> None:
         super().__init__(window)
         self._controller, self._panels, self._actions = controller, panels, actions
-        self._compared = self._exported = False
+        self._compared = self._exported = self._sent = False
         self._doubt = self._question = ""
         self.steps: tuple[WayStep, ...] = ()
         self.bar = WayBar()
@@ -68,7 +69,11 @@ class WayDesk(QObject):
     def look(self, *_: object) -> None:
         """Show where one is now."""
         done = Done(
-            compared=self._compared, exported=self._exported, geometry_doubt=self._doubt, question=self._question
+            compared=self._compared,
+            exported=self._exported,
+            sent=self._sent,
+            geometry_doubt=self._doubt,
+            question=self._question,
         )
         steps = way_of(self._controller.document, done)
         self.bar.show_steps(steps)
@@ -81,6 +86,12 @@ class WayDesk(QObject):
         self._exported = True
         self.look()
 
+    def mark_sent(self) -> None:
+        """Patterns shone on an array."""
+        if not self._sent:
+            self._sent = True
+            self.look()
+
     def go(self, key: str) -> None:
         """Bring what a step needs to the front, or say why it has to wait."""
         step = {step.key: step for step in self.steps}.get(key)
@@ -88,23 +99,27 @@ class WayDesk(QObject):
             self._controller.say("info", step.sentence)
             return
         if key in PANEL_OF:
-            self._show_panel(key)
+            self.show_panel(key)
         elif (action := self._actions.get(COMMAND_OF[key])) is not None and action.isEnabled():
             action.trigger()
         elif self._controller.state.active:
             self._controller.say("info", "A run is active", "stop it first")
 
-    def _show_panel(self, key: str) -> None:
+    def show_panel(self, key: str) -> None:
+        """Bring the panel of a step to the front, with the focus on what is pressed first."""
         panels = self._panels
         dock = panels.docks[PANEL_OF[key]]
         dock.show()
         dock.raise_()
         if key in ("reconstruct", "calibrate"):
             panels.bring_up(True)
-            at_hand = panels.stack_run.buttons["reconstruct"] if key == "reconstruct" else panels.stack_run.calibrate
+            stack_run = panels.stack_run
+            at_hand: QWidget = stack_run.buttons["reconstruct"] if key == "reconstruct" else stack_run.calibrate
         elif key == "train":
             panels.bring_up(False)
             at_hand = panels.run.buttons["train"]
+        elif key == "array":
+            at_hand = panels.device.at_hand
         else:
             widget = dock.widget()
             if widget is not None:
@@ -114,7 +129,7 @@ class WayDesk(QObject):
 
     def _document_changed(self, what: str) -> None:
         if what == "all":
-            self._compared = self._exported = False
+            self._compared = self._exported = self._sent = False
             self._question = ""
         elif what == "settings":
             self._doubt = ""

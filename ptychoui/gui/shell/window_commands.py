@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QMainWindow
 from ptychoui.data.dataset import ImageStack
 from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.errors import PtychouiError
+from ptychoui.gui.devices.desk import DeviceDesk
 from ptychoui.gui.shell.about_box import AboutBox
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.dialogs import ResultQuestion, ShortcutList, UnsavedQuestion, UntakenQuestion
@@ -42,6 +43,7 @@ class WindowCommands(QMainWindow):
     preferences: Preferences
     runs_desk: RunsDesk
     way: WayDesk
+    devices: DeviceDesk
     default_layout: QByteArray
 
     @property
@@ -235,8 +237,18 @@ class WindowCommands(QMainWindow):
             where = exported.paths[0] if exported.paths else choice.path
             notes = ". ".join(note[:1].upper() + note[1:] for note in exported.notes)
             self.show_message(Message("info", f"Patterns written to {where}", notes))
+            self.panels.toast.offer("Send to the array", self.send_to_array)
 
         self.controller.desk.submit("export", write, done)
+
+    def send_to_array(self) -> None:
+        """Bring the panel of the real array to the front."""
+        self.way.show_panel("array")
+        self.panels.make_room("device")
+
+    def array_dark(self) -> None:
+        """Make the array dark."""
+        self.devices.dark()
 
     def undo(self) -> None:
         """Take back the last edit."""

@@ -183,14 +183,14 @@ def common_fields(batch: str) -> tuple[Field, ...]:
     )
 
 
-MICROSCOPE_DOCKS = frozenset({"leds", "geometry", "reconstruct"})
+MICROSCOPE_DOCKS = frozenset({"leds", "geometry", "reconstruct", "device"})
 """Panels that only a microscope has."""
 
 
 MICROSCOPE_COMMANDS = frozenset(
     {
         "reconstruct", "field", "calibrate", "orientation", "profile", "frc", "save_result",
-        "led_numbers", "reset_design",
+        "led_numbers", "reset_design", "array", "array_dark",
     }
 )  # fmt: skip
 """Commands that only a microscope has."""

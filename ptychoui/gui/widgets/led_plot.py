@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPen, QResizeEvent
+from PyQt6.QtGui import QBrush, QColor, QFont, QMouseEvent, QPainter, QPainterPath, QPen, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from ptychoui.design.led_shapes import pitch_of
@@ -44,6 +44,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         self.chosen: NDArray[np.bool_] = np.empty(0, bool)
         self.allowed: NDArray[np.bool_] = np.empty(0, bool)
         self.numbers: NDArray[np.int64] | None = None
+        self._paths: dict[bool, tuple[object, QPainterPath]] = {}
         self._bounds = QRectF(-1, -1, 2, 2)
 
     def set_places(self, na: FloatArray, radius: float) -> None:
@@ -79,12 +80,10 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
         outline = QPen(QColor(c.line), 0)
         never = QPen(QColor(c.line), 0, Qt.PenStyle.DotLine)
         free = self.allowed if len(self.allowed) == len(self.na) else np.ones(len(self.na), bool)
-        dark = QBrush(table[0])
-        for (x, y), may in zip(self.na, free, strict=True):
-            painter.setPen(outline if may else never)
-            painter.setBrush(dark if may else Qt.BrushStyle.NoBrush)
-            size = self.radius if may else 0.7 * self.radius
-            painter.drawEllipse(QPointF(x, y), size, size)
+        for may, pen, brush in ((True, outline, QBrush(table[0])), (False, never, QBrush(Qt.BrushStyle.NoBrush))):
+            painter.setPen(pen)
+            painter.setBrush(brush)
+            painter.drawPath(self._all_of(free, may))
         for place in np.flatnonzero(self.levels[: len(self.na)] > LEAST_SEEN):
             level = float(min(self.levels[place], 1.0))
             ring = QPen(rings[int(level * 255)], 0.6 + 1.2 * level)
@@ -93,6 +92,16 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
             painter.setBrush(QBrush(table[int(level * 255)]))
             size = filled(level) * self.radius
             painter.drawEllipse(QPointF(*self.na[place]), size, size)
+
+    def _all_of(self, free: NDArray[np.bool_], may: bool) -> QPainterPath:
+        """The outlines of all LEDs that may be lit, or of all others: one path, made once."""
+        key = (may, self.radius, free.tobytes(), self.na.tobytes())
+        if self._paths.get(may, (None, None))[0] != key:
+            path, size = QPainterPath(), self.radius if may else 0.7 * self.radius
+            for x, y in self.na[free == may]:
+                path.addEllipse(QPointF(x, y), size, size)
+            self._paths[may] = key, path
+        return self._paths[may][1]
 
     def _ring(self, painter: QPainter, which: NDArray[np.bool_], colour: str, width: float, size: float) -> None:
         ring = QPen(QColor(colour), width)
@@ -128,7 +137,7 @@ class _Spots(pg.GraphicsObject):  # type: ignore[misc]
 class LedPlot(QWidget):
     """The selected pattern, inside the synthetic aperture unless ``aperture`` is False.
 
-    Where it is not ``labelled``, somebody else says what the axes are.
+    Where it is not ``labelled``, somebody else says what the axes are; without ``axes`` there are none.
 
     Attributes
     ----------
@@ -141,9 +150,11 @@ class LedPlot(QWidget):
     hovered = pyqtSignal(int)
     clicked = pyqtSignal(int)
 
-    def __init__(self, parent: QWidget | None = None, aperture: bool = True, labelled: bool = True) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, aperture: bool = True, labelled: bool = True, axes: bool = True
+    ) -> None:
         super().__init__(parent)
-        self._aperture, self._labelled = aperture, labelled
+        self._aperture, self._labelled, self._axes = aperture, labelled, axes
         self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._show_numbers = False
         self.unit = "NA"
@@ -189,7 +200,7 @@ class LedPlot(QWidget):
         self._offer_axes()
 
     def _offer_axes(self) -> None:
-        shown = min(self.height(), self.width()) >= AXES_LINES * self.fontMetrics().height()
+        shown = self._axes and min(self.height(), self.width()) >= AXES_LINES * self.fontMetrics().height()
         for axis in ("left", "bottom"):
             if self.plot.getAxis(axis).isVisible() != shown:
                 self.plot.getPlotItem().showAxis(axis, shown)
@@ -250,6 +261,11 @@ class LedPlot(QWidget):
         """Show other numbers than levels: (LED,) shares of a (256, 3) table of colours, some LEDs ringed."""
         self._spots.table, self._spots.ringed = table, ringed
         self.set_levels(np.clip(shares, 0, 1))
+
+    def ring(self, ringed: NDArray[np.bool_]) -> None:
+        """Put a ring of warning around LEDs (LED,)."""
+        self._spots.ringed = ringed
+        self._spots.update()
 
     def set_allowed(self, allowed: NDArray[np.bool_]) -> None:
         """Say which LEDs (LED,) the pattern may light; the others are drawn faint."""
