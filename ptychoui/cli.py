@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from ptychoui import __version__
 from ptychoui.commands import (
+    acquire,
     bench,
     calibrate,
     data,
@@ -48,6 +49,7 @@ COMMANDS = (
     "robustness",
     "devices",
     "show",
+    "acquire",
     "bench",
     "doctor",
 )
@@ -142,7 +144,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (window, demo, data, reconstruct, watch, calibrate, profile, training, robustness, devices, bench):
+    for module in (
+        window,
+        demo,
+        data,
+        reconstruct,
+        watch,
+        calibrate,
+        profile,
+        training,
+        robustness,
+        devices,
+        acquire,
+        bench,
+    ):
         module.add_commands(commands)
     return parser
 
