@@ -19,6 +19,7 @@ from ptychoui.commands import (
     acquire,
     bench,
     calibrate,
+    check_array,
     data,
     demo,
     devices,
@@ -50,6 +51,7 @@ COMMANDS = (
     "devices",
     "show",
     "acquire",
+    "check-array",
     "bench",
     "doctor",
 )
@@ -156,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         robustness,
         devices,
         acquire,
+        check_array,
         bench,
     ):
         module.add_commands(commands)

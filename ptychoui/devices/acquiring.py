@@ -194,7 +194,7 @@ class Acquisition:
         if ways.automatic:
             limits.append(whole_periods(ways.longest_ms, ways.timing, camera, ways.longest_ms))
         self.dark = dark_of(self.device, camera, limits, ways.timing)
-        for shot in shots(self.device, camera, self.frames, self.exposures_ms, ways, self.dark):
+        for shot in shots(self.device, camera, self.frames, self.exposures_ms.tolist(), ways, self.dark):
             self.taken.append(shot)
             yield shot
         self.device.clear()

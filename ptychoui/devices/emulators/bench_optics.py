@@ -55,6 +55,8 @@ class Optics:
         LEDs of a flat board shine less to the side, and from farther away.
     sample_seed
         Which slide lies there; -1 for an empty one.
+    slide_x_um, slide_y_um
+        Where it lies.
     """
 
     wavelength_um: float
@@ -77,6 +79,8 @@ class Optics:
     wavelengths: int = 3
     lambertian: bool = True
     sample_seed: int = 1
+    slide_x_um: float = 0.0
+    slide_y_um: float = 0.0
 
     def __post_init__(self) -> None:
         if np.shape(self.positions_mm) != (len(self.led_numbers), 3):
@@ -140,10 +144,11 @@ class BenchImages:
         at = (np.arange(self.size) - self.size // 2) * (pixel / self.finer)
         self._x, self._y = np.meshgrid(at, at)
         reach = self.span_px * pixel / 2
-        empty = optics.sample_seed < 0
-        self.sample = (
-            np.ones_like(self._x, dtype=complex) if empty else slide(self._x, self._y, reach, optics.sample_seed)
-        )
+        if optics.sample_seed < 0:
+            self.sample = np.ones_like(self._x, dtype=complex)
+        else:
+            x, y = self._x - optics.slide_x_um, self._y - optics.slide_y_um
+            self.sample = slide(x, y, reach, optics.sample_seed)
         self._sample = self.sample.astype(np.complex64)
         self._kept: dict[int, NDArray[np.float32]] = {}
 

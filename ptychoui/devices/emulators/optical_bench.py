@@ -87,7 +87,7 @@ class Sensor:
     @property
     def electrons_per_count(self) -> float:
         """Electrons of one step of the converter."""
-        return self.full_well_e / (2**self.bits - 1 - self.offset)
+        return float(self.full_well_e / (2**self.bits - 1 - self.offset))
 
 
 class OpticalBench:
