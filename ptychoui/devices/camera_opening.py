@@ -105,7 +105,7 @@ def said(query: str) -> tuple[dict[str, Any], dict[str, Any]]:
             raise SettingsError(f"the emulated bench has no setting {name!r}", f"there are {', '.join(known)}")
         try:
             found[place][name] = _value(kinds[place][name], text)
-        except ValueError:
+        except (ValueError, KeyError):
             raise SettingsError(f"{name}={text}: the bench cannot take this value", "see docs/hardware.md") from None
     return found
 

@@ -23,8 +23,10 @@ Field = NDArray[np.float64]
 
 OVER_NYQUIST = 2.2
 """How much finer the bench's grid is than what the synthetic aperture needs."""
-BORDER_UM = 30.0
+BORDER_UM = 40.0
 """Sample that is simulated beyond the camera's field on every side."""
+FADE_UM = 25.0
+"""Width over which light fades out at the end of the border: a sharp edge would scatter into the dark field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,10 @@ class BenchImages:
         else:
             x, y = self._x - optics.slide_x_um, self._y - optics.slide_y_um
             self.sample = slide(x, y, reach, optics.sample_seed)
-        self._sample = self.sample.astype(np.complex64)
+        end = np.clip((reach - np.abs(at)) / FADE_UM, 0, 1)
+        fade = np.sin(np.pi / 2 * end) ** 2
+        self._fade = fade[:, None] * fade[None, :]
+        self._sample = (self.sample * self._fade).astype(np.complex64)
         self._kept: dict[int, NDArray[np.float32]] = {}
 
     def image(self, number: int) -> NDArray[np.float32]:
