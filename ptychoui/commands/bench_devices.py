@@ -35,9 +35,9 @@ def _add_loop(kinds: Any) -> None:
     parser.add_argument("--devices", nargs="+", metavar="NAME", help="emulated arrays (default: four kinds)")
     parser.add_argument("--seeds", type=whole(1), default=1, help="slides, LEDs and noise (default: 1)")
     parser.add_argument(
-        "--design", metavar="RUN", help="a run that learned patterns (default: the demonstration's is done)"
+        "--design", metavar="RUN", help="a run that learned patterns (default: learn some on drawn cells)"
     )
-    parser.add_argument("--steps", type=whole(0), default=60, help="steps of the learning (default: 60)")
+    parser.add_argument("--steps", type=whole(0), default=80, help="steps of the learning (default: 80)")
     parser.add_argument("--size", type=whole(32), default=80, help="edge of the images in camera pixels (default: 80)")
     parser.add_argument("--passes", type=whole(1), default=600, help="of every reconstruction (default: 600)")
     parser.add_argument("--frame-ms", type=amount, default=100.0, help="time of one frame in ms (default: 100)")

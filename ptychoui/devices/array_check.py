@@ -23,6 +23,8 @@ from ptychoui.words import counted
 from ptychoui.workflows.reconstruct_stack import WindowReconstruction, with_calibration
 
 PASSES = 40
+STRANGE = 0.5
+"""Share of the bright images that the reference does not explain, from which they show something else."""
 OTHER_SLIDE = 3.0
 """Misfit over that of the reference, in the typical bright image, from which frames show something else."""
 FAINT = 0.3
@@ -207,8 +209,9 @@ class ArrayCheck:
         order = today.places_of(np.array(self.numbers))
         images = np.asarray(cut.images, dtype=np.float64)[order] * scale
         fit = self._prediction.fit(images, self.reference.misfit)
-        self._same_slide(fit)
-        return self._report(fit, images.mean((1, 2)), limits)
+        means = images.mean((1, 2))
+        self._same_slide(fit, means)
+        return self._report(fit, means, limits)
 
     def _report(self, fit: Fit, means: NDArray[np.float64], limits: Limits) -> Report:
         drift = fit.change - self.reference.change
@@ -238,19 +241,22 @@ class ArrayCheck:
             gain={number: float(s) for number, s, good in zip(self.numbers, share, known, strict=True) if good},
         )
 
-    def _same_slide(self, fit: Fit) -> None:
+    def _same_slide(self, fit: Fit, means: NDArray[np.float64]) -> None:
         """Refuse frames that the reference does not explain: figures of another slide would be made up."""
-        alive = fit.gain > 0.2 * np.median(fit.gain)
-        bright = alive & (self.reference.light > 0.3 * self.reference.light.max())
-        if not bright.any():
+        bright = self.reference.light > 0.3 * self.reference.light.max()
+        lit = bright & (means > 0.1 * np.median(self.reference.light[bright]))
+        if not lit.any():
             raise DataError(
-                "no bright-field LED shows the slide of the reference", "is it in place, and are the LEDs powered?"
+                "no bright-field LED sends light through the slide",
+                "are slide and LEDs in place, and the LEDs powered?",
             )
-        ratio = float(np.median(fit.misfit[bright] / np.maximum(self.reference.misfit[bright], 1e-12)))
-        contrast = float(np.median((fit.misfit / np.maximum(self._contrast(), 1e-12))[bright]))
-        if ratio > OTHER_SLIDE and contrast > 0.5:
+        # Light without the structure of the reference counts as stray light.
+        strange = float(np.median((fit.stray / means)[lit]))
+        ratio = float(np.median((fit.misfit / np.maximum(self.reference.misfit, 1e-12))[lit]))
+        contrast = float(np.median((fit.misfit / np.maximum(self._contrast(), 1e-12))[lit]))
+        if strange > STRANGE or (ratio > OTHER_SLIDE and contrast > STRANGE):
             raise DataError(
-                f"the frames do not show the slide of the reference: {contrast:.0%} of their structure is other",
+                f"the frames do not show the slide of the reference: {max(strange, contrast):.0%} of them is other",
                 "put the reference slide back into its place, or acquire a new reference",
             )
 

@@ -99,7 +99,14 @@ class Prediction:
         there = np.hypot(*self.model.samples(self._directions(change)[self.leds]).T)
         least = np.minimum(np.abs(here - cutoff), np.abs(there - cutoff))
         same_side = (here < cutoff) == (there < cutoff)
-        return np.asarray(same_side & (least > EDGE_SAMPLES + 2 * np.abs(there - here)))
+        inside = self._share_inside(self._directions(change)[self.leds]) == 1
+        return np.asarray(same_side & inside & (least > EDGE_SAMPLES + 2 * np.abs(there - here)))
+
+    def _share_inside(self, na: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(L,) factor that brings directions (L, 2) back onto the reference's spectrum: 1 for those that lie there."""
+        limit = self.model.grids.object_px // 2 - self.model.half - 1
+        reach = np.abs(self.model.samples(na)).max(1)
+        return np.asarray(np.minimum(1.0, limit / np.maximum(reach, 1e-12)))
 
     def _directions(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
         """(L, 2) directions of all LEDs of the reference after a change (7,)."""
@@ -115,6 +122,7 @@ class Prediction:
         """(LED, row, column) for a change (7,) of the reference's geometry, brightness that of the reference."""
         model, work = self.model, self._work
         na = self._directions(change)
+        na = na * self._share_inside(na)[:, None]
         optics = work.work.optics
         known = optics.direction
         with torch.no_grad():

@@ -9,7 +9,6 @@ the full well and the converter come on top. Everything that is wrong with it is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -172,24 +171,18 @@ class BenchCamera(Camera):
     ----------
     bench
         What it looks at.
-    close_with
-        Called when it is closed.
+    noise_seed
+        Another one gives the same bench other noise, as another day does.
     """
 
-    def __init__(self, bench: OpticalBench, close_with: Callable[[], None] | None = None) -> None:
-        self.bench, self._close_with = bench, close_with
+    def __init__(self, bench: OpticalBench, noise_seed: int = 0) -> None:
+        self.bench = bench
         sensor, edge = bench.sensor, bench.optics.image_px
         self.name = "the emulated camera"
         self.shape, self.bits, self.full_well = (edge, edge), sensor.bits, 2**sensor.bits - 1
         self.offset = float(sensor.offset)
-        self._random = np.random.default_rng([sensor.seed, 5])
+        self._random = np.random.default_rng([sensor.seed, 5, noise_seed])
         self._pixels = 1 + np.random.default_rng([sensor.seed, 7]).normal(0, 1, self.shape) * sensor.pixel_gain_rms
-
-    def close(self) -> None:
-        """Give it back."""
-        if self._close_with is not None:
-            self._close_with()
-            self._close_with = None
 
     def electrons(self, exposure_ms: float) -> Field:
         """(row, column) expected photoelectrons of a frame of what shines now, no pixel full."""
