@@ -27,7 +27,7 @@ class Acquired:
     led_numbers
         (LED,) firmware numbers of the columns of ``values``.
     values
-        (image, LED) drive values, 0 to 255, that were shown and verified.
+        (image, LED) drive values, 0 to 255, that were shown; verified where the array tells what it shows.
     exposures_ms
         (image,) how long the camera looked.
     gain

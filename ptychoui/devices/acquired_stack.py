@@ -20,6 +20,9 @@ from ptychoui.export.options import design_hash
 from ptychoui.optics.geometry.led_array import layout
 from ptychoui.settings import Geometry
 
+UNVERIFIED = ("acknowledged", "not at all")
+"""How `Capabilities.verifies` begins where nothing is read back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dark:
@@ -116,7 +119,7 @@ def stack_of(
         dark_counts=dark.counts,
         dark_counts_per_ms=dark.per_ms,
         wanted=wanted,
-        notes=(*subject.notes, *(note for shot in taken for note in shot.notes)),
+        notes=(*subject.notes, *unverified(device), *(note for shot in taken for note in shot.notes)),
     )
     light = np.array([shot.exposing.exposure_ms * shot.exposing.dimming for shot in taken])
     if not subject.sha256:  # LEDs one by one: of different brightness where they were dimmed
@@ -160,6 +163,13 @@ def of_patterns(patterns: PatternSet, gain: NDArray[np.float64] | None = None, n
         gain=gain,
         notes=(*_recorded_notes(patterns), *notes),
     )
+
+
+def unverified(device: Device) -> tuple[str, ...]:
+    """One sentence where an array does not tell what it shows."""
+    if not device.capabilities.verifies.startswith(UNVERIFIED):
+        return ()
+    return (f"{device.name} does not tell what it shows: the light of this stack is what was sent, not what shone",)
 
 
 def _recorded_notes(patterns: PatternSet) -> list[str]:

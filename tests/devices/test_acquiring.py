@@ -398,3 +398,21 @@ def test_a_profile_tells_the_brightness(patterns: PatternSet, tmp_path: Path) ->
         numbers = patterns.led_numbers.copy()
         numbers[3] = 99
         profile_gain(path, replace(patterns, led_numbers=numbers))
+
+
+def test_images_carry_the_numbers_of_their_leds(patterns: PatternSet) -> None:
+    some = patterns.geometry.replace(array=patterns.geometry.array.replace(led_numbers=(9, 2, 6)))
+    subject, frames = of_single_leds(some)
+    with at_bench(some) as (device, camera):
+        work = Acquisition(device, camera, subject, frames, np.full(3, 50.0), Ways(timing=FAST))
+        shown = [int(np.argmax(shot.values)) for shot in work.run()]
+        stack = work.stack()
+    assert shown == stack.led_numbers.tolist() == [9, 2, 6]
+    assert stack.provenance.acquired is not None and stack.provenance.acquired.led_numbers == (9, 2, 6)
+
+
+def test_an_array_that_does_not_tell_what_it_shows_is_said(patterns: PatternSet) -> None:
+    for kind, said in (("illuminate2", False), ("ptychoui", False), ("uc2", True), ("adalight", True)):
+        with at_bench(patterns.geometry, kind=kind) as (device, camera):
+            stack = taken(device, camera, patterns)
+        assert any("what was sent, not what shone" in note for note in stack.provenance.notes) == said, kind

@@ -37,6 +37,7 @@ from ptychoui.devices.playing import plan
 from ptychoui.errors import DataError
 from ptychoui.optics.forward.measurement import MeasurementModel
 from ptychoui.optics.forward.simulate import single_led_images
+from ptychoui.optics.geometry.curvature import curvature, curved_light
 from ptychoui.optics.geometry.led_array import layout, led_array
 from ptychoui.optics.geometry.microscope import sampling
 from ptychoui.optics.geometry.pose import difference
@@ -224,7 +225,9 @@ def simulated_error(place: OpticalBench, patterns: PatternSet, loop: Loop, seed:
     order = {int(number): row for row, number in enumerate(everything.numbers)}
     leds = everything.select(np.array([order[int(number)] for number in patterns.led_numbers]))
     grids = sampling(geometry.microscope, leds, images.span_px, 0)
-    slide = _slide(images, int(grids.upsampling), geometry)[None].astype(np.complex64)
+    # The model has plane light of one direction per LED; its curvature, which a reconstruction takes off, is put on.
+    curved = curved_light(geometry.microscope, grids, curvature(geometry))
+    slide = (_slide(images, int(grids.upsampling), loop.geometry) * curved)[None].astype(np.complex64)
     inner = slice(images.border_px, images.border_px + images.optics.image_px)
     single = single_led_images(geometry, leds, slide, grids)[:, :, inner, inner]
     model = MeasurementModel(measurement(sensor, loop.frame_ms), torch.ones(len(leds)))
