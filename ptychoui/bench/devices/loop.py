@@ -227,7 +227,9 @@ def simulated_error(place: OpticalBench, patterns: PatternSet, loop: Loop, seed:
     grids = sampling(geometry.microscope, leds, images.span_px, 0)
     # The model has plane light of one direction per LED; its curvature, which a reconstruction takes off, is put on.
     curved = curved_light(geometry.microscope, grids, curvature(geometry))
-    slide = (_slide(images, int(grids.upsampling), loop.geometry) * curved)[None].astype(np.complex64)
+    finer = int(grids.upsampling)
+    light = curved * images.fade(finer)  # a sharp edge of the span would scatter into the dark field
+    slide = (_slide(images, finer, loop.geometry) * light)[None].astype(np.complex64)
     inner = slice(images.border_px, images.border_px + images.optics.image_px)
     single = single_led_images(geometry, leds, slide, grids)[:, :, inner, inner]
     model = MeasurementModel(measurement(sensor, loop.frame_ms), torch.ones(len(leds)))

@@ -151,9 +151,7 @@ class BenchImages:
         else:
             x, y = self._x - optics.slide_x_um, self._y - optics.slide_y_um
             self.sample = slide(x, y, reach, optics.sample_seed)
-        end = np.clip((reach - np.abs(at)) / FADE_UM, 0, 1)
-        fade = np.sin(np.pi / 2 * end) ** 2
-        self._fade = fade[:, None] * fade[None, :]
+        self._fade = self.fade(self.finer)
         self._sample = (self.sample * self._fade).astype(np.complex64)
         self._kept: dict[int, NDArray[np.float32]] = {}
 
@@ -179,6 +177,14 @@ class BenchImages:
         whole = np.fft.ifft2(np.fft.ifftshift(cut)) * (finer / self.finer) ** 2
         first = (self.span_px - edge_px) // 2 * finer
         return np.asarray(whole[first : first + edge_px * finer, first : first + edge_px * finer])
+
+    def fade(self, finer: int) -> Field:
+        """(row, column) share of the light over the whole span, ``finer`` points along a camera pixel."""
+        size = self.span_px * finer
+        reach = self.span_px * self.optics.pixel_um / 2
+        at = (np.arange(size) - size // 2) * (self.optics.pixel_um / finer)
+        share = np.sin(np.pi / 2 * np.clip((reach - np.abs(at)) / FADE_UM, 0, 1)) ** 2
+        return np.asarray(share[:, None] * share[None, :])
 
     def _formed(self, place_mm: Field) -> Field:
         optics = self.optics
