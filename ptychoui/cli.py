@@ -16,8 +16,10 @@ from typing import NoReturn
 
 from ptychoui import __version__
 from ptychoui.commands import (
+    acquire,
     bench,
     calibrate,
+    check_array,
     data,
     demo,
     devices,
@@ -49,6 +51,8 @@ COMMANDS = (
     "robustness",
     "devices",
     "show",
+    "acquire",
+    "check-array",
     "bench",
     "doctor",
 )
@@ -144,7 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ptychoui {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     reading = (data, reconstruct, watch, calibrate, profile)
-    for module in (window, demo, *reading, training, robustness, devices, bench, doctor):
+    arrays = (devices, acquire, check_array)
+    for module in (window, demo, *reading, training, robustness, *arrays, bench, doctor):
         module.add_commands(commands)
     return parser
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ptychoui.design.patterns import PatternSet
     from ptychoui.devices.device import Device, DeviceOptions
     from ptychoui.devices.playing import Plan
+    from ptychoui.devices.timeline import Timing
 
 A_LONG_TIME_S = 1e9
 
@@ -31,15 +32,12 @@ def add_commands(commands: Any) -> None:
     parser.set_defaults(run=_devices)
     parser = commands.add_parser("show", help="show a design on an LED array, verified, and dark at the end")
     parser.add_argument("design", metavar="RUN|PATTERNS.json", help="a run folder, or patterns that export wrote")
-    _add_device(parser, required=True)
+    add_device(parser, required=True)
     parser.add_argument("--pattern", type=whole(1), metavar="N", help="this pattern alone, from 1, until Ctrl-C")
     parser.add_argument("--sequence", action="store_true", help="all patterns once, timed by the array where it can")
     parser.add_argument("--seconds", type=amount, help="how long each pattern is shown (default: 1; one: until Ctrl-C)")
     parser.add_argument("--delay-ms", type=amount, help="time per pattern of a sequence (default: that of exposures)")
-    parser.add_argument("--frame-ms", type=amount, default=100.0, help="time of one frame in ms (default: 100)")
-    parser.add_argument("--settle-ms", type=amount_or_none, default=5.0, help="until LEDs shine steadily (default: 5)")
-    parser.add_argument("--pwm-ms", type=amount_or_none, default=0.0, help="period of the pulse width (default: 0)")
-    parser.add_argument("--readout-ms", type=amount_or_none, default=0.0, help="of a rolling shutter (default: 0)")
+    add_timing(parser)
     parser.add_argument("--trigger", action="store_true", help="a pulse to the camera at the start of each pattern")
     parser.add_argument("--bits", type=whole(1), help="round levels to so many bits, exposures make up for it")
     parser.add_argument(
@@ -51,7 +49,7 @@ def add_commands(commands: Any) -> None:
     parser.set_defaults(run=_show)
 
 
-def _add_device(parser: argparse.ArgumentParser, required: bool) -> None:
+def add_device(parser: argparse.ArgumentParser, required: bool) -> None:
     """Words that say which array, and how bright."""
     parser.add_argument(
         "--device",
@@ -67,6 +65,21 @@ def _add_device(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument(
         "--current-limit", type=amount, metavar="A", help="current above which --confirm-bright is asked"
     )
+
+
+def add_timing(parser: argparse.ArgumentParser) -> None:
+    """Words for the times of LEDs and camera."""
+    parser.add_argument("--frame-ms", type=amount, default=100.0, help="time of one frame in ms (default: 100)")
+    parser.add_argument("--settle-ms", type=amount_or_none, default=5.0, help="until LEDs shine steadily (default: 5)")
+    parser.add_argument("--pwm-ms", type=amount_or_none, default=0.0, help="period of the pulse width (default: 0)")
+    parser.add_argument("--readout-ms", type=amount_or_none, default=0.0, help="of a rolling shutter (default: 0)")
+
+
+def timing_of(arguments: argparse.Namespace) -> Timing:
+    """Times of LEDs and camera in ms."""
+    from ptychoui.devices.timeline import Timing
+
+    return Timing(pwm_period_ms=arguments.pwm_ms, settle_ms=arguments.settle_ms, readout_ms=arguments.readout_ms)
 
 
 def _devices(arguments: argparse.Namespace) -> int:
@@ -90,7 +103,8 @@ def _devices(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _options(arguments: argparse.Namespace, wavelength_um: float | None) -> DeviceOptions:
+def device_options(arguments: argparse.Namespace, wavelength_um: float | None) -> DeviceOptions:
+    """How the array is used: brightness, the colour nearest to the wavelength in um, the current limit in mA."""
     from ptychoui.devices.device import DeviceOptions
 
     colour = arguments.colour
@@ -104,7 +118,7 @@ def _options(arguments: argparse.Namespace, wavelength_um: float | None) -> Devi
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """An event that Ctrl-C, the end of the session and of the process set; the second time it ends at once."""
     asked = threading.Event()
 
@@ -124,7 +138,7 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _patterns(design: str) -> PatternSet:
+def patterns_of(design: str) -> PatternSet:
     """Patterns of a run, or of a file that export wrote."""
     if Path(design).is_file():
         from ptychoui.export.json_file import load_patterns
@@ -143,14 +157,14 @@ def _show(arguments: argparse.Namespace) -> int:
     from ptychoui.devices.opening import open_device
     from ptychoui.devices.playing import plan
 
-    patterns = _patterns(arguments.design)
+    patterns = patterns_of(arguments.design)
     if arguments.pattern and arguments.pattern > len(patterns.levels):
         raise SettingsError(f"there is no pattern {arguments.pattern}", f"the design has {len(patterns.levels)}")
     if arguments.pattern and arguments.sequence:
         raise SettingsError("--pattern and --sequence exclude each other", "leave one out")
     wanted = plan(patterns, arguments.bits, arguments.frame_ms, not arguments.raw_levels)
-    options = _options(arguments, patterns.geometry.microscope.wavelength_um)
-    with _stopping() as abort:
+    options = device_options(arguments, patterns.geometry.microscope.wavelength_um)
+    with stopping() as abort:
         try:
             with open_device(arguments.device, options, abort=abort) as device:
                 say(f"{device.name}: {device.capabilities.n_leds} LEDs")
@@ -194,7 +208,7 @@ def _sequence(arguments: argparse.Namespace, device: Device, wanted: Plan) -> li
     import numpy as np
 
     from ptychoui.devices.playing import bit_planes
-    from ptychoui.devices.timeline import Timing, timeline
+    from ptychoui.devices.timeline import timeline
 
     frames, every = wanted.frames, 1
     if arguments.planes:
@@ -205,7 +219,7 @@ def _sequence(arguments: argparse.Namespace, device: Device, wanted: Plan) -> li
     loaded = device.upload(frames, arguments.confirm_bright)
     for note in loaded.notes:
         say(f"note: {note}")
-    timing = Timing(pwm_period_ms=arguments.pwm_ms, settle_ms=arguments.settle_ms, readout_ms=arguments.readout_ms)
+    timing = timing_of(arguments)
     # The planes of a pattern are one exposure of the camera.
     exposures = np.repeat(np.asarray(wanted.exposures_ms) / every, every)
     delay, times = arguments.delay_ms, exposures

@@ -65,7 +65,9 @@ def add_commands(commands: Any) -> None:
         "--crop", type=whole(0), nargs=3, metavar=("ROW", "COLUMN", "SIZE"), help="a square of camera pixels"
     )
     parser.add_argument(
-        "--patterns", metavar="P.json", help="the images are of coded illumination: patterns as export writes them"
+        "--patterns",
+        metavar="P.json|RUN",
+        help="the images are of coded illumination: patterns as export writes them, or a run that learned them",
     )
     parser.add_argument(
         "--smoothness",
@@ -141,9 +143,9 @@ def _reconstructed(arguments: argparse.Namespace) -> tuple[StoredReconstruction,
     start = time.perf_counter()
     patterns = None
     if arguments.patterns:
-        from ptychoui.export.json_file import load_patterns
+        from ptychoui.bench.design.given import patterns_in
 
-        patterns = load_patterns(arguments.patterns)
+        patterns = patterns_in(arguments.patterns)
         stack = _open_coded(arguments, patterns)
     else:
         stack = with_limit_noted(open_stack(arguments.file, arguments.geometry))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.acquired import Acquired
 from ptychoui.errors import DataError
 from ptychoui.settings import Geometry
 from ptychoui.words import counted
@@ -52,6 +53,8 @@ class Provenance:
     ----------
     clipped
         LED and share of its pixels at the largest value, worst first, of images that the camera has clipped.
+    acquired
+        Which LEDs shone in every image, of a stack that the program took itself.
     """
 
     source: str
@@ -60,6 +63,7 @@ class Provenance:
     notes: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
     clipped: tuple[tuple[int, float], ...] = ()
+    acquired: Acquired | None = None
 
 
 def array_sha256(*arrays: NDArray[np.generic]) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.formats.geometry_file import PartialGeometry, load_whole_geometry, read_geometry
 from ptychoui.design.patterns import PatternSet
 from ptychoui.devices.frames import Frame, frames_of
-from ptychoui.errors import SettingsError
+from ptychoui.errors import DataError, SettingsError
 from ptychoui.export.options import Options, dwell_ms, quantisation_notes, quantised
 from ptychoui.optics.geometry.led_array import layout
+from ptychoui.words import counted
 
 LARGEST_RATIO = 100.0
 """An LED that is so many times fainter than the brightest is taken for a dead one, not for a dim one."""
@@ -36,7 +39,13 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan(patterns: PatternSet, bits: int | None = None, frame_ms: float = 100.0, divide_gain: bool = True) -> Plan:
+def plan(
+    patterns: PatternSet,
+    bits: int | None = None,
+    frame_ms: float = 100.0,
+    divide_gain: bool = True,
+    gain: NDArray[np.float64] | None = None,
+) -> Plan:
     """What an array has to show for a design to be seen.
 
     Parameters
@@ -48,7 +57,9 @@ def plan(patterns: PatternSet, bits: int | None = None, frame_ms: float = 100.0,
     frame_ms
         Time of one frame in ms.
     divide_gain
-        Divide levels by the measured brightness of the LEDs, where the design states it.
+        Divide levels by the measured brightness of the LEDs, where it is given or the design states it.
+    gain
+        (LED,) measured brightness of the patterns' LEDs, instead of what the design states.
 
     Raises
     ------
@@ -56,8 +67,9 @@ def plan(patterns: PatternSet, bits: int | None = None, frame_ms: float = 100.0,
         If a lit LED is stated to be dead, or bits or times are outside their ranges.
     """
     notes: list[str] = []
-    gain = measured_gain(patterns) if divide_gain else None
-    if gain is not None:
+    if gain is None:
+        gain = measured_gain(patterns)
+    if gain is not None and divide_gain:
         patterns = without_gain(patterns, gain)
         lit = (patterns.levels > 0).any(0)
         notes.append(
@@ -97,6 +109,29 @@ def measured_gain(patterns: PatternSet) -> NDArray[np.float64] | None:
         return None
     found = np.array([known[int(number)] for number in patterns.led_numbers])
     return np.asarray(found / np.median(found[found > 0])) if (found > 0).any() else None
+
+
+def profile_gain(path: str | Path, patterns: PatternSet) -> NDArray[np.float64]:
+    """(LED,) brightness of the patterns' LEDs as a profile states it, 1 for the median.
+
+    Raises
+    ------
+    PtychouiError
+        If the file is no profile, or does not know an LED of the patterns.
+    """
+    given = read_geometry(path)
+    stated = given.images.gains if isinstance(given, PartialGeometry) and given.images is not None else None
+    if stated is None:
+        raise DataError(f"{Path(path).name} states no brightness of LEDs", "ptychoui profile writes one that does")
+    numbers, _ = layout(load_whole_geometry(path).array)
+    if len(numbers) != len(stated):
+        raise DataError(f"{Path(path).name} states {len(stated)} brightnesses for {counted(len(numbers), 'LED')}")
+    known = dict(zip(numbers.tolist(), stated, strict=True))
+    absent = [int(number) for number in patterns.led_numbers if int(number) not in known]
+    if absent:
+        raise DataError(f"{Path(path).name} does not know LED {absent[0]} of {patterns.name}", "measure the same array")
+    found = np.array([known[int(number)] for number in patterns.led_numbers])
+    return np.asarray(found / np.median(found[found > 0]))
 
 
 def without_gain(patterns: PatternSet, gain: NDArray[np.float64]) -> PatternSet:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack
+from ptychoui.data.acquired import Acquired
+from ptychoui.data.dataset import ImageStack, array_sha256
 from ptychoui.data.formats.draft import Draft
 from ptychoui.data.formats.geometry_file import GivenGeometry, PartialGeometry, with_images
 from ptychoui.data.formats.open import open_dataset
@@ -115,8 +116,12 @@ class CodedReconstruction:
         start = time.perf_counter()
         point = place.field_point_um((rows, columns), geometry.microscope.pixel_size_um)
         self.leds = _in_order(led_array(geometry.array.replace(max_illumination_na=None), point), led_numbers)
-        # Readers divide exposures out where they know them.
-        self.weights = levels * (exposures / stack.exposure)[:, None] * self.leds.gain
+        images = np.asarray(cut.images)
+        if (acquired := stack.provenance.acquired) is not None:
+            self.weights, images = _as_acquired(stack, images, acquired, levels, exposures, led_numbers, self.leds.gain)
+        else:
+            # Readers divide exposures out where they know them.
+            self.weights = levels * (exposures / stack.exposure)[:, None] * self.leds.gain
         pad = free_border_px(geometry.microscope) if settings.pad_px is None else settings.pad_px
         self.grids = sampling(geometry.microscope, self.leds, place.size_px, pad)
         if settings.upsampling is not None:
@@ -131,7 +136,7 @@ class CodedReconstruction:
             geometry.microscope,
             self.leds,
             self.grids,
-            np.asarray(cut.images),
+            images,
             self.weights,
             light=self._light,
             device=device,
@@ -231,6 +236,39 @@ class CodedReconstruction:
             weights=self.weights,
             record=record,
         )
+
+
+def _as_acquired(
+    stack: ImageStack,
+    images: NDArray[np.float32],
+    acquired: Acquired,
+    levels: NDArray[np.float64],
+    exposures: NDArray[np.float64],
+    led_numbers: NDArray[np.int64],
+    gain: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """(image, LED) light as it was shown, rounded to 8 bits, and the images that belong to it.
+
+    Exposures are put back: photons count in the fit as they were taken.
+    """
+    design = array_sha256(
+        np.asarray(levels, np.float64), np.asarray(exposures, np.float64), np.asarray(led_numbers, np.int64)
+    )
+    if acquired.design_sha256 and design != acquired.design_sha256:
+        raise DataError(
+            f"these images were taken with other patterns, {acquired.design or 'of another design'}",
+            "give the patterns that they were acquired with",
+        )
+    place = {number: column for column, number in enumerate(acquired.led_numbers)}
+    absent = [int(number) for number in led_numbers if int(number) not in place]
+    if absent:
+        raise DataError(f"the images' record does not know LED {absent[0]}", "give the patterns of the acquisition")
+    light = acquired.light_ms()[:, [place[int(number)] for number in led_numbers]]
+    if not acquired.gain_known:
+        light = light * gain  # what was measured holds the falloff already
+    assert stack.exposure is not None
+    scaled = images * stack.exposure[:, None, None].astype(np.float32)
+    return np.asarray(light / max(float(light.max()), 1e-30)), scaled
 
 
 def _in_order(leds: LedArray, numbers: NDArray[np.int64]) -> LedArray:

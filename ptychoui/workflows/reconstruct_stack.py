@@ -35,6 +35,9 @@ def open_stack(path: str, geometry_path: str | None) -> ImageStack:
     stack = open_dataset(path, read_geometry(geometry_path, for_data=True) if geometry_path else None)
     if not isinstance(stack, ImageStack):
         raise DataError(f"{path} holds objects, not images of LEDs", "give an LED stack")
+    acquired = stack.provenance.acquired
+    if acquired is not None and acquired.design_sha256:
+        raise DataError(f"{path} shows patterns of {acquired.design}, not LEDs one by one", "give them with --patterns")
     if stack.geometry is None:
         raise GeometryError(
             f"{path} carries no geometry", "give a TOML file with [microscope] and [array] (--geometry)"

@@ -203,9 +203,9 @@ def test_the_colour_is_that_of_the_design(design: str, monkeypatch: pytest.Monke
 
     arguments = cli._parser().parse_args(["show", design, "--device", "simulate:"])
     for wavelength, colour in ((0.45, "blue"), (0.53, "green"), (0.63, "red"), (None, "green")):
-        assert devices._options(arguments, wavelength).colour == colour
+        assert devices.device_options(arguments, wavelength).colour == colour
     arguments.colour = "white"
-    assert devices._options(arguments, 0.63).colour == "white"
+    assert devices.device_options(arguments, 0.63).colour == "white"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

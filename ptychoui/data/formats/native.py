@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.acquired import Acquired
 from ptychoui.data.dataset import Fact, ImageStack, Provenance, TrainingSet, array_sha256, release
 from ptychoui.data.files import sha256_file, write_atomic
 from ptychoui.data.formats.common import parsing
@@ -127,6 +128,7 @@ def read_native(path: Path, given: GivenGeometry) -> ImageStack | TrainingSet:
             notes += ("the images are used from the file: it must stay where it is while the stack is open",)
         facts = tuple(Fact(**fact) for fact in record.get("facts", []))
         clipped = tuple((int(number), float(share)) for number, share in record.get("clipped", []))
+        acquired = Acquired.of_plain(record["acquired"]) if "acquired" in record else None
     draft = Draft(path=path, layout="ptychoui HDF5", notes=list(notes), facts=list(facts))
     geometry = draft.overlay(stored, given)
     provenance = Provenance(
@@ -136,6 +138,7 @@ def read_native(path: Path, given: GivenGeometry) -> ImageStack | TrainingSet:
         notes=tuple(draft.notes),
         facts=facts,
         clipped=clipped,
+        acquired=acquired,
     )
     return _dataset(kind, arrays, record, geometry, provenance)
 
@@ -161,6 +164,8 @@ def _arrays(dataset: ImageStack | TrainingSet) -> dict[str, NDArray[Any]]:
     }
     if source.clipped:
         record["clipped"] = [list(image) for image in source.clipped]
+    if source.acquired is not None:
+        record["acquired"] = source.acquired.plain()
     if source.facts:
         record["facts"] = [asdict(fact) for fact in source.facts]
     if isinstance(dataset, ImageStack):
