@@ -43,6 +43,20 @@ def amount(text: str) -> float:
 amount.__name__ = "number"
 
 
+SIZES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
+def memory_size(text: str) -> float:
+    """A type of sizes such as 500MB or 1.5 GB, in bytes."""
+    number, unit = text.strip()[:-2], text.strip()[-2:].upper()
+    if unit not in SIZES:
+        raise argparse.ArgumentTypeError(f"{text} has no unit: 500MB or 1.5GB")
+    return amount(number) * SIZES[unit]
+
+
+memory_size.__name__ = "size of memory"
+
+
 def amount_or_none(text: str) -> float:
     """A type of finite numbers from 0 on."""
     value = float(text)
@@ -244,6 +258,8 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
         engine = engine.replace(strategy=arguments.strategy)
     if getattr(arguments, "device", None):
         engine = engine.replace(device=arguments.device)
+    if getattr(arguments, "memory", None):
+        engine = engine.replace(memory_mb=_left_for_steps(arguments.memory) / 1e6)
     _check_kind(experiment, arguments)
     changes: dict[str, Any] = {"training": training, "engine": engine}
     if getattr(arguments, "seed", None) is not None:
@@ -264,6 +280,31 @@ def with_options(experiment: Experiment, arguments: argparse.Namespace) -> Exper
         experiment = for_microscopes(experiment)
         experiment = experiment.replace(data=experiment.data.replace(region=arguments.crop))
     return experiment
+
+
+LEAST_STEP_BYTES = 30e6
+BESIDE_STEPS_BYTES = 400e6
+"""What a run holds beside the program and its steps: windows of images, scores, compiled loops."""
+
+
+def _left_for_steps(whole: float) -> float:
+    """Bytes that a step may take where the whole process may have ``whole``.
+
+    Raises
+    ------
+    SettingsError
+        If the program itself takes that much.
+    """
+    import ptychoui.training.trainer  # noqa: F401 (what a run loads is counted)
+    from ptychoui.engine.planner import resident_bytes
+
+    own = resident_bytes() + BESIDE_STEPS_BYTES
+    if whole - own < LEAST_STEP_BYTES:
+        raise SettingsError(
+            f"--memory {whole / 1e6:.0f}MB: the program and its libraries take {own / 1e6:.0f} MB of that",
+            f"give {(own + LEAST_STEP_BYTES) / 1e6:.0f}MB or more",
+        )
+    return whole - own
 
 
 def _check_kind(experiment: Experiment, arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from ptychoui.commands.options import (
     add_json,
     add_threads,
     fresh,
+    memory_size,
     print_json,
     say,
     use_threads,
@@ -67,6 +68,12 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "--maximum-lit", type=whole(1), metavar="K", help="most LEDs that may shine in one pattern (default: all)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=memory_size,
+        metavar="SIZE",
+        help="what the whole process may take, such as 1GB (default: free)",
     )
     add_threads(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 
 import torch
 
@@ -90,6 +91,17 @@ def free_memory(device: torch.device) -> int:
         return int(SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError, AttributeError):
         return 2 * 2**30
+
+
+TYPICAL_RESIDENT = 400 * 2**20
+
+
+def resident_bytes() -> int:
+    """Bytes of this process that are in memory now, or what it usually takes where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return TYPICAL_RESIDENT
 
 
 def options(cost: LayerCost, chain: Chain, objects: int | None = None, variant: str = "") -> list[Option]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.data.dataset import ImageStack, array_sha256, release
+from ptychoui.data.dataset import ImageStack, array_sha256, pieces
 from ptychoui.data.files import json_text, make_folder, write_atomic
 from ptychoui.data.results import StoredReconstruction, load_reconstruction, save_reconstruction
 from ptychoui.errors import DataError, RunError
@@ -172,8 +172,8 @@ class TiledReconstruction:
         places = image_places(self.stack, leds, self.stack.provenance.source)
         rows = slice(window.row, window.row + window.size_px)
         columns = slice(window.column, window.column + window.size_px)
-        images = np.array(self.stack.images[:, rows, columns])[places]
-        release(self.stack.images)
+        # Image by image: neighbouring rows come along with those that are read.
+        images = np.concatenate([np.array(part[:, rows, columns]) for part in pieces(self.stack.images)])[places]
         light = curvature(self.geometry, point)
         work = StackReconstruction(self.geometry, images, self.settings, leds, self._device, curvature_per_um=light)
         number, residual = 0, math.nan

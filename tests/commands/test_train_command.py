@@ -23,6 +23,20 @@ from ptychoui.training.run_folder import RunFolder
 from ptychoui.training.trainer import Trainer
 
 
+def test_memory_of_the_whole_process_leaves_a_budget_for_steps(
+    works: Call, refused: Call, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ptychoui.engine import planner
+
+    monkeypatch.setattr(planner, "resident_bytes", lambda: int(350e6))
+    works("train", small, "-o", tmp_path / "run", "--steps", 1, "--memory", "1.25 GB")
+    assert load_experiment(tmp_path / "run" / "experiment.toml").engine.memory_mb == pytest.approx(500)
+    said = refused("train", small, "-o", tmp_path / "other", "--memory", "600MB")
+    assert "take 750 MB of that" in said and "give 780MB or more" in said
+    assert "has no unit" in refused("train", small, "-o", tmp_path / "other", "--memory", "600")
+    refused("train", small, "-o", tmp_path / "other", "--memory", "-2GB")
+
+
 def test_train_as_json_with_a_report(works: Call, small: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     values = works("train", small, "-o", run, "--json", "--report")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import ImageStack
+from ptychoui.data.dataset import ImageStack, pieces
 from ptychoui.optics.geometry.led_array import LedArray, led_array
 from ptychoui.settings import Array, Geometry
 from ptychoui.words import counted
@@ -95,7 +95,8 @@ def bright_field_finding(means: NDArray[np.float64], leds: LedArray, objective_n
 def image_means(stack: ImageStack) -> NDArray[np.float64]:
     """(L,) mean of every image, of large ones over some of their rows: bright and dark field differ by far more."""
     step = max(1, stack.images[0].size // ENOUGH_PIXELS)
-    return np.array([float(image[::step].mean(dtype=np.float64)) for image in stack.images])
+    parts = [part[:, ::step].mean((1, 2), dtype=np.float64) for part in pieces(stack.images)]
+    return np.concatenate(parts)
 
 
 def stack_findings(
@@ -111,8 +112,6 @@ def stack_findings(
     if not there.any():
         return ()
     leds, chosen = leds.select(there), places[there]
-    means = (
-        np.array([stack.images[n].mean(dtype=np.float64) for n in chosen]) if all_means is None else all_means[chosen]
-    )
+    means = (image_means(stack) if all_means is None else all_means)[chosen]
     found = bright_field_finding(means, leds, geometry.microscope.objective_na)
     return () if found is None else (found,)
