@@ -90,9 +90,15 @@ def pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         release(array)
 
 
+def one_by_one(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Its items along the first axis; of a mapped file no more is resident at a time than `pieces` are."""
+    for part in pieces(array):
+        yield from part
+
+
 def release(array: NDArray[Any]) -> None:
-    """Give back the pages of a mapped file that were read; they are read again when needed."""
-    if not isinstance(array, np.memmap) or array.mode != "r":  # changes to a private copy would be lost
+    """Give back the pages of a mapped file that were read or written; they are read again when needed."""
+    if not isinstance(array, np.memmap) or array.mode == "c":  # changes to a private copy would be lost
         return
     mapping = getattr(array, "_mmap", None)
     if isinstance(mapping, mmap.mmap) and hasattr(mapping, "madvise"):

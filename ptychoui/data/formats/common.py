@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.dataset import Fact, ImageStack, Provenance
+from ptychoui.data.dataset import Fact, ImageStack, Provenance, one_by_one, release
 from ptychoui.data.formats.pixels import below_zero_note, clipped_images, clipped_note, even_note
+from ptychoui.data.scratch import room, sealed
 from ptychoui.errors import DataError, PtychouiError
 from ptychoui.settings import Geometry
 from ptychoui.words import counted
@@ -177,8 +178,11 @@ def finish_stack(
 
     images, unit = normalised(raw, path.name, prepared)
     if stray is not None:
-        images -= (stray / (1.0 if gain is None else gain)).astype(np.float32)[:, None, None]
-    stack = ImageStack(images=images, led_numbers=np.array(geometry.array.numbers(), dtype=np.int64), geometry=geometry)
+        for image, value in zip(one_by_one(images), stray / (1.0 if gain is None else gain), strict=True):
+            image -= np.float32(value)
+    stack = ImageStack(
+        images=sealed(images), led_numbers=np.array(geometry.array.numbers(), dtype=np.int64), geometry=geometry
+    )
     if negative := stack.negative_pixels:
         notes.append(below_zero_note(stack.images, negative, raw.dtype.kind == "i"))
     clipped = clipped_images(raw, geometry.array.numbers())
@@ -221,17 +225,24 @@ def normalised(
     """
     check_images(raw, name)
     with np.errstate(over="ignore", invalid="ignore"):  # absurd values of a damaged file are refused below
-        brightest = int(np.argmax([prepared(place).mean() for place in range(len(raw))]))
+        brightest = int(np.argmax([prepared(place).mean() for place in _each_place(raw)]))
         unit = float(np.percentile(prepared(brightest), 99))
         if not (math.isfinite(unit) and unit > 0):
             raise DataError(
                 f"{name}: the brightest image ({brightest}) has a 99th percentile of {unit:g}, not above 0",
                 "the stack is dark: check the exposure, or the dark frame that was subtracted",
             )
-        images = np.empty(raw.shape, dtype=np.float32)
-        for place in range(len(raw)):
+        images = room(raw.shape, np.float32)
+        for place in _each_place(raw):
             images[place] = prepared(place) / unit
+            release(images)
     return images, unit
+
+
+def _each_place(raw: NDArray[Any]) -> Iterator[int]:
+    for place in range(len(raw)):
+        yield place
+        release(raw)
 
 
 def check_images(raw: NDArray[Any], name: str) -> None:
@@ -244,7 +255,7 @@ def check_images(raw: NDArray[Any], name: str) -> None:
             "an LED stack has the axes LED, row, column",
         )
     if raw.dtype.kind == "f":
-        counts = [int(np.count_nonzero(~np.isfinite(image))) for image in raw]
+        counts = [int(np.count_nonzero(~np.isfinite(image))) for image in one_by_one(raw)]
         if any(counts):
             first = next(place for place, count in enumerate(counts) if count)
             raise DataError(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.dataset import one_by_one, release
+from ptychoui.data.scratch import room
 from ptychoui.errors import DataError
 from ptychoui.words import counted
 
@@ -121,7 +123,7 @@ def light(
             f"{name} says that 0 is white, which has no meaning for {raw.dtype} numbers",
             "save it with black as 0 (photometric interpretation BlackIsZero)",
         )
-    largest = int(max(image.max() for image in raw))
+    largest = int(max(image.max() for image in one_by_one(raw)))
     bits = _used_bits(raw, largest, first.bits) if bits_said is None else bits_said
     if bits is None or largest > 2**bits - 1:
         stated = f"[images] states {bits} bits" if bits_said else f"of {first.bits} bits not all are in use"
@@ -168,13 +170,14 @@ def stack_of(
         image = picture.values
         like = like or (name, picture)
         if raw is None:
-            raw = np.empty((count, *like[1].values.shape), dtype=like[1].values.dtype)
+            raw = room((count, *like[1].values.shape), like[1].values.dtype)
         if image.shape != raw.shape[1:] or image.dtype != raw.dtype:
             raise DataError(
                 f"{name} is {image.shape} {image.dtype}, {like[0]} is {raw.shape[1:]} {raw.dtype}",
                 "all images of a stack must have the same size and type",
             )
         raw[place] = image
+        release(raw)
         pictures.append((name, replace(picture, values=raw[place])))
     assert raw is not None and like is not None
     _check_alike(pictures, like)
@@ -213,7 +216,7 @@ def shifted_bits(raw: NDArray[Any]) -> int:
     if raw.dtype.kind != "u" or raw.dtype.itemsize != 2:
         return 0
     union = 0
-    for image in raw:
+    for image in one_by_one(raw):
         union |= int(np.bitwise_or.reduce(image, axis=None))
         if union & 3:
             return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ptychoui.data.dataset import one_by_one
 from ptychoui.words import counted
 
 FULL_SCALES = {255: 1, 1023: 1, 4095: 1, 16383: 1, 32767: 1, 65535: 1, 65472: 64, 65520: 16, 65532: 4}
@@ -45,11 +46,11 @@ def clipped_images(raw: NDArray[np.generic], numbers: tuple[int, ...]) -> tuple[
     """
     if raw.dtype.kind not in "iuf":
         return ()
-    most = max(float(np.max(image)) for image in raw)
+    most = max(float(np.max(image)) for image in one_by_one(raw))
     if not most > 0:
         return ()
     step = FULL_SCALES.get(int(most)) if most.is_integer() else None
-    at_most = np.array([int(np.count_nonzero(image == most)) for image in raw])
+    at_most = np.array([int(np.count_nonzero(image == most)) for image in one_by_one(raw)])
     size = raw[0].size
     found = np.flatnonzero((at_most >= LEAST_SHARE * size) & (at_most >= LEAST_PIXELS))
     if len(found) < (2 if step is None else 1):
@@ -74,7 +75,11 @@ def even_note(raw: NDArray[np.generic], numbers: tuple[int, ...], clipped: tuple
     A constant image of one pixel says nothing.
     """
     white = {number for number, _ in clipped}
-    even = [n for n, image in zip(numbers, raw, strict=True) if n not in white and np.all(image == image.flat[0])]
+    even = [
+        n
+        for n, image in zip(numbers, one_by_one(raw), strict=True)
+        if n not in white and np.all(image == image.flat[0])
+    ]
     if not even or raw[0].size == 1:
         return ""
     named = ", ".join(f"LED {number}" for number in even[:5]) + (", ..." if len(even) > 5 else "")

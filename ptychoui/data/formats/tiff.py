@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ptychoui.data import scratch
 from ptychoui.data.dataset import ImageStack, array_sha256
 from ptychoui.data.files import sha256_file, write_atomic
 from ptychoui.data.formats.acquisition import (
@@ -117,7 +118,7 @@ def read_tiff_stack(
             raw, first = stack_of(pictures, len(wanted))
         else:
             raw, first = _block(planes, path)
-            raw = raw[wanted]
+            raw = raw if wanted == list(range(planes.count)) else raw[wanted]
         draft.check_mosaic(first.mosaic)
         draft.notes.extend(first.says)
         raw = light(raw, first, draft.said.bit_depth or found.bits() or first.bits_said, path.name, draft.tell_scale)
@@ -253,7 +254,11 @@ def _block(planes: Planes, path: Path) -> tuple[NDArray[Any], Picture]:
         raise DataError(f"{path.name} is cut short: its images end beyond the file", "copy it again")
     if key.samplesperpixel != 1 or int(key.photometric) not in (0, 1) or orientation(key) != 1:
         raise DataError(f"{path.name} is a stack of {key.photometric.name} images, expected grey", GREY)
-    raw = numbers(np.asarray(series.asarray())).reshape(planes.count, key.imagelength, key.imagewidth)
+    # Images in which 0 is white are turned round in place.
+    mapped = series.nbytes >= scratch.LARGE_BYTES and int(key.photometric) == 1
+    raw = numbers(series.asarray(out="memmap") if mapped else np.asarray(series.asarray())).reshape(
+        planes.count, key.imagelength, key.imagewidth
+    )
     return raw, Picture(values=raw[0], white_is_zero=int(key.photometric) == 0, bits=key.bitspersample)
 
 
