@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptychoui.data.dataset import ImageStack, array_sha256, pieces
+from ptychoui.data.dataset import ImageStack, array_sha256, pieces, release
 from ptychoui.data.files import json_text, make_folder, write_atomic
 from ptychoui.data.results import StoredReconstruction, load_reconstruction, save_reconstruction
+from ptychoui.data.scratch import room
 from ptychoui.errors import DataError, RunError
 from ptychoui.optics.geometry.curvature import curvature
 from ptychoui.optics.reconstruction.stack import StackReconstruction
@@ -205,13 +206,14 @@ class TiledReconstruction:
         RunError
             If one is missing or damaged.
         """
-        found = []
+        return list(self._finished())
+
+    def _finished(self) -> Iterator[StoredReconstruction]:
         for number in range(len(self.plan.windows)):
             tile = self._kept(number)
             if tile is None:
                 raise RunError(f"tile {number} is not finished", "go on with --resume")
-            found.append(tile)
-        return found
+            yield tile
 
     def result(self) -> StoredReconstruction:
         """The whole field, once all tiles are finished.
@@ -221,9 +223,14 @@ class TiledReconstruction:
         RunError
             If a tile is missing.
         """
-        tiles = self.tiles()
-        factors = match(self.plan, [tile.object for tile in tiles])
-        image = blend(self.plan, [tile.object for tile in tiles], factors)
+        objects = room((len(self.plan.windows), *2 * (self.plan.tile_px * self.plan.upsampling,)), np.complex64)
+        tiles = []
+        for number, tile in enumerate(self._finished()):
+            objects[number] = tile.object
+            release(objects)
+            tiles.append(replace(tile, object=tile.object[:1, :1]))
+        factors = match(self.plan, objects)
+        image = blend(self.plan, objects, factors)
         warnings = _warnings([tile.record.get("remarks", []) for tile in tiles])
         seconds = sum(float(tile.record["seconds"]) for tile in tiles)
         record = record_of(self.stack, seconds, False, warnings=warnings)
@@ -239,6 +246,6 @@ class TiledReconstruction:
             amplitude_residual=float(np.mean([tile.amplitude_residual for tile in tiles])),
             fitted_residual=float(np.mean([tile.fitted_residual for tile in tiles])),
             record=record
-            | {"overlap_px": self.plan.overlap_px, "border_mismatch": mismatch(self.plan, tiles, factors)},
+            | {"overlap_px": self.plan.overlap_px, "border_mismatch": mismatch(self.plan, objects, factors)},
             **joined,
         )

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ptychoui.data.results import StoredReconstruction
+from ptychoui.data.dataset import release
+from ptychoui.data.scratch import room
 from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.tile_plan import TilePlan
 
@@ -16,6 +17,8 @@ MARGIN_SHARE = 0.25
 """Share of an overlap, at the edge of each tile, that is not used: there light comes in from outside the tile."""
 
 ComplexArray = NDArray[np.complex64]
+Objects = Sequence[ComplexArray] | ComplexArray
+"""(tile, row, column)"""
 
 
 def _shared(plan: TilePlan, a: int, b: int, margin_px: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
@@ -42,7 +45,7 @@ def _margin(plan: TilePlan) -> int:
     return max(1, int(MARGIN_SHARE * plan.overlap_px))
 
 
-def match(plan: TilePlan, objects: Sequence[ComplexArray]) -> NDArray[np.complex128]:
+def match(plan: TilePlan, objects: Objects) -> NDArray[np.complex128]:
     """(tile,) factors c that make tiles agree: least squares of c_a A - c_b B over all overlaps.
 
     The logarithm of c is found: first along a tree of the best overlaps, then for all of them at once, where phase
@@ -61,6 +64,7 @@ def match(plan: TilePlan, objects: Sequence[ComplexArray]) -> NDArray[np.complex
             # c_a / c_b should be B / A.
             ratio = math.sqrt(powers[1] / powers[0]) * product / abs(product)
             links.append((a, b, complex(np.log(ratio)), abs(product)))
+        _give_back(objects)
     log = np.zeros(count, complex)
     reached = {0}
     for _ in range(count - 1):
@@ -92,12 +96,13 @@ def _strength(link: tuple[int, int, complex, float]) -> float:
     return link[3]
 
 
-def blend(plan: TilePlan, objects: Sequence[ComplexArray], factors: NDArray[np.complex128]) -> ComplexArray:
+def blend(plan: TilePlan, objects: Objects, factors: NDArray[np.complex128]) -> ComplexArray:
     """(row, column) field: tiles times their factors, faded into each other over their overlaps."""
     up, edge = plan.upsampling, plan.tile_px * plan.upsampling
     margin = _margin(plan) * up
     rows, columns = plan.shape[0] * up, plan.shape[1] * up
-    total, weights = np.zeros((rows, columns), np.complex64), np.zeros((rows, columns), np.float32)
+    total = room((rows, columns), np.complex64)
+    total[:] = 0
     fade = max(1, plan.overlap_px * up - 2 * margin)
 
     def ramp(first: int, length: int) -> NDArray[np.float32]:
@@ -110,13 +115,28 @@ def blend(plan: TilePlan, objects: Sequence[ComplexArray], factors: NDArray[np.c
     for window, image, factor in zip(plan.windows, objects, factors, strict=True):
         row, column = window.row * up, window.column * up
         weight = ramp(row, rows)[:, None] * ramp(column, columns)
-        place = (slice(row, row + edge), slice(column, column + edge))
-        total[place] += np.complex64(factor) * image * weight
-        weights[place] += weight
-    return np.asarray(total / weights)
+        total[row : row + edge, column : column + edge] += np.complex64(factor) * image * weight
+        _give_back(objects)
+        release(total)
+    # Tiles stand in rows and columns, so that the sum of their weights is a product.
+    along = [np.zeros(length, np.float32) for length in (rows, columns)]
+    for axis, starts in enumerate(({w.row for w in plan.windows}, {w.column for w in plan.windows})):
+        for start in starts:
+            along[axis][start * up : start * up + edge] += ramp(start * up, len(along[axis]))
+    for first in range(0, rows, edge):
+        strip = slice(first, first + edge)
+        total[strip] /= along[0][strip, None] * along[1]
+        release(total)
+    return total
 
 
-def mismatch(plan: TilePlan, tiles: Sequence[StoredReconstruction], factors: NDArray[np.complex128]) -> float:
+def _give_back(objects: Objects) -> None:
+    """Where objects lie in a file, let go of what was read of it."""
+    if isinstance(objects, np.ndarray):
+        release(objects)
+
+
+def mismatch(plan: TilePlan, objects: Objects, factors: NDArray[np.complex128]) -> float:
     """RMS difference of neighbours along the lines where they meet, over the standard deviation of the object.
 
     Before blending, pixel by pixel: what a seam would show, noise included.
@@ -132,8 +152,11 @@ def mismatch(plan: TilePlan, tiles: Sequence[StoredReconstruction], factors: NDA
         shared = _shared(plan, a, b, max(0, (min(rows, columns) - 2) // 2))
         if shared is None:
             continue
-        difference = factors[a] * tiles[a].object[shared[0]] - factors[b] * tiles[b].object[shared[1]]
+        difference = factors[a] * objects[a][shared[0]] - factors[b] * objects[b][shared[1]]
         squares += float(np.sum(np.abs(difference) ** 2))
         count += difference.size
-    spread = [float(np.std(factor * tile.object)) for factor, tile in zip(factors, tiles, strict=True)]
+        _give_back(objects)
+    for factor, image in zip(factors, objects, strict=True):
+        spread.append(float(np.std(factor * image)))
+        _give_back(objects)
     return math.sqrt(squares / count) / float(np.mean(spread)) if count else 0.0
