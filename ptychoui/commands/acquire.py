@@ -48,7 +48,8 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
         "--camera",
         required=True,
         metavar="URL",
-        help="simulate: (of the emulated bench behind an emulated array), what goes wrong on it behind a question mark",
+        help="mm:CONFIG.cfg (of Micro-Manager; mm:demo), or simulate: (of the emulated bench behind an emulated array, "
+        "what goes wrong on it behind a question mark)",
     )
 
 

@@ -39,6 +39,7 @@ def open_camera(url: str, device: Device, geometry: Geometry) -> Camera:
     url
         ``simulate:`` is the camera of an emulated bench behind an emulated array. What goes wrong on it stands behind a
         question mark: ``simulate:?shift_x_mm=1.5&dead=12,40&seed=3``; all names are those of `Optics` and `Sensor`.
+        ``mm:CONFIG.cfg`` is a camera of Micro-Manager, see `micro_manager`.
     device
         The open array.
     geometry
@@ -52,8 +53,15 @@ def open_camera(url: str, device: Device, geometry: Geometry) -> Camera:
         If the URL says something that is not known.
     """
     head, colon, rest = url.partition(":")
+    if head == "mm" and colon:
+        from ptychoui.devices.micro_manager import MicroManagerCamera
+
+        return MicroManagerCamera(rest)
     if head != "simulate" or not colon or rest.partition("?")[0]:
-        raise DeviceError(f"there is no camera {url!r}", "simulate: is the camera of the emulated bench")
+        raise DeviceError(
+            f"there is no camera {url!r}",
+            "simulate: is the camera of the emulated bench, mm:CONFIG.cfg one of Micro-Manager",
+        )
     if device.emulator is None:
         raise DeviceError(
             "the emulated camera looks at emulated arrays alone", "give --device simulate:, or the camera of the bench"

@@ -19,6 +19,7 @@ from ptychoui.export.npz_file import write_npz
 from ptychoui.export.options import Exported, Options
 from ptychoui.export.png_folder import write_png
 from ptychoui.export.uc2_json import write_uc2_json
+from ptychoui.export.useq_events import write_useq
 
 Writer = Callable[[PatternSet, Path, Options], Exported]
 
@@ -111,6 +112,13 @@ FORMATS: dict[str, Format] = {
         description="bytes for an Adalight sketch or WLED, one frame per pattern",
         suffix=".bin",
         write=write_adalight,
+        bits=8,
+        maximum_bits=8,
+    ),
+    "useq": Format(
+        description="acquisition events for pymmcore-plus and Micro-Manager (useq-schema)",
+        suffix=".json",
+        write=write_useq,
         bits=8,
         maximum_bits=8,
     ),

@@ -122,6 +122,16 @@ def csv_long(path: Path, leds: int) -> np.ndarray:
     return found
 
 
+def useq_events(path: Path, leds: int) -> np.ndarray:
+    """As useq-schema reads them, of which pymmcore-plus takes image and exposure."""
+    useq = pytest.importorskip("useq", reason="needs useq-schema")
+    events = [useq.MDAEvent(**event) for event in json.loads(path.read_text())]
+    assert all(event.exposure > 0 and event.slm_image.device == "LEDArray" for event in events)
+    images = [np.asarray(event.slm_image.data) for event in events]
+    assert all(image.shape == (1, leds) for image in images)
+    return np.concatenate(images)
+
+
 CODED: dict[tuple[str, int], Read] = {
     ("illuminate-1", 8): script(1.32),
     ("illuminate-1", 4): script(1.32),
@@ -136,6 +146,8 @@ CODED: dict[tuple[str, int], Read] = {
     ("json", 8): json_codes,
     ("json", 12): json_codes,
     ("csv-long", 8): csv_long,
+    ("useq", 8): useq_events,
+    ("useq", 2): useq_events,
 }
 
 
@@ -202,7 +214,7 @@ def designs() -> list[PatternSet]:
 
 @pytest.mark.parametrize(("name", "bits"), CODED)
 def test_codes(name: str, bits: int, designs: list[PatternSet], tmp_path: Path) -> None:
-    scale = 255 // (2**bits - 1) if name.startswith(("illuminate", "uc2", "adalight", "csv")) else 1
+    scale = 255 // (2**bits - 1) if name.startswith(("illuminate", "uc2", "adalight", "csv", "useq")) else 1
     for patterns in designs:
         path = export_patterns(patterns, name, tmp_path / f"a{FORMATS[name].suffix}", bits=bits).paths[0]
         leds = int(patterns.led_numbers.max()) + 1
