@@ -34,7 +34,7 @@ def write_useq(patterns: PatternSet, path: Path, options: Options) -> Exported:
     ]
     notes = quantisation_notes(patterns, coded)
     notes.append(
-        f"the LED array is taken for an SLM device {DEVICE!r} of 1 x {values.shape[1]} pixels, one for each LED number; "
+        f"the LED array is taken for an SLM device {DEVICE!r} of 1 x {values.shape[1]} pixels, one for each LED; "
         "an image of another shape is skipped with a warning in the log alone, so check the shape before a run"
     )
     return Exported(paths=(write_atomic(path, json.dumps(events, indent=1) + "\n"),), notes=tuple(notes))
