@@ -228,7 +228,7 @@ class TiledReconstruction:
         for number, tile in enumerate(self._finished()):
             objects[number] = tile.object
             release(objects)
-            tiles.append(replace(tile, object=tile.object[:1, :1]))
+            tiles.append(replace(tile, object=tile.object[:1, :1].copy()))  # a view would keep all of it
         factors = match(self.plan, objects)
         image = blend(self.plan, objects, factors)
         warnings = _warnings([tile.record.get("remarks", []) for tile in tiles])

@@ -185,6 +185,25 @@ def test_runs_that_cannot_be_shared_are_refused() -> None:
         joined(Alone(FAILED))
 
 
+def test_every_process_does_its_own_part_alone() -> None:
+    trainer = joined(Alone())
+    assert trainer._own([lambda place=place: 10 * place for place in range(5)]) == {0: 0, 2: 20, 4: 40}
+
+
+def test_a_process_with_other_settings_than_the_first_one_is_refused() -> None:
+    class Second(Alone):
+        rank = 1
+
+        def share(self, tensors: list[torch.Tensor], owner: int) -> None:
+            tensors[0].add_(1)  # the first one's is another
+
+        def number(self, value: float, owner: int) -> float:
+            return value if owner == 1 else WELL
+
+    with pytest.raises(RunError, match="process 1 of 2 has other data or settings"):
+        joined(Second())
+
+
 def test_a_step_that_another_process_could_not_do_is_not_done() -> None:
     trainer = joined(Alone())
     trainer._use(trainer._plan())
@@ -244,6 +263,18 @@ def test_parts_are_added_up_in_their_order_whoever_found_them() -> None:
     shared = loss_and_gradients(*given, generator.manual_seed(1), examples_at_once=1, shares=backwards)
     assert alone.loss == shared.loss
     assert all(torch.equal(alone.gradients[name], shared.gradients[name]) for name in alone.gradients)
+
+
+def test_parts_of_different_sizes_count_by_their_examples() -> None:
+    whole = task(training={"batch": 3})
+    batch, parameters = whole.training.pick([0, 3, 1]), whole.parameters()
+    given = (whole, whole.network(), "reversible", parameters, batch)
+    generator = torch.Generator()
+    at_once = loss_and_gradients(*given, generator.manual_seed(1))
+    in_parts = loss_and_gradients(*given, generator.manual_seed(1), examples_at_once=2)
+    assert in_parts.loss == pytest.approx(at_once.loss, rel=1e-5)
+    for name, gradient in at_once.gradients.items():
+        torch.testing.assert_close(in_parts.gradients[name], gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_which_trainer_a_run_gets(monkeypatch: pytest.MonkeyPatch) -> None:
