@@ -18,7 +18,7 @@ from ptychoui.data.formats.open import open_dataset
 from ptychoui.paths import sample_data
 
 
-@pytest.fixture(params=["pages", "one block", "white is zero"])
+@pytest.fixture(params=["pages", "one block", "white is zero", "white in one block"])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     images = np.random.default_rng(0).integers(5, 4000, (81, 24, 24), dtype=np.uint16)
     images[40] += 20_000
@@ -28,11 +28,16 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
             for image in images:
                 file.write(image, contiguous=False, photometric="minisblack")
     elif request.param == "one block":
-        tifffile.imwrite(path, images, imagej=True, photometric="minisblack")
+        tifffile.imwrite(path, images, imagej=True, truncate=True, photometric="minisblack")
     else:
         white = np.uint16(65535) - images
         white[0, 0, 0] = 65535
-        tifffile.imwrite(path, white, photometric="miniswhite")
+        block = request.param == "white in one block"
+        kind = "minisblack" if block else "miniswhite"
+        tifffile.imwrite(path, white, imagej=block, truncate=block, photometric=kind)
+        if block:
+            with tifffile.TiffFile(path, mode="r+") as written:
+                written.pages[0].tags["PhotometricInterpretation"].overwrite(0)  # type: ignore[union-attr]
     shutil.copy(sample_data() / "stack.geometry.toml", tmp_path / "stack.geometry.toml")
     return path
 

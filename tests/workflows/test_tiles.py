@@ -17,6 +17,7 @@ from ptychoui.data.results import StoredReconstruction, load_reconstruction
 from ptychoui.errors import GeometryError, RunError
 from ptychoui.optics.geometry.led_array import led_array
 from ptychoui.settings import Array, Geometry, Microscope, Reconstruct
+from ptychoui.workflows.crop import CropRegion
 from ptychoui.workflows.full_field import TiledReconstruction
 from ptychoui.workflows.tile_joining import blend, match
 from ptychoui.workflows.tile_plan import TilePlan, plan_tiles
@@ -197,3 +198,12 @@ def test_mapped_images_are_read_tile_by_tile(
     assert np.array_equal(found.object, whole.object)
     assert json.loads((tmp_path / "tiles" / "fingerprint.json").read_text())["data"] == mapped.provenance.sha256
     assert load_reconstruction(tmp_path / "tiles" / "tile-00000.h5").tile_px == TILE
+
+
+def test_fading_adds_up_to_one_however_tiles_overlap() -> None:
+    """The last tiles of a row overlap more than the others, so that their weights do not add up by themselves."""
+    starts = (0, 26, 40)
+    windows = tuple(CropRegion(row=row, column=column, size_px=32) for row in starts for column in starts)
+    plan = TilePlan(windows=windows, shape=(72, 72), tile_px=32, overlap_px=6, upsampling=2)
+    field = blend(plan, np.full((9, 64, 64), 2 - 1j, np.complex64), np.ones(9, complex))
+    assert np.abs(field - (2 - 1j)).max() < 1e-5
