@@ -96,6 +96,12 @@ def test_large_objects_are_foretold_from_small_ones() -> None:
     assert "300 unrolls would take" in large_object.table(found)
 
 
+@pytest.mark.parametrize("size", [64, 96, 160])
+def test_every_led_s_window_fits_on_grids_of_any_size(size: int) -> None:
+    assert pixel_for(published_leds(149), size) < PIXEL_UM
+    make_bench(1, 149, 1, size, torch.device("cpu"))  # GeometryError where a window leaves the grid
+
+
 def test_pixels_shrink_only_where_outer_leds_need_it() -> None:
     assert pixel_for(published_leds(89), 512) == PIXEL_UM
     assert pixel_for(published_leds(293), 512) < 0.31
