@@ -27,6 +27,7 @@ from ptychoui.engine.strategy import LayerCost
 from ptychoui.errors import CertificateError
 from ptychoui.network.gradient import INPUTS
 from ptychoui.training.devices import pick_device
+from ptychoui.words import counted
 
 PROBED_PX = (256, 512)
 STRATEGY = "reversible"
@@ -142,7 +143,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{size} x {size} pixels, {result['leds']} LEDs in chunks, {result['measurements']} measurements, "
-            f"{result['device']}, {result['threads']} threads, load {result['load']:.1f}",
+            f"{result['device']}, {counted(result['threads'], 'thread')}, load {result['load']:.1f}",
             f"{result['unrolls']} unrolls forward and back: {size_text(result['metered_bytes'])} "
             f"({size_text(result['predicted_bytes'])} foretold, {ratio:.2f}){process}, {result['seconds']:.0f} s; "
             f"{result['certificate']}",

@@ -38,6 +38,7 @@ from ptychoui.tasks.fpm.task import FpmTask, build_task
 from ptychoui.training.events import StepDone
 from ptychoui.training.planning import predicted_peaks
 from ptychoui.training.trainer import Trainer
+from ptychoui.words import counted
 
 LEDS, MEASUREMENTS, UNROLLS, SIZE_PX = 293, 20, 300, 512
 STATED_BYTES = 500e9
@@ -254,7 +255,7 @@ def table(result: dict[str, Any]) -> str:
     size = result["size_px"]
     lines = [
         f"one training step, {result['leds']} LEDs, {result['measurements']} measurements, {size} x {size} pixels, "
-        f"{result['device']}, {result['threads']} threads"
+        f"{result['device']}, {counted(result['threads'], 'thread')}"
     ]
     for step in result["steps"]:
         resident = step["resident_bytes"]

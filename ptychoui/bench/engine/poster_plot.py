@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ptychoui.bench.engine.plot import save_figure
+from ptychoui.words import counted
 
 OTHERS = (
     ("published_bytes", "published algorithm, one graph", "#92400e", "--"),
@@ -55,7 +56,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     size = result["size_px"]
     axes.set_title(
         f"{result['leds']} LEDs, {result['measurements']} measurements, {size} x {size} pixels, {result['device']}, "
-        f"{result['threads']} threads",
+        f"{counted(result['threads'], 'thread')}",
         fontsize=11,
     )
     save_figure(figure, path)
