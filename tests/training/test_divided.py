@@ -104,12 +104,12 @@ def test_killed_processes_lose_nothing_that_was_saved(kills: int, tmp_path: Path
     for _ in range(kills):
         process = together(2, *words)
         in_the_middle(process, tmp_path / "two")
-        time.sleep(chance.uniform(2.5, 6.0))
+        time.sleep(chance.uniform(2.0, 9.0))
         victim = chance.randrange(2)
         os.kill(children(process.pid)[victim], signal.SIGKILL)
         said, _ = process.communicate(timeout=60)
         assert process.returncode != 0
-        assert victim == 0 or "another process of this run has ended" in said or "stopped after" in said, said
+        assert victim == 0 or "another process of this run has ended" in said or "stopped" in said, said
         assert "Traceback" not in said.split("torch/distributed/elastic")[0], said
         assert reached(tmp_path / "two") >= before
         before = reached(tmp_path / "two")
