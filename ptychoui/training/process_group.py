@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -58,7 +60,7 @@ class ProcessGroup:
         if on_gpu:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         self._backend = "nccl" if on_gpu else "gloo"
-        with self._sentence("the processes of this run did not find each other"):
+        with _ended_by_signals(), self._sentence("the processes of this run did not find each other"):
             # What processes that torchrun has started again know of each other must not be what those before them said.
             store, rank, size = next(self._distributed.rendezvous("env://", timeout=LONGEST_WAIT))
             store = self._distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
@@ -109,6 +111,19 @@ class ProcessGroup:
             raise RunError(
                 f"{message}: {first}", "everything up to the last save is kept: start it again with --resume"
             ) from None
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """While processes wait for each other none hears Python's handlers: a wish to end is to end it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _real(tensor: Tensor) -> Tensor:

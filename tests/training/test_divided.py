@@ -109,7 +109,9 @@ def test_killed_processes_lose_nothing_that_was_saved(kills: int, tmp_path: Path
         os.kill(children(process.pid)[victim], signal.SIGKILL)
         said, _ = process.communicate(timeout=60)
         assert process.returncode != 0
-        assert victim == 0 or "another process of this run has ended" in said or "stopped" in said, said
+        told = "another process of this run has ended" in said or "stopped" in said
+        assert told or victim == 0 or "step/s" not in said, said
+        assert "Unable to shutdown" not in said, "none waits for what will not come"
         assert "Traceback" not in said.split("torch/distributed/elastic")[0], said
         assert reached(tmp_path / "two") >= before
         before = reached(tmp_path / "two")
