@@ -149,6 +149,7 @@ class MainWindow(WindowLook):
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
             panels.k_space.show_example(document.k_space)
         if what == "all":
+            panels.toast.let_go_of_errors()
             panels.show_page(document)
             panels.view.start_over()
             panels.view.show_run(document.history)
@@ -225,6 +226,8 @@ class MainWindow(WindowLook):
 
     def _show_state(self, state: RunState) -> None:
         task = self.controller.task
+        if state is RunState.STARTING:
+            self.panels.toast.let_go()  # it was about what was before
         self.panels.show_state(state, task)
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
         self._say_headline()
@@ -241,6 +244,9 @@ class MainWindow(WindowLook):
     def _offer_remedy(self, failed: Failed) -> None:
         """One click for the way out when memory has run out."""
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
+        panel = self.panels.run if self.controller.task == "training" else self.panels.stack_run
+        if not JOB_KINDS[self.controller.task].in_dialog:
+            panel.status.say_why(failed.message, failed.hint)
         if failed.kind != OUT_OF_MEMORY or JOB_KINDS[self.controller.task].apart:
             return
         if self.controller.task != "training":

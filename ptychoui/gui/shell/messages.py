@@ -53,8 +53,9 @@ class Toast(QFrame):
         self._over = over
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAutoFillBackground(True)
-        self.title, self.hint = QLabel(), QLabel()
-        for label in (self.title, self.hint):
+        self.title, self.hint, self.also = QLabel(), QLabel(), QLabel()
+        self.also.hide()
+        for label in (self.title, self.hint, self.also):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
         font = self.title.font()
@@ -62,6 +63,7 @@ class Toast(QFrame):
         self.title.setFont(font)
         self.details = QToolButton()
         self.details.setText("Details")
+        self.details.setToolTip("Show all messages, with what a developer wants to know of them")
         self.details.setAutoRaise(True)
         self.details.clicked.connect(self.details_asked)
         self.remedy = QToolButton()
@@ -71,6 +73,7 @@ class Toast(QFrame):
         close = QToolButton()
         close.setText("✕")
         close.setToolTip("Close this message; it stays in the list")
+        close.setAccessibleName("Close this message")
         close.setAutoRaise(True)
         close.clicked.connect(self.hide)
         gap = max(6, self.fontMetrics().height() // 2)
@@ -78,6 +81,7 @@ class Toast(QFrame):
         texts.setSpacing(gap // 3)
         texts.addWidget(self.title)
         texts.addWidget(self.hint)
+        texts.addWidget(self.also)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * gap, gap, gap, gap)
         layout.addLayout(texts, 1)
@@ -86,14 +90,19 @@ class Toast(QFrame):
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.hide)
+        self._timer.timeout.connect(self._timed_out)
         over.installEventFilter(self)
         self.hide()
 
     def show_message(self, message: Message) -> None:
-        """Show a message; an error is not pushed away by a note."""
+        """Show a message; an error is not pushed away by a note, which stands below it for a while."""
         if message.level == "info" and self.isVisible() and self.title.property("level") == "error":
+            self.also.setText(message.text)
+            self.also.show()
+            self._timer.start(INFO_MS)
+            self._place()
             return
+        self.also.hide()
         self.title.setProperty("level", message.level)
         self.title.setText(message.text)
         self.hint.setText(message.hint[:1].upper() + message.hint[1:])
@@ -107,6 +116,24 @@ class Toast(QFrame):
         self.show()
         self._place()
         self.raise_()
+
+    def _timed_out(self) -> None:
+        """A note goes by itself; the error above it stays."""
+        if self.also.isHidden():
+            self.hide()
+        else:
+            self.also.hide()
+            self._place()
+
+    def let_go(self) -> None:
+        """Hide a warning or an error about what was before: it stays in the list."""
+        if self.title.property("level") in ("error", "warning"):
+            self.hide()
+
+    def let_go_of_errors(self) -> None:
+        """Hide an error about what was open before; a warning may be about what is open now."""
+        if self.title.property("level") == "error":
+            self.hide()
 
     def offer(self, text: str, cure: Callable[[], object]) -> None:
         """Put a button on the message that is shown: one click does what its hint says."""
@@ -131,6 +158,8 @@ class Toast(QFrame):
         self.setPalette(palette)
         palette.setColor(QPalette.ColorRole.WindowText, QColor(tone))
         self.title.setPalette(palette)
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(c.accent))
+        self.also.setPalette(palette)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Stay at the lower edge, and above what lies there."""

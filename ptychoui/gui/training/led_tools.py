@@ -257,7 +257,7 @@ class LevelRow(QWidget):
         self.level.setEnabled(level is not None)
         self.level.setToolTip("Drive level of the chosen LEDs in this pattern, in percent (keys 0 to 9)")
         if level is None:
-            self.label.say("choose LEDs to set their level")
+            self.label.say("Choose LEDs to set their level")
             return
         self._set(level)
         self.label.say(f"{name}: {level:.0%}")
