@@ -22,6 +22,7 @@ from ptychoui.gui.shell.job_kinds import JOB_KINDS
 from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
+from ptychoui.gui.shell.report_desk import has_run, why_no_report
 from ptychoui.gui.shell.runs_desk import RunsDesk
 from ptychoui.gui.shell.way_desk import WayDesk
 from ptychoui.gui.shell.window_look import WindowLook
@@ -305,11 +306,10 @@ class MainWindow(WindowLook):
         a["pause"].setIconText("Continue" if waiting else "Pause")
         a["stop"].setEnabled(state.active and state is not RunState.STOPPING)
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
-        folder = document.run_folder
-        has_run = folder is not None and (folder / "run.json").exists()
-        for key in ("resume", "report"):
-            a[key].setEnabled(idle and has_run and (key == "report" or document.history.elsewhere is None))
-        learned = document.history.result is not None or (idle and has_run and document.fpm is None)
+        run = has_run(document)
+        a["resume"].setEnabled(idle and run and document.history.elsewhere is None)
+        a["report"].setEnabled(not why_no_report(document, state.active))
+        learned = document.history.result is not None or (idle and run and document.fpm is None)
         a["export"].setEnabled(document.geometry is not None or learned)
         for key in OPENING:
             a[key].setEnabled(idle and (key != "reopen" or self._has_last))
