@@ -55,6 +55,8 @@ class Guide(QDialog):
             grid.addWidget(button, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
         closing = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        for each in closing.buttons():
+            each.setToolTip("Close this window (Esc)")
         closing.rejected.connect(self.close)
         layout = QVBoxLayout(self)
         layout.addLayout(grid)

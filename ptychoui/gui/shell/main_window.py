@@ -25,6 +25,7 @@ from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.report_desk import has_run, why_no_report
 from ptychoui.gui.shell.runs_desk import RunsDesk
 from ptychoui.gui.shell.way_desk import WayDesk
+from ptychoui.gui.shell.why_not import explain
 from ptychoui.gui.shell.window_look import WindowLook
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
@@ -320,6 +321,7 @@ class MainWindow(WindowLook):
         for key, text in (("undo", "Undo"), ("redo", "Redo")):
             a[key].setIconText(text)
         a["reset_design"].setEnabled(idle and document.changed_design[0] is not None)
+        explain(a, document, state)
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""

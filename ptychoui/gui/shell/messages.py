@@ -68,6 +68,8 @@ class Toast(QFrame):
         self.details.clicked.connect(self.details_asked)
         self.remedy = QToolButton()
         self.remedy.setAutoRaise(False)
+        self.remedy.setToolTip("Do what the message advises")
+        self.remedy.setAccessibleName("Do what the message advises")
         self.remedy.clicked.connect(self._remedied)
         self._cure: Callable[[], object] | None = None
         close = QToolButton()
@@ -139,6 +141,7 @@ class Toast(QFrame):
         """Put a button on the message that is shown: one click does what its hint says."""
         self._cure = cure
         self.remedy.setText(text)
+        self.remedy.setAccessibleName(text)
         self.remedy.show()
         self._place()
 
@@ -196,8 +199,10 @@ class MessageList(QWidget):
         self.messages: list[Message] = []
         self.list = QListWidget()
         self.list.setWordWrap(True)
+        self.list.setAccessibleName("Messages")
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
+        self.text.setAccessibleName("Details of the chosen message")
         self.text.setPlaceholderText("Choose a message to see its details.")
         copy = QToolButton()
         copy.setText("Copy")

@@ -25,6 +25,7 @@ ARRAY = (
     Field(
         name=A + "kind",
         label="Layout",
+        tip="How the LEDs stand on their board: the numbers below follow from it",
         kind="choice",
         choices=(
             ("lattice", "Square lattice"),

@@ -39,6 +39,7 @@ class ProfilePage(QWidget):
         self.quantity = QComboBox()
         for key, text, _ in QUANTITIES:
             self.quantity.addItem(text, key)
+        self.quantity.setAccessibleName("Quantity along the line")
         self.quantity.setToolTip("What is read along the line; contrast is meant for the intensity")
         self.line = pg.LineSegmentROI([(10, 10), (40, 40)])
         self.panel.view.addItem(self.line)

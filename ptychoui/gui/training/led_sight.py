@@ -86,6 +86,8 @@ class SightDialog(QDialog):
         self.setWindowTitle("What this design sees")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.all, self.one = QRadioButton("&All patterns"), QRadioButton("The &chosen pattern")
+        self.all.setToolTip("What all patterns bring together")
+        self.one.setToolTip("What the pattern that is chosen in the panel LED array brings")
         self.all.setChecked(True)
         self._group = QButtonGroup(self)
         choice = QHBoxLayout()

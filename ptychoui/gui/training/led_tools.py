@@ -222,6 +222,7 @@ class LevelRow(QWidget):
         self._editor = editor
         self.label = Elided(least=10)
         self.level = QSlider(Qt.Orientation.Horizontal)
+        self.level.setAccessibleName("Drive level in percent")
         self.level.setRange(0, 100)
         by_font(self.level, lambda slider: slider.setMinimumWidth(8 * slider.fontMetrics().averageCharWidth()))
         self.brush = QSlider(Qt.Orientation.Horizontal)

@@ -62,7 +62,7 @@ class ContrastBar(QWidget):
         self._values = np.empty(0)
         self._untouched = True
         self.low, self.high = fixed or (0.0, 1.0)
-        self.low_box, self.high_box = LimitBox("Lower limit"), LimitBox("Upper limit")
+        self.low_box, self.high_box = LimitBox(f"Lower limit of {quantity}"), LimitBox(f"Upper limit of {quantity}")
         self.histogram = Histogram(self, quantity)
         self.histogram.setToolTip(f"Histogram of {quantity}: drag the handles, or between them to move both")
         self.auto_button = _button("Auto", "Limits at 0.1 and 99.9 % of the pixels shown, once")
@@ -76,11 +76,13 @@ class ContrastBar(QWidget):
         self.luts = QComboBox()
         self.luts.addItems(luts.NAMES)
         self.luts.setCurrentText(lut)
+        self.luts.setAccessibleName(f"Colours of {quantity}")
         self.luts.setToolTip(f"Colours of {quantity}")
         self.luts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.luts.setMinimumContentsLength(9)
         self.more = QToolButton()
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more.setAccessibleName(f"Auto, reset and colours of {quantity}")
         self.more.setToolTip(f"Auto, reset and colours of {quantity}")
         self.more.setMenu(self.fill_menu(QMenu(self)))
         self.more.hide()
@@ -279,6 +281,7 @@ class LimitBox(NumberBox):
         self.decimals_shown = 2
         super().__init__("")
         self._tip = tip
+        self.setAccessibleName(tip)
         self.setToolTip(tip)
 
     def textFromValue(self, value: float) -> str:

@@ -43,7 +43,9 @@ def test_a_reconstruction_has_its_page(
     window.controller.edit_plan("settings.passes", 2)
     window.controller.edit_plan("size_px", 32)
     window.reconstruct()
-    qtbot.waitUntil(lambda: not window.controller.state.active and bool(window.document.reconstruction.report), timeout=LONG)
+    qtbot.waitUntil(
+        lambda: not window.controller.state.active and bool(window.document.reconstruction.report), timeout=LONG
+    )
     assert window.actions_by_key["report"].isEnabled()
     window.write_report()  # nobody named a file
     assert not shown
