@@ -160,7 +160,7 @@ class TimelineView(QWidget):
             )
         if rows > MOST_STEPS:
             painter.drawText(
-                QRectF(0, top, left - line // 3, line),
-                int(Qt.AlignmentFlag.AlignRight),
+                QRectF(0, top, left, line),  # clear of the 0 of the axis
+                int(Qt.AlignmentFlag.AlignLeft),
                 f"+{rows - MOST_STEPS}",
             )

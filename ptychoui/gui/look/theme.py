@@ -221,6 +221,11 @@ def paint_choice(button: QWidget, chosen: bool) -> None:
     button.setPalette(palette)
 
 
+def paint_plain(button: QWidget) -> None:
+    """Give a button the colour of all others."""
+    button.setPalette(QPalette(QApplication.palette()))
+
+
 def paint_primary(button: QWidget) -> None:
     """Give the button that is pressed most the colour of the theme."""
     c = colours()

@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
     QMainWindow,
     QPlainTextEdit,
     QSplitter,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -84,11 +85,15 @@ class Toast(QFrame):
         texts.addWidget(self.title)
         texts.addWidget(self.hint)
         texts.addWidget(self.also)
+        # Below the text, which would be squeezed into a column beside them.
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self.remedy)
+        buttons.addWidget(self.details)
+        texts.addLayout(buttons)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * gap, gap, gap, gap)
         layout.addLayout(texts, 1)
-        layout.addWidget(self.remedy, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.details, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -173,6 +178,11 @@ class Toast(QFrame):
                 self.raise_()  # raising a dock raises what lies in the middle, too
         return super().eventFilter(watched, event)
 
+    def _over_images(self) -> bool:
+        """Whether contrast controls may lie below it: they are on every page of a window but the first, the welcome."""
+        central = self._over.centralWidget() if isinstance(self._over, QMainWindow) else None
+        return not isinstance(central, QStackedWidget) or central.currentIndex() > 0
+
     def _place(self) -> None:
         line = self.fontMetrics().height()
         area = self._over.rect()
@@ -187,8 +197,9 @@ class Toast(QFrame):
         layout.activate()
         frame = 2 * self.frameWidth()  # which the layout lies inside of
         height = max(layout.heightForWidth(width - frame), layout.minimumSize().height()) + frame
-        # Clear of the contrast controls at the lower edge.
-        self.setGeometry(area.center().x() - width // 2, area.bottom() - height - 5 * line, width, height)
+        # Clear of the contrast controls at the lower edge, where there are any.
+        above = 5 if self._over_images() else 1
+        self.setGeometry(area.center().x() - width // 2, area.bottom() - height - above * line, width, height)
 
 
 class MessageList(QWidget):

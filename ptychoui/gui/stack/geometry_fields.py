@@ -18,7 +18,7 @@ MICROSCOPE = (
         name=M + "pixel",
         label="Pixel model",
         kind="choice",
-        choices=(("integrating", "integrates"), ("point", "samples a point")),
+        choices=(("integrating", "Integrates"), ("point", "Samples a point")),
     ),
 )
 ARRAY = (

@@ -126,9 +126,9 @@ def duration(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital, unless it begins with the name of a file."""
+    """With a capital, unless it begins with the name of a file or of a device."""
     first = text.split(" ", 1)[0]
-    return text if any(mark in first for mark in "./\\") else text[:1].upper() + text[1:]
+    return text if any(mark in "./\\_" or mark.isdigit() for mark in first) else text[:1].upper() + text[1:]
 
 
 def bullets(label: QLabel, texts: Iterable[str], colour: str) -> None:
