@@ -45,9 +45,9 @@ class MoreStates:
         self._of_dialogs("about")
         self._learning()
         self._hardware()
-        self._comparison()
-        self._daily()
         self._export()
+        self._daily()
+        self._comparison()
 
     def _of_window(self, name: str) -> None:
         for width, height in SIZES:
@@ -154,7 +154,11 @@ class MoreStates:
         self._sized("compare", dialog)
         dialog.pages.setCurrentWidget(dialog.card)
         if dialog.card.begin.isEnabled():
+            self._sized("robustness-ready", dialog)
             dialog.start_card()
+            self._until(lambda: bool(dialog.estimate.text()))
+            self._sized("robustness-running", dialog)
+            window.stop()
             self._idle()
         self._sized("robustness", dialog)
         dialog.close()
