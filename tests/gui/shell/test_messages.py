@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from ptychoui.gui.look.theme import DARK, LIGHT, READABLE, Colours, contrast, fa
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.shell.messages import Message
 from ptychoui.session.opening import demo_experiment
+from ptychoui.session.stack_run import StackHistory
 from ptychoui.session.worker import RunState
 
 LONG = 60_000
@@ -69,6 +71,19 @@ def test_a_failure_says_why_beside_the_word_until_something_else_is_open(window:
     qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=LONG)
     assert status.state.text() == "Ready" and status.why.isHidden() and window.panels.toast.isHidden()
     assert window.panels.state.text() == "Ready"
+
+
+def test_a_reconstruction_that_ends_before_its_last_pass_says_why(window: MainWindow) -> None:
+    panel, history = window.panels.stack_run, StackHistory()
+    history.begun = SimpleNamespace(passes=20)  # type: ignore[assignment]
+    history.last_pass = SimpleNamespace(step=18, seconds_left=0.0)  # type: ignore[assignment]
+    panel.show_history(history, RunState.FINISHED)
+    assert panel.time_left.text() == "settled at pass 18 of 20" and "lowered the residual" in panel.time_left.toolTip()
+    panel.show_history(history, RunState.STOPPED)
+    assert panel.time_left.text() == "pass 18 of 20" and not panel.time_left.toolTip()
+    history.last_pass = SimpleNamespace(step=20, seconds_left=0.0)  # type: ignore[assignment]
+    panel.show_history(history, RunState.FINISHED)
+    assert panel.time_left.text() == "pass 20 of 20"
 
 
 @pytest.mark.parametrize("c", [DARK, LIGHT], ids=["dark", "light"])
