@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +10,7 @@ import numpy as np
 from ptychoui.data.files import write_atomic
 from ptychoui.design.patterns import PatternSet
 from ptychoui.errors import RunError
+from ptychoui.export import page
 from ptychoui.export.results import export_result
 from ptychoui.settings import kind_of
 from ptychoui.tasks.fpm.events import PatternSnapshot
@@ -53,9 +51,7 @@ def write_report(trainer: Trainer[AnyTask]) -> Path:
         figures["patterns"] = _patterns_figure(result)
     pictures = {}
     for name, figure in figures.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        pictures[name] = buffer.getvalue()
+        pictures[name] = page.png_of(figure)
         write_atomic(folder / f"{name}.png", pictures[name], RunError)
     name = "patterns.json" if isinstance(result, PatternSet) else "result.json"
     export_result(result, "json", trainer.folder.path / name)
@@ -168,29 +164,13 @@ def _page(trainer: Trainer[AnyTask], events: list[dict[str, Any]], pictures: dic
     if scores:
         rows.insert(2, (f"held-out {metric.label}", f"{scores[0][metric.name]:.3f} -> {scores[-1][metric.name]:.3f}"))
         rows.insert(3, ("held-out loss", f"{scores[0]['loss']:.4f} -> {scores[-1]['loss']:.4f}"))
-    cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
     card = kept_card(trainer.folder.path, trainer.step) if trainer.folder else None
-    images = "".join(
-        f"<h2>{name}</h2><img alt='{name}' src='data:image/png;base64,{base64.b64encode(data).decode()}'>"
-        for name, data in pictures.items()
-    )
-    style = (
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-        "th{text-align:left;padding-right:1.5rem;font-weight:600}img{max-width:100%}td{word-break:break-all}"
-    )
-    return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(experiment.name)}</title>"
-        f"<style>{style}</style><h1>{html.escape(experiment.name)}</h1><table>{cells}</table>{_card(card)}{images}</html>\n"
-    )
+    return page.page(experiment.name, rows, _card(card), page.pictures(pictures))
 
 
 def _card(card: RobustnessCard | None) -> str:
     """How well the patterns hold when the microscope is not as stated, where that was tried."""
     if card is None:
         return ""
-    lines = [[html.escape(cell) for cell in line] for line in card.cells()]
-    head = "".join(f"<th>{cell}</th>" for cell in lines[0])
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines[1:])
-    sentences = (card.sentence, *card.notes, card.basis)
-    said = "".join(f"<p>{html.escape(sentence)}.</p>" for sentence in sentences)
-    return f"<h2>robustness</h2>{said}<table><tr>{head}</tr>{body}</table>"
+    lines = card.cells()
+    return page.section("robustness", (card.sentence, *card.notes, card.basis)) + page.table(lines[0], lines[1:])

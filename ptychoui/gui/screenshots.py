@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 LONGEST_S = 300.0
 
 
-def make(folder: Path, mri_alone: bool = False) -> list[Path]:
-    """Write one PNG per state and return their paths; ``mri_alone`` leaves all others out."""
+def make(folder: Path, only: str = "", text: float = 1.0) -> list[Path]:
+    """Write one PNG per state and return their paths; ``only`` "mri" or "more" leaves others out, text is so large."""
     from PyQt6.QtWidgets import QApplication
 
     from ptychoui.gui.look import theme
+    from ptychoui.gui.screenshots_more import MoreStates
     from ptychoui.gui.screenshots_mri import pictures_of_mri
     from ptychoui.gui.shell import app as application
     from ptychoui.gui.shell.main_window import MainWindow
@@ -34,8 +35,8 @@ def make(folder: Path, mri_alone: bool = False) -> list[Path]:
     from ptychoui.session.worker import RunState
 
     app: QApplication = application.make_application()
-    theme.apply(app, "dark")
-    window = MainWindow(Preferences())
+    theme.apply(app, "dark", text)
+    window = MainWindow(Preferences(font_scale=text))
     window.apply_theme()
     window.resize(1440, 900)
     window.show()
@@ -75,8 +76,11 @@ def make(folder: Path, mri_alone: bool = False) -> list[Path]:
         return not window.controller.state.active
 
     shoot("empty")
-    pictures_of_mri(window, until, shoot)
-    if mri_alone:
+    if only != "more":
+        pictures_of_mri(window, until, shoot)
+    if only != "mri":
+        MoreStates(window, until, shoot).all()
+    if only:
         window.controller.shut_down()
         window.deleteLater()
         return written
@@ -194,10 +198,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Pictures of the window in every state, made from a short real run.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("screenshots"), help="default: screenshots")
     parser.add_argument("--mri", action="store_true", help="multi-channel MRI and strategies side by side alone")
+    parser.add_argument("--more", action="store_true", help="states that need no long run alone")
+    parser.add_argument("--text", type=float, default=1.0, metavar="SIZE", help="of the text (default: 1.0)")
     arguments = parser.parse_args()
     chosen: Path = arguments.folder
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["PTYCHOUI_CONFIG"] = os.environ["PTYCHOUI_STATE"] = scratch
-        for made in make(chosen, arguments.mri):
+        for made in make(chosen, "mri" if arguments.mri else "more" if arguments.more else "", arguments.text):
             print(made)

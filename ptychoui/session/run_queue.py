@@ -12,7 +12,7 @@ import json
 import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -44,8 +44,8 @@ class QueuedRun:
     folder: Path
     experiment: Experiment
     path: Path | None = None
-    levels: FloatArray | None = None
-    exposures: FloatArray | None = None
+    levels: FloatArray | None = field(default=None, compare=False)  # arrays have no truth; the folder tells them apart
+    exposures: FloatArray | None = field(default=None, compare=False)
 
     @classmethod
     def put(

@@ -72,6 +72,11 @@ class Worker:
             return RunState.PAUSED if self._control.waiting else RunState.PAUSING
         return RunState.RUNNING
 
+    def forget_end(self) -> None:
+        """Be idle again after a run has ended: what it ended as is not said of what is opened next."""
+        if self._phase in (RunState.FINISHED, RunState.STOPPED, RunState.FAILED):
+            self._phase = RunState.IDLE
+
     @property
     def doing(self) -> tuple[str, float]:
         """What the run is doing, and for how many seconds; nothing where it does not say so."""

@@ -18,6 +18,7 @@ from ptychoui.gui.look import theme
 from ptychoui.gui.shell import app as application
 from ptychoui.gui.shell import dialogs
 from ptychoui.gui.shell.main_window import MainWindow
+from ptychoui.gui.widgets.browser import Browser
 from ptychoui.gui.widgets.files import Files
 from ptychoui.session.preferences import Preferences
 
@@ -41,6 +42,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogs.RecoveryQuestion, "ask", classmethod(lambda cls, parent: True))
     for name in ("to_open", "folder_to_open", "to_save", "folder_to_save"):
         monkeypatch.setattr(Files, name, classmethod(lambda cls, *arguments: ""))
+    monkeypatch.setattr(Browser, "show", classmethod(lambda cls, page: True))
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ class CardTab(QWidget):
         self._candidates: dict[str, Candidate] = {}
         self.design, self.against, self.draws = QComboBox(), QComboBox(), CountBox(arrows=True)
         self.design.setAccessibleName("Design to try")
+        self.design.setToolTip("Design that is tried on a microscope that is not as stated")
+        self.against.setToolTip("Hand-made design that is tried under the same conditions")
         self.against.setAccessibleName("Hand-made design beside it")
         for name, title in TITLES.items():
             self.against.addItem(title, name)

@@ -22,6 +22,7 @@ from ptychoui.gui.look.theme import colours, paint_primary
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.job_kinds import Task
 from ptychoui.gui.shell.work_dialog import WorkDialog, button
+from ptychoui.gui.widgets.browser import Browser
 from ptychoui.gui.widgets.files import Files
 from ptychoui.gui.widgets.number_boxes import CountBox
 from ptychoui.gui.widgets.parts import bold, by_font, duration, gap_of, ink, note, sentence, tall
@@ -247,6 +248,8 @@ class CompareDialog(WorkDialog):
     def _written(self, path: Path) -> None:
         self.say_trouble("")
         self.controller.say("info", f"Written to {path}")
+        if path.suffix.lower() == ".html":
+            Browser.show(path)
 
     # Work ------------------------------------------------------------------------------------------------
 

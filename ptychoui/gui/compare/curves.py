@@ -11,6 +11,7 @@ from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.widgets.figure_menu import FigureMenu
 from ptychoui.session.comparison_export import Curve
 
 TONES = ("accent", "second", "good", "error", "muted", "warning", "text")
@@ -67,6 +68,7 @@ class CurvesPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
+        self.figure = FigureMenu(self.plot, f"{left} of designs", fit=self._fit)
         self.use_colours()
         number_axes(self.plot, False)
 
@@ -108,6 +110,10 @@ class CurvesPlot(QWidget):
         share = min((wide + 5 * self.fontMetrics().height()) / max(self.width(), 1), MOST)
         room = max(float(last - first), 1e-9) * share / (1 - share)
         self.plot.getPlotItem().setXRange(float(first), float(last) + room, padding=0.02)
+
+    def _fit(self) -> None:
+        self.plot.enableAutoRange(axis="y")
+        self._make_room()
 
     @property
     def curves(self) -> list[Curve]:

@@ -16,6 +16,7 @@ from ptychoui.gui.look.theme import colours
 from ptychoui.gui.widgets.parts import bold, gap_of, ink, sentence, tall
 from ptychoui.session.comparison_export import Curve, write_curves, write_pictures, write_result, write_table
 from ptychoui.session.comparison_told import ComparisonHistory
+from ptychoui.session.lab_report import write_comparison_page
 
 NOT_JUDGED = "No design is judged yet: press Compare."
 BEING_JUDGED = "The first design is being judged."
@@ -111,12 +112,17 @@ class SideBySide(QWidget):
     def _files(self) -> tuple[Export, ...]:
         """What can be written of what is shown."""
         return (
+            Export("Report for the notebook…", "comparison.html", "Page (*.html)", self._page_file),
             Export("Table as CSV…", "table.csv", "Table (*.csv)", self._table_file),
             Export("Result as JSON…", "comparison.json", "Result (*.json)", self._result_file),
             Export("Pictures as PNG…", "pictures.png", "Picture (*.png)", self._pictures_file),
             Export("Curves as CSV…", "frequencies.csv", "Table (*.csv)", self._curves_file),
             Export("Curves as a figure…", "frequencies.png", "Picture (*.png);;Drawing (*.svg)", self._curves_file),
         )
+
+    def _page_file(self) -> Write:
+        history = self._history
+        return lambda path: write_comparison_page(path, history)
 
     def _table_file(self) -> Write:
         rows = self._history.table(str(self.reference.currentData() or ""))

@@ -14,7 +14,7 @@ from ptychoui.gui.devices.pattern_page import PatternPage
 from ptychoui.gui.devices.sequence_page import SequencePage
 from ptychoui.gui.devices.walk_page import WalkPage
 from ptychoui.gui.look.style import NARROW
-from ptychoui.gui.look.theme import colours, paint_primary
+from ptychoui.gui.look.theme import colours, paint_plain, paint_primary
 from ptychoui.gui.widgets.parts import Elided, Yielding, bold, by_font, gap_of, ink, note, sentence
 from ptychoui.session.device_state import LinkState, Phase
 from ptychoui.session.in_the_window import for_window
@@ -101,6 +101,9 @@ class DevicePanel(QWidget):
         """Show what the array does; ``pending`` says what it is asked for and has not done yet."""
         self.state = state
         self.mark.show_phase(state.phase)
+        first = self.dark if state.opened is not None else self.connection.connect
+        for button in (self.dark, self.connection.connect):  # what is pressed first stands out
+            (paint_primary if button is first else paint_plain)(button)
         self.headline.say(pending or state.headline())
         self.setAccessibleDescription(self.headline.whole)
         ink(self.headline, tone_of(state.phase, colours()) if state.phase is not Phase.NOTHING else colours().text)
@@ -120,7 +123,6 @@ class DevicePanel(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         dress(self)
-        paint_primary(self.dark)
         for part in (self.pattern, self.sequence, self.walk, self.emulated, self.line):
             part.use_colours()
         self.show_state(self.state)

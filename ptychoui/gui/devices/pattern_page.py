@@ -13,7 +13,7 @@ from ptychoui.gui.devices.parts import TitledPlot, allow, refuse, rows_of, side_
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.widgets.fields import ChoiceBox
 from ptychoui.gui.widgets.number_boxes import NumberBox
-from ptychoui.gui.widgets.parts import CommandRow, Elided, bullets, gap_of, note, scrolled, sentence
+from ptychoui.gui.widgets.parts import CommandRow, Elided, bullets, gap_of, ink, note, scrolled, sentence
 from ptychoui.gui.widgets.pattern_strip import PatternStrip
 from ptychoui.session.device_preview import Prepared, Seen
 from ptychoui.session.device_state import LinkState, Phase
@@ -231,6 +231,7 @@ class PatternPage(QWidget):
         for titled in (self.designed, self.on_array):
             titled.use_colours()
         self.strip.update()
+        ink(self.words, colours().error if self._problem else colours().muted)
 
     def set_bits(self, bits: int) -> None:
         """Show other bits without telling anybody."""

@@ -10,7 +10,7 @@ from ptychoui.gui.devices.parts import allow, refuse, rows_of, tool
 from ptychoui.gui.devices.timeline_view import TimelineView
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.widgets.number_boxes import CountBox, NumberBox
-from ptychoui.gui.widgets.parts import CommandRow, Elided, bullets, gap_of, note, scrolled
+from ptychoui.gui.widgets.parts import CommandRow, Elided, bullets, gap_of, ink, note, scrolled
 from ptychoui.session.device_preview import Foreseen
 from ptychoui.session.device_state import LinkState, Phase
 
@@ -142,6 +142,8 @@ class SequencePage(QWidget):
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         self.timeline.update()
+        bad = self._foreseen is not None and bool(self._foreseen.problem)
+        ink(self.words, colours().error if bad else colours().muted)
 
     def _enable(self) -> None:
         opened, foreseen = self._state.opened, self._foreseen

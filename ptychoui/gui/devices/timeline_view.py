@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from ptychoui.devices.timeline import Timeline, Timing
 from ptychoui.gui.look.theme import blend, colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 
 MOST_STEPS = 4
 """Steps that are drawn: the others are like them."""
@@ -35,6 +36,8 @@ class TimelineView(QWidget):
         self._triggered = False
         self.playing = -1
         self.setAccessibleName("Timeline of the sequence")
+        self.setToolTip(self.words())
+        self.figure = FigureMenu(self, "Timeline of the sequence", self._table)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def show_times(self, times: Timeline | None, timing: Timing, delay_ms: float, triggered: bool) -> None:
@@ -43,6 +46,10 @@ class TimelineView(QWidget):
         self.setAccessibleDescription(self.words())
         self.setToolTip(self.words())
         self.update()
+
+    def _table(self) -> Table | None:
+        rows = [(step + 1, LANES[lane], begin, end) for step, lane, begin, end in self.bars()]
+        return Table(("pattern", "what", "from (ms)", "to (ms)"), rows) if rows else None
 
     def mark(self, row: int) -> None:
         """Mark the pattern that shines now; -1 for none."""
@@ -153,7 +160,7 @@ class TimelineView(QWidget):
             )
         if rows > MOST_STEPS:
             painter.drawText(
-                QRectF(0, top, left - line // 3, line),
-                int(Qt.AlignmentFlag.AlignRight),
+                QRectF(0, top, left, line),  # clear of the 0 of the axis
+                int(Qt.AlignmentFlag.AlignLeft),
                 f"+{rows - MOST_STEPS}",
             )

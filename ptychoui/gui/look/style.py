@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QPainter, QPen, QPolygonF
-from PyQt6.QtWidgets import QApplication, QProxyStyle, QStyle, QStyleOption, QWidget
+from PyQt6.QtWidgets import QApplication, QMainWindow, QProxyStyle, QStyle, QStyleOption, QWidget
 
 from ptychoui.gui.look.theme import blend, colours, text_scale
 
@@ -45,7 +45,9 @@ class InstrumentStyle(QProxyStyle):
     ) -> int:
         """Icons, boxes and bars grow with the text."""
         size = super().pixelMetric(metric, option, widget)
-        if metric == _M.PM_TabBarTabHSpace and widget is not None and widget.property(NARROW):
+        # The tabs of panels that lie over each other share the width of one.
+        narrow = widget is not None and (widget.property(NARROW) or isinstance(widget.parent(), QMainWindow))
+        if metric == _M.PM_TabBarTabHSpace and narrow:
             return size // 2
         return round(size * text_scale()) if metric in GROWING else size
 

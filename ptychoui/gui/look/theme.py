@@ -68,14 +68,17 @@ LIGHT = Colours(
     muted="#5a6570",
     accent="#1868b0",
     on_accent="#ffffff",
-    second="#b85a00",
-    good="#1f7a45",
+    second="#a04d00",
+    good="#19703d",
     warning="#8a5f00",
     error="#b3261e",
     plot="#ffffff",
     levels=("#d3d9df", "#e4d9a8", "#f0d86c", "#f9d93a", "#ffdc14"),
     lit_ring="#5c3d00",
 )
+
+READABLE = 4.5
+"""Contrast of text with its ground, at least."""
 
 _current = DARK
 _text_scale = 1.0
@@ -153,12 +156,30 @@ def palette(c: Colours) -> QPalette:
     result = QPalette()
     for which, colour in table.items():
         result.setColor(which, QColor(colour))
-    faded = QColor(blend(c.text, c.window, 0.6))
+    faded = QColor(faded_text(c))
     for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
         result.setColor(group.Disabled, which, faded)
     result.setColor(group.Disabled, role.Base, QColor(c.window))
     result.setColor(group.Disabled, role.Highlight, QColor(c.line))
     return result
+
+
+def contrast(first: str, second: str) -> float:
+    """Contrast of two colours as WCAG 2 defines it: 1 to 21, and 4.5 for text that is to be read."""
+    light = []
+    for name in (first, second):
+        parts = np.array(QColor(name).getRgbF()[:3])
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        light.append(float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
+    return max(light) / min(light)
+
+
+@cache
+def faded_text(c: Colours) -> str:
+    """What cannot be used now: as faint as can still be read on any ground of the theme."""
+    shares = (share / 100 for share in range(60, 0, -1))
+    found = (blend(c.text, c.window, share) for share in shares)
+    return next(name for name in found if min(contrast(name, ground) for ground in (c.window, c.raised)) >= READABLE)
 
 
 def blend(first: str, second: str, share: float) -> str:
@@ -196,8 +217,13 @@ def paint_choice(button: QWidget, chosen: bool) -> None:
     palette = QPalette(QApplication.palette())
     if chosen:
         for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Inactive):
-            palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.45)))
+            palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.5)))
     button.setPalette(palette)
+
+
+def paint_plain(button: QWidget) -> None:
+    """Give a button the colour of all others."""
+    button.setPalette(QPalette(QApplication.palette()))
 
 
 def paint_primary(button: QWidget) -> None:
@@ -205,7 +231,7 @@ def paint_primary(button: QWidget) -> None:
     c = colours()
     palette = QPalette(QApplication.palette())
     for group in (QPalette.ColorGroup.Active, QPalette.ColorGroup.Inactive):
-        palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.45)))
+        palette.setColor(group, QPalette.ColorRole.Button, QColor(blend(c.accent, c.window, 0.5)))
         palette.setColor(group, QPalette.ColorRole.ButtonText, QColor(c.text))
     button.setPalette(palette)
 

@@ -27,8 +27,11 @@ class AboutBox(QDialog):
         libraries = QLabel(self.text)
         libraries.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        for each in buttons.buttons():
+            each.setToolTip("Close this window (Esc)")
         copying = buttons.addButton("Copy versions", QDialogButtonBox.ButtonRole.ActionRole)
         if copying is not None:
+            copying.setToolTip("Put the versions of the program and its libraries on the clipboard")
             copying.clicked.connect(self.copy)
         buttons.rejected.connect(self.close)
         layout = QVBoxLayout(self)

@@ -259,9 +259,10 @@ _ROWS = (
     ),
     Command(
         key="report",
-        text="Write a re&port of the run",
+        text="Re&port…",
         method="write_report",
-        tip="Write figures and a report.html of the opened or stopped run into its folder",
+        shortcut="Ctrl+Shift+P",
+        tip="Write a page for the notebook, one file with figures, of the run or the reconstruction, and open it",
     ),
     Command(
         key="fit",
@@ -357,6 +358,7 @@ MENUS: dict[str, tuple[str, ...]] = {
         "array",
         "array_dark",
         "save_result",
+        "report",
         "",
         "close",
         "quit",
@@ -372,7 +374,6 @@ MENUS: dict[str, tuple[str, ...]] = {
         "stop",
         "",
         "resume",
-        "report",
         "",
         "calibrate",
         "orientation",

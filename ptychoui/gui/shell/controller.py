@@ -56,6 +56,7 @@ class Controller(Opening):
         self.bridge.run_events.connect(self._take_events)
         self.bridge.picture.connect(self._take_picture)
         self.bridge.tick.connect(self._look_at_state)
+        self.document_changed.connect(self._forget_end)
         self.bridge.tick.connect(self._follow_what_is_open)
         self.following.told.connect(self._take_news)
 
@@ -350,6 +351,10 @@ class Controller(Opening):
         if run == self.worker.run and isinstance(value, Picture):
             self._told.take(value)
             self.pictured.emit(value)
+
+    def _forget_end(self, what: str) -> None:
+        if what == "all" and not self._state.active:
+            self.worker.forget_end()
 
     def _look_at_state(self) -> None:
         """Tell the worker's state; a run is over only once its last event was taken, so that nothing is missing."""

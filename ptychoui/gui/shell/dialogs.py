@@ -220,6 +220,8 @@ class ShortcutList(QDialog):
             grid.addWidget(keys, row, column)
             grid.addWidget(name, row, column + 1)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        for each in buttons.buttons():
+            each.setToolTip("Close this window (Esc)")
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(grid)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours
 from ptychoui.gui.shell.way_bar import MARKS, WORDS
 from ptychoui.gui.shell.way_desk import WayDesk
-from ptychoui.gui.widgets.parts import by_font, gap_of, ink
+from ptychoui.gui.widgets.parts import Scrolled, by_font, gap_of, ink
 from ptychoui.session.way import TITLES, WayStep
 
 ABOUT = {
@@ -55,9 +55,13 @@ class Guide(QDialog):
             grid.addWidget(button, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
         closing = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        for each in closing.buttons():
+            each.setToolTip("Close this window (Esc)")
         closing.rejected.connect(self.close)
+        inner = QWidget()
+        inner.setLayout(grid)
         layout = QVBoxLayout(self)
-        layout.addLayout(grid)
+        layout.addWidget(Scrolled(inner))
         layout.addWidget(closing)
         way.changed.connect(self.show_steps)
         self.show_steps(way.steps)
@@ -70,7 +74,16 @@ class Guide(QDialog):
             return found
         guide = cls(way, parent)
         guide.show()
+        screen = parent.screen()
+        guide.resize(guide.wanted().boundedTo(parent.size() if screen is None else screen.availableSize()))
         return guide
+
+    def wanted(self) -> QSize:
+        """As large as all sentences need."""
+        grid = self._said["open"].parentWidget()
+        wide = max(self.width(), self.minimumSizeHint().width())
+        high = grid.heightForWidth(wide) if grid is not None else 0
+        return QSize(wide, high + 5 * self.fontMetrics().height())
 
     def show_steps(self, steps: tuple[WayStep, ...]) -> None:
         """Say what each step is, and how far it is."""

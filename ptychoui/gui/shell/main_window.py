@@ -22,8 +22,10 @@ from ptychoui.gui.shell.job_kinds import JOB_KINDS
 from ptychoui.gui.shell.menus import make_actions, make_menus, make_toolbar
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
+from ptychoui.gui.shell.report_desk import has_run, why_no_report
 from ptychoui.gui.shell.runs_desk import RunsDesk
 from ptychoui.gui.shell.way_desk import WayDesk
+from ptychoui.gui.shell.why_not import explain
 from ptychoui.gui.shell.window_look import WindowLook
 from ptychoui.gui.stack.axes_dialog import AxesDialog
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
@@ -149,6 +151,7 @@ class MainWindow(WindowLook):
             panels.stack.set_data(document.dataset, document.geometry, document.leds())
             panels.k_space.show_example(document.k_space)
         if what == "all":
+            panels.toast.let_go_of_errors()
             panels.show_page(document)
             panels.view.start_over()
             panels.view.show_run(document.history)
@@ -225,6 +228,8 @@ class MainWindow(WindowLook):
 
     def _show_state(self, state: RunState) -> None:
         task = self.controller.task
+        if state is RunState.STARTING:
+            self.panels.toast.let_go()  # it was about what was before
         self.panels.show_state(state, task)
         self.panels.run.show_history(self.document.history, state if task == "training" else RunState.IDLE)
         self._say_headline()
@@ -241,6 +246,9 @@ class MainWindow(WindowLook):
     def _offer_remedy(self, failed: Failed) -> None:
         """One click for the way out when memory has run out."""
         experiment, toast, edit = self.document.experiment, self.panels.toast, self.controller.edit
+        panel = self.panels.run if self.controller.task == "training" else self.panels.stack_run
+        if not JOB_KINDS[self.controller.task].in_dialog:
+            panel.status.say_why(failed.message, failed.hint)
         if failed.kind != OUT_OF_MEMORY or JOB_KINDS[self.controller.task].apart:
             return
         if self.controller.task != "training":
@@ -299,11 +307,10 @@ class MainWindow(WindowLook):
         a["pause"].setIconText("Continue" if waiting else "Pause")
         a["stop"].setEnabled(state.active and state is not RunState.STOPPING)
         a["stop"].setIconText("Stopping…" if state is RunState.STOPPING else "Stop")
-        folder = document.run_folder
-        has_run = folder is not None and (folder / "run.json").exists()
-        for key in ("resume", "report"):
-            a[key].setEnabled(idle and has_run and (key == "report" or document.history.elsewhere is None))
-        learned = document.history.result is not None or (idle and has_run and document.fpm is None)
+        run = has_run(document)
+        a["resume"].setEnabled(idle and run and document.history.elsewhere is None)
+        a["report"].setEnabled(not why_no_report(document, state.active))
+        learned = document.history.result is not None or (idle and run and document.fpm is None)
         a["export"].setEnabled(document.geometry is not None or learned)
         for key in OPENING:
             a[key].setEnabled(idle and (key != "reopen" or self._has_last))
@@ -314,6 +321,7 @@ class MainWindow(WindowLook):
         for key, text in (("undo", "Undo"), ("redo", "Redo")):
             a[key].setIconText(text)
         a["reset_design"].setEnabled(idle and document.changed_design[0] is not None)
+        explain(a, document, state)
 
     def remember(self, path: str) -> None:
         """Put a path at the head of the recent files."""

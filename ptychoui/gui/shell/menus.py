@@ -24,6 +24,7 @@ def make_actions(window: QMainWindow) -> dict[str, QAction]:
         action.setIconText(command.short or command.text.replace("&", ""))
         keys = f" ({command.shortcut})" if command.shortcut else ""
         action.setToolTip(command.tip + keys)
+        action.setProperty("tip", command.tip + keys)
         action.setStatusTip("")
         action.setCheckable(command.checkable)
         if command.shortcut:
@@ -103,6 +104,7 @@ def speak_of_kind(actions: dict[str, QAction], panels: KindPanels) -> None:
     for key, action in actions.items():
         action.setVisible(not panels.hides(key))
     for key, tip in (("train", panels.words.train), ("export", panels.words.export)):
-        actions[key].setToolTip(f"{tip} ({COMMANDS[key].shortcut})")
+        actions[key].setProperty("tip", f"{tip} ({COMMANDS[key].shortcut})")
+        actions[key].setToolTip(actions[key].property("tip"))
     actions["export"].setText(panels.words.export_text)
     actions["export"].setIconText(COMMANDS["export"].short)

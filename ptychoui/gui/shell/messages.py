@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
     QMainWindow,
     QPlainTextEdit,
     QSplitter,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -53,8 +54,9 @@ class Toast(QFrame):
         self._over = over
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAutoFillBackground(True)
-        self.title, self.hint = QLabel(), QLabel()
-        for label in (self.title, self.hint):
+        self.title, self.hint, self.also = QLabel(), QLabel(), QLabel()
+        self.also.hide()
+        for label in (self.title, self.hint, self.also):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
         font = self.title.font()
@@ -62,15 +64,19 @@ class Toast(QFrame):
         self.title.setFont(font)
         self.details = QToolButton()
         self.details.setText("Details")
+        self.details.setToolTip("Show all messages, with what a developer wants to know of them")
         self.details.setAutoRaise(True)
         self.details.clicked.connect(self.details_asked)
         self.remedy = QToolButton()
         self.remedy.setAutoRaise(False)
+        self.remedy.setToolTip("Do what the message advises")
+        self.remedy.setAccessibleName("Do what the message advises")
         self.remedy.clicked.connect(self._remedied)
         self._cure: Callable[[], object] | None = None
         close = QToolButton()
         close.setText("✕")
         close.setToolTip("Close this message; it stays in the list")
+        close.setAccessibleName("Close this message")
         close.setAutoRaise(True)
         close.clicked.connect(self.hide)
         gap = max(6, self.fontMetrics().height() // 2)
@@ -78,22 +84,32 @@ class Toast(QFrame):
         texts.setSpacing(gap // 3)
         texts.addWidget(self.title)
         texts.addWidget(self.hint)
+        texts.addWidget(self.also)
+        # Below the text, which would be squeezed into a column beside them.
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self.remedy)
+        buttons.addWidget(self.details)
+        texts.addLayout(buttons)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * gap, gap, gap, gap)
         layout.addLayout(texts, 1)
-        layout.addWidget(self.remedy, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.details, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.hide)
+        self._timer.timeout.connect(self._timed_out)
         over.installEventFilter(self)
         self.hide()
 
     def show_message(self, message: Message) -> None:
-        """Show a message; an error is not pushed away by a note."""
+        """Show a message; an error is not pushed away by a note, which stands below it for a while."""
         if message.level == "info" and self.isVisible() and self.title.property("level") == "error":
+            self.also.setText(message.text)
+            self.also.show()
+            self._timer.start(INFO_MS)
+            self._place()
             return
+        self.also.hide()
         self.title.setProperty("level", message.level)
         self.title.setText(message.text)
         self.hint.setText(message.hint[:1].upper() + message.hint[1:])
@@ -108,10 +124,29 @@ class Toast(QFrame):
         self._place()
         self.raise_()
 
+    def _timed_out(self) -> None:
+        """A note goes by itself; the error above it stays."""
+        if self.also.isHidden():
+            self.hide()
+        else:
+            self.also.hide()
+            self._place()
+
+    def let_go(self) -> None:
+        """Hide a warning or an error about what was before: it stays in the list."""
+        if self.title.property("level") in ("error", "warning"):
+            self.hide()
+
+    def let_go_of_errors(self) -> None:
+        """Hide an error about what was open before; a warning may be about what is open now."""
+        if self.title.property("level") == "error":
+            self.hide()
+
     def offer(self, text: str, cure: Callable[[], object]) -> None:
         """Put a button on the message that is shown: one click does what its hint says."""
         self._cure = cure
         self.remedy.setText(text)
+        self.remedy.setAccessibleName(text)
         self.remedy.show()
         self._place()
 
@@ -131,6 +166,8 @@ class Toast(QFrame):
         self.setPalette(palette)
         palette.setColor(QPalette.ColorRole.WindowText, QColor(tone))
         self.title.setPalette(palette)
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(c.accent))
+        self.also.setPalette(palette)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Stay at the lower edge, and above what lies there."""
@@ -140,6 +177,11 @@ class Toast(QFrame):
             elif event.type() == QEvent.Type.ZOrderChange:
                 self.raise_()  # raising a dock raises what lies in the middle, too
         return super().eventFilter(watched, event)
+
+    def _over_images(self) -> bool:
+        """Whether contrast controls may lie below it: they are on every page of a window but the first, the welcome."""
+        central = self._over.centralWidget() if isinstance(self._over, QMainWindow) else None
+        return not isinstance(central, QStackedWidget) or central.currentIndex() > 0
 
     def _place(self) -> None:
         line = self.fontMetrics().height()
@@ -155,8 +197,9 @@ class Toast(QFrame):
         layout.activate()
         frame = 2 * self.frameWidth()  # which the layout lies inside of
         height = max(layout.heightForWidth(width - frame), layout.minimumSize().height()) + frame
-        # Clear of the contrast controls at the lower edge.
-        self.setGeometry(area.center().x() - width // 2, area.bottom() - height - 5 * line, width, height)
+        # Clear of the contrast controls at the lower edge, where there are any.
+        above = 5 if self._over_images() else 1
+        self.setGeometry(area.center().x() - width // 2, area.bottom() - height - above * line, width, height)
 
 
 class MessageList(QWidget):
@@ -167,8 +210,10 @@ class MessageList(QWidget):
         self.messages: list[Message] = []
         self.list = QListWidget()
         self.list.setWordWrap(True)
+        self.list.setAccessibleName("Messages")
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
+        self.text.setAccessibleName("Details of the chosen message")
         self.text.setPlaceholderText("Choose a message to see its details.")
         copy = QToolButton()
         copy.setText("Copy")

@@ -44,11 +44,13 @@ class WayBar(QWidget):
         self.next.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row.addWidget(self.next, 1)
         self._steps: tuple[WayStep, ...] = ()
+        self._doing = ""
 
-    def show_steps(self, steps: tuple[WayStep, ...]) -> None:
-        """Show where one is."""
-        if steps == self._steps:
+    def show_steps(self, steps: tuple[WayStep, ...], doing: str = "") -> None:
+        """Show where one is, and what is being done now."""
+        if steps == self._steps and doing == self._doing:
             return
+        self._doing = doing
         self._steps = steps
         there = {step.key: step for step in steps}
         for key, button in self.buttons.items():
@@ -61,7 +63,7 @@ class WayBar(QWidget):
             button.setAccessibleName(f"{step.title}: {WORDS[step.state]}")
             button.setAccessibleDescription(step.sentence)
         following = next((step for step in steps if step.state == "next"), None)
-        self.next.say("" if following is None else f"Next: {following.sentence}")
+        self.next.say(doing or ("" if following is None else f"Next: {following.sentence}"))
         self.use_colours()
 
     def use_colours(self) -> None:

@@ -7,6 +7,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QMainWindow, QToolBar, QWidget
 
 from ptychoui.gui.shell.controller import Controller
+from ptychoui.gui.shell.job_kinds import Task
 from ptychoui.gui.shell.panels import Panels
 from ptychoui.gui.shell.way_bar import WayBar
 from ptychoui.session.opening import GeometryWanted
@@ -22,6 +23,22 @@ PANEL_OF = {
     "array": "device",
 }
 """Panels in which steps are done; the others are commands."""
+
+NOW: dict[Task, str] = {
+    "training": "Preparing to learn",
+    "reconstruction": "Reconstructing the stack",
+    "calibration": "Finding the pose of the LED array",
+    "orientation": "Trying orientations of the LED array",
+    "profile": "Measuring the microscope",
+    "frc": "Comparing two halves of the LEDs",
+    "field": "Reconstructing the full field",
+    "strategies": "Comparing strategies",
+    "designs": "Comparing designs",
+    "frames": "Comparing numbers of images",
+    "robustness": "Trying how a design holds",
+    "daily": "Reconstructing images as they arrive",
+}
+"""What is said beside the steps while work of a kind goes on."""
 
 COMMAND_OF = {"open": "open", "compare": "designs", "export": "export"}
 
@@ -76,10 +93,20 @@ class WayDesk(QObject):
             question=self._question,
         )
         steps = way_of(self._controller.document, done)
-        self.bar.show_steps(steps)
+        self.bar.show_steps(steps, self._now())
         if steps != self.steps:
             self.steps = steps
             self.changed.emit(steps)
+
+    def _now(self) -> str:
+        """What a run is at; empty while none is active."""
+        controller, history = self._controller, self._controller.document.history
+        if not controller.state.active:
+            return ""
+        waits = controller.state in (RunState.PAUSED, RunState.PAUSING)
+        if controller.task == "training" and history.started is not None:
+            return f"{'Paused' if waits else 'Learning'}: step {history.step} of {history.started.steps}"
+        return f"{NOW[controller.task]}{', paused' if waits else '…'}"
 
     def mark_exported(self) -> None:
         """Patterns were written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QSize
-from PyQt6.QtGui import QAction, QColor, QPalette
+from PyQt6.QtGui import QAction, QColor, QPalette, QResizeEvent
 from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, paint_primary
@@ -23,6 +23,9 @@ STEPS = (
     ("sample_stack", "Open sample stack", "A small stack that comes with the program, to look around."),
     ("mri_example", "Open MRI example", "Learn to reconstruct simulated heads from a quarter of k-space, eight coils."),
 )
+
+BESIDE = 70
+"""Letters that the page is wide, at least, where sentences stand beside the buttons."""
 
 
 class Welcome(QWidget):
@@ -48,15 +51,17 @@ class Welcome(QWidget):
         grid.setVerticalSpacing(line)
         grid.setColumnStretch(1, 1)
         self._notes: list[QLabel] = []
+        self._buttons: list[QPushButton] = []
         for row, (key, text, note) in enumerate(STEPS):
             button = _button(actions[key], text, line)
             if row == 0:
                 self._first = button
             label = QLabel(note)
             label.setWordWrap(True)
-            grid.addWidget(button, row, 0)
-            grid.addWidget(label, row, 1)
+            self._buttons.append(button)
             self._notes.append(label)
+        self._grid, self._beside = grid, False
+        self._arrange(True)
         inner = QWidget()
         by_font(inner, lambda widget: widget.setMaximumWidth(92 * widget.fontMetrics().averageCharWidth()))
         column = QVBoxLayout(inner)
@@ -79,6 +84,23 @@ class Welcome(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(Scrolled(whole))
         self.use_colours()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Sentences stand beside the buttons, or below them where they would be squeezed."""
+        super().resizeEvent(event)
+        self._arrange(self.width() >= BESIDE * self.fontMetrics().averageCharWidth())
+
+    def _arrange(self, beside: bool) -> None:
+        if beside == self._beside:
+            return
+        self._beside = beside
+        for row, (button, label) in enumerate(zip(self._buttons, self._notes, strict=True)):
+            if beside:
+                self._grid.addWidget(button, 2 * row, 0)
+                self._grid.addWidget(label, 2 * row, 1)
+            else:
+                self._grid.addWidget(button, 2 * row, 0)
+                self._grid.addWidget(label, 2 * row + 1, 0, 1, 2)
 
     def use_colours(self) -> None:
         """Take the colours of the theme."""

@@ -20,6 +20,7 @@ from ptychoui.gui.shell.dialogs import ResultQuestion, ShortcutList, UnsavedQues
 from ptychoui.gui.shell.guide import Guide
 from ptychoui.gui.shell.messages import Message
 from ptychoui.gui.shell.panels import Panels
+from ptychoui.gui.shell.report_desk import write_report
 from ptychoui.gui.shell.runs_desk import RunsDesk
 from ptychoui.gui.shell.way_desk import WayDesk
 from ptychoui.gui.widgets.files import Files
@@ -30,7 +31,7 @@ from ptychoui.session.opening import mri_example
 from ptychoui.session.origin import data_name
 from ptychoui.session.preferences import Preferences
 from ptychoui.session.problem_report import write_problem_report
-from ptychoui.session.runs import learned_in, write_report_of
+from ptychoui.session.runs import learned_in
 from ptychoui.session.stack_run import save_report
 from ptychoui.training.results import LearnedArrays
 
@@ -376,16 +377,8 @@ class WindowCommands(QMainWindow):
         self.controller.resume_run()
 
     def write_report(self) -> None:
-        """Write the report of the run into its folder."""
-        folder = self.document.run_folder
-        if folder is None:
-            self.show_message(Message("warning", "There is no run to report on", "train, or open the folder of a run"))
-            return
-
-        def done(path: Path) -> None:
-            self.show_message(Message("info", f"Report written to {path}"))
-
-        self.controller.desk.submit("report", partial(write_report_of, folder), done, "Writing the report…")
+        """Write a page on the reconstruction that is in front, else on the run, and open it."""
+        write_report(self)
 
     def fit_images(self) -> None:
         """Show whole images."""

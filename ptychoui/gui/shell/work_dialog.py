@@ -88,10 +88,20 @@ class WorkDialog(QDialog):
             self.show_work()
 
 
+USUAL_TIPS = {
+    "Cancel": "Close this and leave everything as it was",
+    "Back": "To the page before; nothing that was entered is lost",
+    "Next": "To the next page",
+    "Browse…": "Choose where to write",
+    "File…": "Choose one file",
+    "Folder…": "Choose a folder of images",
+}
+
+
 def button(text: str, tip: str = "", primary: bool = False) -> QPushButton:
     """A button of a dialog."""
     made = QPushButton(text)
-    made.setToolTip(tip)
+    made.setToolTip(tip or USUAL_TIPS.get(text, ""))
     made.setAutoDefault(False)
     made.setMinimumHeight(2 * made.fontMetrics().height())
     made.setMinimumWidth(14 * made.fontMetrics().averageCharWidth())

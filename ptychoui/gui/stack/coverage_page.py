@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from ptychoui.gui.look.luts import lut
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
 from ptychoui.gui.widgets.colour_scale import ColourScale
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Map
 from ptychoui.gui.widgets.parts import Yielding
 from ptychoui.session.stack_run import StackReport
 from ptychoui.words import counted
@@ -35,6 +36,7 @@ class CoveragePage(QWidget):
         self.outline, self.pupil = pg.PlotCurveItem(), pg.PlotCurveItem()
         for part in (self.image, self.outline, self.pupil):
             self.plot.addItem(part)
+        self.figure = FigureMenu(self.plot, "Fourier coverage", self._map, self.fit)
         self.scale = ColourScale()
         self.text = QLabel()
         self.text.setWordWrap(True)
@@ -81,6 +83,13 @@ class CoveragePage(QWidget):
             f"{wavelength / found.largest_na:.2f} µm."
         )
         self.fit()
+
+    def _map(self) -> Map | None:
+        if self._report is None:
+            return None
+        found = self._report.coverage
+        edge = 2 * found.extent_na / len(found.counts)
+        return Map(found.counts.astype(np.float32), edge, "NA", "LEDs that see a frequency")
 
     def fit(self) -> None:
         """Show the whole aperture."""

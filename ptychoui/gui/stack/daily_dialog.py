@@ -63,6 +63,17 @@ class DailyDialog(WorkDialog):
         self._follow = True
         self._own_results = False
         self.design, self.source, self.results = QLineEdit(), QLineEdit(), QLineEdit()
+        for line, name, tip in (
+            (
+                self.design,
+                "Design",
+                "Patterns the images were taken with: an exported file, or the folder of a run",
+            ),
+            (self.source, "Images", "Where the images are: one recording, or a folder that is watched"),
+            (self.results, "Results", "Folder that results are written to; it is made if it is missing"),
+        ):
+            line.setAccessibleName(name)
+            line.setToolTip(tip)
         self.watch, self.single = QRadioButton("&Watch a folder"), QRadioButton("&One recording")
         self.watch.setToolTip("Sets that are in the folder, and all that arrive, until you stop")
         self.single.setToolTip("One file or folder, and no more")

@@ -28,10 +28,12 @@ class FilePick(QWidget):
 
     changed = pyqtSignal()
 
-    def __init__(self, empty: str, folders: bool = True) -> None:
+    def __init__(self, empty: str, name: str, folders: bool = True) -> None:
         super().__init__()
         self.line = QLineEdit()
         self.line.setPlaceholderText(empty)
+        self.line.setAccessibleName(name)
+        self.line.setToolTip(f"{name}: the name of a file or folder")
         self.line.setMinimumHeight(2 * self.fontMetrics().height())
         self.line.setClearButtonEnabled(True)
         row = QHBoxLayout(self)

@@ -9,6 +9,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.widgets.figure_menu import FigureMenu
 from ptychoui.gui.widgets.parts import Status, Yielding, by_font, command_button, duration, gap_of, ink
 from ptychoui.session.origin import Origin
 from ptychoui.session.stack_frc import FrcFound, FrcHistory
@@ -60,6 +61,7 @@ class FrcPage(QWidget):
         }
         for mark in self.marks.values():
             item.addItem(mark, ignoreBounds=True)
+        self.figure = FigureMenu(self.plot, "Fourier ring correlation", fit=self.fit)
         self.text = QLabel()
         self.text.setWordWrap(True)
         gap = gap_of(self)

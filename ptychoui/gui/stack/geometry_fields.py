@@ -18,13 +18,14 @@ MICROSCOPE = (
         name=M + "pixel",
         label="Pixel model",
         kind="choice",
-        choices=(("integrating", "integrates"), ("point", "samples a point")),
+        choices=(("integrating", "Integrates"), ("point", "Samples a point")),
     ),
 )
 ARRAY = (
     Field(
         name=A + "kind",
         label="Layout",
+        tip="How the LEDs stand on their board: the numbers below follow from it",
         kind="choice",
         choices=(
             ("lattice", "Square lattice"),

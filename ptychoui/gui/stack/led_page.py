@@ -53,6 +53,7 @@ class LedPage(QWidget):
         self.quantity.setMinimumContentsLength(8)
         for key, text in MAPS:
             self.quantity.addItem(text, key)
+        self.quantity.setAccessibleName("Colour of the LEDs")
         self.quantity.setToolTip("Colour of the LEDs; those that stand out are ringed, whatever is shown")
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)

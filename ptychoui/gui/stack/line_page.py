@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayo
 from ptychoui.errors import PtychouiError
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
 from ptychoui.gui.widgets.contrast_bar import ContrastBar
+from ptychoui.gui.widgets.figure_menu import FigureMenu
 from ptychoui.gui.widgets.image_panel import ImagePanel
 from ptychoui.optics.quality.validation import LineProfile, line_profile
 from ptychoui.session.stack_run import StackReport
@@ -18,7 +19,7 @@ from ptychoui.session.stack_run import StackReport
 QUANTITIES = (
     ("intensity", "Intensity", "gray"),
     ("amplitude", "Amplitude", "gray"),
-    ("phase", "Unwrapped phase, rad", "blue to red"),
+    ("phase", "Unwrapped phase (rad)", "blue to red"),
 )
 
 
@@ -38,6 +39,7 @@ class ProfilePage(QWidget):
         self.quantity = QComboBox()
         for key, text, _ in QUANTITIES:
             self.quantity.addItem(text, key)
+        self.quantity.setAccessibleName("Quantity along the line")
         self.quantity.setToolTip("What is read along the line; contrast is meant for the intensity")
         self.line = pg.LineSegmentROI([(10, 10), (40, 40)])
         self.panel.view.addItem(self.line)
@@ -48,7 +50,8 @@ class ProfilePage(QWidget):
         item.setLabel("bottom", "distance (µm)")
         for axis in ("left", "bottom"):
             item.getAxis(axis).enableAutoSIPrefix(False)
-        self.curve = item.plot([], [])
+        self.curve = item.plot([], [], name="along the line")
+        self.figure = FigureMenu(self.plot, "Line profile", fit=self.plot.enableAutoRange)
         self.text = QLabel()
         self.text.setWordWrap(True)
         self._report: StackReport | None = None

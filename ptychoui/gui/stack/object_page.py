@@ -32,6 +32,7 @@ class ObjectPage(QWidget):
         self.kind.addItem("Phase, wrapped", "wrapped")
         self.kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.kind.setMinimumContentsLength(6)
+        self.kind.setAccessibleName("Kind of phase")
         self.kind.setToolTip(
             "Ramp and piston are taken away: neither is measured. Jumps by a turn are removed once all "
             "passes are done, unless wrapped; where the amplitude is near zero the phase may be off by whole turns"

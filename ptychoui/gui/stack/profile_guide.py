@@ -67,14 +67,18 @@ class ProfileGuide(WorkDialog):
     def __init__(self, controller: Controller, parent: QWidget) -> None:
         super().__init__(controller, "profile", "Measure microscope profile", "Measuring", parent)
         gap = gap_of(self)
-        self.dark = FilePick("none")
-        self.blank = FilePick("none")
-        self.sample = FilePick("a stack of the sample")
+        self.dark = FilePick("none", "Dark frames")
+        self.blank = FilePick("none", "Blank field")
+        self.sample = FilePick("a stack of the sample", "Stack of the sample")
         self.open_sample, self.other_sample = QRadioButton(), QRadioButton("Another stack:")
+        self.open_sample.setToolTip("Use the stack that is open in the window")
+        self.other_sample.setToolTip("Use a stack that is named below")
         self.signs = QButtonGroup(self)
         self.steps = note()
         self.summary = {name: QLabel() for name in PARTS[:4]}
         self.output = QLineEdit()
+        self.output.setAccessibleName("File of the profile")
+        self.output.setToolTip("File that the measured profile is written to")
         self.output.setMinimumHeight(2 * self.fontMetrics().height())
         self.outcome = ProfileOutcome()
         self.pages = QStackedWidget()
@@ -101,7 +105,7 @@ class ProfileGuide(WorkDialog):
             self.pages.addWidget(self._page(name, contents[name]))
         aside.setRowStretch(len(PARTS), 1)
         self.back, self.next, self.leave = button("Back"), button("Next", primary=True), button("Cancel")
-        self.fix = button("Change")
+        self.fix = button("Change", "Go back to the page whose entry was refused")
         side = QWidget()
         side.setLayout(aside)
         side.setFixedWidth(20 * self.fontMetrics().averageCharWidth())
@@ -181,6 +185,7 @@ class ProfileGuide(WorkDialog):
         for sign, text in SIGNS:
             choice = QRadioButton(text)
             choice.setChecked(sign == 0)
+            choice.setToolTip("Decides whether phase goes up or down where the sample is thicker")
             self.signs.addButton(choice, sign + 1)
             choices.append(choice)
         return self._column(*choices)
@@ -355,7 +360,8 @@ class ProfileGuide(WorkDialog):
         self.next.setText({"measure": "Measure", "result": "Use it for the open stack"}.get(self.part, "Next"))
         is_stack = isinstance(self.controller.document.dataset, ImageStack)
         self.next.setEnabled(not working and (not last or is_stack))
-        self.next.setToolTip("Reads the open stack anew through the profile; undo takes it back" if last else "")
+        using = "Reads the open stack anew through the profile; undo takes it back"
+        self.next.setToolTip(using if last else "To the next page")
         self.leave.setText("Close" if last else "Cancel")
         for widget in (self.output, self.browse):
             widget.setEnabled(not working)

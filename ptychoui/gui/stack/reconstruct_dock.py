@@ -75,6 +75,9 @@ MORE = ("orientation", "profile", "field", "save_result")
 """Further commands for a stack, two in a row."""
 
 
+SETTLED = "It ended before its last pass: no step lowered the residual any further"
+
+
 class ReconstructPanel(QWidget):
     """Buttons, forecast, settings.
 
@@ -181,6 +184,10 @@ class ReconstructPanel(QWidget):
         text = f"pass {done} of {begun.passes}" if begun is not None else ""
         if last is not None and state in (RunState.RUNNING, RunState.PAUSED):
             text += f", {duration(last.seconds_left)} left"
+        settled = begun is not None and state is RunState.FINISHED and 0 < done < begun.passes
+        self.time_left.setToolTip(SETTLED if settled else "")
+        if settled:
+            text = f"settled at {text}"
         if begun is not None:
             self.status.show_progress(begun.passes if state is RunState.FINISHED else done, begun.passes, text)
         elif not state.active:

@@ -75,6 +75,7 @@ class ResultView(QWidget):
         self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.tile = CountBox(arrows=True)
         self.tile.setPrefix("tile ")
+        self.tile.setAccessibleName("Tile of the field")
         self.tile.setToolTip("Pupil, coverage and LEDs are those of this tile of the field")
         self.tile.valueChanged.connect(lambda number: self.tile_chosen.emit(number - 1))
         self._report: StackReport | None = None
@@ -102,6 +103,7 @@ class ResultView(QWidget):
         self.source = note()
         self.source.show()
         self.close_source = QPushButton("Close")
+        self.close_source.setToolTip("Close this file, and go back to what was made here")
         self.close_source.clicked.connect(self.closed)
         self.band = QFrame()
         self.band.setAutoFillBackground(True)
@@ -114,6 +116,7 @@ class ResultView(QWidget):
         layout.addLayout(row)
         layout.addWidget(Yielding(self.band))
         self.take_layout = QPushButton("Use this layout")
+        self.take_layout.setToolTip("Put the layout that explains the images better in place of the present one")
         self.take_layout.clicked.connect(self.layout_taken)
         self.take_layout.hide()
         row = QHBoxLayout()

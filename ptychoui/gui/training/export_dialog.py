@@ -55,7 +55,12 @@ class ExportDialog(QDialog):
         self.frame.setToolTip("Time of one frame: exposures are given in frames")
         self.path = QLineEdit()
         self.path.setMinimumWidth(52 * self.fontMetrics().averageCharWidth())
+        self.path.setAccessibleName("File or folder to write to")
+        self.path.setToolTip("File or folder that the patterns are written to")
+        self.formats.setAccessibleName("Format")
+        self.formats.setToolTip("What reads the patterns afterwards: hardware, another program, or people")
         browse = QPushButton("Browse…")
+        browse.setToolTip("Choose where to write")
         browse.clicked.connect(self._browse)
         line = QHBoxLayout()
         line.addWidget(self.path, 1)
@@ -70,6 +75,9 @@ class ExportDialog(QDialog):
         form.addRow("Write to", line)
         form.addRow("", self.summary)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        for button in self.buttons.buttons():
+            saves = self.buttons.buttonRole(button) is QDialogButtonBox.ButtonRole.AcceptRole
+            button.setToolTip("Write the patterns" if saves else "Close this and write nothing")
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

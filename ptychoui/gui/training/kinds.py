@@ -161,6 +161,7 @@ def common_fields(batch: str) -> tuple[Field, ...]:
         Field(
             name="engine.strategy",
             label="Gradient",
+            tip="How derivatives are obtained: all give the same numbers, at other costs in memory and time",
             kind="choice",
             choices=(
                 ("reversible", "Reversible"),

@@ -54,6 +54,7 @@ class KSpaceView(QWidget):
         self.phase = QCheckBox("phase of the maps")
         self.phase.setToolTip("Show where coils see the object, or with which phase, relative to their combination")
         self.number = CountBox(arrows=True)
+        self.number.setAccessibleName("Number of the example")
         self.number.setToolTip("Example to show, from 1")
         self.caption = Elided(least=12, usual=40)
         self.explained = note()

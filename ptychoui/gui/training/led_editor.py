@@ -22,7 +22,7 @@ Change = Callable[[PatternEdits], str]
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}
 LARGEST_BRUSH = 8.0
-CLOSED = "a run is active: edit when it has ended"
+CLOSED = "A run is active: edit when it has ended"
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ class ShapeBox(QFrame):
         self.shape.setAccessibleName("Shape")
         for key, shape in SHAPES.items():
             self.shape.addItem(shape.text, key)
+        self.shape.setToolTip("Shape of the LEDs that are chosen together")
         self._grid = QGridLayout()
         self._grid.setSpacing(gap)
         self.fields: dict[str, dict[str, NumberBox]] = {}
@@ -42,6 +43,9 @@ class ShapeBox(QFrame):
                 box.setAccessibleName(f"{shape.text}: {number.name}")
                 by_font(box, lambda b: b.setMinimumWidth(14 * b.fontMetrics().averageCharWidth()))
                 box.valueChanged.connect(self.choose)
+                box.setToolTip(
+                    f"{shape.text}: {number.name}; {_unit_of(number.name)}, {number.low:g} to {number.high:g}"
+                )
                 label = QLabel(f"{number.name[0].upper()}{number.name[1:]}")
                 self._grid.addWidget(label, line, 0)
                 self._grid.addWidget(box, line, 1)
@@ -155,3 +159,12 @@ class ShapeBox(QFrame):
             max(room.left(), min(box.left(), room.right() - box.width())),
             max(room.top(), min(box.top(), room.bottom() - box.height())),
         )
+
+
+def _unit_of(name: str) -> str:
+    """In which unit a number of a shape is."""
+    if "degrees" in name:
+        return "degrees, counter-clockwise"
+    if "level" in name:
+        return "share of full drive"
+    return "a whole number" if "how many" in name else "illumination NA"

@@ -12,6 +12,7 @@ from ptychoui.design.sight import WEAK, Sight
 from ptychoui.gui.look.luts import lut
 from ptychoui.gui.look.theme import colours, dress_axes
 from ptychoui.gui.widgets.colour_scale import ColourScale
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Map
 from ptychoui.gui.widgets.parts import bold, by_font, gap_of, ink, note
 
 WIDE, HIGH = 110, 34
@@ -35,6 +36,8 @@ class FrequencyMap(QWidget):
         self.circles = [pg.PlotCurveItem() for _ in range(2)]
         for part in (self.image, *self.circles):
             self.plot.addItem(part)
+        self._map: Map | None = None
+        self.figure = FigureMenu(self.plot, title, lambda: self._map)
         self.scale = ColourScale()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -48,6 +51,7 @@ class FrequencyMap(QWidget):
         self, values: NDArray[np.floating], extent: float, largest: float, radii: tuple[float, float], meaning: str
     ) -> None:
         """Show values (row, column), the first row at the smallest y, with two circles in NA."""
+        self._map = Map(np.asarray(values)[::-1], 2 * extent / len(values), "NA", meaning)
         self.image.setImage(values, autoLevels=False)
         self.image.setLevels((0, max(largest, 1e-9)))
         self.image.setRect(QRectF(-extent, -extent, 2 * extent, 2 * extent))
@@ -82,6 +86,8 @@ class SightDialog(QDialog):
         self.setWindowTitle("What this design sees")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.all, self.one = QRadioButton("&All patterns"), QRadioButton("The &chosen pattern")
+        self.all.setToolTip("What all patterns bring together")
+        self.one.setToolTip("What the pattern that is chosen in the panel LED array brings")
         self.all.setChecked(True)
         self._group = QButtonGroup(self)
         choice = QHBoxLayout()

@@ -222,6 +222,7 @@ class LevelRow(QWidget):
         self._editor = editor
         self.label = Elided(least=10)
         self.level = QSlider(Qt.Orientation.Horizontal)
+        self.level.setAccessibleName("Drive level in percent")
         self.level.setRange(0, 100)
         by_font(self.level, lambda slider: slider.setMinimumWidth(8 * slider.fontMetrics().averageCharWidth()))
         self.brush = QSlider(Qt.Orientation.Horizontal)
@@ -257,7 +258,7 @@ class LevelRow(QWidget):
         self.level.setEnabled(level is not None)
         self.level.setToolTip("Drive level of the chosen LEDs in this pattern, in percent (keys 0 to 9)")
         if level is None:
-            self.label.say("choose LEDs to set their level")
+            self.label.say("Choose LEDs to set their level")
             return
         self._set(level)
         self.label.say(f"{name}: {level:.0%}")

@@ -47,6 +47,7 @@ class LearningRow(QWidget):
         self.play.setToolTip("Play how the patterns were learned")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Step of the last run")
+        self.slider.setToolTip("Step of the last run whose patterns are shown")
         self.text = QLabel()
         by_font(self.text, lambda label: label.setMinimumWidth(12 * label.fontMetrics().averageCharWidth()))
         row = QHBoxLayout(self)

@@ -8,6 +8,7 @@ from PyQt6.QtGui import QShowEvent
 from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu
 from ptychoui.gui.widgets.image_panel import ImagePanel
 from ptychoui.gui.widgets.parts import Yielding, bullets, gap_of, note
 from ptychoui.session.history import RunHistory
@@ -24,10 +25,13 @@ class CurvePanel(pg.PlotWidget):  # type: ignore[misc]
         self.setMenuEnabled(False)
         self.curve = self.getPlotItem().plot([], [])
         self.getPlotItem().showGrid(x=True, y=True, alpha=0.15)
+        self.figure = FigureMenu(self, "Curve", fit=self.getPlotItem().autoRange)
         self.use_colours()
 
     def show_array(self, shown: ShownArray) -> None:
         """Draw it."""
+        self.figure.title = shown.title
+        self.setAccessibleName(shown.title)
         self.getPlotItem().setTitle(shown.title, color=colours().text)
         self.getPlotItem().setLabel("left", shown.unit or None)
         self.curve.setData(shown.values)

@@ -44,9 +44,9 @@ class ProgressPanel(QWidget):
         self.verdict.setWordWrap(True)
         self.verdict.setTextFormat(Qt.TextFormat.PlainText)
         self._learned = True
-        self.log = QCheckBox("logarithmic loss")
+        self.log = QCheckBox("Logarithmic loss")
         self.log.setChecked(True)
-        self.log.setToolTip("Logarithmic loss axis")
+        self.log.setToolTip("Draw the loss on a logarithmic axis; without it on a linear one")
         self.log.toggled.connect(self.loss.set_log)
         self.compare = FoldingButton()
         self.compare.setAutoRaise(True)

@@ -25,6 +25,7 @@ from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QSizePolicy, QToolBut
 from ptychoui.gui.look import luts
 from ptychoui.gui.look.limits import auto_limits, decimals_for, finite_values, full_limits, widened
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 from ptychoui.gui.widgets.number_boxes import NumberBox
 from ptychoui.gui.widgets.parts import by_font, gap_of
 
@@ -61,8 +62,8 @@ class ContrastBar(QWidget):
         self._values = np.empty(0)
         self._untouched = True
         self.low, self.high = fixed or (0.0, 1.0)
-        self.low_box, self.high_box = LimitBox("Lower limit"), LimitBox("Upper limit")
-        self.histogram = Histogram(self)
+        self.low_box, self.high_box = LimitBox(f"Lower limit of {quantity}"), LimitBox(f"Upper limit of {quantity}")
+        self.histogram = Histogram(self, quantity)
         self.histogram.setToolTip(f"Histogram of {quantity}: drag the handles, or between them to move both")
         self.auto_button = _button("Auto", "Limits at 0.1 and 99.9 % of the pixels shown, once")
         self.full_button = _button(
@@ -75,13 +76,15 @@ class ContrastBar(QWidget):
         self.luts = QComboBox()
         self.luts.addItems(luts.NAMES)
         self.luts.setCurrentText(lut)
+        self.luts.setAccessibleName(f"Colours of {quantity}")
         self.luts.setToolTip(f"Colours of {quantity}")
         self.luts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.luts.setMinimumContentsLength(9)
         self.more = QToolButton()
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more.setAccessibleName(f"Auto, reset and colours of {quantity}")
         self.more.setToolTip(f"Auto, reset and colours of {quantity}")
-        self.more.setMenu(self._menu())
+        self.more.setMenu(self.fill_menu(QMenu(self)))
         self.more.hide()
         self._wide = (self.auto_button, self.full_button, self.gamma_button, self.luts)
         layout = QHBoxLayout(self)
@@ -170,8 +173,8 @@ class ContrastBar(QWidget):
         image = QImage(table.tobytes(), 256, 1, 768, QImage.Format.Format_RGB888)
         self.more.setIcon(QIcon(QPixmap.fromImage(image.scaled(self.more.iconSize()))))
 
-    def _menu(self) -> QMenu:
-        menu = QMenu(self)
+    def fill_menu(self, menu: QMenu) -> QMenu:
+        """Add everything that the buttons do, and more."""
         for button in (self.auto_button, self.full_button):
             action = menu.addAction(button.text())
             if action is not None:
@@ -179,6 +182,7 @@ class ContrastBar(QWidget):
         every = menu.addAction("Auto for every picture")
         if every is not None:
             every.setCheckable(True)
+            every.setChecked(self._always)
             every.toggled.connect(self.auto_always)
         self._gammas(menu.addMenu("Gamma") or menu)
         menu.addSeparator()
@@ -277,6 +281,7 @@ class LimitBox(NumberBox):
         self.decimals_shown = 2
         super().__init__("")
         self._tip = tip
+        self.setAccessibleName(tip)
         self.setToolTip(tip)
 
     def textFromValue(self, value: float) -> str:
@@ -311,11 +316,14 @@ class Histogram(QWidget):
 
     dragged = pyqtSignal(float, float)
 
-    def __init__(self, bar: ContrastBar) -> None:
+    def __init__(self, bar: ContrastBar, quantity: str) -> None:
         super().__init__(bar)
+        self._quantity = quantity
+        self.figure = FigureMenu(self, f"Histogram of {quantity}", self._table, more=bar.fill_menu)
         self._bar = bar
         self._counts = np.zeros(BINS)
         self._span = (0.0, 1.0)
+        self._numbers = np.zeros(BINS, np.int64)
         self._grip: str | None = None
         self._from = 0.0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -336,7 +344,14 @@ class Histogram(QWidget):
             low, high = min(low, self._bar.fixed[0]), max(high, self._bar.fixed[1])
         self._span = (low, high)
         counts = np.histogram(values, bins=BINS, range=self._span)[0] if len(values) else np.zeros(BINS)
+        self._numbers = counts.astype(np.int64)
         self._counts = np.log1p(counts) / max(1e-12, float(np.log1p(counts).max(initial=0)))
+
+    def _table(self) -> Table | None:
+        edges = np.linspace(*self._span, BINS + 1)
+        rows = [(float(a), float(b), int(n)) for a, b, n in zip(edges, edges[1:], self._numbers, strict=False)]
+        header = (f"{self._quantity} from (as shown)", f"{self._quantity} to (as shown)", "pixels")
+        return Table(header, rows) if self._numbers.any() else None
 
     def _axis(self) -> tuple[float, float]:
         """Values at the left and the right end: data and limits both fit."""

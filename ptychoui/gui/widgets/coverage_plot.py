@@ -9,6 +9,7 @@ from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 
 MOST_PUPILS = 600
 
@@ -25,6 +26,12 @@ class CoveragePlot(QWidget):
             "Each disc is the part of the object's spectrum that one LED brings through the objective; "
             "brighter where discs overlap"
         )
+        self.figure = FigureMenu(self, "Coverage", self._table)
+
+    def _table(self) -> Table | None:
+        radius = self._objective_na
+        rows = [(float(x), float(y), radius) for x, y in self._na]
+        return Table(("pupil at x (NA)", "pupil at y (NA)", "radius (NA)"), rows) if rows else None
 
     def set_geometry(self, na: NDArray[np.float64] | None, objective_na: float) -> None:
         """Show LEDs at (LED, 2) illumination NA."""

@@ -23,7 +23,7 @@ from ptychoui.settings import FpmExperiment, Settings
 class Field:
     """One line of a form; ``name`` is the dotted name of the setting; ``automatic`` numbers may be left out.
 
-    A number that is left out shows the word ``empty``.
+    A number that is left out shows the word ``empty``. ``tip`` stands for the description of the setting.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Field:
     integers: bool = False
     automatic: bool = False
     empty: str = "automatic"
+    tip: str = ""
 
 
 class ChoiceBox(QComboBox):
@@ -74,7 +75,9 @@ class Form(QWidget):
         grid.setColumnStretch(1, 1)
         for line, field in enumerate(fields):
             editor = self._editor(field)
-            tip = description_of(field.name, root)
+            tip = field.tip or description_of(field.name, root)
+            if field.unit and field.unit not in tip:
+                tip = f"{tip}\nUnit: {field.unit}"
             if field.kind == "numbers":
                 tip = f"{tip}\n{LIST_RULE}"
             label = QLabel(field.label)

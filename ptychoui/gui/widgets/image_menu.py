@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PyQt6.QtCore import QBuffer, QIODevice, QPoint
-from PyQt6.QtGui import QGuiApplication, QPixmap
+from PyQt6.QtCore import QPoint
 from PyQt6.QtWidgets import QMenu
 
-from ptychoui.data.files import check_parent, write_atomic
 from ptychoui.data.tiff_values import tiff_of
-from ptychoui.errors import DataError, PtychouiError
+from ptychoui.errors import DataError
+from ptychoui.gui.widgets import figure_menu
 from ptychoui.gui.widgets.files import Files
-from ptychoui.gui.widgets.notices import notices
 
 if TYPE_CHECKING:
     from ptychoui.gui.widgets.image_panel import ImagePanel
@@ -51,46 +49,32 @@ def open_menu(panel: ImagePanel, at: QPoint) -> QMenu:
 
 def copy_picture(panel: ImagePanel) -> None:
     """Put the picture as it is shown, with title and scale bar, on the clipboard."""
-    clipboard = QGuiApplication.clipboard()
-    if clipboard is not None:
-        clipboard.setPixmap(panel.grab())
-        notices().told.emit("info", "The picture is on the clipboard", "")
+    figure_menu.copy(panel)
 
 
 def save_picture(panel: ImagePanel) -> None:
-    """Write the picture as it is shown to a PNG file."""
-    name = Files.to_save(panel, "Save picture", f"{_name(panel)}.png", "PNG (*.png)")
-    if name:
-        _write(Path(name).with_suffix(".png"), png_of(panel.grab()))
+    """Write the picture as it is shown to a PNG or SVG file."""
+    figure_menu.save_picture(panel, panel.title or "image")
 
 
 def save_values(panel: ImagePanel) -> None:
     """Write the values, those of the region if there is one, to a TIFF, NumPy or CSV file."""
     if panel.image is None:
         return
-    name = Files.to_save(panel, "Save values", f"{_name(panel)}.tif", VALUES)
+    name = Files.to_save(panel, "Save values", f"{figure_menu.file_name(panel.title or 'image')}.tif", VALUES)
     if not name:
         return
     values = panel.image if panel.region is None else panel.region.of(panel.image)
-    path = Path(name)
-    try:
-        content = values_as(values, path.suffix.lower().removeprefix("."), panel.pixel_um)
-    except PtychouiError as error:
-        notices().told.emit("error", error.message, error.hint)
-        return
-    _write(path, content)
+    pixel, title = panel.pixel_um, panel.title
+    figure_menu.save(Path(name), lambda path: values_as(values, path.suffix.lower().removeprefix("."), pixel, title))
 
 
-def png_of(pixmap: QPixmap) -> bytes:
-    """A pixmap as a PNG file."""
-    buffer = QBuffer()
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    pixmap.save(buffer, "PNG")
-    return bytes(buffer.data().data())
+def values_as(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], kind: str, pixel_um: float | None, title: str = ""
+) -> bytes:
+    """Values of shape (row, column) as a file of a kind: tif with the size of a pixel in um, npy or csv.
 
-
-def values_as(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], kind: str, pixel_um: float | None) -> bytes:
-    """Values of shape (row, column) as a file of a kind: tif with the size of a pixel, npy or csv.
+    The first line of a csv says what the values are, under the title of the image, and how large a pixel is.
 
     Raises
     ------
@@ -104,20 +88,14 @@ def values_as(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], kind: s
         np.save(file, values, allow_pickle=False)
         return file.getvalue()
     if kind == "csv":
-        return "".join(",".join(f"{value:.9g}" for value in row) + "\n" for row in values).encode()
+        edge = f"edge of a pixel {pixel_um:.6g} um" if pixel_um else "size of a pixel not known"
+        head = f"# {with_unit(title)}; rows run down; {edge}\n"
+        return (head + "".join(",".join(f"{value:.9g}" for value in row) + "\n" for row in values)).encode()
     raise DataError(f"values cannot be written as {kind or 'a file without an ending'}", "use .tif, .npy or .csv")
 
 
-def _name(panel: ImagePanel) -> str:
-    words = "".join(letter if letter.isalnum() else " " for letter in panel.title.lower()).split()
-    return "-".join(words) or "image"
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        check_parent(path)
-        write_atomic(path, content)
-    except PtychouiError as error:
-        notices().told.emit("error", error.message, error.hint)
-    else:
-        notices().told.emit("info", f"Written to {path}", "")
+def with_unit(title: str) -> str:
+    """The title of an image with the unit of its values: phases are in rad, all others have none."""
+    if "(" in title or "rad" in title.split():
+        return title
+    return f"{title or 'values'} ({'rad' if 'phase' in title.lower() else 'no unit'})"

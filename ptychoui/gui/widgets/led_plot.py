@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from ptychoui.design.led_shapes import pitch_of
 from ptychoui.gui.look.theme import DARK, colours, dress_axes, level_colours, number_axes, ring_colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 
 FloatArray = NDArray[np.float64]
 
@@ -180,6 +181,7 @@ class LedPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
+        self.figure = FigureMenu(self.plot, "LEDs", self._table, self.fit)
         self._hover = pg.SignalProxy(self.plot.scene().sigMouseMoved, rateLimit=20, slot=self._mouse_moved)
         self.plot.viewport().installEventFilter(self)
         self.use_colours()
@@ -228,6 +230,18 @@ class LedPlot(QWidget):
             marked = self._spots.marked
             self._place()
             self.mark(marked)
+
+    def _table(self) -> Table | None:
+        levels = self._spots.levels
+        mm = self._positions_mm
+        value = "level (0 to 1)" if self._spots.table is None else "share of the colour scale (0 to 1)"
+        header = ("LED", "NA x", "NA y", *(("x (mm)", "y (mm)") if mm is not None else ()), value)
+        rows = [
+            (int(number), *map(float, self._na[i]), *(map(float, mm[i]) if mm is not None else ()), float(levels[i]))
+            for i, number in enumerate(self._numbers)
+            if i < len(levels)
+        ]
+        return Table(header, rows) if rows else None
 
     @property
     def places(self) -> FloatArray:

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QSize
+from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.widgets.figure_menu import FigureMenu
 from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.session.history import RunHistory
 from ptychoui.session.run_list import RunCurves
+
+LEGEND_LINES = 9
+"""Lines of text that a plot is high, at least, where it has a legend."""
 
 DASHES = ((8.0, 4.0), (2.0, 3.0), (10.0, 3.0, 2.0, 3.0), (14.0, 6.0))
 """Dashes and gaps of the curves of other runs: they differ by more than their colour."""
@@ -41,6 +46,8 @@ class LossPlot(LogPlot):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
+        self.plot.setToolTip("Loss at each step: a line for training, dots for held-out examples, dashes for others")
+        self.figure = FigureMenu(self.plot, "Loss", fit=self.plot.enableAutoRange)
         self._aim()
         self.use_colours()
 
@@ -72,7 +79,7 @@ class LossPlot(LogPlot):
             self._beside.append(curve)
         self.use_colours()
         if self._others:
-            self.legend.setVisible(True)
+            self._offer_legend()
             number_axes(self.plot, True)
             self.plot.enableAutoRange()
 
@@ -97,6 +104,16 @@ class LossPlot(LogPlot):
         for _, label in self.legend.items:
             label.setText(label.text, color=c.text)
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """There may be room for the legend now, or none."""
+        super().resizeEvent(event)
+        self._offer_legend()
+
+    def _offer_legend(self) -> None:
+        """In a small plot it would hide the curves; the tooltip has its words."""
+        room = self.height() >= LEGEND_LINES * self.fontMetrics().height()
+        self.legend.setVisible(room and (max(self._shown) > 0 or bool(self._beside)))
+
     def _aim(self) -> None:
         """Axes of an empty plot: a hundred steps, two decades."""
         self.plot.setRange(xRange=(0, 100), yRange=(-2, 0.3), padding=0)
@@ -106,7 +123,7 @@ class LossPlot(LogPlot):
         if counts == self._shown:
             return
         was_empty, self._shown = max(self._shown) <= 0, counts
-        self.legend.setVisible(max(counts) > 0 or bool(self._beside))
+        self._offer_legend()
         number_axes(self.plot, max(counts) > 0 or bool(self._beside))
         if was_empty and max(counts):
             self.plot.enableAutoRange()

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from ptychoui.engine.sizes import size_text
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 
 NAMES = {
     "store_all": "back-propagation",
@@ -27,6 +28,7 @@ class MemoryBars(QWidget):
         self._bars: list[tuple[str, float, str]] = []
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("Peak memory of one optimiser step, without the program and its data")
+        self.figure = FigureMenu(self, "Memory of a step", self._table)
 
     def show_memory(self, strategy: str, measured: int, predicted: Mapping[str, int]) -> None:
         """Show the measured peak (0: not yet) of a strategy, and the predictions for it and back-propagation."""
@@ -43,6 +45,10 @@ class MemoryBars(QWidget):
         if bars != self._bars:
             self._bars = bars
             self.update()
+
+    def _table(self) -> Table | None:
+        rows = [(name, size) for name, size, _ in self._bars]
+        return Table(("strategy", "peak memory (bytes)"), rows) if rows else None
 
     def clear(self) -> None:
         """Nothing to show."""

@@ -63,6 +63,14 @@ class Status(QWidget):
         layout.setSpacing(gap_of(self))
         layout.addLayout(line)
         layout.addWidget(self.bar)
+        self.why = note()
+        layout.addWidget(self.why)
+
+    def say_why(self, message: str, hint: str = "") -> None:
+        """Say below the bar why it failed, for as long as that is what it did."""
+        self.why.setText(". ".join(sentence(part).rstrip(".") for part in (message, hint) if part) + ".")
+        self.why.setVisible(bool(message))
+        ink(self.why, colours().error)
 
     def show_state(self, state: RunState, running: str = "") -> None:
         """Say a state in its colour; ``running`` names work of another kind."""
@@ -75,6 +83,9 @@ class Status(QWidget):
             RunState.PAUSED: c.warning,
         }
         ink(self.state, tones.get(state, c.text))
+        ink(self.why, c.error)
+        if state is not RunState.FAILED:
+            self.why.hide()
         if state is RunState.STARTING:
             self.show_busy()
 
@@ -115,9 +126,9 @@ def duration(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital, unless it begins with the name of a file."""
+    """With a capital, unless it begins with the name of a file or of a device."""
     first = text.split(" ", 1)[0]
-    return text if any(mark in first for mark in "./\\") else text[:1].upper() + text[1:]
+    return text if any(mark in "./\\_" or mark.isdigit() for mark in first) else text[:1].upper() + text[1:]
 
 
 def bullets(label: QLabel, texts: Iterable[str], colour: str) -> None:

@@ -7,6 +7,7 @@ import pyqtgraph as pg
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.widgets.figure_menu import FigureMenu
 from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.session.stack_run import StackHistory
 
@@ -31,6 +32,7 @@ class ResidualPlot(LogPlot):
         layout.setSpacing(gap)
         layout.addWidget(self.text)
         layout.addWidget(self.plot, 1)
+        self.figure = FigureMenu(self.plot, "Residual", fit=self.plot.enableAutoRange)
         self.use_colours()
 
     def show_history(self, history: StackHistory) -> None:

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from ptychoui.engine.sizes import size_text
 from ptychoui.gui.look.theme import colours
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 
 TONES = {"store_all": "second", "checkpoint": "good", "reversible": "accent"}
 """Colours of strategies, by their names in the theme."""
@@ -49,6 +50,15 @@ class StrategyBars(QWidget):
         super().__init__(parent)
         self.bars: tuple[StrategyBar, ...] = ()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setToolTip("Peak memory of one step under each strategy; hatched bars are predicted, full ones measured")
+        self.figure = FigureMenu(self, "Memory of strategies", self._table)
+
+    def _table(self) -> Table | None:
+        rows = [
+            (bar.title, bar.bytes or "", ("measured" if bar.measured else "predicted") if bar.bytes else "", bar.note)
+            for bar in self.bars
+        ]
+        return Table(("strategy", "peak memory (bytes)", "known by", "note"), rows) if rows else None
 
     def show_bars(self, bars: tuple[StrategyBar, ...]) -> None:
         """Show these."""

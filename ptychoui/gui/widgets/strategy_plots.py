@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,6 +11,7 @@ from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from ptychoui.gui.look.theme import colours, dress_axes, number_axes
+from ptychoui.gui.widgets.figure_menu import FigureMenu, Table
 from ptychoui.gui.widgets.log_plot import LogPlot
 from ptychoui.gui.widgets.strategy_bars import TONES
 from ptychoui.session.strategy_race import TITLES, RaceBegun, RaceHistory
@@ -41,6 +42,7 @@ class RacePlot(LogPlot):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
+        self.figure = FigureMenu(self.plot, "Losses of strategies", fit=self.plot.enableAutoRange)
         self.use_colours()
 
     def sizeHint(self) -> QSize:
@@ -92,7 +94,7 @@ class DepthPlot(QWidget):
         self.plot.setMenuEnabled(False)
         item = self.plot.getPlotItem()
         item.setLabel("bottom", "unrolls")
-        item.setLabel("left", "peak, MB")
+        item.setLabel("left", "peak (MB)")
         item.getAxis("left").enableAutoSIPrefix(False)
         item.showGrid(x=True, y=True, alpha=0.15)
         self.lines = {name: item.plot([], []) for name in TITLES}
@@ -100,6 +102,7 @@ class DepthPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
+        self.figure = FigureMenu(self.plot, "Memory against unrolls", self._table, self.plot.enableAutoRange)
         self.setToolTip("Lines are predictions; dots were measured, one for each comparison that was made here")
         self.use_colours()
         self.show_memory(None, {})
@@ -121,6 +124,17 @@ class DepthPlot(QWidget):
             self.dots[name].setData([unrolls for unrolls, _ in found], [peak for _, peak in found])
         number_axes(self.plot, begun is not None)
 
+    def _table(self) -> Table | None:
+        rows = [
+            (TITLES[name], kind, int(unrolls), float(peak))
+            for kind, curves in (("predicted", self.lines), ("measured", self.dots))
+            for name, curve in curves.items()
+            for unrolls, peak in zip(
+                *(part if part is not None else () for part in curve.getOriginalDataset()), strict=True
+            )
+        ]
+        return Table(("strategy", "known by", "unrolls", "peak memory (MB)"), rows) if rows else None
+
     def use_colours(self) -> None:
         """Take the colours of the theme."""
         dress_axes(self.plot)
@@ -129,3 +143,8 @@ class DepthPlot(QWidget):
             self.lines[name].setPen(pg.mkPen(tone, width=2, style=Qt.PenStyle.DashLine))
             self.dots[name].setSymbolBrush(tone)
             self.dots[name].setSymbolPen(None)
+
+
+def _points(curve: pg.PlotDataItem) -> Iterator[tuple[float, float]]:
+    x, y = curve.getOriginalDataset()
+    return zip(() if x is None else x, () if y is None else y, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ptychoui.gui.compare.curves import CurvesPlot
 from ptychoui.gui.look import theme
 from ptychoui.gui.shell.dialogs import CloseDesignsQuestion
 from ptychoui.gui.shell.main_window import MainWindow
+from ptychoui.gui.widgets.browser import Browser
 from ptychoui.gui.widgets.files import Files
 from ptychoui.optics.reconstruction.smooth_prior import reconstruct_smooth
 from ptychoui.session.comparison_export import Curve
@@ -240,19 +242,25 @@ def test_a_failure_is_said_there(opened: MainWindow, dialog: CompareDialog, qtbo
 def test_what_is_shown_is_exported(
     opened: MainWindow, dialog: CompareDialog, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shown: list[Path] = []
+    monkeypatch.setattr(Browser, "show", classmethod(lambda cls, page: bool(shown.append(page)) or True))
     assert not dialog.side_by_side.export.isEnabled()
     dialog.begin.click()
     finished(opened, qtbot)
     history = opened.document.designs.comparison
     menu = dialog.side_by_side.export.menu()
     assert menu is not None
-    names = ["t.csv", "r.json", "p.png", "c.csv", "c.svg"]
+    names = ["page.html", "t.csv", "r.json", "p.png", "c.csv", "c.svg"]
     for action, name in zip(menu.actions(), names, strict=True):
         path = tmp_path / name
         monkeypatch.setattr(Files, "to_save", lambda *_, path=path: str(path))
         action.trigger()
         qtbot.waitUntil(path.is_file, timeout=LONG)
     assert (tmp_path / "r.json").read_text() == json_text(history.result) + "\n"
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert shown == [tmp_path / "page.html"] and "data:image/png;base64," in text
+    verdicts = dialog.controller.document.designs.comparison.result
+    assert verdicts is not None and all(escape(one["sentence"].rstrip(".")) in text for one in verdicts["verdicts"])
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     assert [row["design"] for row in rows] == ["half_circles", "singles"]
     assert float(rows[1]["error_solver"]) == np.mean(history.runs[0].errors["singles"][SOLVER])
@@ -261,7 +269,7 @@ def test_what_is_shown_is_exported(
     assert len(points) == 2 * len(history.runs[0].frequency_per_um)
     assert float(points[-1][2]) == history.runs[0].correlation["singles"][-1]
     monkeypatch.setattr(Files, "to_save", lambda *_: str(tmp_path / "no" / "t.csv"))
-    menu.actions()[0].trigger()
+    menu.actions()[1].trigger()
     qtbot.waitUntil(lambda: bool(dialog.trouble.text()), timeout=LONG)
 
 

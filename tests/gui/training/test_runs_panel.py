@@ -16,7 +16,7 @@ from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.training.runs_panel import PATH, _when
 from ptychoui.paths import user_state
 from ptychoui.session.opening import demo_experiment
-from ptychoui.session.run_queue import queued_runs
+from ptychoui.session.run_queue import QueuedRun, queued_runs
 from ptychoui.session.worker import RunState
 from ptychoui.settings import FpmExperiment, kind_of
 from ptychoui.training.run_folder import RunFolder
@@ -155,6 +155,20 @@ def test_the_queue_trains_one_after_the_other(window: MainWindow, qtbot: Any) ->
     assert queued_runs() == () and panel.begin.text() == "Start queue"
     made = sorted(path.name.split("-")[0] for path in (user_state() / "runs").iterdir())
     assert made == ["first", "second"]
+
+
+def test_a_queue_with_painted_patterns_is_listed_again(window: MainWindow, qtbot: Any) -> None:
+    """What waits begins from arrays: lists of it are compared all the same, each time the panel looks."""
+    levels, exposures = np.full((2, 9), 0.5), np.ones(2)
+    QueuedRun.put(tiny("painted"), None, levels, exposures)
+    panel = window.panels.runs
+    listed(window, qtbot, 1)
+    first, again = queued_runs(), queued_runs()
+    assert first[0].levels is not again[0].levels and first == again
+    panel.show_runs((), first)
+    item = panel.list.topLevelItem(0)
+    panel.show_runs((), again)
+    assert panel.list.topLevelItem(0) is item
 
 
 def test_stopping_a_run_holds_the_queue(window: MainWindow, qtbot: Any) -> None:

@@ -86,10 +86,10 @@ def test_a_picture_is_copied_and_saved(
 ) -> None:
     copy_picture(panel)
     clipboard = QGuiApplication.clipboard()
-    assert clipboard is not None and clipboard.image().width() == panel.grab().width()
+    assert clipboard is not None and clipboard.image().width() == 2 * panel.width()
     saved_as(monkeypatch, tmp_path / "picture")
     save_picture(panel)
-    assert QImage(str(tmp_path / "picture.png")).width() == panel.grab().width()
+    assert QImage(str(tmp_path / "picture.png")).width() == 2 * panel.width()
     assert told[-1] == ("info", f"Written to {tmp_path / 'picture.png'}")
 
 
@@ -113,6 +113,8 @@ def test_values_are_saved_as_they_are(
     saved_as(monkeypatch, tmp_path / "values.csv")
     save_values(panel)
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "values.csv", delimiter=","), IMAGE[1:5, 2:5])
+    first = (tmp_path / "values.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# Phase, reconstructed (rad); rows run down; edge of a pixel 0.5 um"
 
 
 def test_what_cannot_be_written_is_said(

@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from ptychoui.gui.devices.desk import DeviceDesk
 from ptychoui.gui.shell.controller import Controller
 from ptychoui.gui.shell.main_window import MainWindow
 from ptychoui.gui.stack.geometry_fields import ARRAY, MICROSCOPE, POSE
@@ -56,6 +57,7 @@ def boxes(locale: str, qapp: object, monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name in ("edit_geometry", "show_tile"):
         monkeypatch.setattr(Controller, name, lambda *arguments: None)
     monkeypatch.setattr(ExportDialog, "_describe", lambda self: None)
+    monkeypatch.setattr(DeviceDesk, "_foresee", lambda self: None)  # no sequence has negative times
     window = MainWindow(Preferences())
     window.document.replace_experiment(demo_experiment().replace(geometry=_geometry()), None)
     dialog = ExportDialog(window.document.patterns(), Path.cwd(), window)
