@@ -255,7 +255,7 @@ def test_what_is_shown_is_exported(
         path = tmp_path / name
         monkeypatch.setattr(Files, "to_save", lambda *_, path=path: str(path))
         action.trigger()
-        qtbot.waitUntil(path.is_file, timeout=LONG)
+        qtbot.waitUntil(lambda path=path: path.is_file() and not dialog.controller.desk._open, timeout=LONG)
     assert (tmp_path / "r.json").read_text() == json_text(history.result) + "\n"
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert shown == [tmp_path / "page.html"] and "data:image/png;base64," in text
